@@ -1,0 +1,90 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rules/address.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent {
+
+using Duration = std::chrono::nanoseconds;
+
+/// KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), with kube-proxy v1.36's defaults.
+struct Config {
+  enum class Mode : std::uint8_t { kIptables, kNftables };
+  enum class DetectLocal : std::uint8_t { kClusterCidr, kNodeCidr, kBridgeInterface, kInterfaceNamePrefix };
+  enum class Dispatch : std::uint8_t { kLinear, kTree, kAuto };
+
+  std::map<std::string, bool> feature_gates;
+  struct ClientConnection {
+    std::string kubeconfig;
+    std::string accept_content_types;
+    std::string content_type = "application/vnd.kubernetes.protobuf";
+    double qps = 5;
+    int burst = 10;
+  } client_connection;
+  struct Logging {
+    std::string format = "text";
+    Duration flush_frequency = std::chrono::seconds(5);
+    int verbosity = 0;
+  } logging;
+  std::string hostname_override;
+  std::string bind_address = "0.0.0.0";
+  std::string healthz_bind_address;  ///< filled by defaulting: depends on bind_address
+  std::string metrics_bind_address;
+  bool bind_address_hard_fail = false;
+  bool enable_profiling = false;
+  std::string show_hidden_metrics_for_version;
+  Mode mode = Mode::kIptables;
+  int masquerade_bit = 14;  ///< of the mode in force, like the five that follow
+  bool masquerade_all = false;
+  bool localhost_node_ports = true;
+  Duration sync_period = std::chrono::seconds(30);
+  Duration min_sync_period = std::chrono::seconds(1);
+  bool min_sync_period_set = false;  ///< the file gave a value: only then is it honoured
+  DetectLocal detect_local = DetectLocal::kClusterCidr;
+  std::string bridge_interface;
+  std::string interface_name_prefix;
+  std::vector<rules::Prefix> cluster_cidrs;
+  std::vector<rules::Prefix> node_port_addresses;  ///< empty and not primary: every address
+  bool node_port_addresses_primary = false;
+  int oom_score_adj = -999;
+  struct Conntrack {
+    int max_per_core = 32768;
+    int min = 131072;
+    Duration tcp_established_timeout = std::chrono::hours(24);
+    Duration tcp_close_wait_timeout = std::chrono::hours(1);
+    bool tcp_be_liberal = false;
+    Duration udp_timeout{};
+    Duration udp_stream_timeout{};
+  } conntrack;
+  Duration config_sync_period = std::chrono::minutes(15);
+
+  // kubenatd's own settings, from flags only.
+  Dispatch dispatch = Dispatch::kAuto;
+  std::size_t tree_threshold = 1000;
+  Duration audit_period = std::chrono::minutes(5);
+};
+
+/// A configuration and what there is to say about it.
+struct LoadedConfig {
+  Config config;
+  std::vector<std::string> remarks;  ///< one line each: fields that have no effect here, unknown and duplicate fields
+};
+
+/// kube-proxy's defaults, without a file.
+[[nodiscard]] Config default_config();
+
+/// Reads, defaults and validates a KubeProxyConfiguration (YAML or JSON). Errors name file and field; a file with
+/// several mistakes names all of them in one line, separated by "; ".
+[[nodiscard]] rules::Result<LoadedConfig> load_config(const std::filesystem::path& file);
+[[nodiscard]] rules::Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name);
+
+}  // namespace kubenatd::agent

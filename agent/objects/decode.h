@@ -1,0 +1,33 @@
+#pragma once
+
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/objects/objects.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent {
+
+/// A document that was read but is of no use here: another kind, or one that is refused.
+struct DecodedObject {
+  std::optional<Object> object;  ///< none: passed over
+  std::string passed_over;       ///< why, when there is no object ("kind ConfigMap is not used")
+  /// Fields that were wrong and left out without refusing the object, one line each, naming object and field.
+  std::vector<std::string> remarks;
+};
+
+/// Turns one Kubernetes object, already as JSON, into its typed form. An error names the object and the field
+/// ("Service demo/web: spec.ports[1].port: 70000 is not in 1..65535") and refuses just this object.
+/// Unknown fields are ignored, as the API server has checked them or no one has.
+[[nodiscard]] rules::Result<DecodedObject> decode_object(const nlohmann::json& document);
+
+/// Reads the documents of one YAML or JSON text (several YAML documents, kinds ending in List unfolded) and hands each
+/// object to `visit` as soon as it is complete, so that memory is bounded by one object, not by the file.
+/// A syntax error ends the reading: it is returned with line and column, and what came before stays visited.
+[[nodiscard]] rules::Status read_documents(std::string_view text, bool is_json,
+                                           const std::function<void(nlohmann::json&&)>& visit);
+
+}  // namespace kubenatd::agent

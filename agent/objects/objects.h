@@ -1,0 +1,135 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "rules/address.h"
+#include "rules/rule.h"
+
+/// The parts of Kubernetes objects that decide about chains, typed and checked. Whatever else an object carries
+/// (managedFields, annotations, status of containers) is never kept.
+namespace kubenatd::agent {
+
+struct ObjectKey {
+  std::string ns;  ///< empty for cluster-scoped objects
+  std::string name;
+  auto operator<=>(const ObjectKey&) const = default;
+  [[nodiscard]] std::string to_string() const { return ns.empty() ? name : ns + "/" + name; }
+};
+
+using Labels = std::map<std::string, std::string>;
+
+struct ServicePort {
+  std::string name;
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  std::uint16_t port = 0;
+  std::uint16_t node_port = 0;
+  std::string target_port;  ///< number or name, as written; empty: the port itself. Only used to derive endpoints.
+  bool operator==(const ServicePort&) const = default;
+};
+
+struct Service {
+  enum class Type : std::uint8_t { kClusterIp, kNodePort, kLoadBalancer, kExternalName };
+
+  ObjectKey key;
+  Type type = Type::kClusterIp;
+  std::vector<rules::Address> cluster_ips;  ///< by position of ipFamilies; headless: empty
+  bool headless = false;                    ///< clusterIP None or empty
+  bool foreign_proxy = false;               ///< label service.kubernetes.io/service-proxy-name
+  std::vector<rules::Address> external_ips;
+  std::vector<rules::Address> load_balancer_ips;  ///< status ingress with ipMode VIP or unset
+  std::vector<rules::Prefix> source_ranges;
+  bool internal_policy_local = false;
+  bool external_policy_local = false;  ///< as kube-proxy decides it: policy Local and a type it applies to
+  std::uint16_t health_check_node_port = 0;
+  std::optional<std::uint32_t> affinity_seconds;
+  bool publish_not_ready = false;
+  Labels selector;                         ///< empty: endpoints are not derived
+  std::vector<rules::Family> ip_families;  ///< spec.ipFamilies
+  std::vector<ServicePort> ports;
+  bool operator==(const Service&) const = default;
+};
+
+struct SliceEndpoint {
+  rules::Address address;  ///< the first one
+  bool ready = true;
+  bool serving = true;
+  bool terminating = false;
+  std::string node_name;
+  std::vector<std::string> zone_hints;
+  std::vector<std::string> node_hints;
+  bool operator==(const SliceEndpoint&) const = default;
+};
+
+struct SlicePort {
+  std::string name;
+  std::uint16_t port = 0;
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  bool operator==(const SlicePort&) const = default;
+};
+
+struct EndpointSlice {
+  ObjectKey key;
+  std::string service;  ///< label kubernetes.io/service-name, in the slice's namespace; empty: of no use
+  rules::Family family = rules::Family::kIpv4;
+  std::vector<SlicePort> ports;
+  std::vector<SliceEndpoint> endpoints;
+  bool operator==(const EndpointSlice&) const = default;
+};
+
+struct Node {
+  ObjectKey key;
+  std::vector<rules::Address> addresses;  ///< InternalIP first, then ExternalIP, in the order given
+  std::vector<rules::Prefix> pod_cidrs;
+  std::string zone;  ///< label topology.kubernetes.io/zone
+  bool operator==(const Node&) const = default;
+};
+
+struct ContainerPort {
+  std::string name;
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  std::uint16_t container_port = 0;
+  std::uint16_t host_port = 0;
+  std::optional<rules::Address> host_ip;
+  bool operator==(const ContainerPort&) const = default;
+};
+
+struct Pod {
+  enum class Phase : std::uint8_t { kPending, kRunning, kSucceeded, kFailed, kUnknown };
+  ObjectKey key;
+  Labels labels;
+  std::string node_name;
+  std::string hostname;  ///< spec.hostname
+  bool host_network = false;
+  Phase phase = Phase::kUnknown;
+  bool ready = false;                     ///< condition Ready
+  bool terminating = false;               ///< metadata.deletionTimestamp
+  std::vector<rules::Address> addresses;  ///< status.podIPs
+  std::vector<ContainerPort> ports;       ///< of all containers (and restartable init containers)
+  bool operator==(const Pod&) const = default;
+};
+
+using Object = std::variant<Service, EndpointSlice, Node, Pod>;
+
+enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod };
+
+[[nodiscard]] inline Kind kind_of(const Object& object) {
+  return static_cast<Kind>(object.index());
+}
+
+/// "Service", "EndpointSlice", ...
+[[nodiscard]] std::string_view name_of(Kind kind);
+
+/// What a source says: an object is now like this, or it is gone.
+struct ObjectEvent {
+  Kind kind = Kind::kService;
+  ObjectKey key;
+  std::optional<Object> object;  ///< none: deleted
+};
+
+}  // namespace kubenatd::agent

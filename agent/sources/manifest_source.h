@@ -1,0 +1,49 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/objects/objects.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent {
+
+/// What one round of reading brought.
+struct SourceUpdate {
+  std::vector<ObjectEvent> events;       ///< in an order that may be applied one by one
+  std::vector<std::string> problems;     ///< one line each: file, object, field; the object or file was left out
+  std::vector<std::string> passed_over;  ///< one line each: documents of kinds that are not used
+};
+
+/// Objects from folders of manifests (*.yaml, *.yml, *.json, below the folder at any depth).
+///
+/// Endpoints of a Service with a selector that has no EndpointSlice in the folders are derived from the folders' Pods,
+/// as the EndpointSlice controller would make them, and appear as EndpointSlice events. Two documents of the same
+/// object: the later file (by path, then by place in it) wins, with a problem line; when it goes the other is back. A
+/// file that cannot be read or parsed keeps what it gave before (a half-written file must not take services away); a
+/// file that is removed takes its objects with it.
+///
+/// Threading: one thread. fd() is an inotify descriptor for epoll; poll() reads what is queued and never blocks.
+/// Cost: a change reads only the files that changed. A queue overflow reads everything again.
+class ManifestSource {
+ public:
+  [[nodiscard]] static rules::Result<ManifestSource> open(std::vector<std::filesystem::path> folders);
+  ManifestSource(ManifestSource&&) noexcept;
+  ManifestSource& operator=(ManifestSource&&) noexcept;
+  ~ManifestSource();
+
+  /// Everything there is now; called once, before poll().
+  [[nodiscard]] SourceUpdate load();
+  [[nodiscard]] int fd() const;
+  /// What changed since the last call.
+  [[nodiscard]] SourceUpdate poll();
+
+ private:
+  struct Impl;
+  explicit ManifestSource(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "rules/address.h"
+#include "rules/error.h"
+
+namespace kubenatd::netlink {
+
+/// A conntrack entry as far as DNAT clean-up needs it.
+struct ConntrackFlow {
+  std::uint8_t protocol = 0;
+  rules::Address original_source, original_destination;
+  std::uint16_t original_source_port = 0, original_destination_port = 0;
+  rules::Address reply_source;  ///< who answers: the endpoint, when the flow is DNATed
+  std::uint16_t reply_source_port = 0;
+  std::uint16_t zone = 0;
+};
+
+struct ConntrackSweep {
+  std::size_t seen = 0;
+  std::size_t deleted = 0;
+  bool interrupted = false;  ///< the dump was interrupted; what was read has been handled
+};
+
+/// Dumps the entries of `family` and `protocol` (IP protocol number) and deletes those for which `stale` says so.
+/// An entry that is gone by the time of deleting is no error. A kernel without ctnetlink is an error (code set).
+[[nodiscard]] rules::Result<ConntrackSweep> sweep_conntrack(rules::Family family, std::uint8_t protocol,
+                                                            const std::function<bool(const ConntrackFlow&)>& stale);
+
+}  // namespace kubenatd::netlink

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "netlink/batch.h"
+#include "netlink/socket.h"
+#include "rules/error.h"
+#include "rules/rule.h"
+
+namespace kubenatd::netlink {
+
+/// A chain as the kernel lists it. Views are valid only during the callback.
+struct LiveChain {
+  std::string_view name;
+  bool is_base = false;   ///< has a hook
+  std::uint32_t use = 0;  ///< rules in it plus references to it (NFTA_CHAIN_USE)
+};
+
+/// A rule as the kernel lists it. Valid only during the callback.
+struct LiveRule {
+  std::string_view chain;
+  std::uint64_t handle = 0;
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  rules::Rule rule;  ///< may be moved from
+};
+
+/// Why a transaction was refused. Nothing of it has been applied.
+struct CommitFailure {
+  rules::Error error;               ///< the first, or the only one
+  bool generation_changed = false;  ///< another writer came between (ERESTART): look again and retry
+  struct Message {
+    rules::Table table = rules::Table::kFilter;
+    std::string chain;  ///< empty for a table message
+    rules::Error error;
+  };
+  std::vector<Message> messages;  ///< every message that the kernel refused
+};
+
+struct CommitReport {
+  std::uint32_t generation = 0;        ///< expected generation after the commit: the given one + 1 when one was given
+  std::vector<std::uint64_t> handles;  ///< of the rules added with echo, in the order of adding
+};
+
+/// Reads and writes nf_tables in the network namespace in which it was opened.
+///
+/// Purpose: the only way in which kubenatd talks to nf_tables, besides the event monitor.
+/// Threading: one thread at a time; every call blocks until the kernel has answered.
+/// Failure: errors carry errno and the kernel's extended ack; EINTR and ENOBUFS on the socket are retried inside, an
+/// interrupted dump (NLM_F_DUMP_INTR) is repeated up to 8 times and then fails with EINTR. A missing table or chain is
+/// an empty dump, not an error. Cost: one request per dump; a commit is one sendmsg.
+class NfTables {
+ public:
+  [[nodiscard]] static rules::Result<NfTables> open();
+
+  /// Port id of the writing socket: events of own transactions carry it (nlmsg_pid).
+  [[nodiscard]] std::uint32_t port_id() const;
+
+  [[nodiscard]] rules::Result<std::uint32_t> generation();
+
+  using ChainVisitor = std::function<void(const LiveChain&)>;
+  [[nodiscard]] rules::Status dump_chains(rules::Family family, rules::Table table, const ChainVisitor& visit,
+                                          const std::function<void()>& restart);
+
+  using RuleVisitor = std::function<void(LiveRule&)>;
+  /// Rules of one chain, or of the whole table when `chain` is empty, chain by chain, in order. When the kernel was
+  /// interrupted by another writer, `restart` is called and everything is visited again from the start.
+  [[nodiscard]] rules::Status dump_rules(rules::Family family, rules::Table table, std::string_view chain,
+                                         const RuleVisitor& visit, const std::function<void()>& restart);
+
+  /// Sends the batch as one transaction. With `generation`, only if that is still the kernel's generation.
+  [[nodiscard]] std::expected<CommitReport, CommitFailure> commit(Batch& batch,
+                                                                  std::optional<std::uint32_t> generation);
+
+ private:
+  explicit NfTables(Socket socket);
+  Socket socket_;
+};
+
+}  // namespace kubenatd::netlink
