@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
-#include <string>
+#include <optional>
 #include <string_view>
-#include <vector>
 
+#include "netlink/message_buffer.h"
+#include "rules/error.h"
 #include "rules/rule.h"
 
 namespace kubenatd::netlink {
@@ -25,8 +25,10 @@ struct Placement {
 /// One nf_tables transaction under construction: messages in one contiguous buffer, ready for one sendmsg, because the
 /// kernel takes a transaction only from a single buffer (nfnetlink_rcv_batch).
 ///
-/// Not thread-safe. Cannot fail except for memory. Cost: one encoding pass per message, amortised growth; the buffer is
-/// kept by clear(). Rules are encoded byte for byte as iptables-nft 1.8.9 encodes them (see rule_encoder.h).
+/// Not thread-safe. Cannot fail except for memory; a rule that cannot be written (opaque, of the other family, past a
+/// limit of the kernel) is left out and makes the commit fail with its name. Cost: one encoding pass per message,
+/// amortised growth; the buffer is kept by clear(). Rules are encoded byte for byte as iptables-nft 1.8.9 encodes them
+/// (see rule_encoder.h).
 class Batch {
  public:
   Batch();
@@ -46,9 +48,15 @@ class Batch {
                 Placement placement = {}, bool echo = false);
   void delete_rule(rules::Family family, rules::Table table, std::string_view chain, std::uint64_t handle);
 
-  [[nodiscard]] bool empty() const { return messages_ == 0; }
+  /// Adds all messages of `other` after the present ones.
+  void append(const Batch& other);
+
+  [[nodiscard]] bool empty() const { return messages_ == 0 && !refused_; }
   [[nodiscard]] std::size_t messages() const { return messages_; }
-  [[nodiscard]] std::size_t bytes() const { return buffer_.size(); }
+  /// Size of the transaction on the wire.
+  [[nodiscard]] std::size_t bytes() const;
+  /// Of the memory that is kept.
+  [[nodiscard]] std::size_t capacity() const { return buffer_.capacity(); }
   /// Forgets the messages and keeps the memory.
   void clear();
   /// Forgets the messages and gives the memory back.
@@ -56,9 +64,28 @@ class Batch {
 
  private:
   friend class NfTables;
-  // Definition of the private part belongs to batch.cpp; adjust freely.
-  std::vector<char> buffer_;
+
+  /// Place for a message of up to `bytes` after its header; finish() takes it in.
+  [[nodiscard]] char* begin(std::uint16_t type, std::uint16_t flags, rules::Family family, std::size_t bytes);
+  void finish(char* end);
+  void refuse(rules::Family family, rules::Table table, std::string_view chain, std::string_view operation,
+              std::string_view why);
+  [[nodiscard]] bool is_name(rules::Family family, rules::Table table, std::string_view chain);
+
+  /// The whole transaction in one piece, valid until the next change: begin message, messages, end message.
+  [[nodiscard]] std::string_view seal(std::optional<std::uint32_t> generation);
+  /// Takes away what seal() added.
+  void unseal();
+  /// The message with that sequence number; empty when there is none. Walks the buffer.
+  [[nodiscard]] std::string_view message(std::uint32_t sequence) const;
+  [[nodiscard]] std::uint32_t last_sequence() const;
+
+  MessageBuffer buffer_;
   std::size_t messages_ = 0;
+  std::size_t last_ = 0;    ///< offset of the last message
+  std::size_t sealed_ = 0;  ///< size before the end message, 0 when not sealed
+  std::size_t echoes_ = 0;
+  std::optional<rules::Error> refused_;
 };
 
 }  // namespace kubenatd::netlink

@@ -21,11 +21,16 @@ struct ConntrackFlow {
 struct ConntrackSweep {
   std::size_t seen = 0;
   std::size_t deleted = 0;
+  std::size_t busy = 0;      ///< stale, but offloaded to a flow table: the kernel does not let them be deleted (EBUSY)
   bool interrupted = false;  ///< the dump was interrupted; what was read has been handled
 };
 
 /// Dumps the entries of `family` and `protocol` (IP protocol number) and deletes those for which `stale` says so.
-/// An entry that is gone by the time of deleting is no error. A kernel without ctnetlink is an error (code set).
+///
+/// Threading: opens its own sockets, blocks until the dump has ended. Failure: an entry that is gone by the time of
+/// deleting is no error; a kernel without ctnetlink is one (EOPNOTSUPP), so are missing rights (EPERM) and refused
+/// deletions (after the whole sweep). Cost: one dump, filtered by protocol in the kernel where it can; memory does not
+/// grow with the table, as stale entries are deleted in groups while the dump goes on. `stale` must not throw.
 [[nodiscard]] rules::Result<ConntrackSweep> sweep_conntrack(rules::Family family, std::uint8_t protocol,
                                                             const std::function<bool(const ConntrackFlow&)>& stale);
 

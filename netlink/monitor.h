@@ -37,7 +37,8 @@ struct TableEvent {
 
 /// Listens to NFNLGRP_NFTABLES.
 ///
-/// Threading: one thread. fd() is for epoll; drain() reads what is there and never blocks.
+/// Threading: one thread. fd() is for epoll; drain() reads what is there, at most some 100 000 events, and never
+/// blocks.
 /// Failure: an overrun (ENOBUFS) means that events were lost: it is reported and a full audit must follow.
 /// Cost: attributes of a message are parsed only as far as table, chain and handle.
 class Monitor {

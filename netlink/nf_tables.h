@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "netlink/batch.h"
+#include "netlink/messages.h"
 #include "netlink/socket.h"
 #include "rules/error.h"
 #include "rules/rule.h"
@@ -63,6 +64,10 @@ class NfTables {
 
   [[nodiscard]] rules::Result<std::uint32_t> generation();
 
+  /// Whether the table, or the chain in it, is there.
+  [[nodiscard]] rules::Result<bool> has_table(rules::Family family, rules::Table table);
+  [[nodiscard]] rules::Result<bool> has_chain(rules::Family family, rules::Table table, std::string_view chain);
+
   using ChainVisitor = std::function<void(const LiveChain&)>;
   [[nodiscard]] rules::Status dump_chains(rules::Family family, rules::Table table, const ChainVisitor& visit,
                                           const std::function<void()>& restart);
@@ -78,8 +83,16 @@ class NfTables {
                                                                   std::optional<std::uint32_t> generation);
 
  private:
+  using MessageVisitor = std::function<void(const Message&)>;
+
   explicit NfTables(Socket socket);
+  [[nodiscard]] rules::Status dump(std::string_view request, std::uint32_t sequence, std::string_view object,
+                                   const MessageVisitor& visit, const std::function<void()>& restart);
+  [[nodiscard]] rules::Result<bool> exists(std::string_view request, std::uint32_t sequence, std::string_view object);
+  [[nodiscard]] static std::unexpected<CommitFailure> name_refusals(const Batch& batch, const CommitAnswers& answers);
+
   Socket socket_;
+  std::uint32_t sequence_ = 0;
 };
 
 }  // namespace kubenatd::netlink

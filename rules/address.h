@@ -49,12 +49,20 @@ struct Address {
 /// "IP:port", or "[IP]:port" for IPv6 (Go's net.JoinHostPort).
 [[nodiscard]] std::string join_host_port(const Address& address, std::uint16_t port);
 
+/// Room for the longest text of join_host_port.
+inline constexpr std::size_t kHostPortCapacity = 64;
+
+/// The same, without an allocation: the part of `buffer` that was written.
+[[nodiscard]] std::string_view join_host_port(const Address& address, std::uint16_t port,
+                                              std::span<char, kHostPortCapacity> buffer);
+
 /// An address block. Host bits are always zero.
 struct Prefix {
   Address address;
   std::uint8_t length = 0;
 
-  /// Parses "ADDRESS/LENGTH"; host bits are masked away. An address without "/" is refused.
+  /// Parses "ADDRESS/LENGTH"; host bits are masked away. An address without "/" is refused, and so is an
+  /// IPv4-mapped block that is wider than all of IPv4.
   [[nodiscard]] static std::optional<Prefix> parse(std::string_view text);
   /// The block of exactly one address.
   [[nodiscard]] static Prefix host(const Address& address);

@@ -1,0 +1,37 @@
+#include "agent/sync/cleanup.h"
+
+#include <unistd.h>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/log.h"
+
+namespace kubenatd::agent {
+
+int cleanup(const Options& /*options*/) {
+  auto kernel = netlink::NfTables::open();
+  if (!kernel) {
+    log_error(kernel.error().to_string(), {});
+    return kExitFailed;
+  }
+  bool complete = true;
+  for (const rules::Family family : rules::kFamilies) {
+    if (family == rules::Family::kIpv6 && ::access("/proc/net/if_inet6", F_OK) != 0) continue;
+    const std::string name(name_of(family));
+    auto removed = remove_all(*kernel, family);
+    if (!removed) {
+      log_error(removed.error().to_string(), {{"family", name}});
+      complete = false;
+      continue;
+    }
+    log_info(
+        "removed",
+        {{"family", name}, {"chains", std::to_string(removed->chains)}, {"jumps", std::to_string(removed->jumps)}});
+    for (const std::string& chain : removed->left) {
+      log_warning("left empty, as a rule of another program jumps to it", {{"family", name}, {"chain", chain}});
+      complete = false;
+    }
+  }
+  return complete ? kExitOk : kExitFailed;
+}
+
+}  // namespace kubenatd::agent

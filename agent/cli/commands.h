@@ -1,0 +1,13 @@
+#pragma once
+
+#include "agent/cli/options.h"
+
+/// The commands. Each returns the exit code.
+namespace kubenatd::agent {
+
+[[nodiscard]] int run(const Options& options);
+[[nodiscard]] int render(const Options& options);
+[[nodiscard]] int diff(const Options& options);
+[[nodiscard]] int cleanup(const Options& options);
+
+}  // namespace kubenatd::agent

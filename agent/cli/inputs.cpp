@@ -1,0 +1,101 @@
+#include "agent/cli/inputs.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/cli/log.h"
+#include "agent/config/sysctl.h"
+#include "netlink/addresses.h"
+#include "netlink/counters.h"
+
+namespace kubenatd::agent {
+namespace {
+
+rules::Result<LoadedConfig> read_config(const Options& options) {
+  if (!options.config) return LoadedConfig{.config = default_config(), .remarks = {}};
+  return load_config(*options.config);
+}
+
+/// Settings of the kernel that the rules rely on. Each one that cannot be made is said and counted.
+void prepare_node(const Config& config, std::size_t& problems) {
+  const auto set = [&](std::string_view name) {
+    const auto now = read_sysctl(name);
+    if (now && *now != "0") return;
+    if (auto written = write_sysctl(name, "1"); !written) {
+      log_error("a kernel setting could not be made", {{"error", written.error().to_string()}});
+      ++problems;
+    }
+  };
+  if (config.conntrack.tcp_be_liberal) set(kSysctlTcpBeLiberal);
+}
+
+bool make_counters() {
+  for (const char* name : {rules::iptables::kNfacctInvalid, rules::iptables::kNfacctLocalhost}) {
+    if (auto made = netlink::ensure_counter(name); !made) {
+      log_info("rules go without packet counters of nfnetlink_acct", {{"reason", made.error().to_string()}});
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Environment read_environment(const Config& config, std::string node_name) {
+  Environment environment;
+  environment.node_name = std::move(node_name);
+  if (auto addresses = netlink::local_addresses()) {
+    environment.local_addresses = std::move(*addresses);
+  } else {
+    log_warning("the addresses of this node could not be read", {{"error", addresses.error().to_string()}});
+  }
+  const auto liberal = read_sysctl(kSysctlTcpBeLiberal);
+  environment.conntrack_be_liberal = config.conntrack.tcp_be_liberal || (liberal && *liberal != "0");
+  environment.ipv6 = ::access("/proc/net/if_inet6", F_OK) == 0;
+  return environment;
+}
+
+bool counters_exist() {
+  return netlink::read_counter(rules::iptables::kNfacctInvalid).has_value() &&
+         netlink::read_counter(rules::iptables::kNfacctLocalhost).has_value();
+}
+
+void log_update(const SourceUpdate& update) {
+  for (const std::string& line : update.passed_over) log_debug("passed over", {{"what", line}});
+  for (const std::string& line : update.problems) log_warning("left out", {{"what", line}});
+}
+
+rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::size_t& problems) {
+  auto loaded = read_config(options);
+  if (!loaded) return std::unexpected(loaded.error());
+  for (const std::string& remark : loaded->remarks) log_info("configuration", {{"remark", remark}});
+  Config& config = loaded->config;
+  if (config.mode == Config::Mode::kNftables) {
+    return rules::fail("configuration", "mode",
+                       "nftables is not supported by this version; use iptables or leave it out");
+  }
+  config.dispatch = options.dispatch;
+  config.tree_threshold = options.tree_threshold;
+  config.audit_period = options.audit_period;
+
+  auto name = node_name(config, options.hostname_override);
+  if (!name) return std::unexpected(name.error());
+  if (for_kernel) prepare_node(config, problems);
+  Environment environment = read_environment(config, std::move(*name));
+  if (for_kernel) environment.has_nfacct = make_counters();
+
+  auto source = ManifestSource::open(options.manifests);
+  if (!source) return std::unexpected(source.error());
+  SourceUpdate first = source->load();
+  for (const std::string& line : first.passed_over) log_info("passed over", {{"what", line}});
+  for (const std::string& line : first.problems) log_warning("left out", {{"what", line}});
+  problems += first.problems.size();
+  return Inputs{.model = std::make_unique<Model>(std::move(config), std::move(environment)),
+                .source = std::move(*source),
+                .first = std::move(first)};
+}
+
+}  // namespace kubenatd::agent

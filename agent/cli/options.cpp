@@ -1,0 +1,126 @@
+#include "agent/cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <map>
+
+namespace kubenatd::agent {
+namespace {
+
+constexpr const char* kAbout =
+    "kubenatd programs a node's Service forwarding: it turns Services and EndpointSlices into the KUBE-* chains that\n"
+    "kube-proxy would make, by netlink, and keeps them so.";
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  kubenatd render --manifests manifests/demo            what would be in the kernel, as iptables-save text\n"
+    "  kubenatd run --manifests manifests/demo --once        put it there and exit\n"
+    "  kubenatd run --manifests manifests/demo               put it there, follow changes, heal what others change\n"
+    "  kubenatd diff --manifests manifests/demo              what differs between desired and live, rule by rule\n"
+    "  kubenatd cleanup                                      remove all of it, and nothing else\n"
+    "\n"
+    "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n"
+    "Exit codes: 0 done; 1 something could not be applied (diff: there are differences); 2 wrong usage;\n"
+    "3 diff could not read the kernel or its input.";
+
+const std::map<std::string, Config::Dispatch> kDispatchNames{
+    {"auto", Config::Dispatch::kAuto}, {"linear", Config::Dispatch::kLinear}, {"tree", Config::Dispatch::kTree}};
+
+const std::map<std::string, rules::Family> kFamilyNames{{"ipv4", rules::Family::kIpv4}, {"ipv6", rules::Family::kIpv6}};
+
+void add_source_options(CLI::App& command, Options& options) {
+  command
+      .add_option(
+          "--manifests", options.manifests,
+          "Folder of Kubernetes objects (*.yaml, *.yml, *.json, at any depth): Services, EndpointSlices, Nodes,\n"
+          "Pods. May be given more than once")
+      ->required()
+      ->allow_extra_args(false)
+      ->type_name("DIR");
+  command.add_option("--config", options.config, "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)")
+      ->type_name("FILE");
+  command
+      .add_option("--hostname-override", options.hostname_override,
+                  "Name of this node, instead of the configuration's or the host's")
+      ->type_name("NAME");
+  command
+      .add_option("--dispatch", options.dispatch,
+                  "Shape of KUBE-SERVICES: linear as kube-proxy's, tree of address prefixes, or auto: a tree past\n"
+                  "--tree-threshold service addresses")
+      ->transform(CLI::CheckedTransformer(kDispatchNames, CLI::ignore_case).description(""))
+      ->type_name("linear|tree|auto");
+  command.add_option("--tree-threshold", options.tree_threshold, "Service addresses up to which auto stays linear")
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+void add_family_option(CLI::App& command, Options& options) {
+  command.add_option("--family", options.family, "Only this address family")
+      ->transform(CLI::CheckedTransformer(kFamilyNames, CLI::ignore_case).description(""))
+      ->type_name("ipv4|ipv6");
+}
+
+void add_verbosity(CLI::App& command, Options& options) {
+  command.add_flag("-v,--verbose", options.verbosity, "Say more");
+}
+
+}  // namespace
+
+std::variant<Options, int> parse_command_line(int argc, const char* const* argv) {
+  Options options;
+  try {
+    CLI::App app{kAbout, "kubenatd"};
+    app.footer(kExamples);
+    app.require_subcommand(1);
+    app.set_version_flag("--version", std::string("kubenatd ") + KUBENATD_VERSION);
+
+    CLI::App& run = *app.add_subcommand("run", "Program the chains and keep them so; needs CAP_NET_ADMIN");
+    add_source_options(run, options);
+    run.add_flag("--once", options.once, "Sync once, leave the rules and exit");
+    std::uint64_t audit_seconds = 300;
+    run.add_option("--audit-period", audit_seconds, "Seconds between full comparisons with the kernel")
+        ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{86400}))
+        ->type_name("SECONDS")
+        ->capture_default_str();
+    add_verbosity(run, options);
+
+    CLI::App& render = *app.add_subcommand(
+        "render", "Print the desired state as iptables-save text; needs no rights and does not touch the kernel");
+    add_source_options(render, options);
+    add_family_option(render, options);
+    add_verbosity(render, options);
+
+    CLI::App& diff = *app.add_subcommand(
+        "diff", "Compare desired and live chains rule by rule: '-' is live and not wanted, '+' wanted and not live");
+    add_source_options(diff, options);
+    add_family_option(diff, options);
+    add_verbosity(diff, options);
+
+    CLI::App& cleanup = *app.add_subcommand(
+        "cleanup",
+        "Remove every chain and jump that kubenatd, or kube-proxy in iptables mode, has made, and nothing else");
+    add_verbosity(cleanup, options);
+
+    CLI::App& version = *app.add_subcommand("version", "Print the version");
+
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      const bool asked = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
+      app.exit(error, std::cout, std::cerr);
+      return asked ? kExitOk : kExitUsage;
+    }
+    options.audit_period = std::chrono::seconds(audit_seconds);
+    if (run.parsed()) options.command = Options::Command::kRun;
+    if (render.parsed()) options.command = Options::Command::kRender;
+    if (diff.parsed()) options.command = Options::Command::kDiff;
+    if (cleanup.parsed()) options.command = Options::Command::kCleanup;
+    if (version.parsed()) options.command = Options::Command::kVersion;
+    return options;
+  } catch (const std::exception& error) {
+    std::cerr << "kubenatd: " << error.what() << '\n';
+    return kExitUsage;
+  }
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent/config/config.h"
+#include "rules/address.h"
+
+namespace kubenatd::agent {
+
+/// What the command line asks for.
+struct Options {
+  enum class Command : std::uint8_t { kRun, kRender, kDiff, kCleanup, kVersion };
+  Command command = Command::kVersion;
+  std::vector<std::filesystem::path> manifests;
+  std::optional<std::filesystem::path> config;
+  std::optional<std::string> hostname_override;
+  std::optional<rules::Family> family;  ///< render and diff: only this one
+  bool once = false;
+  Config::Dispatch dispatch = Config::Dispatch::kAuto;
+  std::size_t tree_threshold = 1000;
+  std::chrono::seconds audit_period = std::chrono::minutes(5);
+  int verbosity = 0;
+};
+
+/// Exit codes; part of the command line's contract.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;    ///< something could not be applied; for diff: live and desired differ
+inline constexpr int kExitUsage = 2;     ///< the command line is wrong
+inline constexpr int kExitNoAnswer = 3;  ///< diff only: it could not be found out
+
+/// The options, or the exit code when help was asked for or the usage is wrong (the text is already printed).
+[[nodiscard]] std::variant<Options, int> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,29 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/inputs.h"
+#include "agent/cli/log.h"
+#include "agent/sync/desired_listing.h"
+
+namespace kubenatd::agent {
+
+int render(const Options& options) {
+  std::size_t problems = 0;
+  auto inputs = read_inputs(options, false, problems);
+  if (!inputs) {
+    log_error(inputs.error().to_string(), {});
+    return kExitFailed;
+  }
+  (void)inputs->model->apply(std::move(inputs->first.events));
+  for (const rules::Family family : rules::kFamilies) {
+    if (options.family && *options.family != family) continue;
+    if (!options.family) fmt::print("# {}\n", name_of(family));
+    const std::string text = rules::to_save_text(list_desired(inputs->model->desired(family)), family);
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  }
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? kExitOk : kExitFailed;
+}
+
+}  // namespace kubenatd::agent

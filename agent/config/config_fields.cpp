@@ -1,0 +1,331 @@
+#include "agent/config/config_fields.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "agent/config/bind_address.h"
+#include "agent/config/text.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using std::chrono::seconds;
+
+/// What iptables.* and nftables.* have in common.
+struct Dataplane {
+  int masquerade_bit = 14;
+  bool masquerade_all = false;
+  bool localhost_node_ports = true;
+  Duration sync_period{};
+  Duration min_sync_period{};
+  bool min_sync_period_set = false;
+};
+
+void note_no_effect(Findings& findings, const std::string& path) {
+  findings.remark(path, "has no effect here");
+}
+
+/// A duration for which zero is the same as not set.
+bool read_or_default(FieldReader& reader, std::string_view key, Duration fallback, Duration& value) {
+  const bool is_set = reader.read(key, value) && value != Duration::zero();
+  if (!is_set) value = fallback;
+  return is_set;
+}
+
+void refuse_negative(Findings& findings, const FieldReader& reader, std::string_view key, bool is_negative) {
+  if (is_negative) findings.mistake(reader.path_of(key), "must not be negative");
+}
+
+Dataplane read_dataplane(FieldReader reader, bool has_localhost, Findings& findings) {
+  Dataplane plane;
+  reader.read("masqueradeBit", plane.masquerade_bit);
+  if (plane.masquerade_bit < 0 || plane.masquerade_bit > 31) {
+    findings.mistake(reader.path_of("masqueradeBit"), fmt::format("{} is not in 0..31", plane.masquerade_bit));
+  }
+  reader.read("masqueradeAll", plane.masquerade_all);
+  if (has_localhost) reader.read("localhostNodePorts", plane.localhost_node_ports);
+  read_or_default(reader, "syncPeriod", seconds(30), plane.sync_period);
+  plane.min_sync_period_set = read_or_default(reader, "minSyncPeriod", seconds(1), plane.min_sync_period);
+  if (plane.sync_period < Duration::zero()) {
+    findings.mistake(reader.path_of("syncPeriod"), "must be greater than zero");
+  }
+  refuse_negative(findings, reader, "minSyncPeriod", plane.min_sync_period < Duration::zero());
+  if (plane.min_sync_period > plane.sync_period && plane.sync_period > Duration::zero()) {
+    findings.mistake(reader.path_of("minSyncPeriod"), "must not be greater than syncPeriod");
+  }
+  reader.finish();
+  return plane;
+}
+
+/// ipvs.*: types are checked, values are named as of no effect.
+void read_ipvs(FieldReader reader, Findings& findings) {
+  for (const char* key : {"syncPeriod", "minSyncPeriod", "tcpTimeout", "tcpFinTimeout", "udpTimeout"}) {
+    Duration value{};
+    if (reader.read(key, value) && value != Duration::zero()) note_no_effect(findings, reader.path_of(key));
+  }
+  std::string scheduler;
+  if (reader.read("scheduler", scheduler) && !scheduler.empty()) note_no_effect(findings, reader.path_of("scheduler"));
+  std::vector<std::string> cidrs;
+  if (reader.read("excludeCIDRs", cidrs) && !cidrs.empty()) note_no_effect(findings, reader.path_of("excludeCIDRs"));
+  bool strict_arp = false;
+  if (reader.read("strictARP", strict_arp) && strict_arp) note_no_effect(findings, reader.path_of("strictARP"));
+  reader.finish();
+}
+
+void read_winkernel(FieldReader reader, Findings& findings) {
+  for (const char* key : {"networkName", "sourceVip", "rootHnsEndpointName"}) {
+    std::string value;
+    if (reader.read(key, value) && !value.empty()) note_no_effect(findings, reader.path_of(key));
+  }
+  for (const char* key : {"enableDSR", "forwardHealthCheckVip"}) {
+    bool value = false;
+    if (reader.read(key, value) && value) note_no_effect(findings, reader.path_of(key));
+  }
+  reader.finish();
+}
+
+Config::ClientConnection read_client_connection(FieldReader reader, Findings& findings) {
+  Config::ClientConnection client;
+  reader.read("kubeconfig", client.kubeconfig);
+  reader.read("acceptContentTypes", client.accept_content_types);
+  if (std::string type; reader.read("contentType", type) && !type.empty()) client.content_type = std::move(type);
+  if (double qps = 0; reader.read("qps", qps) && qps != 0) client.qps = qps;
+  if (int burst = 0; reader.read("burst", burst) && burst != 0) client.burst = burst;
+  refuse_negative(findings, reader, "burst", client.burst < 0);
+  reader.finish();
+  return client;
+}
+
+Config::Logging read_logging(FieldReader reader, Findings& findings) {
+  Config::Logging logging;
+  if (std::string format; reader.read("format", format) && !format.empty()) logging.format = std::move(format);
+  if (logging.format != "text" && logging.format != "json") {
+    findings.mistake(reader.path_of("format"), in_quotes(logging.format) + R"( is not "text" or "json")");
+  }
+  read_or_default(reader, "flushFrequency", seconds(5), logging.flush_frequency);
+  refuse_negative(findings, reader, "flushFrequency", logging.flush_frequency < Duration::zero());
+  reader.read("verbosity", logging.verbosity);
+  refuse_negative(findings, reader, "verbosity", logging.verbosity < 0);
+  if (reader.skip("vmodule")) note_no_effect(findings, reader.path_of("vmodule"));
+  // Sizes of kube-proxy's own log buffers; kubeadm always writes them.
+  reader.skip("options");
+  reader.finish();
+  return logging;
+}
+
+Config::Conntrack read_conntrack(FieldReader reader, Findings& findings) {
+  Config::Conntrack conntrack;
+  // Zero means "leave the kernel's setting alone" in all of them; only a missing value is defaulted.
+  for (const auto& [key, value] :
+       {std::pair{"maxPerCore", &conntrack.max_per_core}, std::pair{"min", &conntrack.min}}) {
+    reader.read(key, *value);
+    refuse_negative(findings, reader, key, *value < 0);
+  }
+  for (const auto& [key, value] : {std::pair{"tcpEstablishedTimeout", &conntrack.tcp_established_timeout},
+                                   std::pair{"tcpCloseWaitTimeout", &conntrack.tcp_close_wait_timeout},
+                                   std::pair{"udpTimeout", &conntrack.udp_timeout},
+                                   std::pair{"udpStreamTimeout", &conntrack.udp_stream_timeout}}) {
+    reader.read(key, *value);
+    refuse_negative(findings, reader, key, *value < Duration::zero());
+  }
+  reader.read("tcpBeLiberal", conntrack.tcp_be_liberal);
+  reader.finish();
+  return conntrack;
+}
+
+void read_mode(FieldReader& reader, Config& config, Findings& findings) {
+  std::string mode;
+  reader.read("mode", mode);
+  if (mode == "nftables") {
+    config.mode = Config::Mode::kNftables;
+  } else if (mode == "ipvs") {
+    findings.mistake("mode", R"("ipvs" is not supported, "iptables" and "nftables" are (kubenatd has no ipvs))");
+  } else if (!mode.empty() && mode != "iptables") {
+    findings.mistake("mode", in_quotes(mode) + R"( is not supported, "iptables" and "nftables" are)");
+  }
+}
+
+/// A name that an interface can have, `longest` characters at most.
+void check_interface(Findings& findings, const std::string& path, const std::string& name, std::size_t longest) {
+  if (name.empty()) {
+    findings.mistake(path, "is required by detectLocalMode");
+  } else if (name.size() > longest) {
+    findings.mistake(path, in_quotes(name) + fmt::format(" is longer than {} characters", longest));
+  } else if (std::ranges::any_of(name, [](char c) { return c <= ' ' || c > '~' || c == '/' || c == ':'; })) {
+    // What the kernel refuses (dev_valid_name in net/core/dev.c), and what could not be printed.
+    findings.mistake(path, in_quotes(name) + " is not a name of an interface");
+  }
+}
+
+void read_detect_local(FieldReader& reader, Config& config, Findings& findings) {
+  using enum Config::DetectLocal;
+  static constexpr std::array<std::pair<std::string_view, Config::DetectLocal>, 4> kModes{
+      {{"ClusterCIDR", kClusterCidr},
+       {"NodeCIDR", kNodeCidr},
+       {"BridgeInterface", kBridgeInterface},
+       {"InterfaceNamePrefix", kInterfaceNamePrefix}}};
+
+  std::string mode;
+  if (reader.read("detectLocalMode", mode) && !mode.empty()) {
+    const auto* known = std::ranges::find(kModes, mode, &std::pair<std::string_view, Config::DetectLocal>::first);
+    if (known == kModes.end()) {
+      findings.mistake("detectLocalMode", in_quotes(mode) +
+                                              " is not one of ClusterCIDR, NodeCIDR, BridgeInterface, "
+                                              "InterfaceNamePrefix");
+    } else {
+      config.detect_local = known->second;
+    }
+  }
+  FieldReader detect = reader.group("detectLocal");
+  detect.read("bridgeInterface", config.bridge_interface);
+  detect.read("interfaceNamePrefix", config.interface_name_prefix);
+  detect.finish();
+  if (config.detect_local == kBridgeInterface) {
+    check_interface(findings, detect.path_of("bridgeInterface"), config.bridge_interface, 15);
+  }
+  if (config.detect_local == kInterfaceNamePrefix) {
+    // IFNAMSIZ is 16 with the closing zero, and iptables needs one character for the "+".
+    check_interface(findings, detect.path_of("interfaceNamePrefix"), config.interface_name_prefix, 14);
+  }
+}
+
+void read_cluster_cidrs(FieldReader& reader, Config& config, Findings& findings) {
+  std::string list;
+  if (!reader.read("clusterCIDR", list)) return;
+  std::string_view rest = trimmed(list);
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view text = rest.substr(0, comma);
+    const std::optional<rules::Prefix> prefix = rules::Prefix::parse(text);
+    if (!prefix) {
+      findings.mistake("clusterCIDR", in_quotes(text) + " is not a CIDR such as 10.244.0.0/16");
+      return;
+    }
+    config.cluster_cidrs.push_back(*prefix);
+    if (config.cluster_cidrs.size() > 2) {
+      findings.mistake("clusterCIDR", "names more than two CIDRs");
+      return;
+    }
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+    if (rest.empty()) findings.mistake("clusterCIDR", "ends in a comma");
+  }
+  const std::vector<rules::Prefix>& cidrs = config.cluster_cidrs;
+  if (cidrs.size() == 2 && cidrs[0].address.family == cidrs[1].address.family) {
+    findings.mistake("clusterCIDR", fmt::format("names two {} CIDRs, at most one of each family is possible",
+                                                rules::name_of(cidrs[0].address.family)));
+  }
+}
+
+void read_node_port_addresses(FieldReader& reader, Config& config, Findings& findings) {
+  std::vector<std::string> texts;
+  reader.read("nodePortAddresses", texts);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const std::string path = fmt::format("nodePortAddresses[{}]", i);
+    if (texts[i] == "primary") {
+      if (texts.size() > 1) findings.mistake(path, R"("primary" cannot be combined with others)");
+      config.node_port_addresses_primary = true;
+    } else if (const std::optional<rules::Prefix> prefix = rules::Prefix::parse(texts[i])) {
+      config.node_port_addresses.push_back(*prefix);
+    } else {
+      findings.mistake(path, in_quotes(texts[i]) + R"( is not a CIDR and not "primary")");
+    }
+  }
+  if (texts.empty() && config.mode == Config::Mode::kNftables) config.node_port_addresses_primary = true;
+}
+
+/// bindAddress decides the defaults of the two others.
+void default_bind_addresses(Config& config) {
+  const std::optional<rules::Address> bind = rules::Address::parse(config.bind_address);
+  const bool is_ipv4 = bind && bind->family == rules::Family::kIpv4;
+  if (config.healthz_bind_address.empty()) config.healthz_bind_address = is_ipv4 ? "0.0.0.0" : "::";
+  if (config.metrics_bind_address.empty()) config.metrics_bind_address = is_ipv4 ? "127.0.0.1" : "::1";
+  config.healthz_bind_address = with_port(config.healthz_bind_address, kHealthzPort);
+  config.metrics_bind_address = with_port(config.metrics_bind_address, kMetricsPort);
+}
+
+void read_bind_addresses(FieldReader& reader, Config& config, Findings& findings) {
+  if (std::string bind; reader.read("bindAddress", bind) && !bind.empty()) config.bind_address = std::move(bind);
+  reader.read("healthzBindAddress", config.healthz_bind_address);
+  reader.read("metricsBindAddress", config.metrics_bind_address);
+  reader.read("bindAddressHardFail", config.bind_address_hard_fail);
+  default_bind_addresses(config);
+  if (!rules::Address::parse(config.bind_address)) {
+    findings.mistake("bindAddress", in_quotes(config.bind_address) + " is not an IP address");
+  }
+  for (const auto& [key, value] : {std::pair{"healthzBindAddress", &config.healthz_bind_address},
+                                   std::pair{"metricsBindAddress", &config.metrics_bind_address}}) {
+    if (!parse_bind_address(*value)) {
+      findings.mistake(key, in_quotes(*value) + " is not IP or IP:port with a port in 1..65535");
+    }
+  }
+}
+
+void read_feature_gates(FieldReader& reader, Config& config, Findings& findings) {
+  if (!reader.read("featureGates", config.feature_gates)) return;
+  for (const auto& [name, value] : config.feature_gates) note_no_effect(findings, "featureGates." + escaped(name, 80));
+}
+
+void read_without_effect(FieldReader& reader, Config& config, Findings& findings) {
+  if (reader.read("oomScoreAdj", config.oom_score_adj)) {
+    if (config.oom_score_adj < -1000 || config.oom_score_adj > 1000) {
+      findings.mistake("oomScoreAdj", fmt::format("{} is not in -1000..1000", config.oom_score_adj));
+    }
+    note_no_effect(findings, "oomScoreAdj");
+  }
+  std::string port_range;
+  if (reader.read("portRange", port_range) && !port_range.empty()) note_no_effect(findings, "portRange");
+  bool as_service = false;
+  if (reader.read("windowsRunAsService", as_service) && as_service) note_no_effect(findings, "windowsRunAsService");
+  read_ipvs(reader.group("ipvs"), findings);
+  read_winkernel(reader.group("winkernel"), findings);
+}
+
+}  // namespace
+
+Config default_config() {
+  Config config;
+  default_bind_addresses(config);
+  return config;
+}
+
+Config read_fields(const YAML::Node& document, Findings& findings) {
+  Config config;
+  FieldReader reader(document, "", findings);
+  reader.skip("apiVersion");
+  reader.skip("kind");
+  read_feature_gates(reader, config, findings);
+  config.client_connection = read_client_connection(reader.group("clientConnection"), findings);
+  config.logging = read_logging(reader.group("logging"), findings);
+  reader.read("hostnameOverride", config.hostname_override);
+  read_bind_addresses(reader, config, findings);
+  reader.read("enableProfiling", config.enable_profiling);
+  reader.read("showHiddenMetricsForVersion", config.show_hidden_metrics_for_version);
+  read_mode(reader, config, findings);
+  const Dataplane iptables = read_dataplane(reader.group("iptables"), true, findings);
+  const Dataplane nftables = read_dataplane(reader.group("nftables"), false, findings);
+  const Dataplane& in_force = config.mode == Config::Mode::kNftables ? nftables : iptables;
+  config.masquerade_bit = in_force.masquerade_bit;
+  config.masquerade_all = in_force.masquerade_all;
+  // nftables mode has no NodePorts on loopback addresses.
+  config.localhost_node_ports = config.mode == Config::Mode::kIptables && iptables.localhost_node_ports;
+  config.sync_period = in_force.sync_period;
+  config.min_sync_period = in_force.min_sync_period;
+  config.min_sync_period_set = in_force.min_sync_period_set;
+  read_detect_local(reader, config, findings);
+  read_cluster_cidrs(reader, config, findings);
+  read_node_port_addresses(reader, config, findings);
+  config.conntrack = read_conntrack(reader.group("conntrack"), findings);
+  read_or_default(reader, "configSyncPeriod", std::chrono::minutes(15), config.config_sync_period);
+  if (config.config_sync_period < Duration::zero()) {
+    findings.mistake("configSyncPeriod", "must be greater than zero");
+  }
+  read_without_effect(reader, config, findings);
+  reader.finish();
+  return config;
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include "agent/config/config.h"
+#include "agent/config/field_reader.h"
+
+namespace kubenatd::agent {
+
+/// Reads, defaults and validates the fields of one KubeProxyConfiguration as kube-proxy v1.36 does. The result counts
+/// only when `findings` has no mistakes.
+[[nodiscard]] Config read_fields(const YAML::Node& document, Findings& findings);
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/config/config.h"
+
+namespace kubenatd::agent {
+
+/// What is wrong with a file, and what is only worth saying. Bounded, however bad the file is.
+class Findings {
+ public:
+  void mistake(std::string_view path, std::string_view what);
+  void remark(std::string_view path, std::string_view what);
+
+  [[nodiscard]] bool has_mistakes() const { return !mistakes_.empty(); }
+  /// All mistakes in one line, separated by "; ".
+  [[nodiscard]] std::string mistakes() const;
+  /// One line each.
+  [[nodiscard]] std::vector<std::string> remarks() const;
+
+ private:
+  static constexpr std::size_t kMostMistakes = 20;
+  static constexpr std::size_t kMostRemarks = 50;
+
+  std::vector<std::string> mistakes_, remarks_;
+  std::size_t further_mistakes_ = 0, further_remarks_ = 0;
+};
+
+/// Reads the fields of one mapping of a YAML document into typed values.
+///
+/// Purpose: types are those of YAML 1.1 as kube-proxy's reader resolves them (plain `yes` is a bool, plain `12` is a
+/// number, quoted text is text). A field that is absent or null leaves the value as it is; a wrong type is a mistake
+/// that names the path of the field. Of a duplicate field the last one counts, with a remark. Merge keys ("<<") work.
+/// Threading: none. Failure: goes to `findings`, which has to outlive the reader; yaml-cpp may throw only for lack of
+/// memory. Cost: each mapping is walked once; an anchor that is used in many places is not copied.
+class FieldReader {
+ public:
+  /// `node` that is absent or null reads as an empty mapping.
+  FieldReader(const YAML::Node& node, std::string path, Findings& findings);
+
+  /// True when the field is there with a value of the right type and within its range.
+  bool read(std::string_view key, std::string& value);
+  bool read(std::string_view key, bool& value);
+  bool read(std::string_view key, int& value);
+  bool read(std::string_view key, double& value);
+  bool read(std::string_view key, Duration& value);
+  bool read(std::string_view key, std::vector<std::string>& value);
+  /// A mapping of names to bools.
+  bool read(std::string_view key, std::map<std::string, bool>& value);
+  /// A group of fields.
+  [[nodiscard]] FieldReader group(std::string_view key);
+  /// Notes that the field may be there; true when it holds something else than null and an empty list or mapping.
+  bool skip(std::string_view key);
+
+  /// Says which fields were never asked for. To be called when all have been.
+  void finish();
+
+  [[nodiscard]] std::string path_of(std::string_view key) const;
+
+ private:
+  struct Field {
+    YAML::Node node;
+    std::size_t times = 1;
+    bool used = false;
+  };
+
+  void collect(const YAML::Node& node, std::size_t depth);
+  void merge(const YAML::Node& node, std::size_t depth);
+  /// The field's value; none when it is absent or null.
+  const YAML::Node* find(std::string_view key);
+
+  std::string path_;
+  Findings* findings_;
+  std::map<std::string, Field, std::less<>> fields_;
+  std::size_t merged_ = 0;
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,128 @@
+#include "agent/objects/decode.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agent/objects/decoders.h"
+#include "agent/objects/printable.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using nlohmann::json;
+
+struct KnownKind {
+  Kind kind;
+  std::string_view api_version;
+};
+
+constexpr KnownKind kKnownKinds[] = {
+    {Kind::kService, "v1"},
+    {Kind::kEndpointSlice, "discovery.k8s.io/v1"},
+    {Kind::kNode, "v1"},
+    {Kind::kPod, "v1"},
+};
+
+const KnownKind* find_kind(std::string_view kind) {
+  for (const KnownKind& known : kKnownKinds)
+    if (name_of(known.kind) == kind) return &known;
+  return nullptr;
+}
+
+std::string_view api_group(std::string_view api_version) {
+  const auto slash = api_version.find('/');
+  return slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
+}
+
+std::string text_or_empty(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+/// "Service demo/web", as good as it can be said of an object that may be wrong all over.
+std::string describe(const json& document, std::string_view kind) {
+  std::string name;
+  if (const auto metadata = document.find("metadata"); metadata != document.end() && metadata->is_object()) {
+    const std::string ns = text_or_empty(*metadata, "namespace");
+    name = text_or_empty(*metadata, "name");
+    if (!ns.empty() && !name.empty()) name = ns + "/" + name;
+  }
+  constexpr std::size_t kLongest = 330;  // a namespace and a name fit
+  const std::string shown = printable(kind);
+  return name.empty() ? shown : fmt::format("{} {}", shown, printable(name, kLongest));
+}
+
+ObjectKey read_key(const Field& root, Kind kind) {
+  ObjectKey key;
+  const Field metadata = root.member("metadata");
+  const Field name = metadata.member("name");
+  if (!name.present()) name.tell(Wrong::kRefuse, "is missing");
+  key.name = name.text(Wrong::kRefuse);
+  if (name.is_text() && !is_dns_subdomain(key.name)) name.tell(Wrong::kRefuse, quote(key.name) + " is not a DNS name");
+  if (kind == Kind::kNode) return key;
+  const Field ns = metadata.member("namespace");
+  key.ns = ns.text(Wrong::kRefuse);
+  if (key.ns.empty())
+    key.ns = "default";
+  else if (!is_dns_label(key.ns))
+    ns.tell(Wrong::kRefuse, quote(key.ns) + " is not a DNS label");
+  return key;
+}
+
+std::optional<Object> decode_kind(const Field& root, Kind kind, ObjectKey key) {
+  switch (kind) {
+    case Kind::kService: return decode_service(root, std::move(key));
+    case Kind::kEndpointSlice: return decode_endpoint_slice(root, std::move(key));
+    case Kind::kNode: return decode_node(root, std::move(key));
+    case Kind::kPod: return decode_pod(root, std::move(key));
+  }
+  return std::nullopt;
+}
+
+rules::Result<DecodedObject> decode(const json& document) {
+  if (!document.is_object()) return rules::fail("document", "read", "is not a map, so no Kubernetes object");
+  DecodedObject decoded;
+  const std::string kind = text_or_empty(document, "kind");
+  const std::string api_version = text_or_empty(document, "apiVersion");
+  if (kind.empty()) {
+    decoded.passed_over = "a document without kind is not used";
+    return decoded;
+  }
+  const std::string described = describe(document, kind);
+  const KnownKind* known = find_kind(kind);
+  if (known == nullptr) {
+    decoded.passed_over = described + ": this kind is not used";
+    return decoded;
+  }
+  if (api_version.empty()) return rules::fail(described, "apiVersion", "is missing");
+  if (api_version != known->api_version) {
+    if (api_group(api_version) == api_group(known->api_version))
+      return rules::fail(described, "apiVersion", fmt::format("{} is not {}", quote(api_version), known->api_version));
+    decoded.passed_over = fmt::format("{}: kind {} of {} is not used", described, kind, quote(api_version));
+    return decoded;
+  }
+
+  Findings findings(described);
+  const Field root(document, findings);
+  ObjectKey key = read_key(root, known->kind);
+  if (findings.refused()) return std::unexpected(findings.refusal());
+  findings.rename(fmt::format("{} {}", kind, key.to_string()));
+  decoded.object = decode_kind(root, known->kind, std::move(key));
+  if (findings.refused()) return std::unexpected(findings.refusal());
+  decoded.remarks = findings.take_remarks();
+  if (!decoded.object) decoded.passed_over = described + ": addressType FQDN is not used";
+  return decoded;
+}
+
+}  // namespace
+
+rules::Result<DecodedObject> decode_object(const json& document) {
+  try {
+    return decode(document);
+  } catch (const std::exception& thrown) {
+    return rules::fail("document", "decode", printable(thrown.what()));
+  }
+}
+
+}  // namespace kubenatd::agent

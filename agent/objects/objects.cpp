@@ -1,0 +1,15 @@
+#include "agent/objects/objects.h"
+
+namespace kubenatd::agent {
+
+std::string_view name_of(Kind kind) {
+  switch (kind) {
+    case Kind::kService: return "Service";
+    case Kind::kEndpointSlice: return "EndpointSlice";
+    case Kind::kNode: return "Node";
+    case Kind::kPod: return "Pod";
+  }
+  return "";
+}
+
+}  // namespace kubenatd::agent

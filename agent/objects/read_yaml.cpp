@@ -1,0 +1,164 @@
+#include <fmt/format.h>
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/emitterstyle.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/mark.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <istream>
+#include <streambuf>
+#include <string>
+
+#include "agent/objects/printable.h"
+#include "agent/objects/text_reader.h"
+#include "agent/objects/yaml_scalar.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using nlohmann::json;
+
+/// Reads from memory without a copy.
+class ViewBuffer : public std::streambuf {
+ public:
+  explicit ViewBuffer(std::string_view text) {
+    char* begin = const_cast<char*>(text.data());  // the get area is only read; the interface lacks const
+    setg(begin, begin, begin + text.size());
+  }
+};
+
+/// Ends the parsing from inside a handler, which has no other way; never leaves read_yaml().
+struct Stopped {
+  YAML::Mark mark;
+  std::string cause;
+};
+
+constexpr std::string_view kTagPrefix = "tag:yaml.org,2002:";
+
+json resolve(const std::string& tag, const std::string& value) {
+  if (tag == "?") return resolve_plain_scalar(value);
+  const std::string_view view(tag);
+  if (!view.starts_with(kTagPrefix)) return value;  // quoted ("!") or of a private type
+  const std::string_view type = view.substr(kTagPrefix.size());
+  if (type == "int" || type == "float" || type == "bool" || type == "null") return resolve_plain_scalar(value);
+  return value;
+}
+
+/// Looks ahead for "kind:" or "apiVersion:" of a root map in block style that begins in the first column: there, a
+/// line that begins with the name can be nothing else, as all deeper content is indented.
+std::string find_root_field(std::string_view text, std::size_t from, std::string_view name) {
+  for (std::size_t line = text.find('\n', std::min(from, text.size())); line != std::string_view::npos;
+       line = text.find('\n', line + 1)) {
+    std::string_view rest = text.substr(line + 1);
+    if (rest.starts_with("---") || rest.starts_with("...")) break;
+    if (!rest.starts_with(name) || rest.substr(name.size(), 1) != ":") continue;
+    rest.remove_prefix(name.size() + 1);
+    rest = rest.substr(0, rest.find_first_of("\r\n"));
+    const auto first = rest.find_first_not_of(" \t\"'");
+    if (first == std::string_view::npos) break;
+    rest.remove_prefix(first);
+    rest = rest.substr(0, rest.find_first_of(" \t\"'"));
+    const bool plain = std::all_of(rest.begin(), rest.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '/';
+    });
+    return plain ? std::string(rest) : std::string();
+  }
+  return {};
+}
+
+class Handler : public YAML::EventHandler {
+ public:
+  Handler(std::string_view text, DocumentBuilder& builder) : text_(text), builder_(builder) {}
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    mark_ = mark;
+    depth_ = 0;
+    builder_.begin_document({});
+  }
+  void OnDocumentEnd() override { builder_.end_document(); }
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    mark_ = mark;
+    if (builder_.wants_key()) throw Stopped{mark, "a key is empty"};
+    take(builder_.scalar(nullptr, anchor));
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    mark_ = mark;
+    take(builder_.alias(anchor));
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    mark_ = mark;
+    if (!builder_.wants_key()) return take(builder_.scalar(resolve(tag, value), anchor));
+    if (anchor != 0) throw Stopped{mark, "a key with an anchor is not supported"};
+    if (tag == "?" && value == "<<") return take(builder_.key(value, true));
+    // As Kubernetes' reader: a key that is a boolean becomes its word, a number stays as it is written.
+    const json key = resolve(tag, value);
+    take(builder_.key(key.is_boolean() ? (key.get<bool>() ? "true" : "false") : value));
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    mark_ = mark;
+    if (builder_.needs_root() && root_in_first_column_) {
+      const auto from = static_cast<std::size_t>(std::max(mark.pos - 1, 0));
+      builder_.set_root({find_root_field(text_, from, "kind"), find_root_field(text_, from, "apiVersion")});
+    }
+    ++depth_;
+    take(builder_.begin_sequence(anchor));
+  }
+  void OnSequenceEnd() override {
+    --depth_;
+    take(builder_.end_container());
+  }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value style) override {
+    mark_ = mark;
+    if (depth_ == 0) root_in_first_column_ = mark.column == 0 && style == YAML::EmitterStyle::Block;
+    ++depth_;
+    take(builder_.begin_map(anchor));
+  }
+  void OnMapEnd() override {
+    --depth_;
+    take(builder_.end_container());
+  }
+
+ private:
+  void take(DocumentBuilder::Step step) const {
+    if (!step) throw Stopped{mark_, std::move(step.error())};
+  }
+
+  std::string_view text_;
+  DocumentBuilder& builder_;
+  YAML::Mark mark_;
+  std::size_t depth_ = 0;
+  bool root_in_first_column_ = false;
+};
+
+std::unexpected<rules::Error> failed_at(const YAML::Mark& mark, std::string cause) {
+  return rules::fail(fmt::format("line {}, column {}", mark.line + 1, mark.column + 1), "read YAML", std::move(cause));
+}
+
+}  // namespace
+
+rules::Status read_yaml(std::string_view text, DocumentBuilder& builder) {
+  try {
+    ViewBuffer buffer(text);
+    std::istream stream(&buffer);
+    YAML::Parser parser(stream);
+    Handler handler(text, builder);
+    while (parser.HandleNextDocument(handler)) {
+    }
+    return {};
+  } catch (const Stopped& stopped) {
+    return failed_at(stopped.mark, stopped.cause);
+  } catch (const YAML::Exception& thrown) {
+    constexpr std::size_t kLongest = 200;
+    return failed_at(thrown.mark, printable(thrown.msg, kLongest));
+  } catch (const std::exception& thrown) {
+    return rules::fail("text", "read YAML", printable(thrown.what()));
+  }
+}
+
+}  // namespace kubenatd::agent

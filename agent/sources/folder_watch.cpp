@@ -1,0 +1,207 @@
+#include "agent/sources/folder_watch.h"
+
+#include <fmt/format.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <deque>
+#include <utility>
+
+#include "agent/objects/printable.h"
+#include "agent/sources/manifest_file.h"
+
+namespace kubenatd::agent {
+namespace {
+
+constexpr std::uint32_t kEntryEvents = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+constexpr std::uint32_t kContentEvents = IN_CLOSE_WRITE | IN_ATTRIB;
+constexpr std::uint32_t kSelfEvents = IN_DELETE_SELF | IN_MOVE_SELF;
+constexpr std::size_t kLongestPath = 4096;
+
+std::string read_link(const std::string& path) {
+  std::array<char, PATH_MAX> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+bool is_link(const std::string& path, bool or_second_name) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return false;
+  return S_ISLNK(info.st_mode) || (or_second_name && S_ISREG(info.st_mode) && info.st_nlink > 1);
+}
+
+/// The components of a path, put before those that are left.
+void prepend(std::string_view path, std::deque<std::string>& components) {
+  std::deque<std::string> front;
+  while (!path.empty()) {
+    const auto slash = path.find('/');
+    if (const std::string_view part = path.substr(0, slash); !part.empty() && part != ".") front.emplace_back(part);
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+  }
+  components.insert(components.begin(), front.begin(), front.end());
+}
+
+}  // namespace
+
+std::string join_path(std::string_view folder, std::string_view name) {
+  return fmt::format("{}{}{}", folder, folder.ends_with('/') ? "" : "/", name);
+}
+
+rules::Result<FolderWatch> FolderWatch::open() {
+  Descriptor inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!inotify) return rules::fail("inotify", "open", std::strerror(errno), errno);
+  return FolderWatch(std::move(inotify));
+}
+
+int FolderWatch::add(const std::string& directory, std::uint32_t mask, std::vector<std::string>& problems) {
+  const int descriptor =
+      ::inotify_add_watch(inotify_.get(), directory.c_str(), mask | kSelfEvents | IN_ONLYDIR | IN_MASK_ADD);
+  if (descriptor >= 0) return descriptor;
+  const int code = errno;
+  if (code == ENOENT || code == ENOTDIR) return -1;  // gone meanwhile: whoever lists it finds out
+  problems.push_back(fmt::format("{}: watch: {}{}; changes in it are not noticed", printable(directory, kLongestPath),
+                                 std::strerror(code),
+                                 code == ENOSPC ? " (see the sysctl fs.inotify.max_user_watches)" : ""));
+  return -1;
+}
+
+void FolderWatch::watch_folder(const std::string& folder, std::vector<std::string>& problems) {
+  const int descriptor = add(folder, kEntryEvents | kContentEvents, problems);
+  if (descriptor < 0) return;
+  watches_[descriptor].folders.insert(folder);
+  watches_of_folder_[folder].insert(descriptor);
+}
+
+void FolderWatch::add_way(const std::string& directory, std::string_view name, const Way& way,
+                          std::vector<std::string>& problems) {
+  const int descriptor = add(directory, way.file.empty() ? kEntryEvents : kEntryEvents | kContentEvents, problems);
+  if (descriptor < 0) return;
+  watches_[descriptor].ways[std::string(name)].insert(way);
+  watches_of_folder_[way.folder].insert(descriptor);
+}
+
+void FolderWatch::watch_way(const std::string& path, const std::string& folder, bool is_file,
+                            std::vector<std::string>& problems) {
+  constexpr int kMostLinks = 40;  // as the kernel follows (MAXSYMLINKS)
+  int links = 0;
+  std::string directory(1, path.starts_with('/') ? '/' : '.');
+  std::deque<std::string> components;
+  prepend(path, components);
+  while (!components.empty()) {
+    const std::string name = std::move(components.front());
+    components.pop_front();
+    const std::string entry = join_path(directory, name);
+    const std::string target = name == ".." ? std::string() : read_link(entry);
+    if (!target.empty()) {
+      if (++links > kMostLinks) return;
+      add_way(directory, name, {folder, is_file ? path : std::string()}, problems);
+      if (target.starts_with('/')) directory.assign(1, '/');
+      prepend(target, components);
+      continue;
+    }
+    if (components.empty() && name != "..")
+      add_way(directory, name, {folder, is_file ? path : std::string()}, problems);
+    directory = entry;
+  }
+}
+
+void FolderWatch::forget(const std::string& folder, bool gone) {
+  const auto known = watches_of_folder_.find(folder);
+  if (known == watches_of_folder_.end()) return;
+  std::set<int> kept;
+  for (const int descriptor : std::exchange(known->second, {})) {
+    const auto found = watches_.find(descriptor);
+    if (found == watches_.end()) continue;
+    Watch& watch = found->second;
+    for (auto entry = watch.ways.begin(); entry != watch.ways.end();) {
+      std::erase_if(entry->second, [&](const Way& way) { return way.folder == folder; });
+      entry = entry->second.empty() ? watch.ways.erase(entry) : std::next(entry);
+    }
+    if (gone) watch.folders.erase(folder);
+    if (watch.folders.contains(folder)) kept.insert(descriptor);
+    drop_if_unused(descriptor);
+  }
+  if (kept.empty())
+    watches_of_folder_.erase(known);
+  else
+    known->second = std::move(kept);
+}
+
+void FolderWatch::drop_if_unused(int descriptor) {
+  const auto found = watches_.find(descriptor);
+  if (found == watches_.end() || !found->second.folders.empty() || !found->second.ways.empty()) return;
+  watches_.erase(found);
+  (void)::inotify_rm_watch(inotify_.get(), descriptor);  // fails when the directory is gone, which is as well
+}
+
+void FolderWatch::handle_entry(const std::string& folder, std::uint32_t mask, std::string_view name, Changes& changes) {
+  if ((mask & IN_ISDIR) != 0) {
+    if (!name.starts_with('.')) changes.folders.insert(folder);
+    return;
+  }
+  if (name.starts_with('.')) return;  // ".." links have their way; others are never read
+  const std::string path = join_path(folder, name);
+  // A new link needs a way, or leads to a folder. A new file that is no link is complete only when it is closed,
+  // unless it is a further name of one that exists.
+  if ((mask & (IN_CREATE | IN_MOVED_TO)) != 0 && is_link(path, (mask & IN_CREATE) != 0)) {
+    changes.folders.insert(folder);
+    return;
+  }
+  if (is_manifest_name(name) && (mask & IN_CREATE) == 0) changes.files.insert(path);
+}
+
+void FolderWatch::handle(int descriptor, std::uint32_t mask, std::string_view name, Changes& changes) {
+  if ((mask & IN_Q_OVERFLOW) != 0) {
+    changes.all = true;
+    return;
+  }
+  const auto found = watches_.find(descriptor);
+  if (found == watches_.end()) return;
+  const Watch& watch = found->second;
+  if (name.empty()) {
+    // About the directory itself.
+    changes.folders.insert(watch.folders.begin(), watch.folders.end());
+    for (const auto& [entry, ways] : watch.ways)
+      for (const Way& way : ways) changes.folders.insert(way.folder);
+    if ((mask & (IN_IGNORED | IN_MOVE_SELF)) != 0) {
+      // What is watched now is no longer at the path it was watched for.
+      if ((mask & IN_MOVE_SELF) != 0) (void)::inotify_rm_watch(inotify_.get(), descriptor);
+      watches_.erase(found);
+    }
+    return;
+  }
+  for (const std::string& folder : watch.folders) handle_entry(folder, mask, name, changes);
+  if (const auto ways = watch.ways.find(name); ways != watch.ways.end())
+    for (const Way& way : ways->second) {
+      if (!way.file.empty()) changes.files.insert(way.file);
+      if ((mask & kEntryEvents) != 0) changes.folders.insert(way.folder);
+    }
+}
+
+FolderWatch::Changes FolderWatch::take() {
+  Changes changes;
+  constexpr std::size_t kBufferSize = 64U << 10;
+  constexpr int kMostReads = 64;  // a folder that is written without pause must not keep the caller here
+  alignas(inotify_event) std::array<char, kBufferSize> buffer;
+  for (int reads = 0; reads < kMostReads; ++reads) {
+    const ssize_t got = ::read(inotify_.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return changes;
+    const auto size = static_cast<std::size_t>(got);
+    for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
+      inotify_event event{};
+      std::memcpy(&event, buffer.data() + at, sizeof event);
+      const char* name = buffer.data() + at + sizeof event;
+      handle(event.wd, event.mask, std::string_view(name, ::strnlen(name, event.len)), changes);
+      at += sizeof event + event.len;
+    }
+  }
+  return changes;
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,120 @@
+#include "agent/sources/manifest_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "agent/objects/decode.h"
+#include "agent/objects/printable.h"
+#include "agent/sources/descriptor.h"
+
+namespace kubenatd::agent {
+namespace {
+
+constexpr std::size_t kLongestPath = 4096;
+
+std::int64_t nanoseconds(const timespec& time) {
+  constexpr std::int64_t kPerSecond = 1'000'000'000;
+  return time.tv_sec * kPerSecond + time.tv_nsec;
+}
+
+std::unexpected<rules::Error> failed(const std::string& path, std::string operation, int code) {
+  return rules::fail(printable(path, kLongestPath), std::move(operation), std::strerror(code), code);
+}
+
+/// Lines about one file, at most so many: a file of a million wrong documents says so in one.
+class Lines {
+ public:
+  Lines(std::vector<std::string>& lines, std::string file) : lines_(lines), file_(std::move(file)) {}
+  Lines(const Lines&) = delete;
+  Lines& operator=(const Lines&) = delete;
+  ~Lines() {
+    if (more_ > 0) lines_.push_back(fmt::format("{}: {} more lines like these", file_, more_));
+  }
+  void add(const std::string& text) {
+    constexpr std::size_t kMostLines = 50;
+    if (lines_.size() < kMostLines)
+      lines_.push_back(fmt::format("{}: {}", file_, text));
+    else
+      ++more_;
+  }
+
+ private:
+  std::vector<std::string>& lines_;
+  std::string file_;
+  std::size_t more_ = 0;
+};
+
+}  // namespace
+
+FileSignature FileSignature::of(const struct stat& info) {
+  return {info.st_dev, info.st_ino, info.st_size, nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
+}
+
+bool is_manifest_name(std::string_view name) {
+  return !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
+}
+
+rules::Result<std::string> read_text(const std::string& path) {
+  // O_NONBLOCK: a FIFO with a manifest's name must not stop the agent.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file) return failed(path, "open", errno);
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return failed(path, "stat", errno);
+  if (!S_ISREG(info.st_mode))
+    return rules::fail(printable(path, kLongestPath), "open", "is not a regular file", EINVAL);
+  const auto too_large = [&path] {
+    return rules::fail(printable(path, kLongestPath), "read", fmt::format("is larger than {} MiB", kLargestFile >> 20U),
+                       EFBIG);
+  };
+  if (static_cast<std::uint64_t>(info.st_size) > kLargestFile) return too_large();
+
+  std::string text;
+  constexpr std::size_t kSpare = 4096;  // room for the read that finds the end
+  text.resize(static_cast<std::size_t>(info.st_size) + kSpare);
+  std::size_t filled = 0;
+  for (;;) {
+    const ssize_t got = ::read(file.get(), text.data() + filled, text.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed(path, "read", errno);
+    if (got == 0) break;
+    filled += static_cast<std::size_t>(got);
+    if (filled > kLargestFile) return too_large();
+    if (filled == text.size()) text.resize(text.size() * 2);
+  }
+  text.resize(filled);
+  return text;
+}
+
+ManifestFile parse_manifest(const std::string& path, std::string_view text,
+                            const std::function<ObjectPtr(Object&&)>& keep) {
+  ManifestFile file;
+  Lines problems(file.problems, printable(path, kLongestPath));
+  Lines passed_over(file.passed_over, printable(path, kLongestPath));
+  const auto visit = [&](nlohmann::json&& document) {
+    auto decoded = decode_object(document);
+    if (!decoded) {
+      problems.add(decoded.error().to_string());
+      return;
+    }
+    for (const std::string& remark : decoded->remarks) problems.add(remark);
+    if (decoded->object)
+      file.objects.push_back(keep(std::move(*decoded->object)));
+    else
+      passed_over.add(decoded->passed_over);
+  };
+  if (const rules::Status read = read_documents(text, path.ends_with(".json"), visit); !read) {
+    problems.add(read.error().to_string());
+    file.complete = false;
+  }
+  return file;
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/objects/objects.h"
+#include "agent/sources/object_change.h"
+#include "rules/error.h"
+
+struct stat;
+
+namespace kubenatd::agent {
+
+/// A larger file is refused: read as a whole, it and its objects would not fit the memory of a node agent.
+inline constexpr std::size_t kLargestFile = 64U << 20;
+
+/// What tells that a path now leads to another content, without reading it.
+struct FileSignature {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::int64_t size = -1;
+  std::int64_t modified_ns = 0;
+  std::int64_t changed_ns = 0;
+  bool operator==(const FileSignature&) const = default;
+
+  [[nodiscard]] static FileSignature of(const struct stat& info);
+};
+
+/// *.yaml, *.yml, *.json; names that begin with "." (editors' and kubelet's own) are none.
+[[nodiscard]] bool is_manifest_name(std::string_view name);
+
+/// The objects of a file, and one line for each document that gave none.
+struct ManifestFile {
+  std::vector<ObjectPtr> objects;
+  std::vector<std::string> problems;
+  std::vector<std::string> passed_over;
+  bool complete = true;  ///< false: a syntax error ended the reading, and is the last of the problems
+};
+
+/// The text of a regular file. An error's code tells why: ENOENT is a file that is not there (any more).
+[[nodiscard]] rules::Result<std::string> read_text(const std::string& path);
+
+/// Reads and decodes the documents of a manifest's text. `keep` makes an object shared, at once: where it knows an
+/// equal one already, the new one does not stay in memory.
+[[nodiscard]] ManifestFile parse_manifest(const std::string& path, std::string_view text,
+                                          const std::function<ObjectPtr(Object&&)>& keep);
+
+}  // namespace kubenatd::agent

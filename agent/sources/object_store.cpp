@@ -1,0 +1,90 @@
+#include "agent/sources/object_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "agent/objects/printable.h"
+
+namespace kubenatd::agent {
+
+ObjectPtr ObjectStore::intern(const std::string& file, Object&& object) const {
+  if (const auto found = objects_.find(id_of(object)); found != objects_.end())
+    for (const Candidate& candidate : found->second)
+      if (*candidate.file == file && *candidate.object == object) return candidate.object;
+  return std::make_shared<const Object>(std::move(object));
+}
+
+void ObjectStore::touch(const ObjectId& id, const Candidates& candidates) {
+  before_.try_emplace(id, candidates.empty() ? nullptr : candidates.back().object);
+}
+
+void ObjectStore::withdraw(const std::string& file, const std::vector<ObjectPtr>& objects) {
+  for (const ObjectPtr& object : objects) {
+    const auto found = objects_.find(id_of(*object));
+    if (found == objects_.end()) continue;  // it was there twice
+    touch(found->first, found->second);
+    std::erase_if(found->second, [&](const Candidate& candidate) { return *candidate.file == file; });
+    if (found->second.empty()) objects_.erase(found);
+  }
+}
+
+void ObjectStore::replace(const std::string& file, std::vector<ObjectPtr> objects, std::vector<std::string>& problems) {
+  const auto entry = files_.try_emplace(file).first;
+  withdraw(file, entry->second);
+  objects.shrink_to_fit();
+  entry->second = std::move(objects);
+  std::set<ObjectId> several;
+  for (std::size_t place = 0; place < entry->second.size(); ++place) {
+    const ObjectPtr& object = entry->second[place];
+    const auto found = objects_.try_emplace(id_of(*object)).first;
+    Candidates& candidates = found->second;
+    touch(found->first, candidates);
+    const auto behind = std::upper_bound(candidates.begin(), candidates.end(), std::tie(entry->first, place),
+                                         [](const auto& place_of_new, const Candidate& other) {
+                                           return place_of_new < std::tie(*other.file, other.place);
+                                         });
+    candidates.insert(behind, {&entry->first, place, object});
+    if (candidates.size() > 1) several.insert(found->first);
+  }
+  for (const ObjectId& id : several) describe_duplicates(id, entry->first, problems);
+}
+
+void ObjectStore::remove(const std::string& file) {
+  const auto found = files_.find(file);
+  if (found == files_.end()) return;
+  withdraw(file, found->second);
+  files_.erase(found);
+}
+
+void ObjectStore::describe_duplicates(const ObjectId& id, const std::string& file,
+                                      std::vector<std::string>& problems) const {
+  const Candidates& candidates = objects_.at(id);
+  const std::string& winner = *candidates.back().file;
+  const std::string& other = winner != file ? winner : *candidates[candidates.size() - 2].file;
+  constexpr std::size_t kLongestPath = 4096;
+  const std::string object = fmt::format("{} {}", name_of(id.kind), id.key.to_string());
+  if (other == file)
+    problems.push_back(
+        fmt::format("{}: {}: is there twice, the later one counts", printable(file, kLongestPath), object));
+  else
+    problems.push_back(fmt::format("{}: {}: is in {} too, the one in {} counts", printable(file, kLongestPath), object,
+                                   printable(other, kLongestPath), printable(winner, kLongestPath)));
+}
+
+std::vector<ObjectChange> ObjectStore::take_changes() {
+  std::vector<ObjectChange> changes;
+  for (auto& [id, before] : before_) {
+    const auto found = objects_.find(id);
+    const ObjectPtr now = found == objects_.end() ? nullptr : found->second.back().object;
+    if (now == before || (now && before && *now == *before)) continue;
+    changes.push_back({id, now});
+  }
+  before_.clear();
+  return changes;
+}
+
+}  // namespace kubenatd::agent

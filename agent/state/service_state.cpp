@@ -1,0 +1,231 @@
+#include "agent/state/service_state.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+namespace kubenatd::agent {
+namespace {
+
+using rules::Family;
+
+template <class T>
+std::vector<T> of_family(const std::vector<T>& all, Family family) {
+  std::vector<T> found;
+  for (const T& one : all) {
+    if constexpr (std::is_same_v<T, rules::Prefix>) {
+      if (one.address.family == family) found.push_back(one);
+    } else {
+      if (one.family == family) found.push_back(one);
+    }
+  }
+  return found;
+}
+
+std::optional<rules::Address> cluster_ip_of(const Service& service, Family family) {
+  const auto found = std::ranges::find(service.cluster_ips, family, &rules::Address::family);
+  if (found == service.cluster_ips.end()) return std::nullopt;
+  return *found;
+}
+
+/// Endpoints of one port of a Service out of its slices. The same address and port in several slices is one endpoint: a
+/// later one replaces an earlier one unless it is terminating.
+std::vector<Candidate> candidates_of(const std::vector<EndpointSlice>& slices, Family family, const ServicePort& port,
+                                     const std::string& node_name) {
+  std::vector<Candidate> found;
+  std::map<std::pair<rules::Address, std::uint16_t>, std::size_t> places;
+  for (const EndpointSlice& slice : slices) {
+    if (slice.family != family) continue;
+    for (const SlicePort& slice_port : slice.ports) {
+      if (slice_port.name != port.name || slice_port.protocol != port.protocol || slice_port.port == 0) continue;
+      for (const SliceEndpoint& endpoint : slice.endpoints) {
+        const Candidate candidate{.address = endpoint.address,
+                                  .port = slice_port.port,
+                                  .is_local = !endpoint.node_name.empty() && endpoint.node_name == node_name,
+                                  .ready = endpoint.ready,
+                                  .serving = endpoint.serving,
+                                  .terminating = endpoint.terminating,
+                                  .zone_hints = &endpoint.zone_hints,
+                                  .node_hints = &endpoint.node_hints};
+        const auto [place, is_new] = places.try_emplace({candidate.address, candidate.port}, found.size());
+        if (is_new) {
+          found.push_back(candidate);
+        } else if (!candidate.terminating) {
+          found[place->second] = candidate;
+        }
+      }
+    }
+  }
+  return found;
+}
+
+std::size_t count_endpoints(const std::vector<EndpointSlice>& slices, Family family) {
+  if (slices.size() == 1 && slices.front().family == family) {
+    return slices.front().ports.size() * slices.front().endpoints.size();
+  }
+  std::set<std::tuple<std::string, rules::Protocol, rules::Address, std::uint16_t>> seen;
+  for (const EndpointSlice& slice : slices) {
+    if (slice.family != family) continue;
+    for (const SlicePort& port : slice.ports)
+      for (const SliceEndpoint& endpoint : slice.endpoints)
+        seen.emplace(port.name, port.protocol, endpoint.address, port.port);
+  }
+  return seen.size();
+}
+
+rules::ServicePortView view_of(const ObjectKey& key, const Service& service, const ServicePort& port,
+                               const rules::Address& cluster_ip) {
+  const Family family = cluster_ip.family;
+  rules::ServicePortView view;
+  view.name = service_port_name(key, port.name);
+  view.protocol = port.protocol;
+  view.cluster_ip = cluster_ip;
+  view.port = port.port;
+  view.node_port = port.node_port;
+  view.health_check_node_port = service.health_check_node_port;
+  view.internal_policy_local = service.internal_policy_local;
+  view.external_policy_local = service.external_policy_local;
+  view.affinity_seconds = service.affinity_seconds;
+  view.external_ips = of_family(service.external_ips, family);
+  view.load_balancer_ips = of_family(service.load_balancer_ips, family);
+  view.source_ranges = of_family(service.source_ranges, family);
+  return view;
+}
+
+}  // namespace
+
+std::string service_port_name(const ObjectKey& service, const std::string& port) {
+  std::string name = service.ns + "/" + service.name;
+  if (!port.empty()) name += ":" + port;
+  return name;
+}
+
+bool is_proxied(const Service& service) {
+  return !service.headless && !service.foreign_proxy && service.type != Service::Type::kExternalName;
+}
+
+ServiceState::ServiceState(std::string node_name) {
+  topology_.node_name = std::move(node_name);
+}
+
+void ServiceState::apply(ObjectEvent event) {
+  switch (event.kind) {
+    case Kind::kService: apply_service(std::move(event)); break;
+    case Kind::kEndpointSlice: apply_slice(std::move(event)); break;
+    case Kind::kNode: apply_node(std::move(event)); break;
+    case Kind::kPod: break;  // endpoints of Pods reach us as EndpointSlices
+  }
+}
+
+void ServiceState::apply_service(ObjectEvent&& event) {
+  Entry& entry = entries_[event.key];
+  services_ -= entry.service.has_value() ? 1 : 0;
+  if (event.object) {
+    entry.service = std::get<Service>(std::move(*event.object));
+    ++services_;
+  } else {
+    entry.service.reset();
+  }
+  changed_.insert(std::move(event.key));
+}
+
+void ServiceState::remove_slice(const ObjectKey& slice, const ObjectKey& service) {
+  const auto found = entries_.find(service);
+  if (found == entries_.end()) return;
+  std::erase_if(found->second.slices, [&](const EndpointSlice& one) { return one.key == slice; });
+  changed_.insert(service);
+}
+
+void ServiceState::apply_slice(ObjectEvent&& event) {
+  std::string service_name;
+  if (event.object) service_name = std::get<EndpointSlice>(*event.object).service;
+  const auto owner = slice_owner_.find(event.key);
+  if (owner != slice_owner_.end() && owner->second != service_name) {
+    remove_slice(event.key, {event.key.ns, owner->second});
+    slice_owner_.erase(owner);
+  }
+  if (service_name.empty()) return;
+
+  const ObjectKey service{event.key.ns, service_name};
+  slice_owner_[event.key] = service_name;
+  auto& slices = entries_[service].slices;
+  const auto place = std::ranges::lower_bound(slices, event.key, {}, &EndpointSlice::key);
+  auto slice = std::get<EndpointSlice>(std::move(*event.object));
+  if (place != slices.end() && place->key == event.key) {
+    *place = std::move(slice);
+  } else {
+    slices.insert(place, std::move(slice));
+  }
+  changed_.insert(service);
+}
+
+void ServiceState::apply_node(ObjectEvent&& event) {
+  if (event.key.name != topology_.node_name) return;
+  std::string zone;
+  if (event.object) {
+    node_ = std::get<Node>(std::move(*event.object));
+    zone = node_->zone;
+  } else {
+    node_.reset();
+  }
+  if (zone == topology_.zone) return;
+  topology_.zone = std::move(zone);
+  for (const auto& [key, entry] : entries_) changed_.insert(key);
+}
+
+std::vector<ViewChange> ServiceState::take_changes() {
+  std::vector<ViewChange> changes;
+  // Sorted, so that equal histories give equal orders; the set is small except at start.
+  std::vector<ObjectKey> keys(changed_.begin(), changed_.end());
+  changed_.clear();
+  std::ranges::sort(keys);
+  for (const ObjectKey& key : keys) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) continue;
+    Entry& entry = found->second;
+    recompute(key, entry, changes);
+    if (!entry.service && entry.slices.empty()) entries_.erase(found);
+  }
+  return changes;
+}
+
+void ServiceState::recompute(const ObjectKey& key, Entry& entry, std::vector<ViewChange>& out) {
+  for (const Family family : rules::kFamilies) {
+    const auto index = static_cast<std::size_t>(family);
+    known_endpoints_[index] -= entry.endpoints[index];
+    entry.endpoints[index] = count_endpoints(entry.slices, family);
+    known_endpoints_[index] += entry.endpoints[index];
+    recompute_family(key, entry, family, out);
+  }
+}
+
+void ServiceState::recompute_family(const ObjectKey& key, Entry& entry, Family family, std::vector<ViewChange>& out) {
+  auto& shown = entry.shown[static_cast<std::size_t>(family)];
+  std::vector<PortKey> before = std::move(shown);
+  shown.clear();
+
+  const auto cluster_ip =
+      entry.service && is_proxied(*entry.service) ? cluster_ip_of(*entry.service, family) : std::nullopt;
+  if (cluster_ip) {
+    for (const ServicePort& port : entry.service->ports) {
+      PortKey port_key{port.name, port.protocol};
+      if (std::ranges::find(shown, port_key) != shown.end()) continue;  // the API forbids it; the first one counts
+      ViewChange change{.family = family,
+                        .name = {},
+                        .protocol = port.protocol,
+                        .view = view_of(key, *entry.service, port, *cluster_ip)};
+      change.name = change.view->name;
+      choose_endpoints(*change.view, candidates_of(entry.slices, family, port, topology_.node_name), topology_);
+      out.push_back(std::move(change));
+      shown.push_back(std::move(port_key));
+    }
+  }
+  for (const PortKey& gone : before) {
+    if (std::ranges::find(shown, gone) != shown.end()) continue;
+    out.push_back(
+        {.family = family, .name = service_port_name(key, gone.name), .protocol = gone.protocol, .view = std::nullopt});
+  }
+}
+
+}  // namespace kubenatd::agent

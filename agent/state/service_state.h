@@ -1,0 +1,97 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "agent/objects/objects.h"
+#include "agent/state/endpoint_choice.h"
+#include "rules/service_port.h"
+
+namespace kubenatd::agent {
+
+/// A service port is now like this, or gone.
+struct ViewChange {
+  rules::Family family = rules::Family::kIpv4;
+  std::string name;  ///< service port name string
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  std::optional<rules::ServicePortView> view;  ///< none: gone
+};
+
+/// Joins Services, EndpointSlices and this node's Node into service port views.
+///
+/// Purpose: the one place that knows which objects a service port depends on.
+/// Threading: one thread.
+/// Failure: none; objects are already checked.
+/// Cost: an event costs what the Service it belongs to costs: its ports times its endpoints. Only a change of this
+/// node's zone looks at every Service.
+class ServiceState {
+ public:
+  explicit ServiceState(std::string node_name);
+
+  /// Takes one event in; its consequences come with the next take_changes().
+  void apply(ObjectEvent event);
+
+  /// Views that have changed since the last call, one entry per service port and family.
+  [[nodiscard]] std::vector<ViewChange> take_changes();
+
+  /// This node's Node object, when a source has it.
+  [[nodiscard]] const std::optional<Node>& node() const { return node_; }
+
+  /// Endpoints of all EndpointSlices of a family, times their ports, without doubles: what decides about kube-proxy's
+  /// large-cluster mode.
+  [[nodiscard]] std::size_t known_endpoints(rules::Family family) const {
+    return known_endpoints_[static_cast<std::size_t>(family)];
+  }
+
+  [[nodiscard]] std::size_t services() const { return services_; }
+  [[nodiscard]] std::size_t endpoint_slices() const { return slice_owner_.size(); }
+
+ private:
+  struct PortKey {
+    std::string name;
+    rules::Protocol protocol;
+    auto operator<=>(const PortKey&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const ObjectKey& key) const noexcept {
+      return std::hash<std::string>{}(key.ns) * 31 + std::hash<std::string>{}(key.name);
+    }
+  };
+  /// Everything about one Service name; exists while there is a Service or a slice that names it.
+  struct Entry {
+    std::optional<Service> service;
+    std::vector<EndpointSlice> slices;          ///< sorted by name, so that the outcome does not depend on arrival
+    std::array<std::vector<PortKey>, 2> shown;  ///< ports with a view, per family
+    std::array<std::size_t, 2> endpoints{};
+  };
+
+  void apply_service(ObjectEvent&& event);
+  void apply_slice(ObjectEvent&& event);
+  void apply_node(ObjectEvent&& event);
+  void remove_slice(const ObjectKey& slice, const ObjectKey& service);
+  void recompute(const ObjectKey& key, Entry& entry, std::vector<ViewChange>& out);
+  void recompute_family(const ObjectKey& key, Entry& entry, rules::Family family, std::vector<ViewChange>& out);
+
+  Topology topology_;
+  std::optional<Node> node_;
+  std::unordered_map<ObjectKey, Entry, KeyHash> entries_;
+  std::unordered_map<ObjectKey, std::string, KeyHash> slice_owner_;  ///< slice -> Service name in its namespace
+  std::unordered_set<ObjectKey, KeyHash> changed_;
+  std::array<std::size_t, 2> known_endpoints_{};
+  std::size_t services_ = 0;
+};
+
+/// "namespace/name" or "namespace/name:port".
+[[nodiscard]] std::string service_port_name(const ObjectKey& service, const std::string& port);
+
+/// True for a Service that chains are made for: with a cluster IP, not headless, not ExternalName, and not left to
+/// another proxy.
+[[nodiscard]] bool is_proxied(const Service& service);
+
+}  // namespace kubenatd::agent

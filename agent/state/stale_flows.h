@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "rules/address.h"
+#include "rules/service_port.h"
+
+namespace kubenatd::agent {
+
+/// The part of a UDP conntrack entry that decides whether it can still be right.
+struct FlowView {
+  rules::Address original_destination;  ///< whom the client addressed
+  std::uint16_t original_destination_port = 0;
+  rules::Address reply_source;  ///< who answers: the endpoint, when the flow is DNATed
+  std::uint16_t reply_source_port = 0;
+};
+
+/// An address with a port.
+struct SocketAddress {
+  rules::Address address;
+  std::uint16_t port = 0;
+  auto operator<=>(const SocketAddress&) const = default;
+};
+
+struct SocketAddressHash {
+  std::size_t operator()(const SocketAddress& value) const noexcept {
+    return std::hash<rules::Address>{}(value.address) ^ (std::size_t{value.port} * 0x9e3779b97f4a7c15U);
+  }
+};
+
+/// Tells which UDP conntrack entries of one family contradict the service ports in force.
+///
+/// Purpose: a UDP flow keeps its entry, and with it its endpoint, as long as packets come; so entries that new rules
+/// would not make must be removed. The decision is by level: it needs the present service ports and the entry, not what
+/// happened in between, and so it also holds for changes made while the agent was not running. What level cannot tell
+/// is whether an address that serves nothing now was a service before; therefore frontends that went away are
+/// remembered until swept() is called, and the caller adds those that it finds left over from an earlier run.
+///
+/// How to use it, one object per family: upsert() and erase() with every change of a service port; when the rules are
+/// committed and needs_sweep() says so, delete every UDP entry for which is_stale() is true, then call swept(). When
+/// the commit or the sweep failed, do not call swept(): everything stays due.
+///
+/// Only UDP service ports count; views of other protocols or another family are taken as "not there".
+/// Threading: none of its own. Failure: none but memory. Cost: upsert and erase O(frontends + endpoints log endpoints)
+/// of that port; is_stale one or two hash look-ups and a binary search among the endpoints; memory proportional to UDP
+/// service ports and their endpoints, and at most kMostRemoved removed frontends.
+class UdpFrontends {
+ public:
+  /// Removed frontends remembered while no sweep succeeds; more are forgotten, their entries then end by timeout.
+  static constexpr std::size_t kMostRemoved = 65536;
+
+  explicit UdpFrontends(rules::Family family) : family_(family) {}
+  UdpFrontends(const UdpFrontends&) = delete;
+  UdpFrontends& operator=(const UdpFrontends&) = delete;
+
+  /// The addresses of this node on which NodePorts answer: those of its interfaces, or the ones chosen by
+  /// nodePortAddresses. A 127.0.0.0/8 address among them stands for the whole block. A flow to any other address is not
+  /// one of a NodePort. None by default.
+  void set_node_addresses(std::span<const rules::Address> addresses);
+
+  /// Adds the service port, or puts it in the place of what had its name.
+  void upsert(const rules::ServicePortView& view);
+  void erase(std::string_view name);
+
+  /// A frontend that served before and does not now, as found in rules of an earlier run. No effect while a service
+  /// port in force has that frontend.
+  void add_removed(const rules::Address& address, std::uint16_t port);
+  void add_removed_node_port(std::uint16_t port);
+
+  /// True when something changed since the last swept() and an entry could be stale: at first as soon as there is any
+  /// frontend, then after every change of frontends, of serving endpoints, or of node addresses while there are
+  /// NodePorts.
+  [[nodiscard]] bool needs_sweep() const;
+  /// The sweep succeeded: forgets removed frontends.
+  void swept();
+
+  /// True when the present service ports cannot have made the entry:
+  ///  - it addresses a frontend, or a NodePort on an address of the node, and its answers do not come from an endpoint
+  ///    that serves there (it is gone, has another port, there is none, or the entry was made without DNAT). When
+  ///    several service ports have the same frontend, an endpoint of any of them makes it right;
+  ///  - or it addresses a removed frontend and is DNATed.
+  [[nodiscard]] bool is_stale(const FlowView& flow) const;
+
+  /// UDP service ports that are known.
+  [[nodiscard]] std::size_t size() const { return ports_.size(); }
+
+ private:
+  struct Port {
+    std::vector<SocketAddress> frontends;  ///< sorted
+    std::vector<SocketAddress> serving;    ///< sorted
+    std::uint16_t node_port = 0;
+    bool operator==(const Port&) const = default;
+  };
+  using Owners = std::vector<const Port*>;  ///< nearly always one; into ports_, whose nodes do not move
+  struct NameHash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  using Ports = std::unordered_map<std::string, Port, NameHash, std::equal_to<>>;
+
+  [[nodiscard]] Port port_of(const rules::ServicePortView& view) const;
+  void link(const Port& port);
+  void unlink(const Port& port);
+  void remember_removed(const Port& port);
+  [[nodiscard]] bool is_node_address(const rules::Address& address) const;
+
+  rules::Family family_;
+  Ports ports_;
+  std::unordered_map<SocketAddress, Owners, SocketAddressHash> frontends_;
+  std::unordered_map<std::uint16_t, Owners> node_ports_;
+  std::unordered_set<rules::Address> node_addresses_;
+  bool node_loopback_ = false;
+  std::unordered_set<SocketAddress, SocketAddressHash> removed_;
+  std::unordered_set<std::uint16_t> removed_node_ports_;
+  bool changed_ = true;
+};
+
+}  // namespace kubenatd::agent

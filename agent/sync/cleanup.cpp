@@ -1,0 +1,118 @@
+#include "agent/sync/cleanup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "agent/sync/live_tables.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using rules::Table;
+
+constexpr std::string_view kCanary = "KUBE-PROXY-CANARY";
+constexpr std::string_view kKubeletCanary = "KUBE-KUBELET-CANARY";
+constexpr std::string_view kFirewall = "KUBE-FIREWALL";
+constexpr int kMaxAttempts = 16;
+
+struct Found {
+  struct Jump {
+    Table table;
+    std::string chain;
+    std::uint64_t handle;
+  };
+  std::vector<std::pair<Table, std::string>> chains;
+  std::vector<Jump> jumps;
+};
+
+/// The one rule that stands in KUBE-FIREWALL by our doing.
+bool is_localnet_guard(const rules::Rule& rule) {
+  return comment_of(rule) == "block incoming localnet connections";
+}
+
+rules::Result<Found> find_all(netlink::NfTables& kernel, rules::Family family) {
+  Found found;
+  auto kubelet = kernel.has_chain(family, Table::kMangle, kKubeletCanary);
+  if (!kubelet) return std::unexpected(kubelet.error());
+  bool keep_firewall = *kubelet;
+  if (!keep_firewall) {
+    auto read = kernel.dump_rules(
+        family, Table::kFilter, kFirewall,
+        [&](netlink::LiveRule& live) { keep_firewall = keep_firewall || !is_localnet_guard(live.rule); },
+        [&] { keep_firewall = false; });
+    if (!read) return std::unexpected(read.error());
+  }
+  for (const Table table : {Table::kMangle, Table::kFilter, Table::kNat}) {
+    const std::size_t before = found.chains.size();
+    auto listed = kernel.dump_chains(
+        family, table,
+        [&](const netlink::LiveChain& chain) {
+          const bool firewall = table == Table::kFilter && chain.name == kFirewall && !keep_firewall;
+          if (chain.name == kCanary || firewall || rules::iptables::is_own_chain(table, chain.name))
+            found.chains.emplace_back(table, chain.name);
+        },
+        [&] { found.chains.resize(before); });
+    if (!listed) return std::unexpected(listed.error());
+  }
+  std::set<std::pair<Table, std::string_view>> bases;
+  for (const auto& jump : rules::iptables::builtin_jumps()) bases.insert({jump.table, jump.chain});
+  for (const auto& [table, chain] : bases) {
+    const std::size_t before = found.jumps.size();
+    auto read = kernel.dump_rules(
+        family, table, chain,
+        [&](netlink::LiveRule& live) {
+          const auto ours = [&](const rules::iptables::BuiltinJump& jump) {
+            return jump.table == table && jump.chain == chain && jump.rule == live.rule &&
+                   (jump.remove_on_cleanup || !keep_firewall);
+          };
+          if (std::ranges::any_of(rules::iptables::builtin_jumps(), ours))
+            found.jumps.push_back({table, std::string(chain), live.handle});
+        },
+        [&] { found.jumps.resize(before); });
+    if (!read) return std::unexpected(read.error());
+  }
+  return found;
+}
+
+}  // namespace
+
+rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family family) {
+  std::set<std::pair<Table, std::string>> kept;
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    auto generation = kernel.generation();
+    if (!generation) return std::unexpected(generation.error());
+    auto found = find_all(kernel, family);
+    if (!found) return std::unexpected(found.error());
+    if (found->chains.empty() && found->jumps.empty()) return CleanupReport{};
+
+    netlink::Batch batch;
+    CleanupReport report;
+    for (const Found::Jump& jump : found->jumps) batch.delete_rule(family, jump.table, jump.chain, jump.handle);
+    for (const auto& [table, chain] : found->chains) batch.flush_chain(family, table, chain);
+    for (const auto& one : found->chains) {
+      if (kept.contains(one)) {
+        report.left.push_back(fmt::format("{} {}", name_of(one.first), one.second));
+      } else {
+        batch.delete_chain(family, one.first, one.second);
+      }
+    }
+    report.jumps = found->jumps.size();
+    report.chains = found->chains.size() - report.left.size();
+    // Towards the end without the guard: handles and names make every message safe by itself.
+    const bool guarded = attempt < kMaxAttempts / 2;
+    auto committed = kernel.commit(batch, guarded ? std::optional(*generation) : std::nullopt);
+    if (committed) return report;
+    if (committed.error().generation_changed) continue;
+    bool learned = false;
+    for (const auto& message : committed.error().messages)
+      if (message.error.code == EBUSY) learned = kept.emplace(message.table, message.chain).second || learned;
+    if (!learned) return std::unexpected(committed.error().error);
+  }
+  return rules::fail(fmt::format("{} tables", name_of(family)), "clean up", "other programs keep changing the tables",
+                     EAGAIN);
+}
+
+}  // namespace kubenatd::agent

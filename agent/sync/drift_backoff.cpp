@@ -1,0 +1,24 @@
+#include "agent/sync/drift_backoff.h"
+
+#include <algorithm>
+
+namespace kubenatd::agent {
+
+std::optional<DriftBackoff::Duration> DriftBackoff::healed(const std::string& chain, Time now) {
+  std::erase_if(disputes_, [&](const auto& one) { return now - one.second.last > kQuiet + one.second.delay; });
+  Dispute& dispute = disputes_[chain];
+  dispute.last = now;
+  if (++dispute.heals <= kFreeHeals) return std::nullopt;
+  const Duration before = dispute.delay;
+  dispute.delay = before == Duration{} ? kFirstDelay : std::min(kLongestDelay, before * 2);
+  dispute.held_until = now + dispute.delay;
+  if (dispute.delay == before) return std::nullopt;
+  return dispute.delay;
+}
+
+DriftBackoff::Time DriftBackoff::held_until(const std::string& chain) const {
+  const auto found = disputes_.find(chain);
+  return found == disputes_.end() ? Time{} : found->second.held_until;
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,268 @@
+#include "agent/sync/family_sync.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace kubenatd::agent {
+namespace {
+
+using netlink::TableEvent;
+using rules::ChainId;
+using rules::ChainName;
+using rules::Table;
+
+/// Past this many changed chains one dump of everything is cheaper than one of each.
+constexpr std::size_t kMaxSuspects = 256;
+/// Past this many messages the kernel's notifications about them are not listened to.
+constexpr std::size_t kQuietMessages = 1000;
+constexpr std::size_t kMaxAttempts = 16;
+/// From this attempt on the generation is not asked for any more: somebody writes all the time, and every message
+/// names its chain and neighbour, so that it fails rather than hit something else.
+constexpr std::size_t kUnguardedAttempt = 8;
+
+std::string describe(const ChainId& chain) {
+  return fmt::format("{} {}", name_of(chain.table), chain.name.view());
+}
+
+}  // namespace
+
+bool FamilySync::note(const TableEvent& event) {
+  if (event.family != family_ || !event.table) return false;
+  const Table table = *event.table;
+  if (table == Table::kMangle) return false;
+  switch (event.kind) {
+    case TableEvent::Kind::kTableDeleted: require_audit(true); return true;
+    case TableEvent::Kind::kChainAdded:
+    case TableEvent::Kind::kChainDeleted:
+    case TableEvent::Kind::kRuleAdded:
+    case TableEvent::Kind::kRuleDeleted: break;
+    default: return false;
+  }
+  if (is_followed(table, event.chain)) {
+    suspects_.insert({table, ChainName(event.chain)});
+    return true;
+  }
+  // Builtin chains are busy with other people's rules: only the loss of one of ours matters.
+  if (!live_.has_base(table, event.chain)) return false;
+  const auto& jumps = live_.jumps(table, event.chain);
+  const bool ours = event.kind == TableEvent::Kind::kChainDeleted ||
+                    (event.kind == TableEvent::Kind::kRuleDeleted &&
+                     std::ranges::find(jumps, event.handle, &rules::LiveRuleRef::handle) != jumps.end());
+  if (ours) suspect_bases_.insert({table, std::string(event.chain)});
+  return ours;
+}
+
+bool FamilySync::only_drift() const {
+  return (!audit_ || drift_audit_) && pending_.empty() && !desired_.has_changes() && loaded_;
+}
+
+bool FamilySync::has_work() const {
+  return audit_ || jumps_pending_ || !suspects_.empty() || !suspect_bases_.empty() || !pending_.empty() ||
+         desired_.has_changes();
+}
+
+rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
+  if (audit_ || suspects_.size() > kMaxSuspects) {
+    const bool first = !loaded_;
+    auto loaded = live_.load(session.kernel(), first ? &found_at_start_ : nullptr);
+    if (!loaded) return loaded;
+    loaded_ = true;
+    audit_ = false;
+    report.audited = true;
+    drifted_.insert(suspects_.begin(), suspects_.end());
+    suspects_.clear();
+    suspect_bases_.clear();
+    jumps_pending_ = true;
+    collect_differences();
+    return {};
+  }
+  for (const ChainId& chain : std::exchange(suspects_, {})) {
+    if (auto reloaded = live_.reload(session.kernel(), chain); !reloaded) {
+      audit_ = true;
+      return reloaded;
+    }
+    pending_.insert(chain);
+    drifted_.insert(chain);
+  }
+  for (const auto& [table, chain] : std::exchange(suspect_bases_, {})) {
+    if (auto reloaded = live_.reload_base(session.kernel(), table, chain); !reloaded) {
+      audit_ = true;
+      return reloaded;
+    }
+    jumps_pending_ = true;
+  }
+  return {};
+}
+
+void FamilySync::collect_differences() {
+  desired_.for_each_wanted([&](const rules::iptables::DesiredTables::WantedChain& wanted) {
+    if (!wanted.digest || !live_.has(wanted.id) || live_.digest(wanted.id) != *wanted.digest)
+      pending_.insert(wanted.id);
+  });
+  live_.for_each([&](const ChainId& chain) {
+    if (!desired_.wants(chain)) pending_.insert(chain);
+  });
+}
+
+rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::Visit& others) {
+  SyncReport report;
+  for (std::size_t attempts = 0; attempts < kMaxAttempts; ++attempts) {
+    auto outcome = attempt(session, others, report);
+    if (session.muted()) {
+      auto alone = session.unmute();
+      if (!alone) return std::unexpected(alone.error());
+      if (!*alone) {
+        // Somebody wrote while nobody listened: look at everything once more.
+        audit_ = true;
+        if (outcome) outcome = Outcome::kAgain;
+      }
+    }
+    if (!outcome) return std::unexpected(outcome.error());
+    if (*outcome == Outcome::kDone) return report;
+    ++report.retries;
+  }
+  return rules::fail(fmt::format("{} tables", name_of(family_)), "synchronise",
+                     fmt::format("other programs kept changing the tables during {} attempts", kMaxAttempts), EAGAIN);
+}
+
+rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const NfSession::Visit& others,
+                                                       SyncReport& report) {
+  if (auto refreshed = refresh(session, report); !refreshed) return std::unexpected(refreshed.error());
+
+  ChangeWriter writer(family_, desired_, live_, undeletable_);
+  std::optional<netlink::CommitFailure> stage_failure;
+  writer.stage_with([&](netlink::Batch& batch) {
+    if (stage_failure) return;
+    if (auto muted = session.mute(); !muted) {
+      stage_failure = netlink::CommitFailure{.error = muted.error(), .generation_changed = false, .messages = {}};
+      return;
+    }
+    ++report.transactions;
+    report.messages += batch.messages();
+    report.bytes += batch.bytes();
+    auto committed = session.commit(batch, false);
+    if (!committed) stage_failure = committed.error();
+  });
+  desired_.take_changes(writer);
+  desired_.replay(std::exchange(pending_, {}), writer);
+  if (jumps_pending_) writer.jumps();
+  if (stage_failure) {
+    keep_pending(writer);
+    audit_ = true;
+    return after_failure(*stage_failure, report);
+  }
+  if (writer.empty()) {
+    jumps_pending_ = false;
+    drift_audit_ = false;
+    drifted_.clear();
+    return Outcome::kDone;
+  }
+
+  netlink::Batch& batch = writer.finish();
+  if (batch.messages() > kQuietMessages) {
+    if (auto muted = session.mute(); !muted) return std::unexpected(muted.error());
+  }
+  for (std::size_t tries = 0;; ++tries) {
+    auto drained = session.drain(others);
+    if (!drained || drained->overrun) {
+      require_audit(true);
+      keep_pending(writer);
+      if (!drained) return std::unexpected(drained.error());
+      return Outcome::kAgain;
+    }
+    const bool moved = audit_ || !suspects_.empty() || !suspect_bases_.empty();
+    if (moved && tries < kUnguardedAttempt) {
+      keep_pending(writer);
+      return Outcome::kAgain;
+    }
+    auto committed = session.commit(batch, tries < kUnguardedAttempt);
+    if (committed) {
+      ++report.transactions;
+      report.messages += batch.messages();
+      report.bytes += batch.bytes();
+      report.chains += writer.touched().size();
+      report.wrote = true;
+      failed_before_ = false;
+      jumps_pending_ = false;
+      report_healed(writer, report);
+      if (auto done = after_commit(session, writer, committed->handles); !done) return std::unexpected(done.error());
+      return Outcome::kDone;
+    }
+    if (committed.error().generation_changed) {
+      ++report.retries;
+      if (!session.muted()) continue;
+      keep_pending(writer);
+      return Outcome::kAgain;
+    }
+    keep_pending(writer);
+    return after_failure(committed.error(), report);
+  }
+}
+
+rules::Status FamilySync::after_commit(NfSession& session, const ChangeWriter& writer,
+                                       const std::vector<std::uint64_t>& handles) {
+  for (const ChainId& chain : writer.apply_to(live_, handles)) {
+    if (auto reloaded = live_.reload(session.kernel(), chain); !reloaded) {
+      audit_ = true;
+      return reloaded;
+    }
+  }
+  for (const auto& [table, chain] : writer.touched_bases()) {
+    if (auto reloaded = live_.reload_base(session.kernel(), table, chain); !reloaded) {
+      audit_ = true;
+      return reloaded;
+    }
+  }
+  return {};
+}
+
+void FamilySync::report_healed(const ChangeWriter& writer, SyncReport& report) {
+  for (const ChainId& chain : writer.touched())
+    if (drift_audit_ || drifted_.contains(chain)) report.healed.push_back(describe(chain));
+  if (written_) {
+    for (const auto& [table, chain] : writer.touched_bases())
+      report.healed.push_back(fmt::format("{} {}", name_of(table), chain));
+  }
+  written_ = true;
+  drift_audit_ = false;
+  drifted_.clear();
+}
+
+void FamilySync::keep_pending(const ChangeWriter& writer) {
+  pending_.insert(writer.touched().begin(), writer.touched().end());
+  if (!writer.touched_bases().empty()) jumps_pending_ = true;
+}
+
+rules::Result<FamilySync::Outcome> FamilySync::after_failure(const netlink::CommitFailure& failure,
+                                                             SyncReport& report) {
+  audit_ = true;
+  if (failure.messages.empty()) return std::unexpected(failure.error);
+  if (!std::exchange(failed_before_, true)) return Outcome::kAgain;  // our picture may have been old: look again first
+
+  bool some_taken_out = false;
+  for (const auto& message : failure.messages) {
+    const auto name = ChainName::from(message.chain);
+    if (!name) continue;
+    const ChainId chain{message.table, *name};
+    if (message.error.code == EBUSY && undeletable_.insert(chain).second) {
+      report.problems.push_back(
+          fmt::format("{}: left empty, as a rule of another program jumps to it", describe(chain)));
+      some_taken_out = true;
+      continue;
+    }
+    const auto owner = desired_.owner_of(chain);
+    if (!owner) continue;
+    const std::string what = fmt::format("{}: refused by the kernel: {}", owner->first, message.error.to_string());
+    desired_.refuse(*owner);
+    if (std::ranges::find(report.problems, what) == report.problems.end()) report.problems.push_back(what);
+    some_taken_out = true;
+  }
+  if (!some_taken_out) return std::unexpected(failure.error);
+  failed_before_ = false;
+  return Outcome::kAgain;
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/sync/change_writer.h"
+#include "agent/sync/live_tables.h"
+#include "agent/sync/nf_session.h"
+#include "rules/iptables/desired.h"
+
+namespace kubenatd::agent {
+
+/// What one sync did.
+struct SyncReport {
+  bool wrote = false;
+  bool audited = false;
+  std::size_t chains = 0;  ///< written, made or removed
+  std::size_t messages = 0;
+  std::size_t bytes = 0;
+  std::size_t transactions = 0;
+  std::size_t retries = 0;          ///< another writer came between
+  std::vector<std::string> healed;  ///< "nat KUBE-SERVICES": chains that somebody else had changed
+  std::vector<std::string>
+      problems;  ///< one line each: service ports that the kernel refused, chains it would not give up
+};
+
+/// Keeps the live chains of one family equal to the desired ones.
+///
+/// Purpose: compares by content, writes what differs, in one transaction as far as a packet can see.
+/// Threading: one thread.
+/// Failure: a failed sync leaves the kernel as it was and everything pending for the next one. A service port whose
+/// rules the kernel refuses is taken out and named, and the rest is applied. Cost: proportional to what changed; an
+/// audit reads everything.
+class FamilySync {
+ public:
+  /// `desired` must outlive this.
+  FamilySync(rules::Family family, rules::iptables::DesiredTables& desired)
+      : family_(family), desired_(desired), live_(family) {}
+
+  [[nodiscard]] rules::Family family() const { return family_; }
+  [[nodiscard]] const LiveTables& live() const { return live_; }
+
+  /// Takes a change by somebody else into account. True when it concerns something of ours.
+  bool note(const netlink::TableEvent& event);
+  /// Everything must be read again before the next comparison.
+  void require_audit(bool because_of_events = false) {
+    audit_ = true;
+    drift_audit_ = drift_audit_ || because_of_events;
+  }
+  [[nodiscard]] bool has_work() const;
+  /// True when nothing but drift has to be looked at: such work may be held back when somebody fights over a chain.
+  [[nodiscard]] bool only_drift() const;
+
+  [[nodiscard]] rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others);
+
+  /// UDP destinations that the kernel served when it was first read and that no rule of ours serves.
+  [[nodiscard]] const std::vector<LiveTables::UdpFrontend>& found_at_start() const { return found_at_start_; }
+
+ private:
+  enum class Outcome : std::uint8_t { kDone, kAgain };
+
+  [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
+  void collect_differences();
+  [[nodiscard]] rules::Result<Outcome> attempt(NfSession& session, const NfSession::Visit& others, SyncReport& report);
+  [[nodiscard]] rules::Status after_commit(NfSession& session, const ChangeWriter& writer,
+                                           const std::vector<std::uint64_t>& handles);
+  [[nodiscard]] rules::Result<Outcome> after_failure(const netlink::CommitFailure& failure, SyncReport& report);
+  void report_healed(const ChangeWriter& writer, SyncReport& report);
+  void keep_pending(const ChangeWriter& writer);
+
+  rules::Family family_;
+  rules::iptables::DesiredTables& desired_;
+  LiveTables live_;
+  std::set<rules::ChainId> suspects_;  ///< live content unknown
+  std::set<std::pair<rules::Table, std::string>> suspect_bases_;
+  std::set<rules::ChainId> drifted_;      ///< read again because of an event; healed when written
+  std::set<rules::ChainId> pending_;      ///< to be compared again
+  std::set<rules::ChainId> undeletable_;  ///< others jump to them
+  std::vector<LiveTables::UdpFrontend> found_at_start_;
+  bool audit_ = true;
+  bool drift_audit_ = false;  ///< the audit is due to events, not to our own doubts
+  bool loaded_ = false;
+  bool written_ = false;  ///< once: jumps that are missing later were taken away
+  bool jumps_pending_ = true;
+  bool failed_before_ = false;  ///< the last commit was refused although everything had just been read
+};
+
+}  // namespace kubenatd::agent

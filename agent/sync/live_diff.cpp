@@ -1,0 +1,107 @@
+#include "agent/sync/live_diff.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "agent/sync/desired_listing.h"
+#include "agent/sync/live_tables.h"
+#include "rules/sequence_diff.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using rules::Rule;
+using rules::Table;
+
+using Chains = std::map<std::string, std::vector<Rule>>;
+
+rules::Status read_live(netlink::NfTables& kernel, rules::Family family, Table table, Chains& chains) {
+  auto listed = kernel.dump_chains(
+      family, table, [&](const netlink::LiveChain& chain) { chains[std::string(chain.name)]; },
+      [&] { chains.clear(); });
+  if (!listed) return listed;
+  return kernel.dump_rules(
+      family, table, {},
+      [&](netlink::LiveRule& live) { chains[std::string(live.chain)].push_back(std::move(live.rule)); },
+      [&] {
+        for (auto& [name, rules] : chains) rules.clear();
+      });
+}
+
+std::vector<rules::Digest> digests(const std::vector<Rule>& rules) {
+  std::vector<rules::Digest> all;
+  for (const Rule& rule : rules) all.push_back(rules::digest_of(rule));
+  return all;
+}
+
+/// Lines of two rule lists, in the order of the desired one, removed rules where they stood.
+std::vector<ChainDiff::Line> diff_rules(const std::vector<Rule>& live, const std::vector<Rule>& wanted,
+                                        rules::Family family) {
+  std::vector<rules::LiveRuleRef> refs;
+  for (const rules::Digest& digest : digests(live)) refs.push_back({refs.size() + 1, digest});
+  const rules::SequenceEdit edit = rules::diff_sequences(refs, digests(wanted));
+  std::vector<ChainDiff::Line> lines;
+  std::size_t at = 0;
+  const auto removed_until = [&](std::uint64_t handle) {
+    for (; at < live.size() && at + 1 < handle; ++at) lines.push_back({'-', rules::to_text(live[at], family)});
+  };
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (edit.handles[i] == 0) {
+      lines.push_back({'+', rules::to_text(wanted[i], family)});
+      continue;
+    }
+    removed_until(edit.handles[i]);
+    at = edit.handles[i];
+  }
+  removed_until(live.size() + 1);
+  return lines;
+}
+
+/// Our jumps that are missing in a builtin chain; their place and the rules of others do not count.
+std::vector<ChainDiff::Line> diff_jumps(const std::vector<Rule>& live, const std::vector<Rule>& wanted,
+                                        rules::Family family) {
+  std::vector<ChainDiff::Line> lines;
+  for (const Rule& jump : wanted)
+    if (std::ranges::find(live, jump) == live.end()) lines.push_back({'+', rules::to_text(jump, family)});
+  return lines;
+}
+
+}  // namespace
+
+rules::Result<std::vector<ChainDiff>> diff_with_live(netlink::NfTables& kernel, rules::Family family,
+                                                     rules::iptables::DesiredTables& desired) {
+  std::vector<ChainDiff> diffs;
+  for (const rules::TableText& table : list_desired(desired)) {
+    Chains live;
+    if (auto read = read_live(kernel, family, table.table, live); !read) return std::unexpected(read.error());
+    for (const rules::TableText::Chain& wanted : table.chains) {
+      const auto found = live.find(wanted.name);
+      const bool exists = found != live.end();
+      const std::vector<Rule> none;
+      const std::vector<Rule>& rules = exists ? found->second : none;
+      // An empty KUBE-FIREWALL that is wanted only as a place to jump to may hold kubelet's rule.
+      const bool only_there = wanted.name == "KUBE-FIREWALL" && wanted.rules.empty();
+      ChainDiff diff{
+          .table = table.table,
+          .chain = wanted.name,
+          .presence = exists || wanted.is_builtin ? ChainDiff::Presence::kBoth : ChainDiff::Presence::kMissing,
+          .lines = wanted.is_builtin ? diff_jumps(rules, wanted.rules, family)
+                   : only_there      ? std::vector<ChainDiff::Line>{}
+                                     : diff_rules(rules, wanted.rules, family)};
+      if (diff.presence != ChainDiff::Presence::kBoth || !diff.lines.empty()) diffs.push_back(std::move(diff));
+      if (exists) live.erase(found);
+    }
+    for (const auto& [name, rules] : live) {
+      if (!rules::iptables::is_own_chain(table.table, name)) continue;
+      diffs.push_back({.table = table.table,
+                       .chain = name,
+                       .presence = ChainDiff::Presence::kUnwanted,
+                       .lines = diff_rules(rules, {}, family)});
+    }
+  }
+  std::ranges::sort(diffs, {}, [](const ChainDiff& one) { return std::pair(one.table, one.chain); });
+  return diffs;
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,226 @@
+#include "agent/sync/live_tables.h"
+
+#include <algorithm>
+
+#include "rules/iptables/address_tree.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using rules::ChainId;
+using rules::ChainName;
+using rules::LiveRuleRef;
+using rules::Table;
+
+constexpr std::array kTables{Table::kFilter, Table::kNat};
+
+const std::vector<LiveRuleRef> kNoRules;
+
+/// Digests of our jumps, by chain: whatever else stands in a builtin chain is not ours to know.
+bool is_own_jump(Table table, std::string_view chain, const rules::Digest& digest) {
+  static const auto known = [] {
+    std::map<std::pair<Table, std::string_view>, std::vector<rules::Digest>> all;
+    for (const auto& jump : rules::iptables::builtin_jumps())
+      all[{jump.table, jump.chain}].push_back(rules::digest_of(jump.rule));
+    return all;
+  }();
+  const auto found = known.find({table, chain});
+  return found != known.end() && std::ranges::find(found->second, digest) != found->second.end();
+}
+
+bool may_serve(const ChainId& chain) {
+  return chain.table == Table::kNat && (chain.name.view() == "KUBE-SERVICES" || chain.name.view() == "KUBE-NODEPORTS" ||
+                                        rules::iptables::is_tree_chain(chain.name));
+}
+
+void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<LiveTables::UdpFrontend>& frontends) {
+  if (!may_serve(chain) || rule.protocol != rules::Protocol::kUdp) return;
+  for (const rules::Match& match : rule.matches) {
+    const auto* port = std::get_if<rules::PortMatch>(&match);
+    if (port == nullptr || !port->destination) continue;
+    LiveTables::UdpFrontend frontend{.address = std::nullopt, .port = *port->destination};
+    if (rule.destination && chain.name.view() != "KUBE-NODEPORTS") frontend.address = rule.destination->prefix.address;
+    frontends.push_back(frontend);
+  }
+}
+
+}  // namespace
+
+bool is_followed(Table table, std::string_view chain) {
+  return rules::iptables::is_own_chain(table, chain) || (table == Table::kFilter && chain == "KUBE-FIREWALL");
+}
+
+bool is_by_rule(const ChainId& chain) {
+  for (std::size_t i = 0; i < rules::iptables::kDispatchChains; ++i)
+    if (rules::iptables::chain_of(static_cast<rules::iptables::DispatchChain>(i)) == chain) return true;
+  return false;
+}
+
+rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends) {
+  LiveTables fresh(family_);
+  if (frontends != nullptr) frontends->clear();
+  for (const Table table : kTables) {
+    const auto forget = [&] {
+      fresh.tables_.erase(table);
+      std::erase_if(fresh.bases_, [&](const auto& one) { return one.first.first == table; });
+      std::erase_if(fresh.digests_, [&](const auto& one) { return one.first.table == table; });
+      std::erase_if(fresh.by_rule_, [&](const auto& one) { return one.first.table == table; });
+    };
+    auto exists = kernel.has_table(family_, table);
+    if (!exists) return std::unexpected(exists.error());
+    if (!*exists) continue;
+    fresh.tables_.insert(table);
+    auto listed = kernel.dump_chains(
+        family_, table,
+        [&](const netlink::LiveChain& chain) {
+          if (chain.is_base) fresh.bases_[{table, std::string(chain.name)}];
+          if (!is_followed(table, chain.name)) return;
+          const ChainId id{table, ChainName(chain.name)};
+          if (is_by_rule(id)) {
+            fresh.by_rule_[id];
+          } else {
+            fresh.digests_[id];
+          }
+        },
+        [&] {
+          forget();
+          fresh.tables_.insert(table);
+        });
+    if (!listed) return listed;
+
+    // Rules come chain by chain; what belongs to the current chain is looked up once.
+    std::string current;
+    ChainId id;
+    bool followed = false;
+    rules::ListDigest digest;
+    std::vector<LiveRuleRef>* refs = nullptr;
+    std::vector<LiveRuleRef>* base = nullptr;
+    std::size_t noted = frontends != nullptr ? frontends->size() : 0;
+    const auto close = [&] {
+      if (followed && refs == nullptr) fresh.digests_[id] = digest.value();
+    };
+    const auto read = kernel.dump_rules(
+        family_, table, {},
+        [&](netlink::LiveRule& live) {
+          if (live.chain != current) {
+            close();
+            current = live.chain;
+            followed = is_followed(table, current);
+            id = followed ? ChainId{table, ChainName(current)} : ChainId{};
+            digest = {};
+            refs = followed && is_by_rule(id) ? &fresh.by_rule_[id] : nullptr;
+            const auto found = fresh.bases_.find({table, current});
+            base = found != fresh.bases_.end() ? &found->second : nullptr;
+          }
+          if (!followed && base == nullptr) return;
+          const rules::Digest rule = rules::digest_of(live.rule);
+          if (base != nullptr) {
+            if (is_own_jump(table, current, rule)) base->push_back({live.handle, rule});
+          } else if (refs != nullptr) {
+            refs->push_back({live.handle, rule});
+          } else {
+            digest.add(rule);
+          }
+          if (followed && frontends != nullptr) note_frontend(id, live.rule, *frontends);
+        },
+        [&] {
+          current.clear();
+          followed = false;
+          refs = base = nullptr;
+          if (frontends != nullptr) frontends->resize(noted);
+          for (auto& [key, rules] : fresh.bases_)
+            if (key.first == table) rules.clear();
+          for (auto& [key, rules] : fresh.by_rule_)
+            if (key.table == table) rules.clear();
+          for (auto& [key, value] : fresh.digests_)
+            if (key.table == table) value = {};
+        });
+    if (!read) return read;
+    close();
+  }
+  *this = std::move(fresh);
+  return {};
+}
+
+rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain) {
+  bool exists = false;
+  auto probed = kernel.has_chain(family_, chain.table, chain.name);
+  if (!probed) return std::unexpected(probed.error());
+  exists = *probed;
+  if (!exists) {
+    erase(chain);
+    return {};
+  }
+  std::vector<LiveRuleRef> refs;
+  const auto read = kernel.dump_rules(
+      family_, chain.table, chain.name,
+      [&](netlink::LiveRule& live) {
+        refs.push_back({live.handle, rules::digest_of(live.rule)});
+      },
+      [&] { refs.clear(); });
+  if (!read) return read;
+  if (is_by_rule(chain)) {
+    by_rule_[chain] = std::move(refs);
+  } else {
+    rules::ListDigest digest;
+    for (const LiveRuleRef& ref : refs) digest.add(ref.digest);
+    digests_[chain] = digest.value();
+  }
+  return {};
+}
+
+rules::Status LiveTables::reload_base(netlink::NfTables& kernel, Table table, std::string_view chain) {
+  auto exists = kernel.has_chain(family_, table, chain);
+  if (!exists) return std::unexpected(exists.error());
+  const BaseKey key{table, std::string(chain)};
+  if (!*exists) {
+    bases_.erase(key);
+    return {};
+  }
+  std::vector<LiveRuleRef> refs;
+  auto read = kernel.dump_rules(
+      family_, table, chain,
+      [&](netlink::LiveRule& live) {
+        const rules::Digest digest = rules::digest_of(live.rule);
+        if (is_own_jump(table, chain, digest)) refs.push_back({live.handle, digest});
+      },
+      [&] { refs.clear(); });
+  if (!read) return read;
+  bases_[key] = std::move(refs);
+  return {};
+}
+
+bool LiveTables::has_base(Table table, std::string_view chain) const {
+  return bases_.contains({table, std::string(chain)});
+}
+
+const std::vector<LiveRuleRef>& LiveTables::jumps(Table table, std::string_view chain) const {
+  const auto found = bases_.find({table, std::string(chain)});
+  return found == bases_.end() ? kNoRules : found->second;
+}
+
+bool LiveTables::has(const ChainId& chain) const {
+  return digests_.contains(chain) || by_rule_.contains(chain);
+}
+
+rules::Digest LiveTables::digest(const ChainId& chain) const {
+  const auto found = digests_.find(chain);
+  return found == digests_.end() ? rules::Digest{} : found->second;
+}
+
+const std::vector<LiveRuleRef>& LiveTables::rules_in(const ChainId& chain) const {
+  const auto found = by_rule_.find(chain);
+  return found == by_rule_.end() ? kNoRules : found->second;
+}
+
+void LiveTables::erase(const ChainId& chain) {
+  digests_.erase(chain);
+  by_rule_.erase(chain);
+}
+
+void LiveTables::for_each(const std::function<void(const ChainId&)>& visit) const {
+  for (const auto& [chain, digest] : digests_) visit(chain);
+  for (const auto& [chain, rules] : by_rule_) visit(chain);
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "agent/config/config.h"
+#include "agent/config/environment.h"
+#include "agent/objects/objects.h"
+#include "agent/state/service_state.h"
+#include "rules/iptables/desired.h"
+
+namespace kubenatd::agent {
+
+/// Everything that is wanted on this node: objects, configuration and environment in, desired tables out. Knows no
+/// kernel; `render` needs nothing else.
+///
+/// Threading: one thread. Failure: none. Cost: as ServiceState and DesiredTables.
+class Model {
+ public:
+  Model(Config config, Environment environment);
+
+  /// Takes events in and returns what changed of the service ports, already handed on to the desired tables.
+  std::vector<ViewChange> apply(std::vector<ObjectEvent> events);
+  void set_environment(Environment environment);
+
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] const Environment& environment() const { return environment_; }
+  [[nodiscard]] const ServiceState& state() const { return state_; }
+  [[nodiscard]] rules::iptables::DesiredTables& desired(rules::Family family) {
+    return desired_[static_cast<std::size_t>(family)];
+  }
+
+ private:
+  void update_options();
+
+  Config config_;
+  Environment environment_;
+  ServiceState state_;
+  std::array<rules::iptables::DesiredTables, 2> desired_;
+};
+
+}  // namespace kubenatd::agent

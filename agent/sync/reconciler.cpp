@@ -1,0 +1,193 @@
+#include "agent/sync/reconciler.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "netlink/conntrack.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using rules::Family;
+
+constexpr std::uint8_t kUdp = 17;
+constexpr auto kFirstRetry = std::chrono::seconds(1);
+constexpr auto kLongestRetry = std::chrono::seconds(60);
+
+std::size_t index_of(Family family) {
+  return static_cast<std::size_t>(family);
+}
+
+/// Addresses on which NodePorts answer in this family.
+std::vector<rules::Address> node_port_addresses(const Model& model, Family family,
+                                                const rules::iptables::CompileOptions& options) {
+  if (options.node_port_addresses) return *options.node_port_addresses;
+  std::vector<rules::Address> all;
+  for (const rules::Address& address : model.environment().local_addresses)
+    if (address.family == family) all.push_back(address);
+  return all;
+}
+
+}  // namespace
+
+bool RoundReport::failed() const {
+  if (!problems.empty()) return true;
+  return std::ranges::any_of(families, [](const Family& one) { return one.error || !one.sync.problems.empty(); });
+}
+
+bool RoundReport::wrote() const {
+  return std::ranges::any_of(families, [](const Family& one) { return one.sync.wrote; });
+}
+
+rules::Result<std::unique_ptr<Reconciler>> Reconciler::open(Model& model) {
+  auto session = NfSession::open();
+  if (!session) return std::unexpected(session.error());
+  if (auto started = session->start(); !started) return std::unexpected(started.error());
+  return std::unique_ptr<Reconciler>(new Reconciler(model, std::move(*session)));
+}
+
+Reconciler::Reconciler(Model& model, NfSession session)
+    : model_(model),
+      session_(std::move(session)),
+      families_{std::make_unique<FamilySync>(Family::kIpv4, model.desired(Family::kIpv4)),
+                std::make_unique<FamilySync>(Family::kIpv6, model.desired(Family::kIpv6))},
+      frontends_{UdpFrontends(Family::kIpv4), UdpFrontends(Family::kIpv6)},
+      next_audit_(Clock::now() + model.config().audit_period) {
+  for (const Family family : rules::kFamilies) {
+    UdpFrontends& frontends = frontends_[index_of(family)];
+    frontends.set_node_addresses(node_port_addresses(model_, family, model_.desired(family).options()));
+    model_.desired(family).for_each_view([&](const rules::ServicePortView& view) { frontends.upsert(view); });
+  }
+}
+
+void Reconciler::apply(std::vector<ObjectEvent> events) {
+  for (const ViewChange& change : model_.apply(std::move(events))) {
+    UdpFrontends& frontends = frontends_[index_of(change.family)];
+    if (change.view) {
+      frontends.upsert(*change.view);
+    } else if (change.protocol == rules::Protocol::kUdp) {
+      frontends.erase(change.name);
+    }
+  }
+}
+
+void Reconciler::set_environment(Environment environment) {
+  model_.set_environment(std::move(environment));
+  for (const Family family : rules::kFamilies)
+    frontends_[index_of(family)].set_node_addresses(
+        node_port_addresses(model_, family, model_.desired(family).options()));
+}
+
+void Reconciler::note(const netlink::TableEvent& event) {
+  if (event.kind == netlink::TableEvent::Kind::kGeneration) {
+    last_writer_ = fmt::format("{} ({})", event.process_name, event.process_id);
+    return;
+  }
+  for (const auto& family : families_) (void)family->note(event);
+}
+
+rules::Status Reconciler::handle_events() {
+  auto drained = session_.drain([this](const netlink::TableEvent& event) { note(event); });
+  if (!drained) return std::unexpected(drained.error());
+  if (drained->overrun)
+    for (const auto& family : families_) family->require_audit(true);
+  return {};
+}
+
+bool Reconciler::held(Family family, Clock::time_point now) const {
+  return families_[index_of(family)]->only_drift() && held_until_[index_of(family)] > now;
+}
+
+bool Reconciler::due(Clock::time_point now) const {
+  if (now >= next_audit_) return true;
+  return std::ranges::any_of(families_, [&](const auto& family) {
+    return family->has_work() && !held(family->family(), now) && retries_[index_of(family->family())].at <= now;
+  });
+}
+
+Reconciler::Clock::time_point Reconciler::deadline() const {
+  Clock::time_point earliest = next_audit_;
+  for (const auto& family : families_) {
+    if (!family->has_work()) continue;
+    Clock::time_point at = retries_[index_of(family->family())].at;
+    if (family->only_drift()) at = std::max(at, held_until_[index_of(family->family())]);
+    earliest = std::min(earliest, at);
+  }
+  return earliest;
+}
+
+RoundReport Reconciler::reconcile(bool everything) {
+  const Clock::time_point start = Clock::now();
+  RoundReport report;
+  if (start >= next_audit_) {
+    for (const auto& family : families_) family->require_audit();
+    next_audit_ = start + model_.config().audit_period;
+  }
+  if (auto handled = handle_events(); !handled) report.problems.push_back(handled.error().to_string());
+  for (const auto& family : families_) {
+    const std::size_t index = index_of(family->family());
+    const bool waits = held(family->family(), start) || retries_[index].at > start;
+    if (family->has_work() && (everything || !waits)) reconcile_family(*family, report);
+    if (frontends_[index].needs_sweep() && !family->has_work()) sweep_flows(family->family(), report);
+  }
+  report.took = Clock::now() - start;
+  return report;
+}
+
+void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
+  const std::size_t index = index_of(family.family());
+  auto done = family.sync(session_, [this](const netlink::TableEvent& event) { note(event); });
+  const Clock::time_point now = Clock::now();
+  if (!done) {
+    Retry& retry = retries_[index];
+    retry.delay = retry.delay == Clock::duration{} ? Clock::duration(kFirstRetry)
+                                                   : std::min(Clock::duration(kLongestRetry), retry.delay * 2);
+    retry.at = now + retry.delay;
+    report.families.push_back({family.family(), {}, done.error()});
+    return;
+  }
+  retries_[index] = {};
+  for (const std::string& chain : done->healed) {
+    const std::string name = fmt::format("{} {}", name_of(family.family()), chain);
+    if (const auto delay = backoff_.healed(name, now)) {
+      report.disputes.push_back(
+          fmt::format("{} is changed again and again, last by {}: healing it waits {} ms from now on", name,
+                      last_writer_, std::chrono::duration_cast<std::chrono::milliseconds>(*delay).count()));
+    }
+    held_until_[index] = std::max(held_until_[index], backoff_.held_until(name));
+  }
+  if (!std::exchange(left_over_known_[index], true)) forget_left_over(family);
+  report.families.push_back({family.family(), std::move(*done), std::nullopt});
+}
+
+void Reconciler::forget_left_over(FamilySync& family) {
+  for (const LiveTables::UdpFrontend& frontend : family.found_at_start()) {
+    UdpFrontends& frontends = frontends_[index_of(family.family())];
+    if (frontend.address) {
+      frontends.add_removed(*frontend.address, frontend.port);
+    } else {
+      frontends.add_removed_node_port(frontend.port);
+    }
+  }
+}
+
+void Reconciler::sweep_flows(Family family, RoundReport& report) {
+  UdpFrontends& frontends = frontends_[index_of(family)];
+  auto swept = netlink::sweep_conntrack(family, kUdp, [&](const netlink::ConntrackFlow& flow) {
+    return frontends.is_stale({.original_destination = flow.original_destination,
+                               .original_destination_port = flow.original_destination_port,
+                               .reply_source = flow.reply_source,
+                               .reply_source_port = flow.reply_source_port});
+  });
+  if (!swept) {
+    report.problems.push_back(swept.error().to_string());
+    return;
+  }
+  report.conntrack_deleted += swept->deleted;
+  if (!swept->interrupted) frontends.swept();
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/state/stale_flows.h"
+#include "agent/sync/drift_backoff.h"
+#include "agent/sync/family_sync.h"
+#include "agent/sync/model.h"
+#include "agent/sync/nf_session.h"
+
+namespace kubenatd::agent {
+
+/// What one round of reconciling did, for the log and for whoever counts.
+struct RoundReport {
+  struct Family {
+    rules::Family family;
+    SyncReport sync;
+    std::optional<rules::Error> error;
+  };
+  std::vector<Family> families;
+  std::size_t conntrack_deleted = 0;
+  std::vector<std::string> problems;  ///< besides those of the families
+  std::vector<std::string> disputes;  ///< chains that somebody keeps changing, with the new delay
+  std::chrono::nanoseconds took{};
+
+  [[nodiscard]] bool failed() const;
+  [[nodiscard]] bool wrote() const;
+};
+
+/// Keeps the kernel of this network namespace equal to the model, for both families, and removes stale UDP flows.
+///
+/// Purpose: the loop's centre: events of objects come in through apply(), events of the kernel through handle_events(),
+/// and reconcile() puts right whatever differs. Threading: one thread. fd() is for epoll; deadline() says when
+/// reconcile() is due without any event. Failure: a family that fails is tried again with growing delays, the other
+/// goes on; the kernel keeps forwarding what it has. Cost: as FamilySync; a conntrack sweep reads the UDP entries of a
+/// family, only after UDP service ports changed.
+class Reconciler {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// `model` must outlive this.
+  [[nodiscard]] static rules::Result<std::unique_ptr<Reconciler>> open(Model& model);
+
+  [[nodiscard]] int fd() const { return session_.fd(); }
+
+  /// Takes object events in, for the next reconcile().
+  void apply(std::vector<ObjectEvent> events);
+  /// The node's addresses or other circumstances changed.
+  void set_environment(Environment environment);
+
+  /// Reads what the kernel announced. Cheap when nothing of ours is concerned.
+  [[nodiscard]] rules::Status handle_events();
+  /// True when something has to be done now.
+  [[nodiscard]] bool due(Clock::time_point now) const;
+  /// When reconcile() is to be called even without an event.
+  [[nodiscard]] Clock::time_point deadline() const;
+  /// Puts right what differs. With `everything`, also what is held back or waits for a retry.
+  RoundReport reconcile(bool everything = false);
+
+  /// The live side, for reports.
+  [[nodiscard]] const FamilySync& family(rules::Family family) const {
+    return *families_[static_cast<std::size_t>(family)];
+  }
+
+ private:
+  struct Retry {
+    Clock::time_point at{};
+    Clock::duration delay{};
+  };
+
+  Reconciler(Model& model, NfSession session);
+  void note(const netlink::TableEvent& event);
+  void reconcile_family(FamilySync& family, RoundReport& report);
+  void sweep_flows(rules::Family family, RoundReport& report);
+  void forget_left_over(FamilySync& family);
+  [[nodiscard]] bool held(rules::Family family, Clock::time_point now) const;
+
+  Model& model_;
+  NfSession session_;
+  std::array<std::unique_ptr<FamilySync>, 2> families_;
+  std::array<UdpFrontends, 2> frontends_;
+  std::array<bool, 2> left_over_known_{};
+  std::array<Retry, 2> retries_;
+  DriftBackoff backoff_;
+  std::array<Clock::time_point, 2> held_until_{};
+  std::string last_writer_;
+  Clock::time_point next_audit_;
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,369 @@
+#include "netlink/nf_tables.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "netlink/attributes.h"
+#include "netlink/messages.h"
+#include "netlink/names.h"
+#include "netlink/rule_decoder.h"
+
+namespace kubenatd::netlink {
+namespace {
+
+using rules::Error;
+using rules::fail;
+using rules::Family;
+using rules::Table;
+
+constexpr int kDumpTries = 8;
+constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
+constexpr std::size_t kMaxName = 255;  // NFT_NAME_MAXLEN - 1
+
+// An echoed rule is a message of its own, packed into 4 KiB datagrams (nft_commit_notify) unless it is larger; the
+// kernel doubles what is asked for and counts its own overhead.
+constexpr std::size_t kEchoBytes = 4096;
+constexpr std::size_t kAnswerBytes = 1024 * 1024;
+// What sendmsg of a transaction may take beyond its bytes (sk_buff and padding).
+constexpr std::size_t kSendOverhead = 64 * 1024;
+
+/// A request of a table, and of a chain when there is one.
+class Request {
+ public:
+  Request(std::uint16_t type, std::uint16_t flags, std::uint32_t sequence, std::uint8_t family) : out_(bytes_.data()) {
+    header_ = {0, static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type),
+               static_cast<std::uint16_t>(NLM_F_REQUEST | flags), sequence, 0};
+    const nfgenmsg general{family, NFNETLINK_V0, 0};
+    std::memcpy(bytes_.data() + sizeof header_, &general, sizeof general);
+    out_ = AttributeWriter(bytes_.data() + kHeader);
+  }
+  void name(std::uint16_t type, std::string_view text) { out_.text(type, text.substr(0, kMaxName)); }
+  [[nodiscard]] std::string_view finish() {
+    header_.nlmsg_len = static_cast<std::uint32_t>(out_.at() - bytes_.data());
+    std::memcpy(bytes_.data(), &header_, sizeof header_);
+    return {bytes_.data(), header_.nlmsg_len};
+  }
+
+ private:
+  std::array<char, 1024> bytes_{};
+  nlmsghdr header_{};
+  AttributeWriter out_;
+};
+
+std::string describe(const Acknowledgement& refusal) {
+  std::string text = std::strerror(refusal.code);
+  if (!refusal.explanation.empty()) text.append(": ").append(refusal.explanation);
+  return text;
+}
+
+std::string_view operation_of(std::uint16_t type) {
+  switch (type) {
+    case NFT_MSG_NEWTABLE: return "create table";
+    case NFT_MSG_DELTABLE: return "delete table";
+    case NFT_MSG_NEWCHAIN: return "create chain";
+    case NFT_MSG_DELCHAIN: return "delete chain";
+    case NFT_MSG_NEWRULE: return "add rule";
+    case NFT_MSG_DELRULE: return "delete rule";
+    default: return "commit";
+  }
+}
+
+/// What of a rule the kernel did not like: "expression immediate, -j KUBE-X".
+std::string describe_fault(std::string_view message, std::uint32_t offset, Family family) {
+  std::string text;
+  const Attribute list = find_attribute(message.substr(kHeader), NFTA_RULE_EXPRESSIONS);
+  AttributeReader reader(list.payload);
+  for (Attribute element; reader.next(element);) {
+    const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
+    if (offset + NLA_HDRLEN < start || offset >= start + element.payload.size()) continue;
+    const std::string_view name = find_attribute(element.payload, NFTA_EXPR_NAME).text();
+    text.append("expression ").append(name);
+    if (name == "match" || name == "target") {
+      const Attribute data = find_attribute(element.payload, NFTA_EXPR_DATA);
+      text.append(" ").append(find_attribute(data.payload, NFTA_MATCH_NAME).text());
+    }
+    break;
+  }
+  rules::Rule rule;
+  RuleCounters counters;
+  decode_rule(list.payload, family, rule, counters);
+  if (const std::string_view chain = rules::jump_target(rule); !chain.empty())
+    text.append(text.empty() ? "-j " : ", -j ").append(chain);
+  return text;
+}
+
+CommitFailure::Message name_refusal(const Acknowledgement& refusal, std::string_view message) {
+  CommitFailure::Message result;
+  result.error = {"nf_tables", "commit", describe(refusal), refusal.code};
+  MessageReader reader(message);
+  Message parsed;
+  const auto family = reader.next(parsed) ? family_of(parsed.family()) : std::nullopt;
+  if (!family) return result;
+  const std::uint16_t type = parsed.table_type().value_or(0);
+  const bool is_rule = type == NFT_MSG_NEWRULE || type == NFT_MSG_DELRULE;
+  const bool is_chain = type == NFT_MSG_NEWCHAIN || type == NFT_MSG_DELCHAIN;
+  // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE are one number.
+  const std::string_view table = find_attribute(parsed.attributes(), NFTA_TABLE_NAME).text();
+  result.table = table_of(table).value_or(Table::kFilter);
+  if (is_rule) result.chain = find_attribute(parsed.attributes(), NFTA_RULE_CHAIN).text();
+  if (is_chain) result.chain = find_attribute(parsed.attributes(), NFTA_CHAIN_NAME).text();
+  result.error.object = describe_object(*family, table, result.chain);
+  result.error.operation = operation_of(type);
+  if (type == NFT_MSG_NEWRULE)
+    if (const std::string fault = describe_fault(message, refusal.offset, *family); !fault.empty())
+      result.error.cause.append(" (").append(fault).append(")");
+  return result;
+}
+
+std::unexpected<CommitFailure> refused(Error error, bool generation_changed = false) {
+  return std::unexpected(CommitFailure{std::move(error), generation_changed, {}});
+}
+
+}  // namespace
+
+NfTables::NfTables(Socket socket) : socket_(std::move(socket)) {}
+
+rules::Result<NfTables> NfTables::open() {
+  auto socket = Socket::open();
+  if (!socket) return std::unexpected(std::move(socket.error()));
+  socket->grow_receive_buffer(kAnswerBytes);
+  return NfTables(std::move(*socket));
+}
+
+std::uint32_t NfTables::port_id() const {
+  return socket_.port_id();
+}
+
+rules::Status NfTables::dump(std::string_view request, std::uint32_t sequence, std::string_view object,
+                             const MessageVisitor& visit, const std::function<void()>& restart) {
+  for (int tries = 0; tries < kDumpTries; ++tries) {
+    if (tries != 0 && restart) restart();
+    socket_.drain();
+    if (auto sent = socket_.send(request); !sent) return sent;
+    bool interrupted = false;
+    for (bool done = false; !done;) {
+      const auto received = socket_.receive();
+      if (!received) return std::unexpected(received.error());
+      if (received->kind != Received::Kind::kData) {
+        interrupted = true;  // messages are missing
+        continue;
+      }
+      MessageReader reader(received->data);
+      for (Message message; !done && reader.next(message);) {
+        if (message.sequence != sequence) continue;
+        interrupted = interrupted || (message.flags & NLM_F_DUMP_INTR) != 0;
+        if (message.type == NLMSG_DONE) {
+          std::int32_t code = 0;
+          if (message.payload.size() >= sizeof code) std::memcpy(&code, message.payload.data(), sizeof code);
+          if (code == -EINTR) interrupted = true;
+          if (code < 0 && code != -EINTR && code != -ENOENT)
+            return fail(std::string(object), "dump", std::strerror(-code), -code);
+          done = true;
+        } else if (message.type == NLMSG_ERROR) {
+          const Acknowledgement answer = read_acknowledgement(message);
+          if (answer.code == EINTR) interrupted = true;
+          if (answer.code != 0 && answer.code != EINTR && answer.code != ENOENT)
+            return fail(std::string(object), "dump", describe(answer), answer.code);
+          done = true;
+        } else if (!interrupted) {
+          visit(message);
+        }
+      }
+    }
+    if (!interrupted) return {};
+  }
+  return fail(std::string(object), "dump", "other writers interrupted it " + std::to_string(kDumpTries) + " times",
+              EINTR);
+}
+
+rules::Result<bool> NfTables::exists(std::string_view request, std::uint32_t sequence, std::string_view object) {
+  socket_.drain();
+  if (auto sent = socket_.send(request); !sent) return std::unexpected(std::move(sent.error()));
+  for (;;) {
+    const auto received = socket_.receive();
+    if (!received) return std::unexpected(received.error());
+    MessageReader reader(received->data);
+    for (Message message; reader.next(message);) {
+      if (message.sequence != sequence || message.type != NLMSG_ERROR) continue;
+      const Acknowledgement answer = read_acknowledgement(message);
+      if (answer.code == 0) return true;
+      if (answer.code == ENOENT) return false;
+      return fail(std::string(object), "look up", describe(answer), answer.code);
+    }
+  }
+}
+
+rules::Result<bool> NfTables::has_table(Family family, Table table) {
+  Request request(NFT_MSG_GETTABLE, NLM_F_ACK, ++sequence_, number_of(family));
+  request.name(NFTA_TABLE_NAME, rules::name_of(table));
+  return exists(request.finish(), sequence_, describe_object(family, rules::name_of(table), {}));
+}
+
+rules::Result<bool> NfTables::has_chain(Family family, Table table, std::string_view chain) {
+  Request request(NFT_MSG_GETCHAIN, NLM_F_ACK, ++sequence_, number_of(family));
+  request.name(NFTA_CHAIN_TABLE, rules::name_of(table));
+  request.name(NFTA_CHAIN_NAME, chain);
+  return exists(request.finish(), sequence_, describe_object(family, rules::name_of(table), chain));
+}
+
+rules::Result<std::uint32_t> NfTables::generation() {
+  Request request(NFT_MSG_GETGEN, NLM_F_ACK, ++sequence_, AF_UNSPEC);
+  socket_.drain();
+  if (auto sent = socket_.send(request.finish()); !sent) return std::unexpected(std::move(sent.error()));
+  std::optional<std::uint32_t> generation;
+  for (;;) {
+    const auto received = socket_.receive();
+    if (!received) return std::unexpected(received.error());
+    MessageReader reader(received->data);
+    for (Message message; reader.next(message);) {
+      if (message.sequence != sequence_) continue;
+      if (message.table_type() == NFT_MSG_NEWGEN) generation = find_attribute(message.attributes(), NFTA_GEN_ID).be32();
+      if (message.type != NLMSG_ERROR) continue;
+      const Acknowledgement answer = read_acknowledgement(message);
+      if (answer.code != 0) return fail("nf_tables", "read the generation", describe(answer), answer.code);
+      if (!generation) return fail("nf_tables", "read the generation", "the kernel gave none", EBADMSG);
+      return *generation;
+    }
+  }
+}
+
+rules::Status NfTables::dump_chains(Family family, Table table, const ChainVisitor& visit,
+                                    const std::function<void()>& restart) {
+  const std::string_view table_name = rules::name_of(table);
+  Request request(NFT_MSG_GETCHAIN, NLM_F_DUMP, ++sequence_, number_of(family));
+  request.name(NFTA_CHAIN_TABLE, table_name);
+  const auto read = [&](const Message& message) {
+    if (message.table_type() != NFT_MSG_NEWCHAIN || message.family() != number_of(family)) return;
+    LiveChain chain;
+    bool is_ours = false;
+    AttributeReader reader(message.attributes());
+    for (Attribute attribute; reader.next(attribute);) {
+      switch (attribute.type) {
+        // The kernel dumps the chains of every table of the family (nf_tables_dump_chains, 6.18).
+        case NFTA_CHAIN_TABLE: is_ours = attribute.text() == table_name; break;
+        case NFTA_CHAIN_NAME: chain.name = attribute.text(); break;
+        case NFTA_CHAIN_HOOK: chain.is_base = true; break;
+        case NFTA_CHAIN_USE: chain.use = attribute.be32(); break;
+        default: break;
+      }
+    }
+    if (is_ours && !chain.name.empty()) visit(chain);
+  };
+  return dump(request.finish(), sequence_, describe_object(family, table_name, "chains"), read, restart);
+}
+
+rules::Status NfTables::dump_rules(Family family, Table table, std::string_view chain, const RuleVisitor& visit,
+                                   const std::function<void()>& restart) {
+  const std::string_view table_name = rules::name_of(table);
+  Request request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
+  request.name(NFTA_RULE_TABLE, table_name);
+  if (!chain.empty()) request.name(NFTA_RULE_CHAIN, chain);
+  LiveRule rule;
+  const auto read = [&](const Message& message) {
+    if (message.table_type() != NFT_MSG_NEWRULE || message.family() != number_of(family)) return;
+    std::string_view in_table, expressions;
+    bool has_user_data = false;
+    rule.chain = {};
+    rule.handle = 0;
+    AttributeReader reader(message.attributes());
+    for (Attribute attribute; reader.next(attribute);) {
+      switch (attribute.type) {
+        case NFTA_RULE_TABLE: in_table = attribute.text(); break;
+        case NFTA_RULE_CHAIN: rule.chain = attribute.text(); break;
+        case NFTA_RULE_HANDLE: rule.handle = attribute.be64(); break;
+        case NFTA_RULE_EXPRESSIONS: expressions = attribute.payload; break;
+        case NFTA_RULE_USERDATA: has_user_data = true; break;
+        default: break;
+      }
+    }
+    if (in_table != table_name || (!chain.empty() && rule.chain != chain)) return;
+    RuleCounters counters;
+    decode_rule(expressions, family, rule.rule, counters);
+    rule.packets = counters.packets;
+    rule.bytes = counters.bytes;
+    // iptables 1.8.9 writes none; nft keeps its comments there, which iptables prints as another match.
+    if (has_user_data && rule.rule.opaque.empty()) {
+      rule.rule = rules::Rule{};
+      rule.rule.opaque = "has user data of nft";
+    }
+    visit(rule);
+  };
+  return dump(request.finish(), sequence_, describe_object(family, table_name, chain), read, restart);
+}
+
+std::expected<CommitReport, CommitFailure> NfTables::commit(Batch& batch, std::optional<std::uint32_t> generation) {
+  if (batch.refused_) return refused(*batch.refused_);
+  CommitReport report;
+  if (batch.empty()) {
+    if (generation) {
+      report.generation = *generation;
+      return report;
+    }
+    auto now = this->generation();
+    if (!now) return refused(std::move(now.error()));
+    report.generation = *now;
+    return report;
+  }
+  socket_.drain();
+  socket_.grow_send_buffer(batch.bytes() + kSendOverhead);
+  if (batch.echoes_ != 0) socket_.grow_receive_buffer(kAnswerBytes + batch.echoes_ * kEchoBytes);
+  const rules::Status sent = socket_.send(batch.seal(generation));
+  batch.unseal();
+  if (!sent)
+    return refused({"nf_tables", "commit", sent.error().operation + ": " + sent.error().cause, sent.error().code});
+
+  // The kernel has handled the transaction inside sendmsg: every answer is queued by now. A refused one sends no
+  // echoes, so that these cannot push out a refusal: an overrun without any refusal has lost echoes and the
+  // acknowledgement.
+  CommitAnswers answers;
+  bool overrun = false;
+  for (;;) {
+    const auto received = socket_.poll();
+    if (!received) return refused(received.error());
+    if (received->kind == Received::Kind::kNothing) break;
+    if (received->kind == Received::Kind::kOverrun) overrun = true;
+    answers.add(received->data);
+  }
+  if (!answers.refusals.empty()) return name_refusals(batch, answers);
+  if (!answers.acknowledged && !(overrun && batch.echoes_ != 0))
+    return refused({"nf_tables", "commit", "the kernel did not answer", overrun ? ENOBUFS : EBADMSG});
+
+  if (answers.handles.size() == batch.echoes_) report.handles = std::move(answers.handles);
+  if (answers.generation) {
+    report.generation = *answers.generation;
+  } else if (generation && !overrun) {
+    report.generation = *generation;  // nothing had to be changed: the kernel starts no generation for that
+  } else if (auto now = this->generation()) {
+    report.generation = *now;
+  }
+  return report;
+}
+
+std::unexpected<CommitFailure> NfTables::name_refusals(const Batch& batch, const CommitAnswers& answers) {
+  CommitFailure failure;
+  for (const Acknowledgement& refusal : answers.refusals) {
+    if (refusal.code == ERESTART) failure.generation_changed = true;
+    const std::string_view message = batch.message(refusal.sequence);
+    CommitFailure::Message named = name_refusal(refusal, message);
+    // Only a refusal of the whole transaction has no message of its own.
+    if (message.empty()) {
+      failure.error = std::move(named.error);
+    } else {
+      failure.messages.push_back(std::move(named));
+    }
+  }
+  if (failure.generation_changed) {
+    failure.error = {"nf_tables", "commit", "another writer came between", ERESTART};
+  } else if (!failure.messages.empty()) {
+    failure.error = failure.messages.front().error;
+  }
+  return std::unexpected(std::move(failure));
+}
+
+}  // namespace kubenatd::netlink

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need, from Debian 12's own packages.
+#
+#   scripts/install.sh [build|all]     (default: all)
+#
+# "build" is what the demo needs; "all" adds the tests' and the linters' tools. Nothing is asked, and a run that finds
+# everything in place asks only dpkg and takes a fraction of a second. Needs root when something is missing.
+set -euo pipefail
+
+readonly build_packages=(
+  g++ cmake ninja-build pkg-config ccache
+  libnftnl-dev libmnl-dev libnl-3-dev libnl-route-3-dev libnl-nf-3-dev
+  libcpprest-dev libssl-dev nlohmann-json3-dev libfmt-dev libyaml-cpp-dev libcli11-dev libspdlog-dev
+  catch2 libbenchmark-dev
+  iproute2 iptables nftables procps python3
+)
+# clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
+readonly test_packages=(clang-tidy-16 clang-format conntrack strace python3-yaml iputils-ping)
+
+missing_packages() {
+  local name status
+  for name in "$@"; do
+    status=$(dpkg-query --show --showformat='${db:Status-Status}' "$name" 2>/dev/null || true)
+    if [[ $status != installed ]]; then echo "$name"; fi
+  done
+}
+
+# Runs apt-get up to three times: a mirror may be busy or in the middle of its own update.
+apt_get() {
+  local try
+  for try in 1 2 3; do
+    if DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -qq "$@" </dev/null \
+      >"$log" 2>&1; then
+      return 0
+    fi
+    echo "install: apt-get $1 failed (try $try of 3)" >&2
+    sleep $((try * 2))
+  done
+  tail -n 20 "$log" >&2
+  return 1
+}
+
+case "${1:-all}" in
+  build) packages=("${build_packages[@]}") ;;
+  all) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
+  *)
+    echo "usage: scripts/install.sh [build|all]" >&2
+    exit 2
+    ;;
+esac
+
+mapfile -t missing < <(missing_packages "${packages[@]}")
+if ((${#missing[@]} == 0)); then exit 0; fi
+
+echo "install: missing: ${missing[*]}"
+if ((EUID != 0)); then
+  echo "install: run as root, or: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "install: apt-get not found; the packages above are Debian 12's" >&2
+  exit 1
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt_get update
+apt_get install --yes --no-install-recommends "${missing[@]}"
+
+mapfile -t missing < <(missing_packages "${packages[@]}")
+if ((${#missing[@]} > 0)); then
+  echo "install: still missing after apt-get: ${missing[*]}" >&2
+  exit 1
+fi
+echo "install: done"

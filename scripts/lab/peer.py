@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Both ends of the lab's traffic: a pod's servers and the clients that ask them.
+
+peer.py serve NAME [--http PORT]... [--udp PORT]...   answers each request with its name and who asked
+peer.py get ADDRESS PORT [--count N]                  one HTTP request per new connection, one answer a line
+peer.py ask ADDRESS PORT [--source-port P] [--count N]   the same by UDP, all from one socket
+
+A client that gets no answer prints "no answer: why" for that request and ends with status 1.
+"""
+
+import argparse
+import contextlib
+import http.client
+import http.server
+import signal
+import socket
+import socketserver
+import sys
+import threading
+
+TIMEOUT = 2.0  # seconds a client waits
+
+
+def plain(address):
+    """An IPv4 peer of a dual-stack socket shows up as ::ffff:a.b.c.d."""
+    return address.removeprefix("::ffff:")
+
+
+def listening_family():
+    """One dual-stack socket where the kernel has IPv6, else IPv4."""
+    with contextlib.suppress(OSError):
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+        return socket.AF_INET6, "::"
+    return socket.AF_INET, "0.0.0.0"
+
+
+def serve(arguments):
+    name = arguments.name
+    family, any_address = listening_family()
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = f"{name}, asked by {plain(self.client_address[0])}\n".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    class HttpServer(http.server.ThreadingHTTPServer):
+        address_family = family
+        request_queue_size = 128
+        daemon_threads = True
+
+        def server_bind(self):
+            # Not HTTPServer's: that one looks the host's name up in DNS.
+            socketserver.TCPServer.server_bind(self)
+            self.server_name, self.server_port = name, self.server_address[1]
+
+    class Datagram(socketserver.BaseRequestHandler):
+        def handle(self):
+            answer = f"{name}, asked by {plain(self.client_address[0])}\n".encode()
+            self.request[1].sendto(answer, self.client_address)
+
+    class UdpServer(socketserver.UDPServer):
+        address_family = family
+
+    servers = [HttpServer((any_address, port), Page) for port in arguments.http]
+    servers += [UdpServer((any_address, port), Datagram) for port in arguments.udp]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print("ready", flush=True)
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    return 0
+
+
+def report(request, count):
+    """Runs `request` `count` times and prints what it returns."""
+    status = 0
+    for _ in range(count):
+        try:
+            print(request().strip(), flush=True)
+        except (OSError, http.client.HTTPException) as error:
+            print(f"no answer: {error}", flush=True)
+            status = 1
+    return status
+
+
+def get(arguments):
+    def request():
+        connection = http.client.HTTPConnection(arguments.address, arguments.port, timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request("GET", "/", headers={"Connection": "close"})
+            return connection.getresponse().read(4096).decode(errors="replace")
+
+    return report(request, arguments.count)
+
+
+def ask(arguments):
+    family = socket.AF_INET6 if ":" in arguments.address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(TIMEOUT)
+        if arguments.source_port:
+            client.bind(("", arguments.source_port))
+        client.connect((arguments.address, arguments.port))
+
+        def request():
+            client.send(b"who?\n")
+            return client.recv(4096).decode(errors="replace")
+
+        return report(request, arguments.count)
+
+
+def port_number(text):
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not in 1..65535")
+    return number
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="serve|get|ask")
+    server = commands.add_parser("serve", help="answer requests until SIGTERM")
+    server.add_argument("name")
+    server.add_argument("--http", type=port_number, action="append", default=[])
+    server.add_argument("--udp", type=port_number, action="append", default=[])
+    server.set_defaults(run=serve)
+    for command, run in (("get", get), ("ask", ask)):
+        client = commands.add_parser(command, help=f"{'HTTP' if run is get else 'UDP'} client")
+        client.add_argument("address")
+        client.add_argument("port", type=port_number)
+        client.add_argument("--count", type=int, default=1)
+        if run is ask:
+            client.add_argument("--source-port", type=port_number)
+        client.set_defaults(run=run)
+    arguments = parser.parse_args()
+    # Blocked before any thread starts, so that only sigwait() sees them.
+    if arguments.run is serve:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    return arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

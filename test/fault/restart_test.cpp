@@ -1,0 +1,177 @@
+#include <fmt/format.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "test/support/cluster.h"
+#include "test/support/lab.h"
+
+namespace kubenatd::test {
+namespace {
+
+ServiceSpec flapping(int number) {
+  return {.name = fmt::format("flap{}", number),
+          .cluster_ips = {fmt::format("10.96.8.{}", number)},
+          .ports = {PortSpec{.node_port = 31000 + number}, PortSpec{.name = "udp", .protocol = "UDP"}},
+          .type = "NodePort"};
+}
+
+void put_many(const Manifests& manifests) {
+  for (int i = 0; i < 40; ++i) manifests.put(flapping(i), ready({kPodA, kPodB, kPodC}));
+  manifests.put({.name = "dead", .cluster_ips = {"10.96.0.11"}}, std::vector<EndpointSpec>{});
+  manifests.put({.name = "six", .cluster_ips = {"fd00:10:96::10"}}, ready({kPodA6, kPodC6}));
+}
+
+/// Handles of all rules and chains: a rule that was written again has another one.
+std::string handles(const Namespace& node) {
+  return must_run_in(node, {"nft", "-a", "list", "ruleset"});
+}
+
+TEST_CASE("A restart against right chains writes nothing") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  put_many(manifests);
+  Agent agent(bare.node, manifests);
+  SECTION("linear") {
+    agent.extra_arguments = {"--dispatch", "linear"};
+  }
+  SECTION("tree") {
+    agent.extra_arguments = {"--dispatch", "tree"};
+  }
+  agent.apply();
+  const auto generation = nf_tables_generation(bare.node);
+  const auto before = handles(bare.node);
+
+  agent.apply();
+  CHECK(nf_tables_generation(bare.node) == generation);
+  CHECK(handles(bare.node) == before);
+
+  auto daemon = agent.start();
+  // It has read and compared everything when it follows a change.
+  const ServiceSpec late{.name = "late", .cluster_ips = {"10.96.0.12"}};
+  manifests.put(late, ready({kPodA}));
+  CHECK(eventually([&] { return has_rule(bare.node, "demo/late"); }));
+  manifests.remove(late);
+  CHECK(eventually([&] { return !has_rule(bare.node, "demo/late"); }));
+  daemon.signal(SIGTERM);
+  REQUIRE(daemon.wait(std::chrono::seconds(10)));
+  CHECK(handles(bare.node) == before);
+}
+
+TEST_CASE("Rules written by kube-proxy's own restore are taken over without a write") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  put_many(manifests);
+  const Agent agent(bare.node, manifests);
+  agent.apply();
+  const auto four = must_run_in(bare.node, {"iptables-save"});
+  const auto six = must_run_in(bare.node, {"ip6tables-save"});
+
+  // The same text in iptables-nft's own encoding.
+  must_run_in(bare.node, {"nft", "flush", "ruleset"});
+  must_run_in(bare.node, {"iptables-restore"}, four);
+  must_run_in(bare.node, {"ip6tables-restore"}, six);
+  const auto before = handles(bare.node);
+  agent.apply();
+  CHECK(handles(bare.node) == before);
+}
+
+TEST_CASE("Counters of rules that a change does not touch are kept") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Lab lab;
+  const Manifests manifests;
+  put_many(manifests);
+  const ServiceSpec web{.name = "web", .cluster_ips = {"10.96.0.10"}};
+  manifests.put(web, ready({kPodB}));
+  const Agent agent(lab.node, manifests);
+  agent.apply();
+  for (int i = 0; i < 7; ++i) REQUIRE(ask(lab.pod_a, Transport::kTcp, "10.96.0.10", 80).answered());
+  const auto counted = [&] {
+    for (const auto& line : lines_of(must_run_in(lab.node, {"iptables-save", "-c", "-t", "nat"}))) {
+      if (line.find("-A KUBE-SERVICES -d 10.96.0.10/32") != std::string::npos) return line.substr(0, line.find(']'));
+    }
+    return std::string("no such rule");
+  };
+  const auto before = counted();
+  REQUIRE(before.starts_with("[7:"));
+
+  manifests.put_endpoints(flapping(3), ready({kPodA}));
+  manifests.put_endpoints(web, ready({kPodB, kPodC}));
+  manifests.remove(flapping(5));
+  agent.apply();
+  CHECK(counted() == before);
+}
+
+TEST_CASE("kill -9 at any time fails no new connection") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Lab lab;
+  const Manifests manifests;
+  put_many(manifests);
+  manifests.put(
+      {.name = "web", .cluster_ips = {"10.96.0.10"}, .ports = {PortSpec{.node_port = 30080}}, .type = "NodePort"},
+      ready({kPodA, kPodB, kPodC}));
+  const Agent agent(lab.node, manifests);
+  agent.apply();
+
+  std::atomic<bool> stop{false};
+  std::atomic<int> asked{0}, failed{0};
+  std::string first_failure;
+  std::thread traffic([&] {
+    while (!stop) {
+      const bool inside = asked.fetch_add(1) % 2 == 0;
+      const auto outcome =
+          inside ? ask(lab.pod_a, Transport::kTcp, "10.96.0.10", 80) : ask(lab.client, Transport::kTcp, kNode, 30080);
+      if (outcome.answered()) continue;
+      if (failed++ == 0) first_failure = Catch::Detail::stringify(outcome);
+    }
+  });
+  for (int round = 0; round < 30; ++round) {
+    auto daemon = agent.start();
+    for (int i = 0; i < 40; i += 1 + round % 3) {
+      manifests.put_endpoints(flapping(i), round % 2 == 0 ? ready({kPodB}) : ready({kPodA, kPodB, kPodC}));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(7 * round % 61));
+    daemon.signal(SIGKILL);
+    REQUIRE(daemon.wait(std::chrono::seconds(10)));
+  }
+  stop = true;
+  traffic.join();
+  INFO(asked << " connections; first failure: " << first_failure);
+  CHECK(failed == 0);
+  CHECK(asked > 30);
+
+  // Whatever was left half done, one more run ends where a fresh node ends.
+  agent.apply();
+  const BareNode fresh;
+  Agent(fresh.node, manifests).apply();
+  CHECK(saved_rules(lab.node) == saved_rules(fresh.node));
+  CHECK(saved_rules(lab.node, true) == saved_rules(fresh.node, true));
+}
+
+TEST_CASE("A first sync that is killed is completed by the next") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Manifests manifests;
+  put_many(manifests);
+  const BareNode fresh;
+  Agent(fresh.node, manifests).apply();
+  const auto right = saved_rules(fresh.node);
+
+  for (int delay = 0; delay < 40; delay += 4) {
+    const BareNode bare;
+    const Agent agent(bare.node, manifests);
+    auto daemon = agent.start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    daemon.signal(SIGKILL);
+    REQUIRE(daemon.wait(std::chrono::seconds(10)));
+    agent.apply();
+    CHECK(saved_rules(bare.node) == right);
+  }
+}
+
+}  // namespace
+}  // namespace kubenatd::test

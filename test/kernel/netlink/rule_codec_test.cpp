@@ -1,0 +1,188 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "netlink/counters.h"
+#include "netlink/nf_tables.h"
+#include "rules/text.h"
+#include "test/kernel/netlink/raw_rules.h"
+#include "test/support/netns.h"
+#include "test/support/process.h"
+#include "test/unit/netlink/sample_rules.h"
+
+using namespace kubenatd;
+using netlink::Batch;
+using netlink::NfTables;
+using rules::Family;
+using rules::Table;
+
+namespace {
+
+constexpr const char* kChain = "KUBE-SAMPLES";
+
+std::vector<test::SampleRule> samples_of(Family family, Table table) {
+  std::vector<test::SampleRule> samples = test::sample_rules(family);
+  std::erase_if(samples, [table](const auto& sample) { return sample.table != table; });
+  return samples;
+}
+
+std::string restore_text(Table table, const std::vector<test::SampleRule>& samples) {
+  std::string text = fmt::format("*{}\n:{} - [0:0]\n:{} - [0:0]\n", rules::name_of(table), kChain, test::kSampleTarget);
+  for (const auto& sample : samples) text += fmt::format("-A {} {}\n", kChain, sample.text);
+  return text + "COMMIT\n";
+}
+
+void write_samples(NfTables& tables, Family family, Table table, const std::vector<test::SampleRule>& samples) {
+  Batch batch;
+  batch.add_table(family, table);
+  batch.add_chain(family, table, kChain);
+  batch.add_chain(family, table, test::kSampleTarget);
+  for (const auto& sample : samples) batch.add_rule(family, table, kChain, sample.rule);
+  const auto report = tables.commit(batch, std::nullopt);
+  if (!report) FAIL(report.error().error.to_string());
+}
+
+std::vector<rules::Rule> read_rules(NfTables& tables, Family family, Table table, const std::string& chain) {
+  std::vector<rules::Rule> read;
+  const auto status = tables.dump_rules(
+      family, table, chain, [&](netlink::LiveRule& live) { read.push_back(std::move(live.rule)); },
+      [&] { read.clear(); });
+  if (!status) FAIL(status.error().to_string());
+  return read;
+}
+
+/// The rules that iptables-save prints for the chain, without "-A CHAIN ".
+std::vector<std::string> saved_rules(Family family, Table table, const std::string& chain) {
+  std::vector<std::string> saved;
+  const std::string start = fmt::format("-A {} ", chain);
+  for (const std::string& line :
+       test::lines_of(test::must_run({test::tool(family, "-save"), "-t", std::string(rules::name_of(table))})))
+    if (line.starts_with(start)) saved.push_back(line.substr(start.size()));
+  return saved;
+}
+
+/// Words of a rule's text as a shell splits them.
+std::vector<std::string> words_of(const std::string& text) {
+  std::vector<std::string> words;
+  std::string word;
+  bool quoted = false, any = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') {
+      quoted = !quoted;
+      any = true;
+    } else if (c == '\\' && i + 1 < text.size()) {
+      word += text[++i];
+    } else if (c == ' ' && !quoted) {
+      if (any || !word.empty()) words.push_back(word);
+      word.clear();
+      any = false;
+    } else {
+      word += c;
+    }
+  }
+  if (any || !word.empty()) words.push_back(word);
+  return words;
+}
+
+std::string hex(const std::string& bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    constexpr const char* kDigits = "0123456789abcdef";
+    text += kDigits[static_cast<std::uint8_t>(c) >> 4];
+    text += kDigits[static_cast<std::uint8_t>(c) & 15];
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("Every kind of rule is in the kernel as iptables-restore writes it") {
+  if (!test::enter_fresh_namespace()) return;
+  const auto counter = netlink::ensure_counter(test::kSampleCounter);
+  if (!counter) {
+    std::printf("SKIPPED: %s\n", counter.error().to_string().c_str());
+    return;
+  }
+  auto tables = NfTables::open();
+  REQUIRE(tables);
+  for (const Family family : rules::kFamilies) {
+    for (const Table table : {Table::kNat, Table::kFilter}) {
+      const auto samples = samples_of(family, table);
+      REQUIRE(samples.size() > 5);
+      test::must_run({test::tool(family, "-restore")}, restore_text(table, samples));
+      const auto expected = test::raw_rules(family, table, kChain);
+      const auto theirs = read_rules(*tables, family, table, kChain);
+      Batch batch;
+      batch.delete_table(family, table);
+      REQUIRE(tables->commit(batch, std::nullopt));
+
+      write_samples(*tables, family, table, samples);
+      const auto actual = test::raw_rules(family, table, kChain);
+      const auto ours = read_rules(*tables, family, table, kChain);
+      const auto saved = saved_rules(family, table, kChain);
+      REQUIRE(expected.size() == samples.size());
+      REQUIRE(actual.size() == samples.size());
+      REQUIRE(saved.size() == samples.size());
+      REQUIRE(theirs.size() == samples.size());
+      REQUIRE(ours.size() == samples.size());
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        INFO(rules::name_of(family) << " " << samples[i].text);
+        CHECK(hex(actual[i].expressions) == hex(expected[i].expressions));
+        CHECK(actual[i].expression_names == expected[i].expression_names);
+        CHECK(ours[i].opaque == "");
+        CHECK(ours[i] == samples[i].rule);
+        CHECK(theirs[i] == samples[i].rule);
+        CHECK(saved[i] == samples[i].text);
+        CHECK(rules::to_text(samples[i].rule, family) == samples[i].text);
+        std::vector<std::string> check{test::tool(family, ""), "-t", std::string(rules::name_of(table)), "-C", kChain};
+        std::ranges::copy(words_of(samples[i].text), std::back_inserter(check));
+        CHECK(test::run(check).describe() == test::run({"true"}).describe());
+      }
+    }
+  }
+}
+
+TEST_CASE("Rules that iptables and nft write beyond the model are opaque, and only they") {
+  if (!test::enter_fresh_namespace()) return;
+  test::must_run({"iptables-restore"}, R"(*filter
+:A - [0:0]
+-A A -p tcp -m tcp --sport 80 -j DROP
+-A A -p tcp -m tcp --dport 80:90 -j DROP
+-A A -p tcp -m tcp ! --dport 80 -j DROP
+-A A -p tcp -m tcp --dport 80 --tcp-flags SYN SYN -j DROP
+-A A -p gre -j DROP
+-A A ! -p tcp -j DROP
+-A A -f -j DROP
+-A A -m limit --limit 1/sec -j ACCEPT
+-A A -m conntrack --ctorigdstport 80 -j ACCEPT
+-A A -m addrtype --dst-type MULTICAST -j ACCEPT
+-A A -m recent --update --name x -j ACCEPT
+-A A -m recent --set --name x --rdest -j ACCEPT
+-A A -p tcp -m multiport --sports 80,81 -j ACCEPT
+-A A -p tcp -m multiport --dports 80:81 -j ACCEPT
+-A A -m statistic --mode nth --every 3 -j ACCEPT
+-A A -j REJECT --reject-with icmp-host-prohibited
+-A A -j LOG
+COMMIT
+)");
+  test::must_run({"nft", "add rule ip filter A tcp dport { 1, 2 } accept comment \"x\""});
+  test::must_run({"nft", "add rule ip filter A meta mark set 1"});
+  test::must_run({"nft", "add rule ip filter A ct state new accept"});
+  test::must_run({"nft", "add rule ip filter A counter accept comment \"mine\""});
+  test::must_run({"iptables", "-A", "A", "-j", "DROP"});
+  auto tables = NfTables::open();
+  REQUIRE(tables);
+  const auto read = read_rules(*tables, Family::kIpv4, Table::kFilter, "A");
+  REQUIRE(read.size() == 22);
+  for (std::size_t i = 0; i + 1 < read.size(); ++i) {
+    INFO(i);
+    CHECK(read[i].opaque != "");
+  }
+  CHECK(read.back().target == rules::Target(rules::Verdict::kDrop));
+  CHECK(read.back().opaque == "");
+  CHECK_THAT(read[7].opaque, Catch::Contains("limit"));
+}

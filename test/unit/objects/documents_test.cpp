@@ -1,0 +1,166 @@
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "agent/objects/decode.h"
+
+using kubenatd::agent::read_documents;
+using nlohmann::json;
+
+namespace {
+
+struct Read {
+  std::vector<json> documents;
+  std::string error;
+};
+
+Read read(std::string_view text, bool is_json = false) {
+  Read result;
+  const auto status = read_documents(text, is_json, [&](json&& one) { result.documents.push_back(std::move(one)); });
+  if (!status) result.error = status.error().to_string();
+  return result;
+}
+
+json value_of(const std::string& scalar) {
+  const Read result = read("v: " + scalar + "\n");
+  INFO(scalar << " gave " << result.error);
+  REQUIRE(result.documents.size() == 1);
+  return result.documents[0]["v"];
+}
+
+}  // namespace
+
+TEST_CASE("YAML scalars mean what Kubernetes' reader takes them for") {
+  CHECK(value_of("80") == json(80));
+  CHECK(value_of("-7") == json(-7));
+  CHECK(value_of("0x1F") == json(31));
+  CHECK(value_of("0o17") == json(17));  // not octal in YAML 1.1 alone, but in 1.2
+  CHECK(value_of("010") == json(8));
+  CHECK(value_of("080") == json(80.0));  // no octal number: the float of the same digits
+  CHECK(value_of("1_000") == json(1000));
+  CHECK(value_of("1.5e3") == json(1500.0));
+  CHECK(value_of("18446744073709551616").is_number_float());
+  CHECK(value_of("yes") == json(true));
+  CHECK(value_of("Off") == json(false));
+  CHECK(value_of("y") == json("y"));
+  CHECK(value_of("~") == json(nullptr));
+  CHECK(value_of("").is_null());
+  CHECK(value_of("10.96.0.1") == json("10.96.0.1"));
+  CHECK(value_of("1:30") == json("1:30"));
+  CHECK(value_of("-").is_array());
+  CHECK(value_of("e5") == json("e5"));
+  CHECK(value_of("2024-05-01T00:00:00Z") == json("2024-05-01T00:00:00Z"));
+  CHECK(value_of("\"80\"") == json("80"));
+  CHECK(value_of("'no'") == json("no"));
+  CHECK(value_of("!!str 80") == json("80"));
+  CHECK(value_of("!!int \"80\"") == json(80));
+  CHECK(value_of("|\n  a\n  b") == json("a\nb\n"));
+}
+
+TEST_CASE("a stream of YAML documents is read one by one, and empty ones are nothing") {
+  const Read result = read("# only a comment\n---\na: 1\n---\n---\nb: [1, {c: d}]\n...\n---\nnull\n");
+  CHECK(result.error.empty());
+  REQUIRE(result.documents.size() == 2);
+  CHECK(result.documents[0] == json{{"a", 1}});
+  CHECK(result.documents[1] == json::parse(R"({"b": [1, {"c": "d"}]})"));
+  CHECK(read("").documents.empty());
+}
+
+TEST_CASE("anchors, aliases and merge keys are followed") {
+  const Read result = read(
+      "base: &base {a: 1, b: 2}\n"
+      "list: &list [x, y]\n"
+      "one: {<<: *base, b: 3}\n"
+      "two:\n  b: 4\n  <<: [{c: 5, a: 6}, *base]\n"
+      "again: *list\n");
+  CHECK(result.error.empty());
+  REQUIRE(result.documents.size() == 1);
+  CHECK(result.documents[0]["one"] == json::parse(R"({"a":1,"b":3})"));
+  CHECK(result.documents[0]["two"] == json::parse(R"({"a":6,"b":4,"c":5})"));
+  CHECK(result.documents[0]["again"] == json::parse(R"(["x","y"])"));
+  CHECK_THAT(read("a: {<<: 5}\n").error, Catch::Contains("\"<<\" is not a map"));
+  CHECK(read("\"<<\": {a: 1}\n").documents.at(0).contains("<<"));
+}
+
+TEST_CASE("an alias bomb ends early") {
+  std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+  for (int i = 1; i < 30; ++i) {
+    const std::string before = "*a" + std::to_string(i - 1);
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before;
+    for (int j = 0; j < 9; ++j) bomb += "," + before;
+    bomb += "]\n";
+  }
+  const Read result = read(bomb);
+  CHECK(result.documents.empty());
+  CHECK_THAT(result.error, Catch::Contains("line") && (Catch::Contains("expand") || Catch::Contains("anchors")));
+  CHECK_THAT(read("a: &a [*a]\n").error, Catch::Contains("not complete"));
+  // Depth adds up through aliases.
+  std::string deep = "- &d0 [x]\n";
+  for (int i = 1; i < 100; ++i) deep += "- &d" + std::to_string(i) + " [*d" + std::to_string(i - 1) + "]\n";
+  CHECK_THAT(read(deep).error, Catch::Contains("nested deeper"));
+}
+
+TEST_CASE("what cannot be read is told with its line") {
+  CHECK_THAT(read("a: 1\nb: [1, 2\nc: 3\n").error, Catch::StartsWith("line 3"));
+  CHECK(read("a: 1\na: 2\n").error == "line 2, column 1: read YAML: duplicate key \"a\"");
+  CHECK_THAT(read("{\n \"a\": 1,\n \"a\": 2 }", true).error,
+             Catch::StartsWith("line 3") && Catch::Contains("duplicate key \"a\""));
+  CHECK_THAT(read("{\n \"a\": 1,\n]", true).error, Catch::StartsWith("line 3") && Catch::Contains("read JSON"));
+  CHECK_THAT(read(std::string(200, '['), true).error, Catch::Contains("read JSON"));
+  CHECK_THAT(read(std::string(200, '[') + std::string(200, ']'), true).error, Catch::Contains("nested deeper"));
+  CHECK_THAT(read(std::string(100'000, '[')).error, Catch::Contains("nested deeper"));
+  CHECK_THAT(read(std::string(5000, '-')).error + "x", Catch::Contains("x"));  // read without a crash
+  CHECK_THAT(read("? [a]\n: b\n").error, Catch::Contains("a key is not a scalar"));
+  CHECK_THAT(read("\"\xff\": 1", true).error, !Catch::Contains("\xff"));
+  // What came before the error has been handed out.
+  CHECK(read("a: 1\n---\nb: [\n").documents.size() == 1);
+}
+
+TEST_CASE("lists are unfolded wherever their kind stands") {
+  const std::string items = R"([{"kind":"Service","apiVersion":"v1","n":1},{"n":2}])";
+  const std::string head = R"("apiVersion":"v1","kind":"ServiceList")";
+  for (const std::string& text : {"{" + head + ",\"items\":" + items + "}", "{\"items\":" + items + "," + head + "}"})
+    for (const bool is_json : {true, false}) {
+      const Read result = read(text, is_json);
+      CHECK(result.error.empty());
+      REQUIRE(result.documents.size() == 2);
+      CHECK(result.documents[0]["n"] == 1);
+      CHECK(result.documents[1]["kind"] == "Service");
+      CHECK(result.documents[1]["apiVersion"] == "v1");
+    }
+  // In YAML, block and flow style, and an anchor on the list.
+  for (const std::string text : {"items:\n- {n: 1}\n- n: 2\napiVersion: v1\nkind: ServiceList\n",
+                                 "{items: [{n: 1}, {n: 2}], apiVersion: v1, kind: ServiceList}\n",
+                                 "items: &i\n- {n: 1}\n- n: 2\napiVersion: v1\nkind: ServiceList\n",
+                                 "kind: 'ServiceList'\napiVersion: \"v1\"\nitems:\n- {n: 1}\n- n: 2\n"}) {
+    const Read result = read(text);
+    INFO(text << result.error);
+    REQUIRE(result.documents.size() == 2);
+    CHECK(result.documents[1] == json::parse(R"({"n":2,"kind":"Service","apiVersion":"v1"})"));
+  }
+  // A plain List gives nothing to its elements; lists in lists are unfolded as well.
+  const Read nested = read(
+      "kind: List\napiVersion: v1\nitems:\n- {n: 1}\n"
+      "- kind: PodList\n  apiVersion: v1\n  items:\n  - {n: 2}\n");
+  REQUIRE(nested.documents.size() == 2);
+  CHECK_FALSE(nested.documents[0].contains("kind"));
+  CHECK(nested.documents[1]["kind"] == "Pod");
+  // `items` of other kinds is only a field.
+  CHECK(read("items:\n- a\n- b\nkind: Other\n").documents.size() == 1);
+  CHECK(read("items:\n- a\n- b\n---\nkind: PodList\nitems: null\n").documents.size() == 1);
+}
+
+TEST_CASE("elements of a list leave before the list is read to its end") {
+  // The error comes after the first element: had the list been built as a whole, nothing would have been handed out.
+  const Read result = read("items:\n- {kind: Pod}\n- {kind: [}\nkind: List\n");
+  CHECK_FALSE(result.error.empty());
+  CHECK(result.documents.size() == 1);
+}
+
+TEST_CASE("JSON values may follow one another, also in a file called YAML") {
+  const std::string text = "\xef\xbb\xbf{\"a\":1}\n{\"b\":2} {\"c\":3}\n";
+  CHECK(read(text, true).documents.size() == 3);
+  CHECK(read(text, false).documents.size() == 3);
+  CHECK(read("{\"a\":1}\n---\n{\"b\":2}\n", false).documents.size() == 2);
+}

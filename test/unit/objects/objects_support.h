@@ -1,0 +1,54 @@
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "agent/objects/decode.h"
+
+namespace kubenatd::agent {
+
+/// The one document of a YAML text, decoded.
+inline rules::Result<DecodedObject> decode_yaml(const std::string& text) {
+  std::vector<nlohmann::json> documents;
+  const auto status = read_documents(text, false, [&](nlohmann::json&& one) { documents.push_back(std::move(one)); });
+  INFO((status ? "" : status.error().to_string()));
+  REQUIRE(status);
+  REQUIRE(documents.size() == 1);
+  return decode_object(documents[0]);
+}
+
+/// One that must be good, without a remark.
+template <class T>
+T decoded(const std::string& text) {
+  auto result = decode_yaml(text);
+  INFO((result ? "" : result.error().to_string()));
+  REQUIRE(result);
+  INFO((result->remarks.empty() ? "" : result->remarks[0]));
+  CHECK(result->remarks.empty());
+  REQUIRE(result->object);
+  return std::get<T>(*result->object);
+}
+
+/// The remarks of one that is good but for some fields.
+inline std::vector<std::string> remarks_on(const std::string& text) {
+  auto result = decode_yaml(text);
+  INFO((result ? "" : result.error().to_string()));
+  REQUIRE(result);
+  REQUIRE(result->object);
+  return result->remarks;
+}
+
+/// Why one is refused.
+inline std::string refusal_of(const std::string& text) {
+  const auto result = decode_yaml(text);
+  REQUIRE_FALSE(result);
+  return result.error().to_string();
+}
+
+inline rules::Address address(const std::string& text) {
+  return rules::Address::parse(text).value();
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,119 @@
+#include "test/unit/objects/objects_support.h"
+
+using namespace kubenatd::agent;
+using kubenatd::rules::Family;
+using kubenatd::rules::Prefix;
+using kubenatd::rules::Protocol;
+
+namespace {
+
+std::string slice(const std::string& rest, const std::string& type = "IPv4") {
+  return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: " + type +
+         "\nmetadata: {name: web-1, namespace: demo, labels: {kubernetes.io/service-name: web}}\n" + rest;
+}
+
+std::string pod(const std::string& rest) {
+  return "apiVersion: v1\nkind: Pod\n" + rest;
+}
+
+}  // namespace
+
+TEST_CASE("an EndpointSlice's conditions have kube-proxy's defaults") {
+  const auto web = decoded<EndpointSlice>(
+      slice("ports: [{name: http, port: 8080}, {name: '', port: 53, protocol: UDP}]\n"
+            "endpoints:\n"
+            "- {addresses: [10.0.0.1, 10.0.0.2], nodeName: n1}\n"
+            "- {addresses: [10.0.0.3], conditions: {ready: false, serving: null, terminating: true}}\n"
+            "- {addresses: [10.0.0.4], conditions: {serving: false},"
+            " hints: {forZones: [{name: a}, {name: b}], forNodes: [{name: n2}]}}\n"));
+  CHECK(web.service == "web");
+  CHECK(web.family == Family::kIpv4);
+  CHECK(web.ports == std::vector<SlicePort>{{"http", 8080, Protocol::kTcp}, {"", 53, Protocol::kUdp}});
+  REQUIRE(web.endpoints.size() == 3);
+  CHECK(web.endpoints[0] == SliceEndpoint{address("10.0.0.1"), true, true, false, "n1", {}, {}});
+  CHECK(web.endpoints[1] == SliceEndpoint{address("10.0.0.3"), false, true, true, "", {}, {}});
+  CHECK(web.endpoints[2] == SliceEndpoint{address("10.0.0.4"), true, false, false, "", {"a", "b"}, {"n2"}});
+}
+
+TEST_CASE("an EndpointSlice's unusable ports and endpoints are left out") {
+  const auto result = decode_yaml(slice(
+      "ports: [{port: 8080}, {name: a}, {name: b, port: 0}, {name: c, port: 1}]\n"
+      "endpoints: [{addresses: ['fd00::1']}, {addresses: []}, {addresses: [x]}, {addresses: [10.0.0.1]}, null]\n"));
+  REQUIRE(result);
+  const auto& web = std::get<EndpointSlice>(*result->object);
+  CHECK(web.ports == std::vector<SlicePort>{{"c", 1, Protocol::kTcp}});
+  CHECK(web.endpoints.size() == 1);
+  CHECK(result->remarks.size() == 4);
+  CHECK_FALSE(decode_yaml(slice("endpoints: [null]\n")));
+}
+
+TEST_CASE("what an EndpointSlice cannot do without is required") {
+  CHECK(decoded<EndpointSlice>(slice("", "IPv6")).family == Family::kIpv6);
+  CHECK_THAT(decode_yaml(slice("", "FQDN"))->passed_over, Catch::Contains("FQDN"));
+  CHECK_THAT(refusal_of(slice("", "IPX")), Catch::Contains("addressType: \"IPX\""));
+  CHECK_THAT(refusal_of(slice("", "")), Catch::Contains("addressType: is missing"));
+  CHECK_THAT(refusal_of(slice("ports: [{name: a, port: 65536}]\n")), Catch::Contains("ports[0].port"));
+  CHECK_THAT(refusal_of(slice("ports: [{name: a, port: 1, protocol: x}]\n")), Catch::Contains("ports[0].protocol"));
+  CHECK_THAT(refusal_of(slice("endpoints: 5\n")), Catch::Contains("endpoints: is a number"));
+  CHECK_THAT(refusal_of("{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, metadata: {name: a}}"),
+             Catch::Contains("apiVersion"));
+}
+
+TEST_CASE("a slice of a headless Service belongs to none") {
+  CHECK(decoded<EndpointSlice>("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"
+                               "metadata: {name: a, labels: {kubernetes.io/service-name: web,"
+                               " service.kubernetes.io/headless: ''}}\n")
+            .service.empty());
+}
+
+TEST_CASE("a Node gives its internal addresses first") {
+  const auto node = decoded<Node>(
+      "apiVersion: v1\nkind: Node\nmetadata: {name: n1, labels: {topology.kubernetes.io/zone: za}}\n"
+      "spec: {podCIDR: 10.1.0.0/24, podCIDRs: [10.1.0.0/24, 'fd00:1::/64']}\n"
+      "status: {addresses: [{type: ExternalIP, address: 1.2.3.4}, {type: Hostname, address: n1},"
+      " {type: InternalIP, address: 192.168.0.1}, {type: InternalIP, address: 'fd00::1'}]}\n");
+  CHECK(node.addresses == std::vector{address("192.168.0.1"), address("fd00::1"), address("1.2.3.4")});
+  CHECK(node.pod_cidrs == std::vector{Prefix::parse("10.1.0.0/24").value(), Prefix::parse("fd00:1::/64").value()});
+  CHECK(node.zone == "za");
+  CHECK(decoded<Node>("{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: {podCIDR: 10.1.0.0/24}}")
+            .pod_cidrs.size() == 1);
+}
+
+TEST_CASE("a Pod gives what endpoints and host ports need") {
+  const auto web = decoded<Pod>(
+      pod("metadata: {name: web-1, namespace: demo, labels: {app: web}, deletionTimestamp: 2024-05-01T00:00:00Z}\n"
+          "spec:\n  nodeName: n1\n  hostname: h\n  hostNetwork: true\n"
+          "  containers:\n"
+          "  - ports: [{name: http, containerPort: 8080, hostPort: 80, hostIP: 1.2.3.4}]\n"
+          "  - ports: [{containerPort: 53, protocol: UDP, hostPort: 53, hostIP: ''}]\n"
+          "  initContainers:\n"
+          "  - {restartPolicy: Always, ports: [{name: side, containerPort: 9}]}\n"
+          "  - ports: [{name: once, containerPort: 10}]\n"
+          "status:\n  phase: Running\n  podIP: 10.0.0.1\n  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n"
+          "  conditions: [{type: Initialized, status: 'True'}, {type: Ready, status: 'True'}]\n"));
+  CHECK(web.terminating);
+  CHECK(web.ready);
+  CHECK(web.host_network);
+  CHECK(web.phase == Pod::Phase::kRunning);
+  CHECK(web.node_name == "n1");
+  CHECK(web.hostname == "h");
+  CHECK(web.addresses == std::vector{address("10.0.0.1"), address("fd00::1")});
+  CHECK(web.ports == std::vector<ContainerPort>{{"http", Protocol::kTcp, 8080, 80, address("1.2.3.4")},
+                                                {"", Protocol::kUdp, 53, 53, std::nullopt},
+                                                {"side", Protocol::kTcp, 9, 0, std::nullopt}});
+  const auto bare = decoded<Pod>(pod("metadata: {name: a}\nstatus: {podIP: 10.0.0.9}\n"));
+  CHECK(bare.addresses == std::vector{address("10.0.0.9")});
+  CHECK_FALSE(bare.ready);
+  CHECK_FALSE(bare.terminating);
+}
+
+TEST_CASE("a hostPort with a wrong hostIP is not opened on every address") {
+  const auto result = decode_yaml(
+      pod("metadata: {name: a}\n"
+          "spec: {containers: [{ports: [{containerPort: 80, hostPort: 80, hostIP: x}, {containerPort: 0}]}]}\n"));
+  REQUIRE(result);
+  const auto& web = std::get<Pod>(*result->object);
+  REQUIRE(web.ports.size() == 1);
+  CHECK(web.ports[0].host_port == 0);
+  CHECK(result->remarks.size() == 2);
+}
