@@ -243,12 +243,13 @@ void Batch::append(const Batch& other) {
 
 std::string_view Batch::seal(std::optional<std::uint32_t> generation) {
   char* start = buffer_.data() + (generation ? 0 : kBegin - kHeader);
-  // With NLM_F_ECHO the kernel answers a commit that changed something with the new generation.
-  write_header(start, generation ? kBegin : kHeader, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST | NLM_F_ECHO, kBeginSequence,
-               AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+  write_header(start, generation ? kBegin : kHeader, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, kBeginSequence, AF_UNSPEC,
+               NFNL_SUBSYS_NFTABLES);
   if (generation) AttributeWriter(start + kHeader).be32(NFNL_BATCH_GENID, *generation);
-  auto* last = reinterpret_cast<nlmsghdr*>(buffer_.data() + last_);
-  last->nlmsg_flags |= NLM_F_ACK;
+  auto* first = reinterpret_cast<nlmsghdr*>(buffer_.data() + kBegin);
+  first_flags_ = first->nlmsg_flags;
+  first->nlmsg_flags |= NLM_F_ECHO;
+  reinterpret_cast<nlmsghdr*>(buffer_.data() + last_)->nlmsg_flags |= NLM_F_ACK;
   sealed_ = buffer_.size();
   char* end = buffer_.room(kHeader);
   write_header(end, kHeader, NFNL_MSG_BATCH_END, NLM_F_REQUEST, last_sequence() + 1, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
@@ -259,8 +260,17 @@ std::string_view Batch::seal(std::optional<std::uint32_t> generation) {
 
 void Batch::unseal() {
   reinterpret_cast<nlmsghdr*>(buffer_.data() + last_)->nlmsg_flags &= static_cast<std::uint16_t>(~NLM_F_ACK);
+  reinterpret_cast<nlmsghdr*>(buffer_.data() + kBegin)->nlmsg_flags = first_flags_;
   buffer_.shrink(sealed_);
   sealed_ = 0;
+}
+
+std::uint32_t Batch::first_sequence() {
+  return kFirstSequence;
+}
+
+bool Batch::first_is_echoed() const {
+  return messages_ != 0 && (reinterpret_cast<const nlmsghdr*>(buffer_.data() + kBegin)->nlmsg_flags & NLM_F_ECHO) != 0;
 }
 
 std::uint32_t Batch::last_sequence() const {

@@ -73,18 +73,24 @@ class Batch {
   [[nodiscard]] bool is_name(rules::Family family, rules::Table table, std::string_view chain);
 
   /// The whole transaction in one piece, valid until the next change: begin message, messages, end message.
+  /// The last message asks for an acknowledgement. The first one asks for an echo, because that makes the kernel answer
+  /// with the new generation (nf_tables_gen_notify looks at the first message after the begin message).
   [[nodiscard]] std::string_view seal(std::optional<std::uint32_t> generation);
   /// Takes away what seal() added.
   void unseal();
   /// The message with that sequence number; empty when there is none. Walks the buffer.
   [[nodiscard]] std::string_view message(std::uint32_t sequence) const;
+  [[nodiscard]] static std::uint32_t first_sequence();
   [[nodiscard]] std::uint32_t last_sequence() const;
+  /// Whether the first message was added with echo.
+  [[nodiscard]] bool first_is_echoed() const;
 
   MessageBuffer buffer_;
   std::size_t messages_ = 0;
   std::size_t last_ = 0;    ///< offset of the last message
   std::size_t sealed_ = 0;  ///< size before the end message, 0 when not sealed
   std::size_t echoes_ = 0;
+  std::uint16_t first_flags_ = 0;  ///< of the first message while sealed
   std::optional<rules::Error> refused_;
 };
 

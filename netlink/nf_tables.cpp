@@ -5,6 +5,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -322,6 +323,7 @@ std::expected<CommitReport, CommitFailure> NfTables::commit(Batch& batch, std::o
   // echoes, so that these cannot push out a refusal: an overrun without any refusal has lost echoes and the
   // acknowledgement.
   CommitAnswers answers;
+  if (!batch.first_is_echoed()) answers.unwanted = Batch::first_sequence();
   bool overrun = false;
   for (;;) {
     const auto received = socket_.poll();
@@ -337,8 +339,10 @@ std::expected<CommitReport, CommitFailure> NfTables::commit(Batch& batch, std::o
   if (answers.handles.size() == batch.echoes_) report.handles = std::move(answers.handles);
   if (answers.generation) {
     report.generation = *answers.generation;
-  } else if (generation && !overrun) {
-    report.generation = *generation;  // nothing had to be changed: the kernel starts no generation for that
+  } else if (generation) {
+    // Without a word of the kernel nothing had to be changed, for which it starts no generation; in an overrun the word
+    // was lost. 0 is passed over (nf_tables_commit).
+    report.generation = overrun ? std::max(*generation + 1, 1U) : *generation;
   } else if (auto now = this->generation()) {
     report.generation = *now;
   }
@@ -348,20 +352,16 @@ std::expected<CommitReport, CommitFailure> NfTables::commit(Batch& batch, std::o
 std::unexpected<CommitFailure> NfTables::name_refusals(const Batch& batch, const CommitAnswers& answers) {
   CommitFailure failure;
   for (const Acknowledgement& refusal : answers.refusals) {
-    if (refusal.code == ERESTART) failure.generation_changed = true;
+    // The kernel answers this for the whole transaction, though with the sequence number of its first message.
+    if (refusal.code == ERESTART) {
+      failure.generation_changed = true;
+      failure.error = {"nf_tables", "commit", "another writer came between", ERESTART};
+      continue;
+    }
     const std::string_view message = batch.message(refusal.sequence);
     CommitFailure::Message named = name_refusal(refusal, message);
-    // Only a refusal of the whole transaction has no message of its own.
-    if (message.empty()) {
-      failure.error = std::move(named.error);
-    } else {
-      failure.messages.push_back(std::move(named));
-    }
-  }
-  if (failure.generation_changed) {
-    failure.error = {"nf_tables", "commit", "another writer came between", ERESTART};
-  } else if (!failure.messages.empty()) {
-    failure.error = failure.messages.front().error;
+    if (failure.error.code == 0) failure.error = named.error;
+    if (!message.empty()) failure.messages.push_back(std::move(named));
   }
   return std::unexpected(std::move(failure));
 }

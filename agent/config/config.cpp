@@ -11,7 +11,7 @@
 #include "agent/config/field_reader.h"
 #include "agent/config/file.h"
 #include "agent/config/scalar.h"
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -61,7 +61,7 @@ rules::Result<LoadedConfig> parse(const std::string& text, const std::string& fi
   const std::vector<YAML::Node> documents = YAML::LoadAll(text);
   const rules::Result<YAML::Node> document = find_configuration(documents, file_name);
   if (!document) return std::unexpected(document.error());
-  Findings findings;
+  ConfigFindings findings;
   LoadedConfig loaded;
   loaded.config = read_fields(*document, findings);
   if (findings.has_mistakes()) return rules::fail(file_name, kOperation, findings.mistakes());
@@ -72,16 +72,16 @@ rules::Result<LoadedConfig> parse(const std::string& text, const std::string& fi
 }  // namespace
 
 rules::Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name) {
-  const std::string name = escaped(file_name, 512);
+  const std::string name = one_line(file_name, 512);
   if (text.size() > kLargestFile) {
     return rules::fail(name, kOperation, "is larger than " + std::to_string(kLargestFile) + " bytes", EFBIG);
   }
   try {
     return parse(std::string(text), name);
   } catch (const YAML::Exception& exception) {
-    return rules::fail(name, kOperation, describe_mark(exception.mark) + escaped(exception.msg, 200));
+    return rules::fail(name, kOperation, describe_mark(exception.mark) + one_line(exception.msg, 200));
   } catch (const std::exception& exception) {
-    return rules::fail(name, kOperation, escaped(exception.what(), 200));
+    return rules::fail(name, kOperation, one_line(exception.what(), 200));
   }
 }
 

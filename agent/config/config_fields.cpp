@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "agent/config/bind_address.h"
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -24,7 +24,7 @@ struct Dataplane {
   bool min_sync_period_set = false;
 };
 
-void note_no_effect(Findings& findings, const std::string& path) {
+void note_no_effect(ConfigFindings& findings, const std::string& path) {
   findings.remark(path, "has no effect here");
 }
 
@@ -35,11 +35,11 @@ bool read_or_default(FieldReader& reader, std::string_view key, Duration fallbac
   return is_set;
 }
 
-void refuse_negative(Findings& findings, const FieldReader& reader, std::string_view key, bool is_negative) {
+void refuse_negative(ConfigFindings& findings, const FieldReader& reader, std::string_view key, bool is_negative) {
   if (is_negative) findings.mistake(reader.path_of(key), "must not be negative");
 }
 
-Dataplane read_dataplane(FieldReader reader, bool has_localhost, Findings& findings) {
+Dataplane read_dataplane(FieldReader reader, bool has_localhost, ConfigFindings& findings) {
   Dataplane plane;
   reader.read("masqueradeBit", plane.masquerade_bit);
   if (plane.masquerade_bit < 0 || plane.masquerade_bit > 31) {
@@ -61,7 +61,7 @@ Dataplane read_dataplane(FieldReader reader, bool has_localhost, Findings& findi
 }
 
 /// ipvs.*: types are checked, values are named as of no effect.
-void read_ipvs(FieldReader reader, Findings& findings) {
+void read_ipvs(FieldReader reader, ConfigFindings& findings) {
   for (const char* key : {"syncPeriod", "minSyncPeriod", "tcpTimeout", "tcpFinTimeout", "udpTimeout"}) {
     Duration value{};
     if (reader.read(key, value) && value != Duration::zero()) note_no_effect(findings, reader.path_of(key));
@@ -75,7 +75,7 @@ void read_ipvs(FieldReader reader, Findings& findings) {
   reader.finish();
 }
 
-void read_winkernel(FieldReader reader, Findings& findings) {
+void read_winkernel(FieldReader reader, ConfigFindings& findings) {
   for (const char* key : {"networkName", "sourceVip", "rootHnsEndpointName"}) {
     std::string value;
     if (reader.read(key, value) && !value.empty()) note_no_effect(findings, reader.path_of(key));
@@ -87,7 +87,7 @@ void read_winkernel(FieldReader reader, Findings& findings) {
   reader.finish();
 }
 
-Config::ClientConnection read_client_connection(FieldReader reader, Findings& findings) {
+Config::ClientConnection read_client_connection(FieldReader reader, ConfigFindings& findings) {
   Config::ClientConnection client;
   reader.read("kubeconfig", client.kubeconfig);
   reader.read("acceptContentTypes", client.accept_content_types);
@@ -99,7 +99,7 @@ Config::ClientConnection read_client_connection(FieldReader reader, Findings& fi
   return client;
 }
 
-Config::Logging read_logging(FieldReader reader, Findings& findings) {
+Config::Logging read_logging(FieldReader reader, ConfigFindings& findings) {
   Config::Logging logging;
   if (std::string format; reader.read("format", format) && !format.empty()) logging.format = std::move(format);
   if (logging.format != "text" && logging.format != "json") {
@@ -116,7 +116,7 @@ Config::Logging read_logging(FieldReader reader, Findings& findings) {
   return logging;
 }
 
-Config::Conntrack read_conntrack(FieldReader reader, Findings& findings) {
+Config::Conntrack read_conntrack(FieldReader reader, ConfigFindings& findings) {
   Config::Conntrack conntrack;
   // Zero means "leave the kernel's setting alone" in all of them; only a missing value is defaulted.
   for (const auto& [key, value] :
@@ -136,7 +136,7 @@ Config::Conntrack read_conntrack(FieldReader reader, Findings& findings) {
   return conntrack;
 }
 
-void read_mode(FieldReader& reader, Config& config, Findings& findings) {
+void read_mode(FieldReader& reader, Config& config, ConfigFindings& findings) {
   std::string mode;
   reader.read("mode", mode);
   if (mode == "nftables") {
@@ -149,7 +149,7 @@ void read_mode(FieldReader& reader, Config& config, Findings& findings) {
 }
 
 /// A name that an interface can have, `longest` characters at most.
-void check_interface(Findings& findings, const std::string& path, const std::string& name, std::size_t longest) {
+void check_interface(ConfigFindings& findings, const std::string& path, const std::string& name, std::size_t longest) {
   if (name.empty()) {
     findings.mistake(path, "is required by detectLocalMode");
   } else if (name.size() > longest) {
@@ -160,7 +160,7 @@ void check_interface(Findings& findings, const std::string& path, const std::str
   }
 }
 
-void read_detect_local(FieldReader& reader, Config& config, Findings& findings) {
+void read_detect_local(FieldReader& reader, Config& config, ConfigFindings& findings) {
   using enum Config::DetectLocal;
   static constexpr std::array<std::pair<std::string_view, Config::DetectLocal>, 4> kModes{
       {{"ClusterCIDR", kClusterCidr},
@@ -192,7 +192,7 @@ void read_detect_local(FieldReader& reader, Config& config, Findings& findings) 
   }
 }
 
-void read_cluster_cidrs(FieldReader& reader, Config& config, Findings& findings) {
+void read_cluster_cidrs(FieldReader& reader, Config& config, ConfigFindings& findings) {
   std::string list;
   if (!reader.read("clusterCIDR", list)) return;
   std::string_view rest = trimmed(list);
@@ -220,7 +220,7 @@ void read_cluster_cidrs(FieldReader& reader, Config& config, Findings& findings)
   }
 }
 
-void read_node_port_addresses(FieldReader& reader, Config& config, Findings& findings) {
+void read_node_port_addresses(FieldReader& reader, Config& config, ConfigFindings& findings) {
   std::vector<std::string> texts;
   reader.read("nodePortAddresses", texts);
   for (std::size_t i = 0; i < texts.size(); ++i) {
@@ -247,7 +247,7 @@ void default_bind_addresses(Config& config) {
   config.metrics_bind_address = with_port(config.metrics_bind_address, kMetricsPort);
 }
 
-void read_bind_addresses(FieldReader& reader, Config& config, Findings& findings) {
+void read_bind_addresses(FieldReader& reader, Config& config, ConfigFindings& findings) {
   if (std::string bind; reader.read("bindAddress", bind) && !bind.empty()) config.bind_address = std::move(bind);
   reader.read("healthzBindAddress", config.healthz_bind_address);
   reader.read("metricsBindAddress", config.metrics_bind_address);
@@ -264,12 +264,12 @@ void read_bind_addresses(FieldReader& reader, Config& config, Findings& findings
   }
 }
 
-void read_feature_gates(FieldReader& reader, Config& config, Findings& findings) {
+void read_feature_gates(FieldReader& reader, Config& config, ConfigFindings& findings) {
   if (!reader.read("featureGates", config.feature_gates)) return;
-  for (const auto& [name, value] : config.feature_gates) note_no_effect(findings, "featureGates." + escaped(name, 80));
+  for (const auto& [name, value] : config.feature_gates) note_no_effect(findings, "featureGates." + one_line(name, 80));
 }
 
-void read_without_effect(FieldReader& reader, Config& config, Findings& findings) {
+void read_without_effect(FieldReader& reader, Config& config, ConfigFindings& findings) {
   if (reader.read("oomScoreAdj", config.oom_score_adj)) {
     if (config.oom_score_adj < -1000 || config.oom_score_adj > 1000) {
       findings.mistake("oomScoreAdj", fmt::format("{} is not in -1000..1000", config.oom_score_adj));
@@ -292,7 +292,7 @@ Config default_config() {
   return config;
 }
 
-Config read_fields(const YAML::Node& document, Findings& findings) {
+Config read_fields(const YAML::Node& document, ConfigFindings& findings) {
   Config config;
   FieldReader reader(document, "", findings);
   reader.skip("apiVersion");

@@ -9,6 +9,6 @@ namespace kubenatd::agent {
 
 /// Reads, defaults and validates the fields of one KubeProxyConfiguration as kube-proxy v1.36 does. The result counts
 /// only when `findings` has no mistakes.
-[[nodiscard]] Config read_fields(const YAML::Node& document, Findings& findings);
+[[nodiscard]] Config read_fields(const YAML::Node& document, ConfigFindings& findings);
 
 }  // namespace kubenatd::agent

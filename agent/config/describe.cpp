@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "agent/config/duration.h"
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -26,7 +26,7 @@ std::string value_of(Duration value) {
   return to_text(value);
 }
 std::string value_of(const std::string& value) {
-  return value.empty() ? R"("")" : escaped(value, kLongestValue);
+  return value.empty() ? R"("")" : one_line(value, kLongestValue);
 }
 std::string value_of(const char* value) {
   return value;
@@ -50,7 +50,7 @@ std::string gates_of(const Config& config) {
   for (const auto& [name, value] : config.feature_gates) {
     if (text.size() > kLongestValue) return text + ", ...";
     if (!text.empty()) text += ", ";
-    text += escaped(name, 80) + "=" + value_of(value);
+    text += one_line(name, 80) + "=" + value_of(value);
   }
   return text.empty() ? "none" : text;
 }

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "agent/config/duration.h"
 #include "agent/config/scalar.h"
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -39,7 +39,7 @@ std::string further(std::size_t count) {
 
 }  // namespace
 
-void Findings::mistake(std::string_view path, std::string_view what) {
+void ConfigFindings::mistake(std::string_view path, std::string_view what) {
   if (mistakes_.size() == kMostMistakes) {
     ++further_mistakes_;
     return;
@@ -47,7 +47,7 @@ void Findings::mistake(std::string_view path, std::string_view what) {
   mistakes_.push_back(path.empty() ? std::string(what) : fmt::format("{}: {}", path, what));
 }
 
-void Findings::remark(std::string_view path, std::string_view what) {
+void ConfigFindings::remark(std::string_view path, std::string_view what) {
   if (remarks_.size() == kMostRemarks) {
     ++further_remarks_;
     return;
@@ -55,7 +55,7 @@ void Findings::remark(std::string_view path, std::string_view what) {
   remarks_.push_back(path.empty() ? std::string(what) : fmt::format("{}: {}", path, what));
 }
 
-std::string Findings::mistakes() const {
+std::string ConfigFindings::mistakes() const {
   std::string all;
   for (const std::string& mistake : mistakes_) {
     if (!all.empty()) all += "; ";
@@ -65,13 +65,13 @@ std::string Findings::mistakes() const {
   return all;
 }
 
-std::vector<std::string> Findings::remarks() const {
+std::vector<std::string> ConfigFindings::remarks() const {
   std::vector<std::string> all = remarks_;
   if (further_remarks_ > 0) all.push_back(further(further_remarks_));
   return all;
 }
 
-FieldReader::FieldReader(const YAML::Node& node, std::string path, Findings& findings)
+FieldReader::FieldReader(const YAML::Node& node, std::string path, ConfigFindings& findings)
     : path_(std::move(path)), findings_(&findings) {
   if (is_null(node)) return;
   if (!node.IsMap()) {
@@ -87,7 +87,7 @@ FieldReader::FieldReader(const YAML::Node& node, std::string path, Findings& fin
 }
 
 std::string FieldReader::path_of(std::string_view key) const {
-  const std::string name = escaped(key, 80);
+  const std::string name = one_line(key, 80);
   return path_.empty() ? name : path_ + "." + name;
 }
 

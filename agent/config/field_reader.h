@@ -14,7 +14,7 @@
 namespace kubenatd::agent {
 
 /// What is wrong with a file, and what is only worth saying. Bounded, however bad the file is.
-class Findings {
+class ConfigFindings {
  public:
   void mistake(std::string_view path, std::string_view what);
   void remark(std::string_view path, std::string_view what);
@@ -43,7 +43,7 @@ class Findings {
 class FieldReader {
  public:
   /// `node` that is absent or null reads as an empty mapping.
-  FieldReader(const YAML::Node& node, std::string path, Findings& findings);
+  FieldReader(const YAML::Node& node, std::string path, ConfigFindings& findings);
 
   /// True when the field is there with a value of the right type and within its range.
   bool read(std::string_view key, std::string& value);
@@ -77,7 +77,7 @@ class FieldReader {
   const YAML::Node* find(std::string_view key);
 
   std::string path_;
-  Findings* findings_;
+  ConfigFindings* findings_;
   std::map<std::string, Field, std::less<>> fields_;
   std::size_t merged_ = 0;
 };

@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -34,7 +34,7 @@ class Descriptor {
 };
 
 std::unexpected<rules::Error> failed(const std::filesystem::path& file, std::string operation, int code) {
-  return rules::fail(escaped(file.native(), 512), std::move(operation), std::generic_category().message(code), code);
+  return rules::fail(one_line(file.native(), 512), std::move(operation), std::generic_category().message(code), code);
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ rules::Result<std::string> read_file(const std::filesystem::path& file, std::siz
     if (size == 0) return content;
     content.append(block.data(), static_cast<std::size_t>(size));
     if (content.size() > limit) {
-      return rules::fail(escaped(file.native(), 512), std::move(operation),
+      return rules::fail(one_line(file.native(), 512), std::move(operation),
                          "is larger than " + std::to_string(limit) + " bytes", EFBIG);
     }
   }

@@ -3,7 +3,7 @@
 #include <cerrno>
 
 #include "agent/config/file.h"
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/objects/decoders.h"
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -49,8 +49,8 @@ std::string describe(const json& document, std::string_view kind) {
     if (!ns.empty() && !name.empty()) name = ns + "/" + name;
   }
   constexpr std::size_t kLongest = 330;  // a namespace and a name fit
-  const std::string shown = printable(kind);
-  return name.empty() ? shown : fmt::format("{} {}", shown, printable(name, kLongest));
+  const std::string shown = one_line(kind);
+  return name.empty() ? shown : fmt::format("{} {}", shown, one_line(name, kLongest));
 }
 
 ObjectKey read_key(const Field& root, Kind kind) {
@@ -59,14 +59,14 @@ ObjectKey read_key(const Field& root, Kind kind) {
   const Field name = metadata.member("name");
   if (!name.present()) name.tell(Wrong::kRefuse, "is missing");
   key.name = name.text(Wrong::kRefuse);
-  if (name.is_text() && !is_dns_subdomain(key.name)) name.tell(Wrong::kRefuse, quote(key.name) + " is not a DNS name");
+  if (name.is_text() && !is_dns_subdomain(key.name)) name.tell(Wrong::kRefuse, in_quotes(key.name) + " is not a DNS name");
   if (kind == Kind::kNode) return key;
   const Field ns = metadata.member("namespace");
   key.ns = ns.text(Wrong::kRefuse);
   if (key.ns.empty())
     key.ns = "default";
   else if (!is_dns_label(key.ns))
-    ns.tell(Wrong::kRefuse, quote(key.ns) + " is not a DNS label");
+    ns.tell(Wrong::kRefuse, in_quotes(key.ns) + " is not a DNS label");
   return key;
 }
 
@@ -98,8 +98,8 @@ rules::Result<DecodedObject> decode(const json& document) {
   if (api_version.empty()) return rules::fail(described, "apiVersion", "is missing");
   if (api_version != known->api_version) {
     if (api_group(api_version) == api_group(known->api_version))
-      return rules::fail(described, "apiVersion", fmt::format("{} is not {}", quote(api_version), known->api_version));
-    decoded.passed_over = fmt::format("{}: kind {} of {} is not used", described, kind, quote(api_version));
+      return rules::fail(described, "apiVersion", fmt::format("{} is not {}", in_quotes(api_version), known->api_version));
+    decoded.passed_over = fmt::format("{}: kind {} of {} is not used", described, kind, in_quotes(api_version));
     return decoded;
   }
 
@@ -121,7 +121,7 @@ rules::Result<DecodedObject> decode_object(const json& document) {
   try {
     return decode(document);
   } catch (const std::exception& thrown) {
-    return rules::fail("document", "decode", printable(thrown.what()));
+    return rules::fail("document", "decode", one_line(thrown.what()));
   }
 }
 

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include "agent/objects/decoders.h"
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -26,7 +26,7 @@ void read_ports(const Field& field, EndpointSlice& slice) {
     port.protocol = element.member("protocol").protocol(Wrong::kRefuse).value_or(rules::Protocol::kTcp);
     port.name = name.text(Wrong::kRefuse);
     if (!port.name.empty() && !is_dns_label(port.name))
-      name.tell(Wrong::kRefuse, quote(port.name) + " is not a DNS label");
+      name.tell(Wrong::kRefuse, in_quotes(port.name) + " is not a DNS label");
     if (!name.present())
       name.note("is missing, the port is left out (a port without name is named \"\")");
     else if (port.port != 0)
@@ -88,7 +88,7 @@ std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey 
   else if (text == name_of(rules::Family::kIpv6))
     slice.family = rules::Family::kIpv6;
   else if (text != name_of(rules::Family::kIpv4))
-    type.tell(Wrong::kRefuse, quote(text) + " is not IPv4, IPv6 or FQDN");
+    type.tell(Wrong::kRefuse, in_quotes(text) + " is not IPv4, IPv6 or FQDN");
 
   read_ports(root.member("ports"), slice);
   read_endpoints(root.member("endpoints"), slice);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -106,7 +106,7 @@ bool DocumentBuilder::needs_root() const {
 
 Step DocumentBuilder::key(std::string text, bool merge) {
   Frame& frame = frames_.back();
-  if (merge ? frame.merged : frame.value.contains(text)) return stop("duplicate key " + quote(text));
+  if (merge ? frame.merged : frame.value.contains(text)) return stop("duplicate key " + in_quotes(text));
   frame.key = std::move(text);
   frame.has_key = true;
   frame.merge_key = merge;

@@ -4,7 +4,7 @@
 #include <exception>
 #include <string>
 
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 #include "agent/objects/text_reader.h"
 
 namespace kubenatd::agent {
@@ -123,7 +123,7 @@ std::string plain_cause(std::string_view what) {
   if (const auto found = what.find(kPosition); found != std::string_view::npos)
     if (const auto colon = what.find(": ", found); colon != std::string_view::npos) what.remove_prefix(colon + 2);
   constexpr std::size_t kLongest = 200;
-  return printable(what, kLongest);
+  return one_line(what, kLongest);
 }
 
 std::unexpected<rules::Error> failed_at(std::string_view text, const char* position, std::string_view cause) {

@@ -11,7 +11,7 @@
 #include <streambuf>
 #include <string>
 
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 #include "agent/objects/text_reader.h"
 #include "agent/objects/yaml_scalar.h"
 
@@ -155,9 +155,9 @@ rules::Status read_yaml(std::string_view text, DocumentBuilder& builder) {
     return failed_at(stopped.mark, stopped.cause);
   } catch (const YAML::Exception& thrown) {
     constexpr std::size_t kLongest = 200;
-    return failed_at(thrown.mark, printable(thrown.msg, kLongest));
+    return failed_at(thrown.mark, one_line(thrown.msg, kLongest));
   } catch (const std::exception& thrown) {
-    return rules::fail("text", "read YAML", printable(thrown.what()));
+    return rules::fail("text", "read YAML", one_line(thrown.what()));
   }
 }
 

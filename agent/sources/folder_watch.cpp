@@ -12,7 +12,7 @@
 #include <deque>
 #include <utility>
 
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 #include "agent/sources/manifest_file.h"
 
 namespace kubenatd::agent {
@@ -64,7 +64,7 @@ int FolderWatch::add(const std::string& directory, std::uint32_t mask, std::vect
   if (descriptor >= 0) return descriptor;
   const int code = errno;
   if (code == ENOENT || code == ENOTDIR) return -1;  // gone meanwhile: whoever lists it finds out
-  problems.push_back(fmt::format("{}: watch: {}{}; changes in it are not noticed", printable(directory, kLongestPath),
+  problems.push_back(fmt::format("{}: watch: {}{}; changes in it are not noticed", one_line(directory, kLongestPath),
                                  std::strerror(code),
                                  code == ENOSPC ? " (see the sysctl fs.inotify.max_user_watches)" : ""));
   return -1;

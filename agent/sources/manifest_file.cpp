@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "agent/objects/decode.h"
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 #include "agent/sources/descriptor.h"
 
 namespace kubenatd::agent {
@@ -26,7 +26,7 @@ std::int64_t nanoseconds(const timespec& time) {
 }
 
 std::unexpected<rules::Error> failed(const std::string& path, std::string operation, int code) {
-  return rules::fail(printable(path, kLongestPath), std::move(operation), std::strerror(code), code);
+  return rules::fail(one_line(path, kLongestPath), std::move(operation), std::strerror(code), code);
 }
 
 /// Lines about one file, at most so many: a file of a million wrong documents says so in one.
@@ -69,9 +69,9 @@ rules::Result<std::string> read_text(const std::string& path) {
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return failed(path, "stat", errno);
   if (!S_ISREG(info.st_mode))
-    return rules::fail(printable(path, kLongestPath), "open", "is not a regular file", EINVAL);
+    return rules::fail(one_line(path, kLongestPath), "open", "is not a regular file", EINVAL);
   const auto too_large = [&path] {
-    return rules::fail(printable(path, kLongestPath), "read", fmt::format("is larger than {} MiB", kLargestFile >> 20U),
+    return rules::fail(one_line(path, kLongestPath), "read", fmt::format("is larger than {} MiB", kLargestFile >> 20U),
                        EFBIG);
   };
   if (static_cast<std::uint64_t>(info.st_size) > kLargestFile) return too_large();
@@ -96,8 +96,8 @@ rules::Result<std::string> read_text(const std::string& path) {
 ManifestFile parse_manifest(const std::string& path, std::string_view text,
                             const std::function<ObjectPtr(Object&&)>& keep) {
   ManifestFile file;
-  Lines problems(file.problems, printable(path, kLongestPath));
-  Lines passed_over(file.passed_over, printable(path, kLongestPath));
+  Lines problems(file.problems, one_line(path, kLongestPath));
+  Lines passed_over(file.passed_over, one_line(path, kLongestPath));
   const auto visit = [&](nlohmann::json&& document) {
     auto decoded = decode_object(document);
     if (!decoded) {

@@ -15,7 +15,7 @@
 #include <set>
 #include <utility>
 
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 #include "agent/sources/endpoint_deriver.h"
 #include "agent/sources/folder_watch.h"
 #include "agent/sources/manifest_file.h"
@@ -92,7 +92,7 @@ struct ManifestSource::Impl {
     return std::find(roots.begin(), roots.end(), folder) != roots.end();
   }
   void problem(const std::string& path, std::string_view what) {
-    update.problems.push_back(fmt::format("{}: {}", printable(path, kLongestPath), what));
+    update.problems.push_back(fmt::format("{}: {}", one_line(path, kLongestPath), what));
   }
 
   FolderWatch watch;
@@ -116,10 +116,10 @@ rules::Result<ManifestSource> ManifestSource::open(std::vector<std::filesystem::
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();
     std::error_code failure;
     const std::string real = std::filesystem::canonical(path, failure).string();
-    if (failure) return rules::fail(printable(path, kLongestPath), "open folder", failure.message(), failure.value());
+    if (failure) return rules::fail(one_line(path, kLongestPath), "open folder", failure.message(), failure.value());
     if (!Directory(path)) {
       const int code = errno;
-      return rules::fail(printable(path, kLongestPath), "open folder", std::strerror(code), code);
+      return rules::fail(one_line(path, kLongestPath), "open folder", std::strerror(code), code);
     }
     // A folder that is given twice, or is inside another one, would only give every object twice.
     if (std::any_of(canonical.begin(), canonical.end(),

@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-#include "agent/objects/printable.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 
@@ -69,10 +69,10 @@ void ObjectStore::describe_duplicates(const ObjectId& id, const std::string& fil
   const std::string object = fmt::format("{} {}", name_of(id.kind), id.key.to_string());
   if (other == file)
     problems.push_back(
-        fmt::format("{}: {}: is there twice, the later one counts", printable(file, kLongestPath), object));
+        fmt::format("{}: {}: is there twice, the later one counts", one_line(file, kLongestPath), object));
   else
-    problems.push_back(fmt::format("{}: {}: is in {} too, the one in {} counts", printable(file, kLongestPath), object,
-                                   printable(other, kLongestPath), printable(winner, kLongestPath)));
+    problems.push_back(fmt::format("{}: {}: is in {} too, the one in {} counts", one_line(file, kLongestPath), object,
+                                   one_line(other, kLongestPath), one_line(winner, kLongestPath)));
 }
 
 std::vector<ObjectChange> ObjectStore::take_changes() {

@@ -20,7 +20,7 @@ constexpr std::size_t kHashBytes = kHashCharacters * 5 / 8;  // base32: five bit
 using HashText = std::array<char, kHashCharacters>;
 
 /// First 16 characters of base32(SHA-256(all parts in a row)).
-HashText hash16(std::initializer_list<std::string_view> parts) {
+HashText hash_parts(std::initializer_list<std::string_view> parts) {
   SHA256_CTX context;
   SHA256_Init(&context);
   for (const std::string_view part : parts) SHA256_Update(&context, part.data(), part.size());
@@ -47,10 +47,15 @@ ChainName with_prefix(std::string_view prefix, const HashText& hash) {
 
 }  // namespace
 
+std::string hash16(std::string_view text) {
+  const HashText hash = hash_parts({text});
+  return {hash.begin(), hash.end()};
+}
+
 ServicePortNames::ServicePortNames(const ServicePortView& view) : ServicePortNames(view.name, view.protocol) {}
 
 ServicePortNames::ServicePortNames(std::string_view service_port_name, Protocol protocol) {
-  const HashText hash = hash16({service_port_name, name_of(protocol)});
+  const HashText hash = hash_parts({service_port_name, name_of(protocol)});
   cluster = with_prefix("KUBE-SVC-", hash);
   local = with_prefix("KUBE-SVL-", hash);
   external = with_prefix("KUBE-EXT-", hash);
@@ -63,7 +68,7 @@ ChainName endpoint_chain(std::string_view service_port_name, Protocol protocol, 
 }
 
 ChainName endpoint_chain(std::string_view service_port_name, Protocol protocol, std::string_view endpoint) {
-  return with_prefix("KUBE-SEP-", hash16({service_port_name, name_of(protocol), endpoint}));
+  return with_prefix("KUBE-SEP-", hash_parts({service_port_name, name_of(protocol), endpoint}));
 }
 
 }  // namespace kubenatd::rules::iptables

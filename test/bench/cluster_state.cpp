@@ -13,7 +13,9 @@ rules::Address ipv4(std::uint32_t value) {
   return address;
 }
 
-std::string service_name(std::size_t service) { return fmt::format("service-{:05}", service); }
+std::string service_name(std::size_t service) {
+  return fmt::format("service-{:05}", service);
+}
 
 }  // namespace
 
@@ -47,7 +49,10 @@ std::vector<agent::ObjectEvent> make_cluster(std::size_t services, std::size_t e
     service.key = {"bench", service_name(i)};
     service.cluster_ips.push_back(cluster_ip(i));
     service.ip_families.push_back(rules::Family::kIpv4);
-    service.ports.push_back({.name = "http", .protocol = rules::Protocol::kTcp, .port = kServicePort});
+    agent::ServicePort port;
+    port.name = "http";
+    port.port = kServicePort;
+    service.ports.push_back(std::move(port));
     agent::ObjectKey key = service.key;
     events.push_back({.kind = agent::Kind::kService, .key = std::move(key), .object = std::move(service)});
     events.push_back(make_slice(i, endpoints, 0));

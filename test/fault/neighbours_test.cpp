@@ -39,10 +39,21 @@ constexpr const char* kForeignRules =
     "-A PREROUTING -p tcp --dport 1 -j MARK --set-mark 7\n"
     "COMMIT\n";
 
-/// Also rules that iptables cannot express, in a table of their own and in the shared one.
-constexpr const char* kNativeRules =
-    "table inet firewalld { chain input { type filter hook input priority 10; ct state established accept; } }\n"
-    "table ip other { map m { type ipv4_addr : verdict; elements = { 192.0.2.1 : drop } } }\n";
+/// Tables of their own that iptables cannot express.
+constexpr const char* kNativeRules = R"(
+table inet firewalld {
+  chain input {
+    type filter hook input priority 10
+    ct state established accept
+  }
+}
+table ip other {
+  map m {
+    type ipv4_addr : verdict
+    elements = { 192.0.2.1 : drop }
+  }
+}
+)";
 
 const std::vector<std::string> kForeignLines = {
     "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",

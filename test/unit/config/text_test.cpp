@@ -1,4 +1,4 @@
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 #include <catch2/catch.hpp>
 
@@ -12,6 +12,11 @@ TEST_CASE("text that could mislead a reader is escaped") {
   CHECK(in_quotes(std::string_view("\0\x1b[31m\x7f", 7)) == R"("\x00\x1b[31m\x7f")");
   CHECK(in_quotes("\u202egnp.exe") == R"("\u{202e}gnp.exe")");
   CHECK(in_quotes("\u0085") == R"("\u{85}")");
+}
+
+TEST_CASE("text without quotes keeps its quotes and backslashes") {
+  CHECK(one_line("a \"b\" c\\d", 80) == R"(a "b" c\d)");
+  CHECK(one_line("a\nb", 80) == R"(a\nb)");
 }
 
 TEST_CASE("bytes that are not UTF-8 are escaped one by one") {

@@ -36,9 +36,9 @@ TEST_CASE("an EndpointSlice's conditions have kube-proxy's defaults") {
 }
 
 TEST_CASE("an EndpointSlice's unusable ports and endpoints are left out") {
-  const auto result = decode_yaml(slice(
-      "ports: [{port: 8080}, {name: a}, {name: b, port: 0}, {name: c, port: 1}]\n"
-      "endpoints: [{addresses: ['fd00::1']}, {addresses: []}, {addresses: [x]}, {addresses: [10.0.0.1]}, null]\n"));
+  const auto result = decode_yaml(
+      slice("ports: [{port: 8080}, {name: a}, {name: b, port: 0}, {name: c, port: 1}]\n"
+            "endpoints: [{addresses: ['fd00::1']}, {addresses: []}, {addresses: [x]}, {addresses: [10.0.0.1]}]\n"));
   REQUIRE(result);
   const auto& web = std::get<EndpointSlice>(*result->object);
   CHECK(web.ports == std::vector<SlicePort>{{"c", 1, Protocol::kTcp}});

@@ -1,4 +1,4 @@
-#include "agent/config/text.h"
+#include "agent/text/printable.h"
 
 #include <fmt/format.h>
 
@@ -67,9 +67,7 @@ void append_escaped(std::string& out, std::uint32_t value) {
   }
 }
 
-}  // namespace
-
-std::string escaped(std::string_view text, std::size_t limit) {
+std::string escape(std::string_view text, std::size_t limit, bool for_quotes) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
     const CodePoint point = decode(text.substr(at));
@@ -82,12 +80,22 @@ std::string escaped(std::string_view text, std::size_t limit) {
     if (is_deceptive(point.value)) {
       append_escaped(out, point.value);
     } else {
-      if (point.value == '"' || point.value == '\\') out += '\\';
+      if (for_quotes && (point.value == '"' || point.value == '\\')) out += '\\';
       out += text.substr(at, point.size);
     }
     at += point.size;
   }
   return out;
+}
+
+}  // namespace
+
+std::string escaped(std::string_view text, std::size_t limit) {
+  return escape(text, limit, true);
+}
+
+std::string one_line(std::string_view text, std::size_t limit) {
+  return escape(text, limit, false);
 }
 
 std::string in_quotes(std::string_view text, std::size_t limit) {

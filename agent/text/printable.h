@@ -12,7 +12,10 @@ namespace kubenatd::agent {
 /// backslash. What is longer than `limit` bytes is cut and ends in "...".
 [[nodiscard]] std::string escaped(std::string_view text, std::size_t limit);
 
-/// The same in double quotes.
+/// The same, but `"` and `\` stay as they are: for text that is not put in quotes.
+[[nodiscard]] std::string one_line(std::string_view text, std::size_t limit = 80);
+
+/// Escaped, in double quotes.
 [[nodiscard]] std::string in_quotes(std::string_view text, std::size_t limit = 80);
 
 /// Without blanks, tabs and line ends around it.

@@ -1,0 +1,39 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <variant>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/log.h"
+#include "agent/cli/options.h"
+
+namespace {
+
+using kubenatd::agent::Options;
+
+int dispatch(const Options& options) {
+  using Command = Options::Command;
+  kubenatd::agent::configure_logging(isatty(STDERR_FILENO) == 1, options.verbosity);
+  switch (options.command) {
+    case Command::kRun: return kubenatd::agent::run(options);
+    case Command::kRender: return kubenatd::agent::render(options);
+    case Command::kDiff: return kubenatd::agent::diff(options);
+    case Command::kCleanup: return kubenatd::agent::cleanup(options);
+    case Command::kVersion: std::puts("kubenatd " KUBENATD_VERSION); return kubenatd::agent::kExitOk;
+  }
+  return kubenatd::agent::kExitUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const auto parsed = kubenatd::agent::parse_command_line(argc, argv);
+    if (const int* code = std::get_if<int>(&parsed)) return *code;
+    return dispatch(std::get<Options>(parsed));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "kubenatd: %s\n", error.what());  // memory, at the worst
+    return kubenatd::agent::kExitFailed;
+  }
+}

@@ -1,0 +1,340 @@
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+
+#include "test/support/cluster.h"
+#include "test/support/lab.h"
+
+/// The command line as other tools call it.
+namespace kubenatd::test {
+namespace {
+
+constexpr uid_t kNobody = 65534;
+
+ProcessResult kubenatd(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), KUBENATD_BINARY);
+  return run(arguments);
+}
+
+ServiceSpec web_service() {
+  return {.name = "web",
+          .cluster_ips = {"10.96.0.10", "fd00:10:96::10"},
+          .ports = {PortSpec{.node_port = 30080}},
+          .type = "NodePort"};
+}
+
+/// `render` as somebody without any rights, on this host.
+ProcessResult render_as_nobody(const Manifests& manifests, const std::vector<std::string>& more) {
+  const TempFolder folder;
+  std::vector<std::string> arguments{install_binary(folder), "render", "--manifests", manifests.path(),
+                                     "--hostname-override",  "node-1"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  ProcessOptions options;
+  if (::geteuid() == 0) options.uid = kNobody;
+  return run(arguments, options);
+}
+
+TEST_CASE("--help teaches every command and exits 0") {
+  const auto all = kubenatd({"--help"});
+  INFO(all.describe());
+  CHECK(all.status == 0);
+  for (const auto* word : {"run", "render", "diff", "cleanup", "version"}) {
+    INFO(word);
+    CHECK(all.out.find(word) != std::string::npos);
+  }
+  for (const auto* command : {"run", "render", "diff", "cleanup", "version"}) {
+    const auto help = kubenatd({command, "--help"});
+    INFO(command << ": " << help.describe());
+    CHECK(help.status == 0);
+    CHECK(help.out.size() > 40);
+  }
+  const auto run_help = kubenatd({"run", "--help"});
+  for (const auto* flag : {"--manifests", "--config", "--hostname-override", "--once"}) {
+    INFO(flag);
+    CHECK(run_help.out.find(flag) != std::string::npos);
+  }
+}
+
+TEST_CASE("version names the program and its version") {
+  const auto result = kubenatd({"version"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  CHECK(result.out.find(KUBENATD_VERSION) != std::string::npos);
+}
+
+TEST_CASE("Bad usage exits 2 with a line that says what is wrong") {
+  const std::vector<std::vector<std::string>> bad{
+      {},
+      {"fly"},
+      {"run"},
+      {"render"},
+      {"diff"},
+      {"run", "--manifests"},
+      {"run", "--manifests", "/tmp", "--no-such-flag"},
+      {"run", "--manifests", "/tmp", "stray"},
+      {"render", "--manifests", "/tmp", "--family", "ipx"},
+      {"run", "--manifests", "/tmp", "--dispatch", "bush"},
+      {"--no-such-flag"},
+  };
+  for (const auto& arguments : bad) {
+    const auto result = kubenatd(arguments);
+    INFO((arguments.empty() ? std::string("no arguments") : arguments.back()) << ": " << result.describe());
+    CHECK(result.status == 2);
+    CHECK(result.err.size() + result.out.size() > 0);
+  }
+}
+
+TEST_CASE("render prints both families without rights") {
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA, kPodA6}));
+  const auto four = render_as_nobody(manifests, {"--family", "ipv4"});
+  INFO(four.describe());
+  CHECK(four.status == 0);
+  CHECK(four.out.find("*nat\n") != std::string::npos);
+  CHECK(four.out.find("*filter\n") != std::string::npos);
+  CHECK(four.out.find("COMMIT\n") != std::string::npos);
+  CHECK(
+      four.out.find("-A KUBE-SERVICES -d 10.96.0.10/32 -p tcp -m comment --comment \"demo/web:http cluster IP\" -m tcp "
+                    "--dport 80 -j KUBE-SVC-") != std::string::npos);
+  CHECK(four.out.find("fd00:") == std::string::npos);
+
+  const auto six = render_as_nobody(manifests, {"--family", "ipv6"});
+  INFO(six.describe());
+  CHECK(six.status == 0);
+  CHECK(six.out.find("-A KUBE-SERVICES -d fd00:10:96::10/128 -p tcp") != std::string::npos);
+  CHECK(six.out.find("10.96.0.10") == std::string::npos);
+}
+
+TEST_CASE("render reads several folders, lists, and files at any depth") {
+  const Manifests one, two;
+  one.put(web_service(), ready({kPodA}));
+  two.write("deep/er/list.json",
+            R"({"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Service",
+                "metadata": {"name": "listed", "namespace": "demo"},
+                "spec": {"clusterIP": "10.96.0.20", "ports": [{"port": 80}]}}]})");
+  two.write("multi.yml",
+            "---\n---\napiVersion: v1\nkind: Service\nmetadata: {name: multi, namespace: demo}\n"
+            "spec: {clusterIP: 10.96.0.21, ports: [{port: 80}]}\n...\n");
+  two.write("notes.txt",
+            "apiVersion: v1\nkind: Service\nmetadata: {name: text, namespace: demo}\n"
+            "spec: {clusterIP: 10.96.0.22, ports: [{port: 80}]}\n");
+  const auto result = render_as_nobody(one, {"--manifests", two.path(), "--family", "ipv4"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  CHECK(result.out.find("demo/web:http cluster IP") != std::string::npos);
+  CHECK(result.out.find("demo/listed has no endpoints") != std::string::npos);
+  CHECK(result.out.find("demo/multi has no endpoints") != std::string::npos);
+  CHECK(result.out.find("demo/text") == std::string::npos);
+}
+
+TEST_CASE("Kinds that are not used are passed over with a line") {
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  manifests.write("other.yaml",
+                  "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: demo}\ndata: {a: b}\n---\n"
+                  "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: demo}\nspec: {}\n");
+  manifests.write("config.yaml", "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n");
+  const auto result = render_as_nobody(manifests, {"--family", "ipv4"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  CHECK(result.out.find("demo/web:http cluster IP") != std::string::npos);
+  for (const auto* kind : {"ConfigMap", "Deployment", "KubeProxyConfiguration"}) {
+    INFO(kind);
+    CHECK(result.err.find(kind) != std::string::npos);
+    CHECK(result.out.find(kind) == std::string::npos);
+  }
+}
+
+TEST_CASE("A configuration that is wrong is refused by file and field") {
+  const Manifests manifests;
+  manifests.write("empty.txt", "");
+  const TempFolder folder;
+  const auto bad = folder.write("bad.yaml",
+                                "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+                                "clusterCIDR: 10.244.0.0/33\n");
+  const auto result = render_as_nobody(manifests, {"--config", bad.string()});
+  INFO(result.describe());
+  CHECK(result.status != 0);
+  CHECK(result.err.find("bad.yaml") != std::string::npos);
+  CHECK(result.err.find("clusterCIDR") != std::string::npos);
+  const auto missing = render_as_nobody(manifests, {"--config", (folder.path() / "absent.yaml").string()});
+  INFO(missing.describe());
+  CHECK(missing.status != 0);
+  CHECK(missing.err.find("absent.yaml") != std::string::npos);
+}
+
+TEST_CASE("--hostname-override wins over the configuration and is made lower case") {
+  const Manifests manifests;
+  auto service = web_service();
+  service.internal_policy = "Local";
+  manifests.put(service, ready({kPodA, kPodC}));
+  const TempFolder folder;
+  const auto config = folder.write("config.yaml",
+                                   "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+                                   "hostnameOverride: node-2\n");
+  const auto binary = install_binary(folder);
+  const auto local_to = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all{binary,     "render",        "--manifests", manifests.path(),
+                                 "--config", config.string(), "--family",    "ipv4"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto result = run(all);
+    INFO(result.describe());
+    CHECK(result.ok());
+    for (const auto& line : lines_of(result.out)) {
+      if (!line.starts_with("-A KUBE-SVL-")) continue;
+      if (line.find(std::string("-> ") + kPodA) != std::string::npos) return std::string("node-1");
+      if (line.find(std::string("-> ") + kPodC) != std::string::npos) return std::string("node-2");
+    }
+    return std::string("none");
+  };
+  CHECK(local_to({}) == "node-2");
+  CHECK(local_to({"--hostname-override", " Node-1 "}) == "node-1");
+}
+
+TEST_CASE("diff exits 0 when live and desired are equal, 1 and the rules when they are not") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  const Agent agent(bare.node, manifests);
+
+  const auto empty = agent.invoke(agent.command("diff"));
+  INFO(empty.describe());
+  CHECK(empty.status == 1);
+  CHECK(empty.out.find("KUBE-SERVICES") != std::string::npos);
+  const auto generation = nf_tables_generation(bare.node);
+
+  agent.apply();
+  CHECK(agent.invoke(agent.command("diff")).status == 0);
+  must_run_in(bare.node, {"iptables", "-t", "nat", "-I", "KUBE-SERVICES", "-d", "192.0.2.7", "-j", "RETURN"});
+  const auto stray = agent.invoke(agent.command("diff"));
+  INFO(stray.describe());
+  CHECK(stray.status == 1);
+  CHECK(stray.out.find("192.0.2.7") != std::string::npos);
+  CHECK(has_rule(bare.node, "192.0.2.7"));  // it only looks
+  must_run_in(bare.node, {"iptables", "-t", "nat", "-D", "KUBE-SERVICES", "1"});
+  must_run_in(bare.node, {"iptables", "-A", "FORWARD", "-s", "192.0.2.8", "-j", "ACCEPT"});
+  CHECK(agent.invoke(agent.command("diff")).status == 0);  // a rule of others is no difference
+  CHECK(nf_tables_generation(bare.node) > generation);
+}
+
+TEST_CASE("diff and a first look write nothing") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  const Agent agent(bare.node, manifests);
+  const auto generation = nf_tables_generation(bare.node);
+  static_cast<void>(agent.invoke(agent.command("diff")));
+  static_cast<void>(agent.invoke(agent.command("render")));
+  CHECK(nf_tables_generation(bare.node) == generation);
+}
+
+TEST_CASE("cleanup takes away what kubenatd made, twice without complaint") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA, kPodA6}));
+  Agent agent(bare.node, manifests);
+  SECTION("linear") {
+    agent.extra_arguments = {"--dispatch", "linear"};
+  }
+  SECTION("tree") {
+    agent.extra_arguments = {"--dispatch", "tree"};
+  }
+  must_run_in(bare.node, {"iptables", "-t", "nat", "-A", "POSTROUTING", "-s", "172.17.0.0/16", "-j", "MASQUERADE"});
+  const auto before = saved_rules(bare.node);
+  agent.apply();
+  REQUIRE(has_rule(bare.node, "KUBE-SVC-"));
+
+  for (int i = 0; i < 2; ++i) {
+    const auto result = agent.invoke({"cleanup"});
+    INFO(result.describe());
+    CHECK(result.status == 0);
+  }
+  // KUBE-FIREWALL is kubelet's too and may stay.
+  std::string after;
+  for (const auto& line : lines_of(saved_rules(bare.node))) {
+    if (line.find("KUBE-FIREWALL") == std::string::npos) after += line + "\n";
+  }
+  INFO(after);
+  CHECK(after.find("KUBE-") == std::string::npos);
+  CHECK(after.find("-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE") != std::string::npos);
+  for (const auto& line : lines_of(saved_rules(bare.node, true))) {
+    INFO(line);
+    CHECK((line.find("KUBE-") == std::string::npos || line.find("KUBE-FIREWALL") != std::string::npos));
+  }
+}
+
+TEST_CASE("cleanup takes away what kube-proxy made") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  const Agent agent(bare.node, manifests);
+  must_run_in(bare.node, {"iptables-restore"},
+              "*mangle\n:KUBE-PROXY-CANARY - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n"
+              "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-PROXY-CANARY - [0:0]\n:KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]\n"
+              ":KUBE-SEP-AAAAAAAAAAAAAAAA - [0:0]\n"
+              "-A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
+              "-A KUBE-SERVICES -d 10.96.0.9/32 -p tcp -m tcp --dport 80 -j KUBE-SVC-AAAAAAAAAAAAAAAA\n"
+              "-A KUBE-SVC-AAAAAAAAAAAAAAAA -j KUBE-SEP-AAAAAAAAAAAAAAAA\n"
+              "-A KUBE-SEP-AAAAAAAAAAAAAAAA -p tcp -m tcp -j DNAT --to-destination 10.244.1.5:80\nCOMMIT\n");
+  const auto result = agent.invoke({"cleanup"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  const auto all = must_run_in(bare.node, {"iptables-save"});
+  INFO(all);
+  for (const auto* gone : {"KUBE-SERVICES", "KUBE-SVC-", "KUBE-SEP-", "KUBE-PROXY-CANARY"}) {
+    CHECK(all.find(gone) == std::string::npos);
+  }
+  CHECK(all.find("KUBE-KUBELET-CANARY") != std::string::npos);
+}
+
+TEST_CASE("run without rights fails with a reason and no crash") {
+  if (::geteuid() != 0) {
+    std::puts("SKIPPED: only root can drop its rights here");
+    return;
+  }
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  const TempFolder folder;
+  ProcessOptions options;
+  options.namespace_fd = bare.node.fd();
+  options.uid = kNobody;
+  const auto result =
+      run({install_binary(folder), "run", "--manifests", manifests.path(), "--hostname-override", "node-1", "--once"},
+          options);
+  INFO(result.describe());
+  CHECK(result.status == 1);
+  CHECK(result.err.find("ermi") != std::string::npos);  // "Operation not permitted", "permission denied"
+}
+
+TEST_CASE("kubenatd runs no other program") {
+  KUBENATD_NEEDS_NAMESPACES();
+  if (run({"strace", "-V"}).status != 0) {
+    std::puts("SKIPPED: strace is not installed");
+    return;
+  }
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  const TempFolder folder;
+  const auto traced = run_in(
+      bare.node, {"strace", "-f", "-e", "trace=execve,execveat,fork,vfork", "-o", (folder.path() / "trace").string(),
+                  KUBENATD_BINARY, "run", "--manifests", manifests.path(), "--hostname-override", "node-1", "--once"});
+  INFO(traced.describe());
+  CHECK(traced.ok());
+  const auto trace = read_file(folder.path() / "trace");
+  INFO(trace);
+  int calls = 0;
+  for (const auto& line : lines_of(trace)) {
+    if (line.find("exec") != std::string::npos || line.find("fork(") != std::string::npos) ++calls;
+  }
+  CHECK(calls == 1);  // strace starting kubenatd itself
+}
+
+}  // namespace
+}  // namespace kubenatd::test

@@ -1,0 +1,161 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "test/conformance/compare.h"
+#include "test/support/cluster.h"
+#include "test/support/lab.h"
+
+/// States: objects, a configuration and the iptables-save texts that they must lead to.
+namespace kubenatd::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> states_in(const fs::path& folder) {
+  std::vector<fs::path> states;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (fs::exists(entry.path() / "objects.yaml")) states.push_back(entry.path());
+  }
+  std::ranges::sort(states);
+  return states;
+}
+
+/// States that were recorded from kube-proxy; they are not part of this project.
+fs::path recorded_folder() {
+  if (const char* named = std::getenv("KUBENATD_CONFORMANCE")) return named;
+  return fs::path(KUBENATD_SOURCE_DIR).parent_path() / "shared" / "conformance";
+}
+
+std::vector<fs::path> own_states() {
+  return states_in(fs::path(KUBENATD_SOURCE_DIR) / "test" / "conformance" / "states");
+}
+
+std::vector<fs::path> recorded_states() {
+  auto states = states_in(recorded_folder() / "kube-proxy");
+  if (states.empty()) {
+    std::printf("SKIPPED: no recorded states in %s (set KUBENATD_CONFORMANCE)\n", recorded_folder().c_str());
+  }
+  return states;
+}
+
+/// One state on a node of its own.
+struct Applied {
+  explicit Applied(const fs::path& folder) : state(folder) {}
+
+  [[nodiscard]] std::vector<std::string> arguments(const std::string& verb) const {
+    return {binary,
+            verb,
+            "--manifests",
+            state.string(),
+            "--config",
+            (state / "config.yaml").string(),
+            "--hostname-override",
+            "node-1"};
+  }
+  [[nodiscard]] ProcessResult run_once() const {
+    auto all = arguments("run");
+    all.emplace_back("--once");
+    return run_in(bare.node, all);
+  }
+  [[nodiscard]] std::string rendered(const std::string& family) const {
+    auto all = arguments("render");
+    all.insert(all.end(), {"--family", family});
+    const auto result = run_in(bare.node, all);
+    return result.ok() ? result.out : result.describe();
+  }
+  [[nodiscard]] std::string live(bool ipv6) const {
+    return must_run_in(bare.node, {ipv6 ? "ip6tables-save" : "iptables-save"});
+  }
+
+  fs::path state;
+  std::string binary = KUBENATD_BINARY;
+  BareNode bare;
+};
+
+void report(const fs::path& state, const std::string& what, const std::vector<std::string>& found) {
+  if (found.empty()) return;
+  std::string text = state.filename().string() + " " + what + ":";
+  for (const auto& line : found) text += "\n  " + line;
+  FAIL_CHECK(text);
+}
+
+void check_state(const fs::path& state) {
+  const Applied applied(state);
+  const auto result = applied.run_once();
+  if (!result.ok()) return report(state, "run --once", {result.describe()});
+
+  const auto four = applied.live(false);
+  const auto six = applied.live(true);
+  report(state, "IPv4", differences(read_file(state / "iptables-save"), four));
+  report(state, "IPv6", differences(read_file(state / "ip6tables-save"), six));
+  // Rendering is the same state without a kernel.
+  report(state, "render IPv4", differences(four, applied.rendered("ipv4")));
+  report(state, "render IPv6", differences(six, applied.rendered("ipv6")));
+
+  const auto generation = nf_tables_generation(applied.bare.node);
+  const auto again = applied.run_once();
+  if (!again.ok()) report(state, "second run --once", {again.describe()});
+  if (nf_tables_generation(applied.bare.node) != generation) report(state, "second run --once", {"wrote something"});
+  const auto diff = run_in(applied.bare.node, applied.arguments("diff"));
+  if (!diff.ok()) report(state, "diff", {diff.describe()});
+}
+
+TEST_CASE("The project's own states lead to their expected rules") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const auto states = own_states();
+  REQUIRE(states.size() >= 8);
+  for (const auto& state : states) check_state(state);
+}
+
+TEST_CASE("States recorded from kube-proxy lead to its rules") {
+  KUBENATD_NEEDS_NAMESPACES();
+  for (const auto& state : recorded_states()) check_state(state);
+}
+
+TEST_CASE("States recorded from kube-proxy are equal by the comparison that comes with them") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const auto script = recorded_folder() / "compare.py";
+  const auto states = recorded_states();
+  if (!states.empty() && (!fs::exists(script) || !run({"python3", "--version"}).ok())) {
+    std::printf("SKIPPED: no %s or no python3\n", script.c_str());
+    return;
+  }
+  const TempFolder folder;
+  for (const auto& state : states) {
+    const Applied applied(state);
+    const auto result = applied.run_once();
+    if (!result.ok()) report(state, "run --once", {result.describe()});
+    for (const bool ipv6 : {false, true}) {
+      const std::string name = ipv6 ? "ip6tables-save" : "iptables-save";
+      const auto actual = folder.write(name, applied.live(ipv6));
+      const auto compared = run({"python3", script.string(), (state / name).string(), actual.string()});
+      if (!compared.ok()) report(state, name, lines_of(compared.out + compared.err));
+    }
+  }
+}
+
+TEST_CASE("One node that goes from state to state keeps nothing of the last") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  // Forward and backward, so that every kind of rule is also taken away.
+  auto states = own_states();
+  const auto recorded = states_in(recorded_folder() / "kube-proxy");
+  states.insert(states.end(), recorded.begin(), recorded.end());
+  auto order = states;
+  order.insert(order.end(), states.rbegin(), states.rend());
+  for (const auto& state : order) {
+    const auto result =
+        run_in(bare.node, {KUBENATD_BINARY, "run", "--manifests", state.string(), "--config",
+                           (state / "config.yaml").string(), "--hostname-override", "node-1", "--once"});
+    if (!result.ok()) report(state, "run --once", {result.describe()});
+    report(state, "IPv4", differences(read_file(state / "iptables-save"), must_run_in(bare.node, {"iptables-save"})));
+    report(state, "IPv6", differences(read_file(state / "ip6tables-save"), must_run_in(bare.node, {"ip6tables-save"})));
+  }
+}
+
+}  // namespace
+}  // namespace kubenatd::test

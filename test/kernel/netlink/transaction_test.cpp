@@ -1,0 +1,390 @@
+#include <fmt/format.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "netlink/nf_tables.h"
+#include "test/kernel/netlink/raw_rules.h"
+#include "test/support/netns.h"
+
+using namespace kubenatd;
+using netlink::Batch;
+using netlink::NfTables;
+using netlink::Placement;
+using rules::Family;
+using rules::Table;
+
+namespace {
+
+constexpr Family kFamily = Family::kIpv4;
+constexpr Table kNat = Table::kNat;
+
+NfTables open_tables() {
+  auto tables = NfTables::open();
+  if (!tables) FAIL(tables.error().to_string());
+  return std::move(*tables);
+}
+
+netlink::CommitReport must_commit(NfTables& tables, Batch& batch, std::optional<std::uint32_t> generation = {}) {
+  auto report = tables.commit(batch, generation);
+  if (!report) FAIL(report.error().error.to_string());
+  return std::move(*report);
+}
+
+void make_chains(NfTables& tables, const std::vector<std::string>& chains) {
+  Batch batch;
+  batch.add_table(kFamily, kNat);
+  for (const std::string& chain : chains) batch.add_chain(kFamily, kNat, chain);
+  must_commit(tables, batch);
+}
+
+/// Comments of the chain's rules in order.
+std::vector<std::string> comments(NfTables& tables, const std::string& chain) {
+  std::vector<std::string> found;
+  const auto status = tables.dump_rules(
+      kFamily, kNat, chain, [&](netlink::LiveRule& live) { found.emplace_back(rules::comment_of(live.rule)); },
+      [&] { found.clear(); });
+  if (!status) FAIL(status.error().to_string());
+  return found;
+}
+
+std::vector<std::string> chain_names(NfTables& tables, Table table) {
+  std::vector<std::string> found;
+  const auto status = tables.dump_chains(
+      kFamily, table, [&](const netlink::LiveChain& chain) { found.emplace_back(chain.name); }, [&] { found.clear(); });
+  if (!status) FAIL(status.error().to_string());
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("A namespace without tables dumps as empty") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  CHECK(chain_names(tables, kNat).empty());
+  CHECK(comments(tables, "").empty());
+  CHECK(comments(tables, "KUBE-NONE").empty());
+  CHECK(tables.has_table(kFamily, kNat).value() == false);
+  CHECK(tables.has_chain(kFamily, kNat, "KUBE-A").value() == false);
+  make_chains(tables, {"KUBE-A"});
+  CHECK(tables.has_table(kFamily, kNat).value() == true);
+  CHECK(tables.has_table(Family::kIpv6, kNat).value() == false);
+  CHECK(tables.has_chain(kFamily, kNat, "KUBE-A").value() == true);
+  CHECK(tables.has_chain(kFamily, kNat, "KUBE-B").value() == false);
+  CHECK(comments(tables, "KUBE-NONE").empty());
+}
+
+TEST_CASE("Base chains are hooked where iptables hooks them") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  Batch batch;
+  for (const Family family : rules::kFamilies) {
+    for (const Table table : {Table::kFilter, Table::kNat, Table::kMangle}) {
+      batch.add_table(family, table);
+      for (const char* chain : {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}) {
+        const std::string_view name = chain;
+        if (table == Table::kFilter && (name == "PREROUTING" || name == "POSTROUTING")) continue;
+        if (table == Table::kNat && name == "FORWARD") continue;
+        batch.add_base_chain(family, table, chain);
+      }
+    }
+  }
+  must_commit(tables, batch);
+  const std::string ours = test::must_run({"nft", "list", "ruleset"});
+  batch.clear();
+  for (const Family family : rules::kFamilies)
+    for (const Table table : {Table::kFilter, Table::kNat, Table::kMangle}) batch.delete_table(family, table);
+  must_commit(tables, batch);
+  // A rule in every chain makes iptables create it; taking the rules away leaves the bare chains.
+  for (const Family family : rules::kFamilies) {
+    std::string text;
+    for (const auto& [table, chains] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+             {"filter", {"INPUT", "FORWARD", "OUTPUT"}},
+             {"nat", {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}},
+             {"mangle", {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}}}) {
+      text += fmt::format("*{}\n", table);
+      for (const std::string& chain : chains) text += fmt::format("-A {} -j ACCEPT\n-D {} -j ACCEPT\n", chain, chain);
+      text += "COMMIT\n";
+    }
+    test::must_run({test::tool(family, "-restore")}, text);
+  }
+  const std::string theirs = test::must_run({"nft", "list", "ruleset"});
+  CHECK(ours == theirs);
+  CHECK_THAT(ours, Catch::Contains("type nat hook postrouting priority srcnat; policy accept;"));
+}
+
+TEST_CASE("Rules go where they are put, and echo gives their handles in order") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  make_chains(tables, {"KUBE-A", "KUBE-T"});
+  Batch batch;
+  for (const char* comment : {"b", "d"})
+    batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", comment), Placement::last(), true);
+  const auto first = must_commit(tables, batch);
+  REQUIRE(first.handles.size() == 2);
+  batch.clear();
+  const auto add = [&](const char* comment, Placement placement) {
+    batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", comment), placement, true);
+  };
+  add("a", Placement::first());
+  add("c", Placement::before(first.handles[1]));
+  add("bb", Placement::after(first.handles[0]));
+  add("e", Placement::last());
+  const auto second = must_commit(tables, batch, first.generation);
+  CHECK(comments(tables, "KUBE-A") == std::vector<std::string>{"a", "b", "bb", "c", "d", "e"});
+  REQUIRE(second.handles.size() == 4);
+  const auto live = test::raw_rules(kFamily, kNat, "KUBE-A");
+  CHECK(second.handles == std::vector<std::uint64_t>{live[0].handle, live[3].handle, live[2].handle, live[5].handle});
+  batch.clear();
+  batch.delete_rule(kFamily, kNat, "KUBE-A", second.handles[1]);
+  must_commit(tables, batch);
+  CHECK(comments(tables, "KUBE-A") == std::vector<std::string>{"a", "b", "bb", "d", "e"});
+}
+
+TEST_CASE("A commit tells the kernel's generation, also when nothing had to change") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  make_chains(tables, {"KUBE-A"});
+  const std::uint32_t before = tables.generation().value();
+  Batch batch;
+  CHECK(must_commit(tables, batch).generation == before);
+  batch.flush_chain(kFamily, kNat, "KUBE-A");  // empty already
+  CHECK(must_commit(tables, batch, before).generation == tables.generation().value());
+  batch.clear();
+  batch.add_chain(kFamily, kNat, "KUBE-B");
+  CHECK(must_commit(tables, batch, before).generation == before + 1);
+  CHECK(tables.generation().value() == before + 1);
+  batch.clear();
+  batch.add_chain(kFamily, kNat, "KUBE-C");
+  CHECK(must_commit(tables, batch).generation == before + 2);
+}
+
+TEST_CASE("A transaction built for another generation is refused whole and can be sent again") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  make_chains(tables, {"KUBE-A"});
+  const std::uint32_t seen = tables.generation().value();
+  test::must_run({"iptables", "-t", "nat", "-N", "FOREIGN"});
+  Batch batch;
+  batch.add_chain(kFamily, kNat, "KUBE-B");
+  const auto refused = tables.commit(batch, seen);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().generation_changed);
+  CHECK(refused.error().error.code == ERESTART);
+  CHECK(tables.has_chain(kFamily, kNat, "KUBE-B").value() == false);
+  must_commit(tables, batch, tables.generation().value());
+  CHECK(tables.has_chain(kFamily, kNat, "KUBE-B").value() == true);
+}
+
+TEST_CASE("Every refused message is named, and nothing of the transaction stays") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  make_chains(tables, {"KUBE-A", "KUBE-T"});
+  Batch batch;
+  batch.add_chain(kFamily, kNat, "KUBE-NEW");
+  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "fine"));
+  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-MISSING", "bad"));
+  batch.delete_chain(kFamily, kNat, "KUBE-GONE");
+  batch.delete_rule(kFamily, kNat, "KUBE-T", 4711);
+  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "fine"));
+  const auto refused = tables.commit(batch, std::nullopt);
+  REQUIRE_FALSE(refused);
+  const netlink::CommitFailure& failure = refused.error();
+  CHECK_FALSE(failure.generation_changed);
+  REQUIRE(failure.messages.size() == 3);
+  CHECK(failure.messages[0].chain == "KUBE-A");
+  CHECK(failure.messages[0].table == kNat);
+  CHECK(failure.messages[0].error.object == "ip nat KUBE-A");
+  CHECK(failure.messages[0].error.operation == "add rule");
+  CHECK(failure.messages[0].error.code == ENOENT);
+  CHECK(failure.messages[0].error.cause == "No such file or directory (expression immediate, -j KUBE-MISSING)");
+  CHECK(failure.messages[1].error.to_string() == "ip nat KUBE-GONE: delete chain: No such file or directory");
+  CHECK(failure.messages[2].error.to_string() == "ip nat KUBE-T: delete rule: No such file or directory");
+  CHECK(failure.error.to_string() == failure.messages[0].error.to_string());
+  CHECK(tables.has_chain(kFamily, kNat, "KUBE-NEW").value() == false);
+  CHECK(comments(tables, "KUBE-A").empty());
+}
+
+TEST_CASE("An x_tables extension that the kernel refuses is named") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  make_chains(tables, {"KUBE-A"});
+  rules::Rule rule;
+  rule.matches = {rules::NfacctMatch{"no_such_counter"}};
+  Batch batch;
+  batch.add_rule(kFamily, kNat, "KUBE-A", rule);
+  const auto refused = tables.commit(batch, std::nullopt);
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().error.to_string(),
+             Catch::StartsWith("ip nat KUBE-A: add rule: ") && Catch::EndsWith("(expression match nfacct)"));
+}
+
+TEST_CASE("A rule that cannot be written fails the commit with its chain and is not sent") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  make_chains(tables, {"KUBE-A"});
+  rules::Rule rule;
+  rule.opaque = "someone else's";
+  Batch batch;
+  batch.add_chain(kFamily, kNat, "KUBE-B");
+  batch.add_rule(kFamily, kNat, "KUBE-A", rule);
+  const auto refused = tables.commit(batch, std::nullopt);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().error.object == "ip nat KUBE-A");
+  CHECK(tables.has_chain(kFamily, kNat, "KUBE-B").value() == false);
+  batch.clear();
+  batch.add_chain(kFamily, kNat, "KUBE-B");
+  CHECK(tables.commit(batch, std::nullopt));
+}
+
+TEST_CASE("Deleting a chain that has rules or is jumped to is refused") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  make_chains(tables, {"KUBE-A", "KUBE-T"});
+  Batch batch;
+  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
+  must_commit(tables, batch);
+  for (const char* chain : {"KUBE-A", "KUBE-T"}) {
+    batch.clear();
+    batch.delete_chain(kFamily, kNat, chain);
+    const auto refused = tables.commit(batch, std::nullopt);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().error.code == EBUSY);
+  }
+  batch.clear();
+  batch.flush_chain(kFamily, kNat, "KUBE-A");
+  batch.delete_chain(kFamily, kNat, "KUBE-T");
+  batch.delete_chain(kFamily, kNat, "KUBE-A");
+  must_commit(tables, batch);
+  CHECK(chain_names(tables, kNat).empty());
+}
+
+TEST_CASE("Flushing and writing a chain anew leaves the others alone") {
+  if (!test::enter_fresh_namespace()) return;
+  test::must_run({"iptables-restore"},
+                 "*nat\n:FOREIGN - [0:0]\n:KUBE-A - [0:0]\n:KUBE-T - [0:0]\n"
+                 "-A PREROUTING -j FOREIGN\n-A FOREIGN -p tcp -m tcp --sport 1 -j RETURN\n"
+                 "-A KUBE-A -m comment --comment old -j KUBE-T\nCOMMIT\n");
+  NfTables tables = open_tables();
+  const auto foreign = test::raw_rules(kFamily, kNat, "FOREIGN");
+  Batch batch;
+  batch.add_table(kFamily, kNat);
+  batch.add_chain(kFamily, kNat, "KUBE-A");
+  batch.flush_chain(kFamily, kNat, "KUBE-A");
+  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "new"));
+  must_commit(tables, batch, tables.generation().value());
+  CHECK(comments(tables, "KUBE-A") == std::vector<std::string>{"new"});
+  const auto after = test::raw_rules(kFamily, kNat, "FOREIGN");
+  REQUIRE(after.size() == 1);
+  CHECK(after[0].handle == foreign[0].handle);
+  CHECK(after[0].expressions == foreign[0].expressions);
+}
+
+TEST_CASE("20 000 rules go in one transaction, come back in order and echo their handles") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  constexpr int kRules = 20'000;
+  Batch batch;
+  batch.add_table(kFamily, kNat);
+  batch.add_chain(kFamily, kNat, "KUBE-T");
+  for (int i = 0; i < kRules; ++i) {
+    if (i % 100 == 0) batch.add_chain(kFamily, kNat, fmt::format("KUBE-{}", i / 100));
+    batch.add_rule(kFamily, kNat, fmt::format("KUBE-{}", i / 100), test::jump_rule("KUBE-T", fmt::format("{}", i)), {},
+                   true);
+  }
+  CHECK(batch.messages() == 20'202);
+  CHECK(batch.bytes() > kRules * 300);
+  const auto report = must_commit(tables, batch);
+  REQUIRE(report.handles.size() == kRules);
+  std::vector<std::uint64_t> handles;
+  std::vector<std::string> seen;
+  const auto status = tables.dump_rules(
+      kFamily, kNat, "",
+      [&](netlink::LiveRule& live) {
+        handles.push_back(live.handle);
+        seen.emplace_back(rules::comment_of(live.rule));
+      },
+      [] {});
+  REQUIRE(status);
+  REQUIRE(handles == report.handles);
+  bool in_order = true;
+  for (int i = 0; i < kRules; ++i) in_order = in_order && seen[static_cast<std::size_t>(i)] == std::to_string(i);
+  CHECK(in_order);
+  CHECK(chain_names(tables, kNat).size() == 201);
+  batch.release();
+  CHECK(batch.empty());
+  CHECK(batch.capacity() == 0);
+}
+
+TEST_CASE("Batches are appended to each other and errors still find their message") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  Batch batch, more;
+  batch.add_table(kFamily, kNat);
+  batch.add_chain(kFamily, kNat, "KUBE-A");
+  more.add_chain(kFamily, kNat, "KUBE-B");
+  more.add_rule(kFamily, kNat, "KUBE-B", test::jump_rule("KUBE-A", "x"), {}, true);
+  batch.append(more);
+  batch.append(Batch());
+  CHECK(batch.messages() == 4);
+  CHECK(must_commit(tables, batch).handles.size() == 1);
+  Batch whole;
+  whole.append(more);
+  whole.delete_chain(kFamily, kNat, "KUBE-GONE");
+  const auto refused = tables.commit(whole, std::nullopt);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().error.object == "ip nat KUBE-GONE");
+}
+
+TEST_CASE("A dump is whole in spite of a writer that never stops, or fails with EINTR") {
+  if (!test::enter_fresh_namespace()) return;
+  NfTables tables = open_tables();
+  constexpr int kRules = 3'000;
+  Batch batch;
+  batch.add_table(kFamily, kNat);
+  batch.add_chain(kFamily, kNat, "KUBE-T");
+  batch.add_chain(kFamily, kNat, "KUBE-A");
+  batch.add_chain(kFamily, kNat, "FOREIGN");
+  for (int i = 0; i < kRules; ++i) batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
+  must_commit(tables, batch);
+  std::atomic<bool> stop = false;
+  std::atomic<int> written = 0;
+  std::thread writer([&] {
+    auto other = NfTables::open();
+    Batch change;
+    change.add_rule(kFamily, kNat, "FOREIGN", test::jump_rule("KUBE-T", "y"));
+    change.flush_chain(kFamily, kNat, "FOREIGN");
+    while (!stop && other && other->commit(change, std::nullopt)) ++written;
+  });
+  int restarts = 0, whole = 0, interrupted = 0;
+  for (int i = 0; i < 20; ++i) {
+    std::size_t seen = 0;
+    const auto status = tables.dump_rules(
+        kFamily, kNat, "KUBE-A", [&](netlink::LiveRule&) { ++seen; },
+        [&] {
+          seen = 0;
+          ++restarts;
+        });
+    if (status) {
+      ++whole;
+      CHECK(seen == kRules);
+    } else {
+      ++interrupted;
+      CHECK(status.error().code == EINTR);
+    }
+  }
+  stop = true;
+  writer.join();
+  CHECK(written > 0);
+  CHECK(restarts >= interrupted * 7);
+  CHECK(whole + interrupted == 20);
+  // With the writer gone it is whole at once.
+  std::size_t seen = 0;
+  REQUIRE(tables.dump_rules(
+      kFamily, kNat, "KUBE-A", [&](netlink::LiveRule&) { ++seen; }, [] { FAIL("restarted"); }));
+  CHECK(seen == kRules);
+}

@@ -1,0 +1,163 @@
+#include "netlink/rule_encoder.h"
+
+#include <cstdio>  // FILE, for the headers of libnftnl
+
+#include <libmnl/libmnl.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <linux/netfilter/nf_tables.h>
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "test/unit/netlink/expressions.h"
+#include "test/unit/netlink/sample_rules.h"
+
+using namespace kubenatd;
+using rules::Family;
+
+namespace {
+
+/// The rule as libnftnl prints it, one expression after the other.
+std::string nftnl_text(const rules::Rule& rule, Family family) {
+  std::vector<char> buffer(65536);
+  nlmsghdr* message =
+      nftnl_nlmsg_build_hdr(buffer.data(), NFT_MSG_NEWRULE, family == Family::kIpv4 ? AF_INET : AF_INET6, 0, 0);
+  char* at = static_cast<char*>(mnl_nlmsg_get_payload_tail(message));
+  message->nlmsg_len += static_cast<std::uint32_t>(netlink::encode_rule(at, rule, family) - at);
+  const std::unique_ptr<nftnl_rule, void (*)(nftnl_rule*)> parsed(nftnl_rule_alloc(),
+                                                                  [](nftnl_rule* freed) { nftnl_rule_free(freed); });
+  REQUIRE(nftnl_rule_nlmsg_parse(message, parsed.get()) == 0);
+  std::string text;
+  nftnl_expr_foreach(
+      parsed.get(),
+      [](nftnl_expr* expression, void* data) {
+        char line[512] = {};
+        nftnl_expr_snprintf(line, sizeof line, expression, NFTNL_OUTPUT_DEFAULT, 0);
+        static_cast<std::string*>(data)
+            ->append("[")
+            .append(nftnl_expr_get_str(expression, NFTNL_EXPR_NAME))
+            .append(" ")
+            .append(line)
+            .append("]");
+        return 0;
+      },
+      &text);
+  if (nftnl_rule_is_set(parsed.get(), NFTNL_RULE_COMPAT_PROTO))
+    text += "[proto " + std::to_string(nftnl_rule_get_u32(parsed.get(), NFTNL_RULE_COMPAT_PROTO)) + "]";
+  return text;
+}
+
+rules::Rule service_rule() {
+  rules::Rule rule;
+  rule.destination = test::address_match("10.96.0.0/20");
+  rule.in_interface = rules::InterfaceMatch{"eth0", false, true};
+  rule.protocol = rules::Protocol::kTcp;
+  rule.matches = {rules::PortMatch{rules::Protocol::kTcp, 80}};
+  rule.target = rules::Jump{"KUBE-SVC-A", false};
+  return rule;
+}
+
+std::string_view refusal(auto&& change) {
+  rules::Rule rule = service_rule();
+  change(rule);
+  return netlink::refusal_of(rule, Family::kIpv4);
+}
+
+}  // namespace
+
+TEST_CASE("libnftnl reads what is encoded, in the order of iptables") {
+  CHECK(nftnl_text(service_rule(), Family::kIpv4) ==
+        "[meta load iifname => reg 1 ][cmp neq reg 1 0x30687465 0x00000000 ]"
+        "[meta load l4proto => reg 1 ][cmp eq reg 1 0x00000006 ]"
+        "[payload load 4b @ network header + 16 => reg 1 ]"
+        "[bitwise reg 1 = ( reg 1 & 0x00f0ffff ) ^ 0x00000000 ][cmp eq reg 1 0x0000600a ]"
+        "[payload load 2b @ transport header + 2 => reg 1 ][cmp eq reg 1 0x00005000 ]"
+        "[counter pkts 0 bytes 0 ][immediate reg 0 jump -> KUBE-SVC-A ][proto 6]");
+}
+
+TEST_CASE("A prefix of no bits is no match at all") {
+  rules::Rule rule;
+  rule.source = test::address_match("0.0.0.0/0");
+  CHECK(nftnl_text(rule, Family::kIpv4) == "[counter pkts 0 bytes 0 ]");
+}
+
+TEST_CASE("IPv6 addresses are loaded from their own places, by whole bytes where possible") {
+  rules::Rule rule;
+  rule.source = test::address_match("fd00:10::/32");
+  rule.destination = test::address_match("fd00:20::1/128", true);
+  CHECK(nftnl_text(rule, Family::kIpv6) ==
+        "[payload load 4b @ network header + 8 => reg 1 ][cmp eq reg 1 0x100000fd ]"
+        "[payload load 16b @ network header + 24 => reg 1 ]"
+        "[cmp neq reg 1 0x200000fd 0x00000000 0x00000000 0x01000000 ][counter pkts 0 bytes 0 ]");
+}
+
+TEST_CASE("Compat is told only to rules whose extensions look at it") {
+  rules::Rule rule;
+  rule.protocol = rules::Protocol::kUdp;
+  rule.target = rules::Jump{"A", false};
+  CHECK_THAT(nftnl_text(rule, Family::kIpv4), !Catch::Contains("[proto"));
+  rule.matches = {rules::PortMatch{rules::Protocol::kUdp, std::nullopt}};
+  CHECK_THAT(nftnl_text(rule, Family::kIpv4), Catch::EndsWith("[proto 17]"));
+}
+
+TEST_CASE("Every sample fits its bound and is not refused") {
+  for (const Family family : rules::kFamilies)
+    for (const auto& sample : test::sample_rules(family)) {
+      INFO(sample.text);
+      CHECK(netlink::refusal_of(sample.rule, family).empty());
+      CHECK_NOTHROW(test::encoded(sample.rule, family));
+    }
+}
+
+TEST_CASE("The largest rule of the model fits its bound") {
+  rules::Rule rule;
+  rule.in_interface = rule.out_interface = rules::InterfaceMatch{"a23456789012345", false, true};
+  rule.source = rule.destination = test::address_match("fd00::8000:0/97", true);
+  rule.protocol = rules::Protocol::kSctp;
+  rule.matches.assign(32, rules::PortMatch{rules::Protocol::kSctp, 1});
+  rule.target = rules::Jump{std::string(255, 'x'), false};
+  CHECK_NOTHROW(test::encoded(rule, Family::kIpv6));
+  CHECK(test::decoded(test::encoded(rule, Family::kIpv6), Family::kIpv6) == rule);
+}
+
+TEST_CASE("A comment is cut at 255 bytes") {
+  rules::Rule rule;
+  rule.matches = {rules::CommentMatch{std::string(300, 'c')}};
+  CHECK(rules::comment_of(test::decoded(test::encoded(rule, Family::kIpv4))) == std::string(255, 'c'));
+}
+
+TEST_CASE("What the kernel or iptables could not hold is refused before it is sent") {
+  CHECK(refusal([](rules::Rule&) {}).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.opaque = "x"; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.source = test::address_match("fd00::/64"); }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.destination = test::address_match("0.0.0.0/0", true); }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.destination->prefix.length = 33; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.in_interface->name = ""; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.in_interface->name = "a234567890123456"; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.in_interface->name = std::string("a\0b", 3); }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.protocol = rules::Protocol::kUdp; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.matches.assign(33, rules::MarkMatch{}); }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.matches = {rules::MultiportMatch{}}; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) {
+                rule.matches = {rules::MultiportMatch{std::vector<std::uint16_t>(16, 1)}};
+              }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.matches = {rules::AddrTypeMatch{}}; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.matches = {rules::RecentMatch{std::string(200, 'r')}}; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.matches = {rules::NfacctMatch{std::string(32, 'n')}}; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.matches = {rules::CommentMatch{std::string("a\0b", 3)}}; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.target = rules::Jump{}; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) { rule.target = rules::Jump{std::string(256, 'j'), false}; }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) {
+                rule.target = rules::DnatTarget{*rules::Address::parse("fd00::1"), 80};
+              }).empty());
+  CHECK_FALSE(refusal([](rules::Rule& rule) {
+                rule.protocol.reset();
+                rule.matches.clear();
+                rule.target = rules::DnatTarget{*rules::Address::parse("10.0.0.1"), 80};
+              }).empty());
+}
