@@ -223,7 +223,7 @@ class Decoder {
     auto length = static_cast<std::uint8_t>(value.size() * 8);
     if (masked_) {
       const auto masked = prefix_length({mask_.data(), size_});
-      if (!masked) return false;
+      if (!masked || *masked == 0) return false;
       length = *masked;
     }
     rules::Address address;

@@ -19,7 +19,12 @@ show() {
   shift
   local word line=
   for word in "$@"; do
-    if [[ $word == *[[:space:]]* ]]; then line+=" \"$word\""; else line+=" $word"; fi
+    case $word in
+      "$binary") word=kubenatd ;;
+      "$folder") word=DIR ;;
+      *[[:space:]]*) word="\"$word\"" ;;
+    esac
+    line+=" $word"
   done
   printf '\n[%s]$%s\n' "$name" "$line"
   lab_in "$name" "$@"
@@ -134,7 +139,8 @@ ask_udp client 10.96.0.53 53 "UDP, the same socket address: no stale entry" 4
 
 title "Someone deletes a rule by hand"
 rule=(KUBE-SERVICES -d 10.96.0.80/32 -p tcp -m comment --comment "demo/web:http cluster IP" -m tcp --dport 80
-  -j "$(lab_in node iptables -w -t nat -S KUBE-SERVICES | sed -n 's/^-A .*-d 10\.96\.0\.80\/32 .* -j \(KUBE-[A-Z0-9-]*\)$/\1/p')")
+  -j "$(lab_in node iptables -w -t nat -S KUBE-SERVICES |
+    sed -n 's/^-A .*-d 10\.96\.0\.80\/32 .* -j \(KUBE-[A-Z0-9-]*\)$/\1/p')")
 show node iptables -t nat -D "${rule[@]}"
 until_node iptables -w -t nat -C "${rule[@]}"
 echo "it was back after about $waited ms (as iptables sees it)"
@@ -147,7 +153,9 @@ title "kubenatd is killed: traffic goes on, the rules are what they should be"
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null || true
 ask_http web-1 10.96.0.80 80 "ClusterIP, nobody at home"
-show node "$binary" diff --manifests "$folder" --config manifests/demo-config.yaml --hostname-override node-1
+show node "$binary" diff --manifests "$folder" --config manifests/demo-config.yaml --hostname-override node-1 ||
+  fail "the rules are not what they should be"
+echo "(no difference)"
 
 title "Clean-up removes what kubenatd made"
 show node "$binary" cleanup

@@ -125,6 +125,10 @@ lab_add_namespace() {
   ip netns add "$name" || lab_die "cannot make the network namespace $name"
   lab_namespaces+=("$name")
   ip -n "$name" link set lo up
+  # No duplicate address detection: link-local addresses would be unusable, and neighbours unanswered, for a second.
+  if $lab_ipv6; then
+    lab_in "$1" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+  fi
 }
 
 # Only processes inside the lab's own namespace are ended.

@@ -27,7 +27,7 @@ void ChangeWriter::ensure_table(Batch& batch, Table table) {
 void ChangeWriter::write_whole(const ChainId& id, const rules::Digest& digest, auto&& add_rules) {
   const bool exists = live_.has(id);
   if (exists && live_.digest(id) == digest) return;
-  touched_.push_back(id);
+  if (!touched_.insert(id).second) return;
   if (exists) {
     if (live_.digest(id) != rules::Digest{}) visible_.flush_chain(family_, id.table, id.name);
     add_rules(visible_);
@@ -56,11 +56,12 @@ void ChangeWriter::shared(const SharedChain& chain) {
     });
     return;
   }
+  if (touched_.contains(chain.id)) return;
   const bool exists = live_.has(chain.id);
   const std::vector<rules::Digest> wanted = chain.digests();
   const rules::SequenceEdit edit = rules::diff_sequences(live_.rules_in(chain.id), wanted);
   if (exists && edit.empty()) return;
-  touched_.push_back(chain.id);
+  touched_.insert(chain.id);
   if (!exists) {
     ensure_table(fresh_, chain.id.table);
     fresh_.add_chain(family_, chain.id.table, chain.id.name);
@@ -89,7 +90,7 @@ void ChangeWriter::gone(const ChainId& chain) {
     write_whole(chain, {}, [](Batch&) {});
     return;
   }
-  touched_.push_back(chain);
+  if (!touched_.insert(chain).second) return;
   removed_.push_back(chain);
   // Two steps for each: chains that go may jump to one another.
   garbage_.flush_chain(family_, chain.table, chain.name);
@@ -101,7 +102,7 @@ void ChangeWriter::jumps() {
     ensure_table(fresh_, Table::kFilter);
     fresh_.add_chain(family_, Table::kFilter, kKubeFirewall.name);
     contents_.push_back({.id = kKubeFirewall, .digest = {}, .by_rule = false, .rules = {}, .unknown_handles = false});
-    touched_.push_back(kKubeFirewall);
+    touched_.insert(kKubeFirewall);
   }
   const auto& all = rules::iptables::builtin_jumps();
   for (auto first = all.begin(); first != all.end();) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/sync/live_tables.h"
@@ -42,8 +43,8 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   /// than asked for: the chains concerned are listed in the result and have to be read again.
   [[nodiscard]] std::vector<rules::ChainId> apply_to(LiveTables& live, const std::vector<std::uint64_t>& handles) const;
 
-  /// Everything that was to be changed, for another try.
-  [[nodiscard]] const std::vector<rules::ChainId>& touched() const { return touched_; }
+  /// Everything that is to be changed, for another try. What is handed in a second time is passed over.
+  [[nodiscard]] const std::unordered_set<rules::ChainId>& touched() const { return touched_; }
   /// Builtin chains that jumps were put into.
   [[nodiscard]] const std::vector<std::pair<rules::Table, std::string>>& touched_bases() const { return bases_; }
 
@@ -73,7 +74,7 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   std::set<rules::Table> ensured_;
   std::vector<NewContent> contents_;
   std::vector<rules::ChainId> removed_;
-  std::vector<rules::ChainId> touched_;
+  std::unordered_set<rules::ChainId> touched_;
   std::vector<std::pair<rules::Table, std::string>> bases_;
 };
 

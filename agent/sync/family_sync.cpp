@@ -76,7 +76,7 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
     suspects_.clear();
     suspect_bases_.clear();
     jumps_pending_ = true;
-    collect_differences();
+    compare_ = true;
     return {};
   }
   for (const ChainId& chain : std::exchange(suspects_, {})) {
@@ -97,13 +97,15 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
   return {};
 }
 
-void FamilySync::collect_differences() {
+void FamilySync::collect_differences(const ChangeWriter& writer) {
+  const auto add = [&](const ChainId& chain) {
+    if (!writer.touched().contains(chain)) pending_.insert(chain);
+  };
   desired_.for_each_wanted([&](const rules::iptables::DesiredTables::WantedChain& wanted) {
-    if (!wanted.digest || !live_.has(wanted.id) || live_.digest(wanted.id) != *wanted.digest)
-      pending_.insert(wanted.id);
+    if (!wanted.digest || !live_.has(wanted.id) || live_.digest(wanted.id) != *wanted.digest) add(wanted.id);
   });
   live_.for_each([&](const ChainId& chain) {
-    if (!desired_.wants(chain)) pending_.insert(chain);
+    if (!desired_.wants(chain)) add(chain);
   });
 }
 
@@ -147,6 +149,7 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
     if (!committed) stage_failure = committed.error();
   });
   desired_.take_changes(writer);
+  if (std::exchange(compare_, false)) collect_differences(writer);
   desired_.replay(std::exchange(pending_, {}), writer);
   if (jumps_pending_) writer.jumps();
   if (stage_failure) {

@@ -61,7 +61,8 @@ class FamilySync {
   enum class Outcome : std::uint8_t { kDone, kAgain };
 
   [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
-  void collect_differences();
+  /// Chains that differ and that `writer` does not change already.
+  void collect_differences(const ChangeWriter& writer);
   [[nodiscard]] rules::Result<Outcome> attempt(NfSession& session, const NfSession::Visit& others, SyncReport& report);
   [[nodiscard]] rules::Status after_commit(NfSession& session, const ChangeWriter& writer,
                                            const std::vector<std::uint64_t>& handles);
@@ -79,6 +80,7 @@ class FamilySync {
   std::set<rules::ChainId> undeletable_;  ///< others jump to them
   std::vector<LiveTables::UdpFrontend> found_at_start_;
   bool audit_ = true;
+  bool compare_ = false;      ///< everything was read again and must be compared
   bool drift_audit_ = false;  ///< the audit is due to events, not to our own doubts
   bool loaded_ = false;
   bool written_ = false;  ///< once: jumps that are missing later were taken away

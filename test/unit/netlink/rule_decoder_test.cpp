@@ -161,6 +161,7 @@ TEST_CASE("Expressions beyond the model make the rule opaque and empty") {
   CHECK(is_opaque({meta(NFT_META_L4PROTO), counter(), verdict(NF_DROP)}));
   CHECK(is_opaque({meta(NFT_META_IIF), compare(four)}));
   CHECK(is_opaque({compare(four)}));
+  CHECK(is_opaque({header(12, 4), mask(std::string(4, '\0')), compare(std::string(4, '\0'))}));
   CHECK(is_opaque({header(12, 4), compare(four, NFT_CMP_LT)}));
   CHECK(is_opaque({header(12, 4), compare(four.substr(0, 3))}));
   CHECK(is_opaque({header(13, 4), compare(four)}));
