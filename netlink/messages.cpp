@@ -21,6 +21,12 @@ std::uint8_t Message::family() const {
   return payload.size() < sizeof(nfgenmsg) ? 0 : static_cast<std::uint8_t>(payload[0]);
 }
 
+std::uint16_t Message::generation_mark() const {
+  nfgenmsg general{};
+  if (payload.size() >= sizeof general) std::memcpy(&general, payload.data(), sizeof general);
+  return be16toh(general.res_id);
+}
+
 std::string_view Message::attributes() const {
   return payload.substr(std::min(payload.size(), sizeof(nfgenmsg)));
 }
@@ -58,6 +64,14 @@ Acknowledgement read_acknowledgement(const Message& message) {
     if (attribute.type == NLMSGERR_ATTR_OFFS && attribute.payload.size() == sizeof result.offset)
       std::memcpy(&result.offset, attribute.payload.data(), sizeof result.offset);
   }
+  return result;
+}
+
+Acknowledgement read_end_of_dump(const Message& message) {
+  Acknowledgement result{message.sequence, 0, {}, 0};
+  std::int32_t code = 0;
+  if (message.payload.size() >= sizeof code) std::memcpy(&code, message.payload.data(), sizeof code);
+  result.code = code < 0 ? -code : 0;
   return result;
 }
 

@@ -21,6 +21,8 @@ struct Message {
   [[nodiscard]] std::optional<std::uint16_t> table_type() const;
   /// nfgen_family; 0 when the message is too short.
   [[nodiscard]] std::uint8_t family() const;
+  /// The low bits of the generation that a dumped object belongs to (nfgenmsg.res_id).
+  [[nodiscard]] std::uint16_t generation_mark() const;
   /// What follows nfgenmsg.
   [[nodiscard]] std::string_view attributes() const;
 };
@@ -45,6 +47,9 @@ struct Acknowledgement {
 
 /// Reads a message of type NLMSG_ERROR; one that is too short gives EBADMSG.
 [[nodiscard]] Acknowledgement read_acknowledgement(const Message& message);
+
+/// Reads a message of type NLMSG_DONE.
+[[nodiscard]] Acknowledgement read_end_of_dump(const Message& message);
 
 /// What the kernel answered to a transaction.
 struct CommitAnswers {

@@ -54,7 +54,8 @@ struct CommitReport {
 /// Threading: one thread at a time; every call blocks until the kernel has answered.
 /// Failure: errors carry errno and the kernel's extended ack; EINTR and ENOBUFS on the socket are retried inside, an
 /// interrupted dump (NLM_F_DUMP_INTR) is repeated up to 8 times and then fails with EINTR. A missing table or chain is
-/// an empty dump, not an error. Cost: one request per dump; a commit is one sendmsg.
+/// an empty dump, not an error. Cost: one request per dump, but one per chain for large tables; a commit is one
+/// sendmsg.
 class NfTables {
  public:
   [[nodiscard]] static rules::Result<NfTables> open();
@@ -86,8 +87,19 @@ class NfTables {
   using MessageVisitor = std::function<void(const Message&)>;
 
   explicit NfTables(Socket socket);
-  [[nodiscard]] rules::Status dump(std::string_view request, std::uint32_t sequence, std::string_view object,
-                                   const MessageVisitor& visit, const std::function<void()>& restart);
+  /// One try of a dump: false when another writer interrupted it. `mark` is a part of the generation that every message
+  /// carries: when it has a value, answers of another generation count as an interruption.
+  [[nodiscard]] rules::Result<bool> dump_once(std::string_view request, std::string_view object,
+                                              const MessageVisitor& visit);
+  [[nodiscard]] rules::Result<bool> dump_chains_once(rules::Family family, rules::Table table,
+                                                     const ChainVisitor& visit, std::optional<std::uint16_t>& mark);
+  [[nodiscard]] rules::Result<bool> dump_rules_once(rules::Family family, rules::Table table, std::string_view chain,
+                                                    std::optional<std::uint16_t>& mark, LiveRule& rule,
+                                                    const RuleVisitor& visit);
+  [[nodiscard]] rules::Result<bool> dump_table_once(rules::Family family, rules::Table table, LiveRule& rule,
+                                                    const RuleVisitor& visit);
+  [[nodiscard]] rules::Status dump(std::string_view object, const std::function<rules::Result<bool>()>& once,
+                                   const std::function<void()>& restart);
   [[nodiscard]] rules::Result<bool> exists(std::string_view request, std::uint32_t sequence, std::string_view object);
   [[nodiscard]] static std::unexpected<CommitFailure> name_refusals(const Batch& batch, const CommitAnswers& answers);
 

@@ -15,6 +15,7 @@ using rules::Family;
 
 constexpr std::uint8_t kUdp = 17;
 constexpr auto kFirstRetry = std::chrono::seconds(1);
+constexpr auto kSecondSweep = std::chrono::seconds(1);
 constexpr auto kLongestRetry = std::chrono::seconds(60);
 
 std::size_t index_of(Family family) {
@@ -66,6 +67,7 @@ Reconciler::Reconciler(Model& model, NfSession session)
 void Reconciler::apply(std::vector<ObjectEvent> events) {
   for (const ViewChange& change : model_.apply(std::move(events))) {
     UdpFrontends& frontends = frontends_[index_of(change.family)];
+    if (change.protocol == rules::Protocol::kUdp) sweeps_[index_of(change.family)].now = true;
     if (change.view) {
       frontends.upsert(*change.view);
     } else if (change.protocol == rules::Protocol::kUdp) {
@@ -76,9 +78,11 @@ void Reconciler::apply(std::vector<ObjectEvent> events) {
 
 void Reconciler::set_environment(Environment environment) {
   model_.set_environment(std::move(environment));
-  for (const Family family : rules::kFamilies)
+  for (const Family family : rules::kFamilies) {
     frontends_[index_of(family)].set_node_addresses(
         node_port_addresses(model_, family, model_.desired(family).options()));
+    sweeps_[index_of(family)].now = true;
+  }
 }
 
 void Reconciler::note(const netlink::TableEvent& event) {
@@ -104,6 +108,7 @@ bool Reconciler::held(Family family, Clock::time_point now) const {
 bool Reconciler::due(Clock::time_point now) const {
   if (now >= next_audit_) return true;
   return std::ranges::any_of(families_, [&](const auto& family) {
+    if (sweep_due(index_of(family->family()), now)) return true;
     return family->has_work() && !held(family->family(), now) && retries_[index_of(family->family())].at <= now;
   });
 }
@@ -111,6 +116,8 @@ bool Reconciler::due(Clock::time_point now) const {
 Reconciler::Clock::time_point Reconciler::deadline() const {
   Clock::time_point earliest = next_audit_;
   for (const auto& family : families_) {
+    const Sweep& sweep = sweeps_[index_of(family->family())];
+    if (sweep.again) earliest = std::min(earliest, *sweep.again);
     if (!family->has_work()) continue;
     Clock::time_point at = retries_[index_of(family->family())].at;
     if (family->only_drift()) at = std::max(at, held_until_[index_of(family->family())]);
@@ -131,7 +138,8 @@ RoundReport Reconciler::reconcile(bool everything) {
     const std::size_t index = index_of(family->family());
     const bool waits = held(family->family(), start) || retries_[index].at > start;
     if (family->has_work() && (everything || !waits)) reconcile_family(*family, report);
-    if (frontends_[index].needs_sweep() && !family->has_work()) sweep_flows(family->family(), report);
+    const bool changed = sweeps_[index].now && frontends_[index].needs_sweep();
+    if ((changed || sweep_due(index, start)) && !family->has_work()) sweep_flows(family->family(), start, report);
   }
   report.took = Clock::now() - start;
   return report;
@@ -174,20 +182,33 @@ void Reconciler::forget_left_over(FamilySync& family) {
   }
 }
 
-void Reconciler::sweep_flows(Family family, RoundReport& report) {
+bool Reconciler::sweep_due(std::size_t index, Clock::time_point now) const {
+  return sweeps_[index].again && *sweeps_[index].again <= now;
+}
+
+void Reconciler::sweep_flows(Family family, Clock::time_point now, RoundReport& report) {
   UdpFrontends& frontends = frontends_[index_of(family)];
+  Sweep& sweep = sweeps_[index_of(family)];
   auto swept = netlink::sweep_conntrack(family, kUdp, [&](const netlink::ConntrackFlow& flow) {
     return frontends.is_stale({.original_destination = flow.original_destination,
                                .original_destination_port = flow.original_destination_port,
                                .reply_source = flow.reply_source,
                                .reply_source_port = flow.reply_source_port});
   });
+  const bool last = !sweep.now;
+  sweep.now = false;
   if (!swept) {
+    sweep.again.reset();
     report.problems.push_back(swept.error().to_string());
     return;
   }
   report.conntrack_deleted += swept->deleted;
-  if (!swept->interrupted) frontends.swept();
+  if (last && !swept->interrupted) {
+    sweep.again.reset();
+    frontends.swept();
+  } else {
+    sweep.again = now + kSecondSweep;
+  }
 }
 
 }  // namespace kubenatd::agent

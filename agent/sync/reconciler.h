@@ -69,6 +69,12 @@ class Reconciler {
   }
 
  private:
+  /// Removing stale UDP flows takes two sweeps: a packet that was under way during the commit can still make an entry
+  /// by the old rules just after the first.
+  struct Sweep {
+    bool now = true;
+    std::optional<Clock::time_point> again;
+  };
   struct Retry {
     Clock::time_point at{};
     Clock::duration delay{};
@@ -77,7 +83,8 @@ class Reconciler {
   Reconciler(Model& model, NfSession session);
   void note(const netlink::TableEvent& event);
   void reconcile_family(FamilySync& family, RoundReport& report);
-  void sweep_flows(rules::Family family, RoundReport& report);
+  void sweep_flows(rules::Family family, Clock::time_point now, RoundReport& report);
+  [[nodiscard]] bool sweep_due(std::size_t index, Clock::time_point now) const;
   void forget_left_over(FamilySync& family);
   [[nodiscard]] bool held(rules::Family family, Clock::time_point now) const;
 
@@ -85,6 +92,7 @@ class Reconciler {
   NfSession session_;
   std::array<std::unique_ptr<FamilySync>, 2> families_;
   std::array<UdpFrontends, 2> frontends_;
+  std::array<Sweep, 2> sweeps_;
   std::array<bool, 2> left_over_known_{};
   std::array<Retry, 2> retries_;
   DriftBackoff backoff_;

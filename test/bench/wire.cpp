@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 namespace kubenatd::bench {
 namespace {
@@ -63,7 +64,7 @@ void expect_accepted(int fd) {
 }
 
 std::uint32_t current_generation(int fd) {
-  char buffer[MNL_SOCKET_DUMP_SIZE];
+  alignas(nlmsghdr) char buffer[8192];
   auto* message = mnl_nlmsg_put_header(buffer);
   message->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN;
   message->nlmsg_flags = NLM_F_REQUEST;
@@ -72,11 +73,15 @@ std::uint32_t current_generation(int fd) {
   if (::send(fd, buffer, message->nlmsg_len, 0) < 0) die("asking for the generation");
   const ssize_t size = ::recv(fd, buffer, sizeof buffer, 0);
   if (size < 0) die("reading the generation");
-  const nlattr* attribute = nullptr;
-  mnl_attr_for_each(attribute, reinterpret_cast<nlmsghdr*>(buffer), sizeof(nfgenmsg)) {
-    if (mnl_attr_get_type(attribute) == NFTA_GEN_ID) return ntohl(mnl_attr_get_u32(attribute));
-  }
-  die("the generation");
+  std::optional<std::uint32_t> generation;
+  const auto take = [](const nlattr* attribute, void* out) {
+    if (mnl_attr_get_type(attribute) == NFTA_GEN_ID)
+      *static_cast<std::optional<std::uint32_t>*>(out) = ntohl(mnl_attr_get_u32(attribute));
+    return MNL_CB_OK;
+  };
+  (void)mnl_attr_parse(reinterpret_cast<nlmsghdr*>(buffer), sizeof(nfgenmsg), take, &generation);
+  if (!generation) die("the generation");
+  return *generation;
 }
 
 }  // namespace

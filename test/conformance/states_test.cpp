@@ -148,11 +148,16 @@ TEST_CASE("One node that goes from state to state keeps nothing of the last") {
   auto order = states;
   order.insert(order.end(), states.rbegin(), states.rend());
   for (const auto& state : order) {
+    // One state asks for it; it lasts, and what is in the kernel at start decides about a rule.
+    set_sysctl(bare.node, "net/netfilter/nf_conntrack_tcp_be_liberal", "0");
     const auto result =
         run_in(bare.node, {KUBENATD_BINARY, "run", "--manifests", state.string(), "--config",
                            (state / "config.yaml").string(), "--hostname-override", "node-1", "--once"});
     if (!result.ok()) report(state, "run --once", {result.describe()});
-    report(state, "IPv4", differences(read_file(state / "iptables-save"), must_run_in(bare.node, {"iptables-save"})));
+    auto found = differences(read_file(state / "iptables-save"), must_run_in(bare.node, {"iptables-save"}));
+    // KUBE-FIREWALL is kubelet's too: like kube-proxy, kubenatd takes nothing out of it.
+    std::erase_if(found, [](const std::string& line) { return line.starts_with("filter KUBE-FIREWALL: + ! -s 127"); });
+    report(state, "IPv4", found);
     report(state, "IPv6", differences(read_file(state / "ip6tables-save"), must_run_in(bare.node, {"ip6tables-save"})));
   }
 }

@@ -60,10 +60,11 @@ struct RunningNode {
     must_run_in(bare.node, command, input);
     CHECK(nf_tables_generation(bare.node) != before);
     const bool healed = eventually([&] { return intact(); });
-    CHECK(healed);
     if (!healed) {
-      UNSCOPED_INFO(saved_rules(bare.node));
-      FAIL_CHECK("not healed; kubenatd said:\n" << daemon->err());
+      FAIL_CHECK("not healed:\n"
+                 << changed_lines(four, saved_rules(bare.node)) << changed_lines(six, saved_rules(bare.node, true))
+                 << "kubenatd said:\n"
+                 << daemon->err());
     }
     CHECK(daemon->running());
   }

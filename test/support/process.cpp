@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <sstream>
 #include <stdexcept>
@@ -242,6 +243,18 @@ std::vector<std::string> lines_of(std::string_view text) {
     text.remove_prefix(end + 1);
   }
   return lines;
+}
+
+std::string changed_lines(std::string_view was, std::string_view is) {
+  if (was == is) return {};
+  std::map<std::string, int> balance;
+  for (auto& line : lines_of(was)) --balance[line];
+  for (auto& line : lines_of(is)) ++balance[line];
+  std::string changed;
+  for (const auto& [line, count] : balance) {
+    for (int i = 0; i < std::abs(count); ++i) changed += (count < 0 ? "- " : "+ ") + line + "\n";
+  }
+  return changed.empty() ? "only the order of lines differs" : changed;
 }
 
 }  // namespace kubenatd::test

@@ -106,5 +106,7 @@ class TempFolder {
 
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 [[nodiscard]] std::vector<std::string> lines_of(std::string_view text);
+/// Empty when both texts are equal; else the lines that only one of them has ("- was", "+ is"), or a word on the order.
+[[nodiscard]] std::string changed_lines(std::string_view was, std::string_view is);
 
 }  // namespace kubenatd::test
