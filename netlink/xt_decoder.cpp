@@ -46,7 +46,7 @@ bool add_ports(const std::array<std::uint16_t, 2>& destinations, rules::Protocol
 bool comment(std::string_view bytes, Rule& rule) {
   const std::size_t end = bytes.substr(0, sizeof(xt::Comment)).find('\0');
   if (end == std::string_view::npos) return false;
-  rule.matches.emplace_back(std::in_place_type<rules::CommentMatch>, std::string(bytes.substr(0, end)));
+  rule.matches.emplace_back(rules::CommentMatch{std::string(bytes.substr(0, end))});
   return true;
 }
 

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -71,24 +72,38 @@ void log_round(const RoundReport& report) {
     log_info("removed stale UDP conntrack entries", {{"entries", number(report.conntrack_deleted)}});
 }
 
-/// Packets to 127.0.0.0/8 may be routed to pods only with this, and only behind the guard in KUBE-FIREWALL, which
-/// stands in the chains by the time that it is set.
-bool allow_localhost_node_ports(const rules::iptables::CompileOptions& ipv4) {
-  if (!ipv4.localhost_node_ports) return true;
-  const auto now = read_sysctl(kSysctlRouteLocalnet);
-  if (now && *now != "0") return true;
-  if (auto written = write_sysctl(kSysctlRouteLocalnet, "1"); !written) {
-    log_error("NodePorts will not answer on localhost", {{"error", written.error().to_string()}});
-    return false;
+/// Lets NodePorts answer on localhost. Packets to 127.0.0.0/8 may be routed only behind the guard in KUBE-FIREWALL
+/// (CVE-2020-8558), so this comes after the IPv4 rules are in place.
+class LocalhostRouting {
+ public:
+  /// False when it is wanted and the kernel's setting could not be made.
+  bool after(const RoundReport& report, const rules::iptables::CompileOptions& ipv4) {
+    if (done_ || !ipv4.localhost_node_ports) return true;
+    for (const RoundReport::Family& family : report.families)
+      if (family.family == rules::Family::kIpv4 && family.error) return true;  // not yet
+    done_ = true;
+    const auto now = read_sysctl(kSysctlRouteLocalnet);
+    if (now && *now != "0") return true;
+    if (auto written = write_sysctl(kSysctlRouteLocalnet, "1"); !written) {
+      log_error("NodePorts will not answer on localhost", {{"error", written.error().to_string()}});
+      return false;
+    }
+    return true;
   }
-  return true;
-}
+
+ private:
+  bool done_ = false;
+};
 
 /// The loop of the agent: waits for the folder, the kernel, interfaces, signals and deadlines.
 class Loop {
  public:
-  Loop(Inputs& inputs, Reconciler& reconciler, netlink::AddressMonitor& addresses)
-      : inputs_(inputs), reconciler_(reconciler), addresses_(addresses), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  Loop(Inputs& inputs, Reconciler& reconciler, netlink::AddressMonitor& addresses, LocalhostRouting localhost)
+      : inputs_(inputs),
+        reconciler_(reconciler),
+        addresses_(addresses),
+        localhost_(localhost),
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -116,7 +131,11 @@ class Loop {
     }
     while (!stop_) {
       if (!wait()) return kExitFailed;
-      if (!stop_ && reconciler_.due(Reconciler::Clock::now())) log_round(reconciler_.reconcile());
+      if (!stop_ && reconciler_.due(Reconciler::Clock::now())) {
+        const RoundReport report = reconciler_.reconcile();
+        log_round(report);
+        (void)localhost_.after(report, inputs_.model->desired(rules::Family::kIpv4).options());
+      }
     }
     log_info("stopped; the rules stay", {});
     return kExitOk;
@@ -164,6 +183,7 @@ class Loop {
   Inputs& inputs_;
   Reconciler& reconciler_;
   netlink::AddressMonitor& addresses_;
+  LocalhostRouting localhost_;
   FileDescriptor epoll_;
   int signals_ = -1;
   bool stop_ = false;
@@ -194,14 +214,17 @@ int run(const Options& options) {
   const RoundReport report = (*reconciler)->reconcile(true);
   log_round(report);
   const Model& model = *inputs->model;
-  if (!allow_localhost_node_ports(inputs->model->desired(rules::Family::kIpv4).options())) ++problems;
+  LocalhostRouting localhost;
+  if (!localhost.after(report, inputs->model->desired(rules::Family::kIpv4).options())) ++problems;
   log_info(report.failed() ? "first sync done, with errors" : "ready",
            {{"node", model.environment().node_name},
             {"services", number(model.state().services())},
             {"endpoint_slices", number(model.state().endpoint_slices())},
             {"took_ms", fmt::format("{:.1f}", std::chrono::duration<double, std::milli>(report.took).count())}});
+  // The first sync took many times the memory that the agent lives with.
+  ::malloc_trim(0);
   if (options.once) return report.failed() || problems != 0 ? kExitFailed : kExitOk;
-  return Loop(*inputs, **reconciler, *addresses).run();
+  return Loop(*inputs, **reconciler, *addresses, localhost).run();
 }
 
 }  // namespace kubenatd::agent

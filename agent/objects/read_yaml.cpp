@@ -73,6 +73,9 @@ class Handler : public YAML::EventHandler {
   Handler(std::string_view text, DocumentBuilder& builder) : text_(text), builder_(builder) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
+    // yaml-cpp 0.7 leaves a token that begins no node where it is, and finds an empty document there for ever.
+    if (mark.pos == document_pos_) throw Stopped{mark, "text that belongs to no document"};
+    document_pos_ = mark.pos;
     mark_ = mark;
     depth_ = 0;
     builder_.begin_document({});
@@ -132,6 +135,7 @@ class Handler : public YAML::EventHandler {
   std::string_view text_;
   DocumentBuilder& builder_;
   YAML::Mark mark_;
+  int document_pos_ = -1;
   std::size_t depth_ = 0;
   bool root_in_first_column_ = false;
 };

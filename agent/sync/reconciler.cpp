@@ -53,11 +53,11 @@ rules::Result<std::unique_ptr<Reconciler>> Reconciler::open(Model& model) {
 Reconciler::Reconciler(Model& model, NfSession session)
     : model_(model),
       session_(std::move(session)),
-      families_{std::make_unique<FamilySync>(Family::kIpv4, model.desired(Family::kIpv4)),
-                std::make_unique<FamilySync>(Family::kIpv6, model.desired(Family::kIpv6))},
       frontends_{UdpFrontends(Family::kIpv4), UdpFrontends(Family::kIpv6)},
       next_audit_(Clock::now() + model.config().audit_period) {
   for (const Family family : rules::kFamilies) {
+    if (family == Family::kIpv6 && !model_.environment().ipv6) continue;
+    families_.push_back(std::make_unique<FamilySync>(family, model_.desired(family)));
     UdpFrontends& frontends = frontends_[index_of(family)];
     frontends.set_node_addresses(node_port_addresses(model_, family, model_.desired(family).options()));
     model_.desired(family).for_each_view([&](const rules::ServicePortView& view) { frontends.upsert(view); });
@@ -101,15 +101,15 @@ rules::Status Reconciler::handle_events() {
   return {};
 }
 
-bool Reconciler::held(Family family, Clock::time_point now) const {
-  return families_[index_of(family)]->only_drift() && held_until_[index_of(family)] > now;
+bool Reconciler::held(const FamilySync& family, Clock::time_point now) const {
+  return family.only_drift() && held_until_[index_of(family.family())] > now;
 }
 
 bool Reconciler::due(Clock::time_point now) const {
   if (now >= next_audit_) return true;
   return std::ranges::any_of(families_, [&](const auto& family) {
     if (sweep_due(index_of(family->family()), now)) return true;
-    return family->has_work() && !held(family->family(), now) && retries_[index_of(family->family())].at <= now;
+    return family->has_work() && !held(*family, now) && retries_[index_of(family->family())].at <= now;
   });
 }
 
@@ -136,7 +136,7 @@ RoundReport Reconciler::reconcile(bool everything) {
   if (auto handled = handle_events(); !handled) report.problems.push_back(handled.error().to_string());
   for (const auto& family : families_) {
     const std::size_t index = index_of(family->family());
-    const bool waits = held(family->family(), start) || retries_[index].at > start;
+    const bool waits = held(*family, start) || retries_[index].at > start;
     if (family->has_work() && (everything || !waits)) reconcile_family(*family, report);
     const bool changed = sweeps_[index].now && frontends_[index].needs_sweep();
     if ((changed || sweep_due(index, start)) && !family->has_work()) sweep_flows(family->family(), start, report);

@@ -63,7 +63,7 @@ class Reconciler {
   /// Puts right what differs. With `everything`, also what is held back or waits for a retry.
   RoundReport reconcile(bool everything = false);
 
-  /// The live side, for reports.
+  /// The live side, for reports; a family that the kernel has.
   [[nodiscard]] const FamilySync& family(rules::Family family) const {
     return *families_[static_cast<std::size_t>(family)];
   }
@@ -86,11 +86,11 @@ class Reconciler {
   void sweep_flows(rules::Family family, Clock::time_point now, RoundReport& report);
   [[nodiscard]] bool sweep_due(std::size_t index, Clock::time_point now) const;
   void forget_left_over(FamilySync& family);
-  [[nodiscard]] bool held(rules::Family family, Clock::time_point now) const;
+  [[nodiscard]] bool held(const FamilySync& family, Clock::time_point now) const;
 
   Model& model_;
   NfSession session_;
-  std::array<std::unique_ptr<FamilySync>, 2> families_;
+  std::vector<std::unique_ptr<FamilySync>> families_;  ///< those that the kernel has, by Family
   std::array<UdpFrontends, 2> frontends_;
   std::array<Sweep, 2> sweeps_;
   std::array<bool, 2> left_over_known_{};

@@ -64,6 +64,10 @@ TEST_CASE("A file that turns bad keeps what it gave, and is heard again when it 
   const Agent agent(bare.node, manifests);
   agent.apply();
   auto daemon = agent.start();
+  // It has read the file when it follows another one.
+  const ServiceSpec first{.name = "first", .cluster_ips = {"10.96.0.12"}};
+  manifests.put(first, ready({kPodB}));
+  REQUIRE(eventually([&] { return has_rule(bare.node, "demo/first:http cluster IP"); }));
 
   manifests.write("good.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: [\n");
   const ServiceSpec marker{.name = "marker", .cluster_ips = {"10.96.0.11"}};

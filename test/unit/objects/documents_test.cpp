@@ -111,6 +111,8 @@ TEST_CASE("what cannot be read is told with its line") {
   CHECK_THAT(read(std::string(5000, '-')).error + "x", Catch::Contains("x"));  // read without a crash
   CHECK_THAT(read("? [a]\n: b\n").error, Catch::Contains("a key is not a scalar"));
   CHECK_THAT(read("\"\xff\": 1", true).error, !Catch::Contains("\xff"));
+  CHECK_THAT(read(",\na: 1\n").error, Catch::Contains("belongs to no document"));
+  CHECK_THAT(read("a: 1\n---\n}\n").error, Catch::StartsWith("line 3"));
   // What came before the error has been handed out.
   CHECK(read("a: 1\n---\nb: [\n").documents.size() == 1);
 }

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Measures kubenatd on this machine and prints tables: syncs, restart and connect latency by number of services, beside
+# iptables-restore of the same rules and the floor (the same netlink bytes sent again from memory), and the memory of the
+# program itself. Everything runs in network namespaces of its own. A benchmark, not a test: nothing is judged.
+#
+#   scripts/bench.sh             1 000, 5 000 and 10 000 services (some minutes; iptables-restore takes most of it)
+#   scripts/bench.sh --quick     1 000 services, without iptables-restore
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+case "${1:-}" in
+  "" | --quick) ;;
+  *)
+    sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+    ;;
+esac
+if ((EUID != 0)); then
+  echo "bench: needs root, for network namespaces" >&2
+  exit 1
+fi
+scripts/install.sh build
+cmake --preset release >/dev/null
+cmake --build --preset release --target kubenatd kubenatd_bench -- --quiet
+
+printf 'kubenatd %s, %s, %s\n' "$(build/kubenatd version | cut -d' ' -f2)" "$(iptables --version)" "$(nft --version | cut -d' ' -f1,2)"
+build/kubenatd_bench "$@"
+
+# The memory of the program itself, from manifests to a steady state.
+folder=$(mktemp -d)
+agent=
+finish() {
+  if [[ -n $agent ]]; then kill "$agent" 2>/dev/null || true; fi
+  rm -rf "$folder"
+}
+trap finish EXIT
+memory() {
+  local services=$1 form=$2 pid line try
+  rm -rf "$folder/manifests" && mkdir "$folder/manifests"
+  build/kubenatd_bench --manifests "$services" "$folder/manifests/cluster.yaml"
+  unshare --net build/kubenatd run --manifests "$folder/manifests" --hostname-override node-1 --dispatch "$form" \
+    2>"$folder/log" &
+  agent=$!
+  for ((try = 0; try < 1200; ++try)); do
+    if grep -q 'msg="\?ready' "$folder/log"; then break; fi
+    if ! kill -0 "$agent" 2>/dev/null; then
+      cat "$folder/log" >&2
+      return 1
+    fi
+    sleep 0.1
+  done
+  sleep 2
+  pid=$agent
+  line=$(awk '/^VmHWM/ {peak = $2} /^VmRSS/ {steady = $2} END {printf "%7.1f MB | %7.1f MB", steady / 1e3, peak / 1e3}' "/proc/$pid/status")
+  printf '| %6d | %-6s | %s | %5.2f s |\n' "$services" "$form" "$line" \
+    "$(awk '{printf "%.2f", ($14 + $15) / '"$(getconf CLK_TCK)"'}' "/proc/$pid/stat")"
+  kill "$agent"
+  wait "$agent" 2>/dev/null || true
+  agent=
+}
+printf '\n| N      | form   | steady RSS | peak RSS   | CPU     |\n|--------|--------|------------|------------|---------|\n'
+sizes=(1000 5000 10000)
+if [[ ${1:-} == --quick ]]; then sizes=(1000); fi
+for services in "${sizes[@]}"; do
+  memory "$services" linear
+  memory "$services" tree
+done
