@@ -42,6 +42,12 @@ bool MessageReader::next(Message& message) {
   return true;
 }
 
+std::string Acknowledgement::cause() const {
+  std::string text = std::strerror(code);
+  if (!explanation.empty()) text.append(": ").append(explanation);
+  return text;
+}
+
 Acknowledgement read_acknowledgement(const Message& message) {
   Acknowledgement result;
   nlmsgerr error;

@@ -43,6 +43,9 @@ struct Acknowledgement {
   int code = 0;              ///< positive errno
   std::string explanation;   ///< extended ack message, often empty
   std::uint32_t offset = 0;  ///< of the attribute at fault in the refused message, 0 when the kernel did not say
+
+  /// In words: of the errno, and the kernel's explanation.
+  [[nodiscard]] std::string cause() const;
 };
 
 /// Reads a message of type NLMSG_ERROR; one that is too short gives EBADMSG.

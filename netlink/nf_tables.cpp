@@ -1,7 +1,6 @@
 #include "netlink/nf_tables.h"
 
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
@@ -18,7 +17,6 @@
 namespace kubenatd::netlink {
 namespace {
 
-using rules::Error;
 using rules::fail;
 using rules::Family;
 using rules::Table;
@@ -28,14 +26,9 @@ constexpr int kDumpTries = 8;
 // 4 s for 140 000 rules; the kernel finds a single chain by hash. Tables up to this size are dumped whole.
 constexpr std::size_t kWholeDumpUses = 4000;
 constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
-constexpr std::size_t kMaxName = 255;  // NFT_NAME_MAXLEN - 1
-
-// An echoed rule is a message of its own, packed into 4 KiB datagrams (nft_commit_notify) unless it is larger; the
-// kernel doubles what is asked for and counts its own overhead.
-constexpr std::size_t kEchoBytes = 4096;
+// For acknowledgements and refusals.
 constexpr std::size_t kAnswerBytes = 1024 * 1024;
-// What sendmsg of a transaction may take beyond its bytes (sk_buff and padding).
-constexpr std::size_t kSendOverhead = 64 * 1024;
+constexpr std::size_t kMaxName = 255;  // NFT_NAME_MAXLEN - 1
 
 /// A request of a table, and of a chain when there is one.
 class Request {
@@ -59,75 +52,6 @@ class Request {
   nlmsghdr header_{};
   AttributeWriter out_;
 };
-
-std::string describe(const Acknowledgement& refusal) {
-  std::string text = std::strerror(refusal.code);
-  if (!refusal.explanation.empty()) text.append(": ").append(refusal.explanation);
-  return text;
-}
-
-std::string_view operation_of(std::uint16_t type) {
-  switch (type) {
-    case NFT_MSG_NEWTABLE: return "create table";
-    case NFT_MSG_DELTABLE: return "delete table";
-    case NFT_MSG_NEWCHAIN: return "create chain";
-    case NFT_MSG_DELCHAIN: return "delete chain";
-    case NFT_MSG_NEWRULE: return "add rule";
-    case NFT_MSG_DELRULE: return "delete rule";
-    default: return "commit";
-  }
-}
-
-/// What of a rule the kernel did not like: "expression immediate, -j KUBE-X".
-std::string describe_fault(std::string_view message, std::uint32_t offset, Family family) {
-  std::string text;
-  const Attribute list = find_attribute(message.substr(kHeader), NFTA_RULE_EXPRESSIONS);
-  AttributeReader reader(list.payload);
-  for (Attribute element; reader.next(element);) {
-    const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
-    if (offset + NLA_HDRLEN < start || offset >= start + element.payload.size()) continue;
-    const std::string_view name = find_attribute(element.payload, NFTA_EXPR_NAME).text();
-    text.append("expression ").append(name);
-    if (name == "match" || name == "target") {
-      const Attribute data = find_attribute(element.payload, NFTA_EXPR_DATA);
-      text.append(" ").append(find_attribute(data.payload, NFTA_MATCH_NAME).text());
-    }
-    break;
-  }
-  rules::Rule rule;
-  RuleCounters counters;
-  decode_rule(list.payload, family, rule, counters);
-  if (const std::string_view chain = rules::jump_target(rule); !chain.empty())
-    text.append(text.empty() ? "-j " : ", -j ").append(chain);
-  return text;
-}
-
-CommitFailure::Message name_refusal(const Acknowledgement& refusal, std::string_view message) {
-  CommitFailure::Message result;
-  result.error = {"nf_tables", "commit", describe(refusal), refusal.code};
-  MessageReader reader(message);
-  Message parsed;
-  const auto family = reader.next(parsed) ? family_of(parsed.family()) : std::nullopt;
-  if (!family) return result;
-  const std::uint16_t type = parsed.table_type().value_or(0);
-  const bool is_rule = type == NFT_MSG_NEWRULE || type == NFT_MSG_DELRULE;
-  const bool is_chain = type == NFT_MSG_NEWCHAIN || type == NFT_MSG_DELCHAIN;
-  // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE are one number.
-  const std::string_view table = find_attribute(parsed.attributes(), NFTA_TABLE_NAME).text();
-  result.table = table_of(table).value_or(Table::kFilter);
-  if (is_rule) result.chain = find_attribute(parsed.attributes(), NFTA_RULE_CHAIN).text();
-  if (is_chain) result.chain = find_attribute(parsed.attributes(), NFTA_CHAIN_NAME).text();
-  result.error.object = describe_object(*family, table, result.chain);
-  result.error.operation = operation_of(type);
-  if (type == NFT_MSG_NEWRULE)
-    if (const std::string fault = describe_fault(message, refusal.offset, *family); !fault.empty())
-      result.error.cause.append(" (").append(fault).append(")");
-  return result;
-}
-
-std::unexpected<CommitFailure> refused(Error error, bool generation_changed = false) {
-  return std::unexpected(CommitFailure{std::move(error), generation_changed, {}});
-}
 
 }  // namespace
 
@@ -168,7 +92,7 @@ rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_vi
       if (answer.code == EINTR) return false;
       // What is dumped is not there: there is nothing to dump.
       if (answer.code == 0 || answer.code == ENOENT) return whole;
-      return fail(std::string(object), "dump", describe(answer), answer.code);
+      return fail(std::string(object), "dump", answer.cause(), answer.code);
     }
   }
 }
@@ -198,7 +122,7 @@ rules::Result<bool> NfTables::exists(std::string_view request, std::uint32_t seq
       const Acknowledgement answer = read_acknowledgement(message);
       if (answer.code == 0) return true;
       if (answer.code == ENOENT) return false;
-      return fail(std::string(object), "look up", describe(answer), answer.code);
+      return fail(std::string(object), "look up", answer.cause(), answer.code);
     }
   }
 }
@@ -230,7 +154,7 @@ rules::Result<std::uint32_t> NfTables::generation() {
       if (message.table_type() == NFT_MSG_NEWGEN) generation = find_attribute(message.attributes(), NFTA_GEN_ID).be32();
       if (message.type != NLMSG_ERROR) continue;
       const Acknowledgement answer = read_acknowledgement(message);
-      if (answer.code != 0) return fail("nf_tables", "read the generation", describe(answer), answer.code);
+      if (answer.code != 0) return fail("nf_tables", "read the generation", answer.cause(), answer.code);
       if (!generation) return fail("nf_tables", "read the generation", "the kernel gave none", EBADMSG);
       return *generation;
     }
@@ -348,74 +272,6 @@ rules::Status NfTables::dump_rules(Family family, Table table, std::string_view 
     return dump_rules_once(family, table, chain, mark, rule, visit);
   };
   return dump(describe_object(family, rules::name_of(table), chain), once, restart);
-}
-
-std::expected<CommitReport, CommitFailure> NfTables::commit(Batch& batch, std::optional<std::uint32_t> generation) {
-  if (batch.refused_) return refused(*batch.refused_);
-  CommitReport report;
-  if (batch.empty()) {
-    if (generation) {
-      report.generation = *generation;
-      return report;
-    }
-    auto now = this->generation();
-    if (!now) return refused(std::move(now.error()));
-    report.generation = *now;
-    return report;
-  }
-  socket_.drain();
-  socket_.grow_send_buffer(batch.bytes() + kSendOverhead);
-  if (batch.echoes_ != 0) socket_.grow_receive_buffer(kAnswerBytes + batch.echoes_ * kEchoBytes);
-  const rules::Status sent = socket_.send(batch.seal(generation));
-  batch.unseal();
-  if (!sent)
-    return refused({"nf_tables", "commit", sent.error().operation + ": " + sent.error().cause, sent.error().code});
-
-  // The kernel has handled the transaction inside sendmsg: every answer is queued by now. A refused one sends no
-  // echoes, so that these cannot push out a refusal: an overrun without any refusal has lost echoes and the
-  // acknowledgement.
-  CommitAnswers answers;
-  if (!batch.first_is_echoed()) answers.unwanted = Batch::first_sequence();
-  bool overrun = false;
-  for (;;) {
-    const auto received = socket_.poll();
-    if (!received) return refused(received.error());
-    if (received->kind == Received::Kind::kNothing) break;
-    if (received->kind == Received::Kind::kOverrun) overrun = true;
-    answers.add(received->data);
-  }
-  if (!answers.refusals.empty()) return name_refusals(batch, answers);
-  if (!answers.acknowledged && !(overrun && batch.echoes_ != 0))
-    return refused({"nf_tables", "commit", "the kernel did not answer", overrun ? ENOBUFS : EBADMSG});
-
-  if (answers.handles.size() == batch.echoes_) report.handles = std::move(answers.handles);
-  if (answers.generation) {
-    report.generation = *answers.generation;
-  } else if (generation) {
-    // Without a word of the kernel nothing had to be changed, for which it starts no generation; in an overrun the word
-    // was lost. 0 is passed over (nf_tables_commit).
-    report.generation = overrun ? std::max(*generation + 1, 1U) : *generation;
-  } else if (auto now = this->generation()) {
-    report.generation = *now;
-  }
-  return report;
-}
-
-std::unexpected<CommitFailure> NfTables::name_refusals(const Batch& batch, const CommitAnswers& answers) {
-  CommitFailure failure;
-  for (const Acknowledgement& refusal : answers.refusals) {
-    // The kernel answers this for the whole transaction, though with the sequence number of its first message.
-    if (refusal.code == ERESTART) {
-      failure.generation_changed = true;
-      failure.error = {"nf_tables", "commit", "another writer came between", ERESTART};
-      continue;
-    }
-    const std::string_view message = batch.message(refusal.sequence);
-    CommitFailure::Message named = name_refusal(refusal, message);
-    if (failure.error.code == 0) failure.error = named.error;
-    if (!message.empty()) failure.messages.push_back(std::move(named));
-  }
-  return std::unexpected(std::move(failure));
 }
 
 }  // namespace kubenatd::netlink

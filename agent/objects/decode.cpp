@@ -59,7 +59,8 @@ ObjectKey read_key(const Field& root, Kind kind) {
   const Field name = metadata.member("name");
   if (!name.present()) name.tell(Wrong::kRefuse, "is missing");
   key.name = name.text(Wrong::kRefuse);
-  if (name.is_text() && !is_dns_subdomain(key.name)) name.tell(Wrong::kRefuse, in_quotes(key.name) + " is not a DNS name");
+  if (name.is_text() && !is_dns_subdomain(key.name))
+    name.tell(Wrong::kRefuse, in_quotes(key.name) + " is not a DNS name");
   if (kind == Kind::kNode) return key;
   const Field ns = metadata.member("namespace");
   key.ns = ns.text(Wrong::kRefuse);
@@ -98,7 +99,8 @@ rules::Result<DecodedObject> decode(const json& document) {
   if (api_version.empty()) return rules::fail(described, "apiVersion", "is missing");
   if (api_version != known->api_version) {
     if (api_group(api_version) == api_group(known->api_version))
-      return rules::fail(described, "apiVersion", fmt::format("{} is not {}", in_quotes(api_version), known->api_version));
+      return rules::fail(described, "apiVersion",
+                         fmt::format("{} is not {}", in_quotes(api_version), known->api_version));
     decoded.passed_over = fmt::format("{}: kind {} of {} is not used", described, kind, in_quotes(api_version));
     return decoded;
   }

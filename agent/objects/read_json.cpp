@@ -4,8 +4,8 @@
 #include <exception>
 #include <string>
 
-#include "agent/text/printable.h"
 #include "agent/objects/text_reader.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {

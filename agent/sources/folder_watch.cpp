@@ -12,8 +12,8 @@
 #include <deque>
 #include <utility>
 
-#include "agent/text/printable.h"
 #include "agent/sources/manifest_file.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "agent/objects/decode.h"
-#include "agent/text/printable.h"
 #include "agent/sources/descriptor.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -68,8 +68,7 @@ rules::Result<std::string> read_text(const std::string& path) {
   if (!file) return failed(path, "open", errno);
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return failed(path, "stat", errno);
-  if (!S_ISREG(info.st_mode))
-    return rules::fail(one_line(path, kLongestPath), "open", "is not a regular file", EINVAL);
+  if (!S_ISREG(info.st_mode)) return rules::fail(one_line(path, kLongestPath), "open", "is not a regular file", EINVAL);
   const auto too_large = [&path] {
     return rules::fail(one_line(path, kLongestPath), "read", fmt::format("is larger than {} MiB", kLargestFile >> 20U),
                        EFBIG);

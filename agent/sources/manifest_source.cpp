@@ -15,11 +15,11 @@
 #include <set>
 #include <utility>
 
-#include "agent/text/printable.h"
 #include "agent/sources/endpoint_deriver.h"
 #include "agent/sources/folder_watch.h"
 #include "agent/sources/manifest_file.h"
 #include "agent/sources/object_store.h"
+#include "agent/text/printable.h"
 
 namespace kubenatd::agent {
 namespace {

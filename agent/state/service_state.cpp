@@ -1,8 +1,6 @@
 #include "agent/state/service_state.h"
 
 #include <algorithm>
-#include <set>
-#include <tuple>
 #include <utility>
 
 namespace kubenatd::agent {
@@ -58,20 +56,6 @@ std::vector<Candidate> candidates_of(const std::vector<EndpointSlice>& slices, F
     }
   }
   return found;
-}
-
-std::size_t count_endpoints(const std::vector<EndpointSlice>& slices, Family family) {
-  if (slices.size() == 1 && slices.front().family == family) {
-    return slices.front().ports.size() * slices.front().endpoints.size();
-  }
-  std::set<std::tuple<std::string, rules::Protocol, rules::Address, std::uint16_t>> seen;
-  for (const EndpointSlice& slice : slices) {
-    if (slice.family != family) continue;
-    for (const SlicePort& port : slice.ports)
-      for (const SliceEndpoint& endpoint : slice.endpoints)
-        seen.emplace(port.name, port.protocol, endpoint.address, port.port);
-  }
-  return seen.size();
 }
 
 rules::ServicePortView view_of(const ObjectKey& key, const Service& service, const ServicePort& port,
@@ -194,13 +178,14 @@ void ServiceState::recompute(const ObjectKey& key, Entry& entry, std::vector<Vie
   for (const Family family : rules::kFamilies) {
     const auto index = static_cast<std::size_t>(family);
     known_endpoints_[index] -= entry.endpoints[index];
-    entry.endpoints[index] = count_endpoints(entry.slices, family);
+    entry.endpoints[index] = recompute_family(key, entry, family, out);
     known_endpoints_[index] += entry.endpoints[index];
-    recompute_family(key, entry, family, out);
   }
 }
 
-void ServiceState::recompute_family(const ObjectKey& key, Entry& entry, Family family, std::vector<ViewChange>& out) {
+std::size_t ServiceState::recompute_family(const ObjectKey& key, Entry& entry, Family family,
+                                           std::vector<ViewChange>& out) {
+  std::size_t endpoints = 0;
   auto& shown = entry.shown[static_cast<std::size_t>(family)];
   std::vector<PortKey> before = std::move(shown);
   shown.clear();
@@ -217,6 +202,7 @@ void ServiceState::recompute_family(const ObjectKey& key, Entry& entry, Family f
                         .view = view_of(key, *entry.service, port, *cluster_ip)};
       change.name = change.view->name;
       choose_endpoints(*change.view, candidates_of(entry.slices, family, port, topology_.node_name), topology_);
+      endpoints += change.view->endpoints.size();
       out.push_back(std::move(change));
       shown.push_back(std::move(port_key));
     }
@@ -226,6 +212,7 @@ void ServiceState::recompute_family(const ObjectKey& key, Entry& entry, Family f
     out.push_back(
         {.family = family, .name = service_port_name(key, gone.name), .protocol = gone.protocol, .view = std::nullopt});
   }
+  return endpoints;
 }
 
 }  // namespace kubenatd::agent

@@ -43,8 +43,9 @@ class ServiceState {
   /// This node's Node object, when a source has it.
   [[nodiscard]] const std::optional<Node>& node() const { return node_; }
 
-  /// Endpoints of all EndpointSlices of a family, times their ports, without doubles: what decides about kube-proxy's
-  /// large-cluster mode.
+  /// Endpoints of all service ports of a family, usable or not: what decides about kube-proxy's large-cluster mode.
+  /// Slices without a Service, or with ports that their Service does not have, do not count there (totalEndpoints in
+  /// syncProxyRules, v1.36).
   [[nodiscard]] std::size_t known_endpoints(rules::Family family) const {
     return known_endpoints_[static_cast<std::size_t>(family)];
   }
@@ -76,7 +77,8 @@ class ServiceState {
   void apply_node(ObjectEvent&& event);
   void remove_slice(const ObjectKey& slice, const ObjectKey& service);
   void recompute(const ObjectKey& key, Entry& entry, std::vector<ViewChange>& out);
-  void recompute_family(const ObjectKey& key, Entry& entry, rules::Family family, std::vector<ViewChange>& out);
+  /// Returns how many endpoints the service ports have.
+  std::size_t recompute_family(const ObjectKey& key, Entry& entry, rules::Family family, std::vector<ViewChange>& out);
 
   Topology topology_;
   std::optional<Node> node_;

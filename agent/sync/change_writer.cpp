@@ -32,12 +32,13 @@ void ChangeWriter::write_whole(const ChainId& id, const rules::Digest& digest, a
     if (live_.digest(id) != rules::Digest{}) visible_.flush_chain(family_, id.table, id.name);
     add_rules(visible_);
   } else {
+    // Before, not after: so the last transaction is never empty.
+    stage_if_large();
     ensure_table(fresh_, id.table);
     fresh_.add_chain(family_, id.table, id.name);
     add_rules(fresh_);
   }
   contents_.push_back({.id = id, .digest = digest, .by_rule = false, .rules = {}, .unknown_handles = false});
-  if (!exists) stage_if_large();
 }
 
 void ChangeWriter::chain(const rules::ChainRules& chain, const rules::Digest& digest, std::string_view /*owner*/) {
@@ -146,6 +147,7 @@ Batch& ChangeWriter::finish() {
 }
 
 std::vector<ChainId> ChangeWriter::apply_to(LiveTables& live, const std::vector<std::uint64_t>& handles) const {
+  for (const Table table : ensured_) live.add_table(table);
   std::vector<ChainId> unknown;
   std::size_t next = 0;
   for (const NewContent& content : contents_) {

@@ -5,8 +5,13 @@
 namespace kubenatd::agent {
 
 std::optional<DriftBackoff::Duration> DriftBackoff::healed(const std::string& chain, Time now) {
-  std::erase_if(disputes_, [&](const auto& one) { return now - one.second.last > kQuiet + one.second.delay; });
+  const auto over = [&](const Dispute& one) { return now - one.last > kQuiet + one.delay; };
+  if (now - tidied_ > kQuiet) {  // not each time: after a flush, thousands of chains are healed at once
+    std::erase_if(disputes_, [&](const auto& one) { return over(one.second); });
+    tidied_ = now;
+  }
   Dispute& dispute = disputes_[chain];
+  if (over(dispute)) dispute = {};
   dispute.last = now;
   if (++dispute.heals <= kFreeHeals) return std::nullopt;
   const Duration before = dispute.delay;

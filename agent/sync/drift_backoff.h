@@ -10,7 +10,8 @@ namespace kubenatd::agent {
 /// Keeps two writers from spinning: a chain that has been healed again and again waits longer and longer for the next
 /// time. Healing at once is the rule; only a fight is slowed down.
 ///
-/// Threading: one thread; the caller brings the time. Failure: none. Cost: one entry a chain in dispute.
+/// Threading: one thread; the caller brings the time. Failure: none. Cost: one entry a chain that was healed in the
+/// last minute.
 class DriftBackoff {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -34,6 +35,7 @@ class DriftBackoff {
     int heals = 0;
   };
   std::map<std::string, Dispute> disputes_;
+  Time tidied_{};
 };
 
 }  // namespace kubenatd::agent

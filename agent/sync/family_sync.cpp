@@ -45,8 +45,16 @@ bool FamilySync::note(const TableEvent& event) {
     suspects_.insert({table, ChainName(event.chain)});
     return true;
   }
-  // Builtin chains are busy with other people's rules: only the loss of one of ours matters.
-  if (!live_.has_base(table, event.chain)) return false;
+  // Builtin chains are busy with other people's rules: only the loss of one of ours matters, and that a chain is there
+  // which we were about to make.
+  if (!live_.has_base(table, event.chain)) {
+    const auto wanted = [&](const auto& jump) { return jump.table == table && jump.chain == event.chain; };
+    if (event.kind != TableEvent::Kind::kChainAdded ||
+        std::ranges::none_of(rules::iptables::builtin_jumps(), wanted))
+      return false;
+    suspect_bases_.insert({table, std::string(event.chain)});
+    return true;
+  }
   const auto& jumps = live_.jumps(table, event.chain);
   const bool ours = event.kind == TableEvent::Kind::kChainDeleted ||
                     (event.kind == TableEvent::Kind::kRuleDeleted &&
@@ -72,6 +80,8 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
     loaded_ = true;
     audit_ = false;
     report.audited = true;
+    // Emptied once because a rule of others jumped there, and free to go since that rule went.
+    std::erase_if(undeletable_, [&](const ChainId& chain) { return !live_.has(chain) || live_.was_unused(chain); });
     drifted_.insert(suspects_.begin(), suspects_.end());
     suspects_.clear();
     suspect_bases_.clear();
@@ -115,7 +125,10 @@ rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::
     auto outcome = attempt(session, others, report);
     if (session.muted()) {
       auto alone = session.unmute();
-      if (!alone) return std::unexpected(alone.error());
+      if (!alone) {
+        audit_ = true;
+        return std::unexpected(alone.error());
+      }
       if (!*alone) {
         // Somebody wrote while nobody listened: look at everything once more.
         audit_ = true;
@@ -165,9 +178,6 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
   }
 
   netlink::Batch& batch = writer.finish();
-  if (batch.messages() > kQuietMessages) {
-    if (auto muted = session.mute(); !muted) return std::unexpected(muted.error());
-  }
   for (std::size_t tries = 0;; ++tries) {
     auto drained = session.drain(others);
     if (!drained || drained->overrun) {
@@ -175,6 +185,14 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
       keep_pending(writer);
       if (!drained) return std::unexpected(drained.error());
       return Outcome::kAgain;
+    }
+    // Right after listening: with a writer that never stops, the moment in which nobody listens has to be short.
+    if (batch.messages() > kQuietMessages && !session.muted()) {
+      if (auto muted = session.mute(); !muted) {
+        audit_ = true;
+        keep_pending(writer);
+        return std::unexpected(muted.error());
+      }
     }
     const bool moved = audit_ || !suspects_.empty() || !suspect_bases_.empty();
     if (moved && tries < kUnguardedAttempt) {

@@ -47,6 +47,8 @@ void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<Li
 }  // namespace
 
 bool is_followed(Table table, std::string_view chain) {
+  // A longer name is not one that iptables or we could give.
+  if (!ChainName::from(chain)) return false;
   return rules::iptables::is_own_chain(table, chain) || (table == Table::kFilter && chain == "KUBE-FIREWALL");
 }
 
@@ -65,6 +67,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
       std::erase_if(fresh.bases_, [&](const auto& one) { return one.first.first == table; });
       std::erase_if(fresh.digests_, [&](const auto& one) { return one.first.table == table; });
       std::erase_if(fresh.by_rule_, [&](const auto& one) { return one.first.table == table; });
+      std::erase_if(fresh.unused_, [&](const ChainId& one) { return one.table == table; });
     };
     auto exists = kernel.has_table(family_, table);
     if (!exists) return std::unexpected(exists.error());
@@ -76,6 +79,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
           if (chain.is_base) fresh.bases_[{table, std::string(chain.name)}];
           if (!is_followed(table, chain.name)) return;
           const ChainId id{table, ChainName(chain.name)};
+          if (chain.use == 0) fresh.unused_.insert(id);
           if (is_by_rule(id)) {
             fresh.by_rule_[id];
           } else {

@@ -50,6 +50,10 @@ class LiveTables {
   /// Rules of a chain that is changed rule by rule.
   [[nodiscard]] const std::vector<rules::LiveRuleRef>& rules_in(const rules::ChainId& chain) const;
 
+  /// True for a chain that was empty, with no rule of anybody jumping to it, when everything was read last.
+  [[nodiscard]] bool was_unused(const rules::ChainId& chain) const { return unused_.contains(chain); }
+
+  void add_table(rules::Table table) { tables_.insert(table); }
   void set_digest(const rules::ChainId& chain, const rules::Digest& digest) { digests_[chain] = digest; }
   void set_rules(const rules::ChainId& chain, std::vector<rules::LiveRuleRef> rules) {
     by_rule_[chain] = std::move(rules);
@@ -68,6 +72,7 @@ class LiveTables {
   std::map<BaseKey, std::vector<rules::LiveRuleRef>> bases_;
   std::unordered_map<rules::ChainId, rules::Digest> digests_;
   std::map<rules::ChainId, std::vector<rules::LiveRuleRef>> by_rule_;
+  std::set<rules::ChainId> unused_;
 };
 
 /// True for chains whose live content is followed: our own ones and KUBE-FIREWALL.

@@ -17,6 +17,8 @@ constexpr std::uint8_t kUdp = 17;
 constexpr auto kFirstRetry = std::chrono::seconds(1);
 constexpr auto kSecondSweep = std::chrono::seconds(1);
 constexpr auto kLongestRetry = std::chrono::seconds(60);
+/// Chains in dispute that a round names; a table that is flushed again and again has thousands.
+constexpr std::size_t kNamedDisputes = 8;
 
 std::size_t index_of(Family family) {
   return static_cast<std::size_t>(family);
@@ -60,17 +62,21 @@ Reconciler::Reconciler(Model& model, NfSession session)
     families_.push_back(std::make_unique<FamilySync>(family, model_.desired(family)));
     UdpFrontends& frontends = frontends_[index_of(family)];
     frontends.set_node_addresses(node_port_addresses(model_, family, model_.desired(family).options()));
-    model_.desired(family).for_each_view([&](const rules::ServicePortView& view) { frontends.upsert(view); });
+    model_.desired(family).for_each_view([&](const rules::ServicePortView& view) {
+      if (view.protocol == rules::Protocol::kUdp) frontends.upsert(view);
+    });
   }
 }
 
 void Reconciler::apply(std::vector<ObjectEvent> events) {
   for (const ViewChange& change : model_.apply(std::move(events))) {
+    // A port of another protocol may have the same name, and its changes say nothing about the UDP one.
+    if (change.protocol != rules::Protocol::kUdp) continue;
     UdpFrontends& frontends = frontends_[index_of(change.family)];
-    if (change.protocol == rules::Protocol::kUdp) sweeps_[index_of(change.family)].now = true;
+    sweeps_[index_of(change.family)].now = true;
     if (change.view) {
       frontends.upsert(*change.view);
-    } else if (change.protocol == rules::Protocol::kUdp) {
+    } else {
       frontends.erase(change.name);
     }
   }
@@ -108,7 +114,7 @@ bool Reconciler::held(const FamilySync& family, Clock::time_point now) const {
 bool Reconciler::due(Clock::time_point now) const {
   if (now >= next_audit_) return true;
   return std::ranges::any_of(families_, [&](const auto& family) {
-    if (sweep_due(index_of(family->family()), now)) return true;
+    if (sweep_due(*family, now)) return true;
     return family->has_work() && !held(*family, now) && retries_[index_of(family->family())].at <= now;
   });
 }
@@ -117,7 +123,7 @@ Reconciler::Clock::time_point Reconciler::deadline() const {
   Clock::time_point earliest = next_audit_;
   for (const auto& family : families_) {
     const Sweep& sweep = sweeps_[index_of(family->family())];
-    if (sweep.again) earliest = std::min(earliest, *sweep.again);
+    if (sweep.again && may_sweep(*family)) earliest = std::min(earliest, *sweep.again);
     if (!family->has_work()) continue;
     Clock::time_point at = retries_[index_of(family->family())].at;
     if (family->only_drift()) at = std::max(at, held_until_[index_of(family->family())]);
@@ -138,8 +144,7 @@ RoundReport Reconciler::reconcile(bool everything) {
     const std::size_t index = index_of(family->family());
     const bool waits = held(*family, start) || retries_[index].at > start;
     if (family->has_work() && (everything || !waits)) reconcile_family(*family, report);
-    const bool changed = sweeps_[index].now && frontends_[index].needs_sweep();
-    if ((changed || sweep_due(index, start)) && !family->has_work()) sweep_flows(family->family(), start, report);
+    if (sweep_due(*family, start)) sweep_flows(family->family(), start, report);
   }
   report.took = Clock::now() - start;
   return report;
@@ -158,15 +163,21 @@ void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
     return;
   }
   retries_[index] = {};
+  std::size_t unnamed = 0;
   for (const std::string& chain : done->healed) {
     const std::string name = fmt::format("{} {}", name_of(family.family()), chain);
-    if (const auto delay = backoff_.healed(name, now)) {
+    if (const auto delay = backoff_.healed(name, now); delay && report.disputes.size() >= kNamedDisputes) {
+      ++unnamed;
+    } else if (delay) {
       report.disputes.push_back(
           fmt::format("{} is changed again and again, last by {}: healing it waits {} ms from now on", name,
                       last_writer_, std::chrono::duration_cast<std::chrono::milliseconds>(*delay).count()));
     }
     held_until_[index] = std::max(held_until_[index], backoff_.held_until(name));
   }
+  if (unnamed != 0)
+    report.disputes.push_back(
+        fmt::format("{} more chains of {} are changed again and again", unnamed, name_of(family.family())));
   if (!std::exchange(left_over_known_[index], true)) forget_left_over(family);
   report.families.push_back({family.family(), std::move(*done), std::nullopt});
 }
@@ -182,8 +193,15 @@ void Reconciler::forget_left_over(FamilySync& family) {
   }
 }
 
-bool Reconciler::sweep_due(std::size_t index, Clock::time_point now) const {
-  return sweeps_[index].again && *sweeps_[index].again <= now;
+bool Reconciler::may_sweep(const FamilySync& family) const {
+  return !family.has_work() || family.only_drift();
+}
+
+bool Reconciler::sweep_due(const FamilySync& family, Clock::time_point now) const {
+  const std::size_t index = index_of(family.family());
+  const Sweep& sweep = sweeps_[index];
+  const bool changed = sweep.now && frontends_[index].needs_sweep();
+  return (changed || (sweep.again && *sweep.again <= now)) && may_sweep(family);
 }
 
 void Reconciler::sweep_flows(Family family, Clock::time_point now, RoundReport& report) {

@@ -84,7 +84,9 @@ class Reconciler {
   void note(const netlink::TableEvent& event);
   void reconcile_family(FamilySync& family, RoundReport& report);
   void sweep_flows(rules::Family family, Clock::time_point now, RoundReport& report);
-  [[nodiscard]] bool sweep_due(std::size_t index, Clock::time_point now) const;
+  /// What the objects want is committed; only somebody else's changes may be left to heal.
+  [[nodiscard]] bool may_sweep(const FamilySync& family) const;
+  [[nodiscard]] bool sweep_due(const FamilySync& family, Clock::time_point now) const;
   void forget_left_over(FamilySync& family);
   [[nodiscard]] bool held(const FamilySync& family, Clock::time_point now) const;
 

@@ -35,7 +35,7 @@ ProcessResult render_as_nobody(const Manifests& manifests, const std::vector<std
   return run(arguments, options);
 }
 
-TEST_CASE("--help teaches every command and exits 0") {
+TEST_CASE("The flag --help teaches every command and exits 0") {
   const auto all = kubenatd({"--help"});
   INFO(all.describe());
   CHECK(all.status == 0);
@@ -164,7 +164,7 @@ TEST_CASE("A configuration that is wrong is refused by file and field") {
   CHECK(missing.err.find("absent.yaml") != std::string::npos);
 }
 
-TEST_CASE("--hostname-override wins over the configuration and is made lower case") {
+TEST_CASE("The flag --hostname-override wins over the configuration and is made lower case") {
   const Manifests manifests;
   auto service = web_service();
   service.internal_policy = "Local";

@@ -12,7 +12,7 @@
 namespace kubenatd::test {
 namespace {
 
-/// Services of every kind among many that only fill the tree.
+/// Services of every kind among many that only fill the tree. Each question below has one possible answer.
 void put_services(const Manifests& manifests) {
   for (int i = 0; i < 60; ++i) {
     const auto octet = std::to_string(i * 4);
@@ -66,9 +66,9 @@ std::vector<std::string> verdicts(const Lab& lab) {
       {"first filler", &lab.pod_a, Transport::kTcp, "10.96.0.77", 81},
       {"last filler", &lab.pod_a, Transport::kUdp, "10.96.236.77", 80},
       {"no endpoints", &lab.pod_b, Transport::kTcp, "10.96.0.11", 80},
-      {"no endpoints IPv6", &lab.pod_b, Transport::kUdp, "fd00:10:96::11", 80},
+      {"no endpoints IPv6", &lab.pod_b, Transport::kTcp, "fd00:10:96::11", 80},
       {"NodePort Local", &lab.client, Transport::kTcp, kNode, 30080},
-      {"NodePort on localhost", &lab.node, Transport::kTcp, "127.0.0.1", 30080},
+      {"NodePort on localhost", &lab.node, Transport::kTcp, "127.0.0.1", 30090},
       {"NodePort of the balanced", &lab.client, Transport::kTcp, kNode, 30090},
       {"external IP", &lab.pod_a, Transport::kTcp, "198.51.100.7", 80},
       {"LoadBalancer IP allowed", &lab.client, Transport::kTcp, "203.0.113.10", 80},

@@ -141,7 +141,7 @@ TEST_CASE("Every kind of rule is in the kernel as iptables-restore writes it") {
         INFO(rules::name_of(family) << " " << samples[i].text);
         CHECK(hex(actual[i].expressions) == hex(expected[i].expressions));
         CHECK(actual[i].expression_names == expected[i].expression_names);
-        CHECK(ours[i].opaque == "");
+        CHECK_THAT(ours[i].opaque, Catch::Equals(std::string()));
         CHECK(ours[i] == samples[i].rule);
         CHECK(theirs[i] == samples[i].rule);
         CHECK(saved[i] == samples[i].text);
@@ -188,9 +188,9 @@ COMMIT
   REQUIRE(read.size() == 22);
   for (std::size_t i = 0; i + 1 < read.size(); ++i) {
     INFO(i);
-    CHECK(read[i].opaque != "");
+    CHECK_FALSE(read[i].opaque.empty());
   }
   CHECK(read.back().target == rules::Target(rules::Verdict::kDrop));
-  CHECK(read.back().opaque == "");
+  CHECK_THAT(read.back().opaque, Catch::Equals(std::string()));
   CHECK_THAT(read[7].opaque, Catch::Contains("limit"));
 }

@@ -9,7 +9,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/socket.h>
 
-#include <array>
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -43,7 +43,11 @@ std::string expressions(const std::vector<Expression>& list) {
       const bool takes = (expression.name == "match" && bytes.attribute == NFTNL_EXPR_MT_INFO) ||
                          (expression.name == "target" && bytes.attribute == NFTNL_EXPR_TG_INFO);
       const void* data = bytes.value.data();
-      if (takes) data = std::memcpy(std::malloc(bytes.value.size()), bytes.value.data(), bytes.value.size());
+      if (takes) {
+        auto* copy = static_cast<char*>(std::malloc(bytes.value.size()));
+        std::ranges::copy(bytes.value, copy);
+        data = copy;
+      }
       nftnl_expr_set(made, bytes.attribute, data, static_cast<std::uint32_t>(bytes.value.size()));
     }
     nftnl_rule_add_expr(rule.get(), made);

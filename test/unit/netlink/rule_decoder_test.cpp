@@ -80,7 +80,7 @@ bool is_opaque(const std::vector<Expression>& list, Family family = Family::kIpv
 /// The rule that `list` decodes to; fails when it is opaque.
 rules::Rule understood(const std::vector<Expression>& list, Family family = Family::kIpv4) {
   rules::Rule rule = decoded(expressions(list), family);
-  CHECK(rule.opaque == "");
+  CHECK_THAT(rule.opaque, Catch::Equals(std::string()));
   return rule;
 }
 

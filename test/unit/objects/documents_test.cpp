@@ -117,6 +117,21 @@ TEST_CASE("what cannot be read is told with its line") {
   CHECK(read("a: 1\n---\nb: [\n").documents.size() == 1);
 }
 
+TEST_CASE("a flow collection of any size does not fill the memory") {
+  for (const std::string unit : {"[", "{a: ", "1, ", "{a, "}) {
+    std::string text = "a: 1\n---\nb: [[";
+    while (text.size() < 4U << 20) text += unit;
+    const Read result = read(text);
+    CHECK(result.documents.size() == 1);
+    CHECK_THAT(result.error, Catch::Contains("too large"));
+  }
+  // A long scalar is none, nor is a long list in block style.
+  CHECK(read("a: |\n  " + std::string(4U << 20, 'x') + "\n").error.empty());
+  std::string list = "a:\n";
+  while (list.size() < 1U << 20) list += "- {b: [1, 2]}\n";
+  CHECK(read(list).documents.size() == 1);
+}
+
 TEST_CASE("lists are unfolded wherever their kind stands") {
   const std::string items = R"([{"kind":"Service","apiVersion":"v1","n":1},{"n":2}])";
   const std::string head = R"("apiVersion":"v1","kind":"ServiceList")";
