@@ -64,7 +64,8 @@ bool counters_exist() {
 }
 
 void log_update(const SourceUpdate& update) {
-  for (const std::string& line : update.passed_over) log_debug("passed over", {{"what", line}});
+  for (const std::string& line : update.passed_over) log_info("passed over", {{"what", line}});
+  for (const std::string& line : update.remarks) log_warning("taken in part", {{"what", line}});
   for (const std::string& line : update.problems) log_warning("left out", {{"what", line}});
 }
 
@@ -90,8 +91,7 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::
   auto source = ManifestSource::open(options.manifests);
   if (!source) return std::unexpected(source.error());
   SourceUpdate first = source->load();
-  for (const std::string& line : first.passed_over) log_info("passed over", {{"what", line}});
-  for (const std::string& line : first.problems) log_warning("left out", {{"what", line}});
+  log_update(first);
   problems += first.problems.size();
   return Inputs{.model = std::make_unique<Model>(std::move(config), std::move(environment)),
                 .source = std::move(*source),

@@ -3,6 +3,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -125,11 +126,14 @@ enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod };
 /// "Service", "EndpointSlice", ...
 [[nodiscard]] std::string_view name_of(Kind kind);
 
+/// Whoever keeps an object keeps it in this form, so that it is in memory once.
+using ObjectPtr = std::shared_ptr<const Object>;
+
 /// What a source says: an object is now like this, or it is gone.
 struct ObjectEvent {
   Kind kind = Kind::kService;
   ObjectKey key;
-  std::optional<Object> object;  ///< none: deleted
+  ObjectPtr object;  ///< none: deleted
 };
 
 }  // namespace kubenatd::agent

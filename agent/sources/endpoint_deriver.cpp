@@ -124,11 +124,11 @@ void compare(const std::vector<EndpointSlice>& before, const std::vector<Endpoin
   for (const EndpointSlice& slice : before) {
     const auto found = std::lower_bound(now.begin(), now.end(), slice.key.name, by_name);
     if (found == now.end() || found->key != slice.key)
-      events.push_back({Kind::kEndpointSlice, slice.key, std::nullopt});
+      events.push_back({Kind::kEndpointSlice, slice.key, nullptr});
   }
   for (const EndpointSlice& slice : now) {
     const auto found = std::lower_bound(before.begin(), before.end(), slice.key.name, by_name);
-    if (found == before.end() || *found != slice) events.push_back({Kind::kEndpointSlice, slice.key, Object(slice)});
+    if (found == before.end() || *found != slice) events.push_back({Kind::kEndpointSlice, slice.key, std::make_shared<const Object>(slice)});
   }
 }
 

@@ -96,6 +96,7 @@ ManifestFile parse_manifest(const std::string& path, std::string_view text,
                             const std::function<ObjectPtr(Object&&)>& keep) {
   ManifestFile file;
   Lines problems(file.problems, one_line(path, kLongestPath));
+  Lines remarks(file.remarks, one_line(path, kLongestPath));
   Lines passed_over(file.passed_over, one_line(path, kLongestPath));
   const auto visit = [&](nlohmann::json&& document) {
     auto decoded = decode_object(document);
@@ -103,7 +104,7 @@ ManifestFile parse_manifest(const std::string& path, std::string_view text,
       problems.add(decoded.error().to_string());
       return;
     }
-    for (const std::string& remark : decoded->remarks) problems.add(remark);
+    for (const std::string& remark : decoded->remarks) remarks.add(remark);
     if (decoded->object)
       file.objects.push_back(keep(std::move(*decoded->object)));
     else

@@ -33,10 +33,11 @@ struct FileSignature {
 /// *.yaml, *.yml, *.json; names that begin with "." (editors' and kubelet's own) are none.
 [[nodiscard]] bool is_manifest_name(std::string_view name);
 
-/// The objects of a file, and one line for each document that gave none.
+/// The objects of a file, and what there is to say about its documents, one line each.
 struct ManifestFile {
   std::vector<ObjectPtr> objects;
-  std::vector<std::string> problems;
+  std::vector<std::string> problems;  ///< documents that were refused, syntax errors
+  std::vector<std::string> remarks;   ///< fields that were left out of an object
   std::vector<std::string> passed_over;
   bool complete = true;  ///< false: a syntax error ended the reading, and is the last of the problems
 };

@@ -276,6 +276,7 @@ void ManifestSource::Impl::read(const std::string& path) {
   text->clear();
   text->shrink_to_fit();
   std::move(file.passed_over.begin(), file.passed_over.end(), std::back_inserter(update.passed_over));
+  std::move(file.remarks.begin(), file.remarks.end(), std::back_inserter(update.remarks));
   std::move(file.problems.begin(), file.problems.end(), std::back_inserter(update.problems));
   // What is half-written must not take services away; of a file that never was whole, the part that can be read is
   // better than nothing.
@@ -284,7 +285,7 @@ void ManifestSource::Impl::read(const std::string& path) {
     return;
   }
   state.loaded = state.loaded || file.complete;
-  store.replace(path, std::move(file.objects), update.problems);
+  store.replace(path, std::move(file.objects), update.remarks);
 }
 
 void ManifestSource::Impl::remove(const std::string& path) {
@@ -295,9 +296,7 @@ void ManifestSource::Impl::remove(const std::string& path) {
 SourceUpdate ManifestSource::Impl::finish() {
   for (ObjectChange& change : store.take_changes()) {
     deriver.note(change);
-    ObjectEvent event{change.id.kind, std::move(change.id.key), std::nullopt};
-    if (change.now) event.object = *change.now;
-    update.events.push_back(std::move(event));
+    update.events.push_back({change.id.kind, std::move(change.id.key), change.now});
   }
   std::vector<ObjectEvent> derived = deriver.derive();
   std::move(derived.begin(), derived.end(), std::back_inserter(update.events));

@@ -13,6 +13,7 @@ namespace kubenatd::agent {
 /// What one round of reading brought.
 struct SourceUpdate {
   std::vector<ObjectEvent> events;       ///< in an order that may be applied one by one
+  std::vector<std::string> remarks;      ///< one line each: an object was taken, with something left out or doubled
   std::vector<std::string> problems;     ///< one line each: file, object, field; the object or file was left out
   std::vector<std::string> passed_over;  ///< one line each: documents of kinds that are not used
 };

@@ -1,13 +1,8 @@
 #pragma once
 
-#include <memory>
-
 #include "agent/objects/objects.h"
 
 namespace kubenatd::agent {
-
-/// Shared by the store and the deriver, so that an object is in memory once.
-using ObjectPtr = std::shared_ptr<const Object>;
 
 /// Which object: kinds first, so that an ordered walk gives Services before slices, Nodes and Pods.
 struct ObjectId {

@@ -32,7 +32,7 @@ void ObjectStore::withdraw(const std::string& file, const std::vector<ObjectPtr>
   }
 }
 
-void ObjectStore::replace(const std::string& file, std::vector<ObjectPtr> objects, std::vector<std::string>& problems) {
+void ObjectStore::replace(const std::string& file, std::vector<ObjectPtr> objects, std::vector<std::string>& remarks) {
   const auto entry = files_.try_emplace(file).first;
   withdraw(file, entry->second);
   objects.shrink_to_fit();
@@ -50,7 +50,7 @@ void ObjectStore::replace(const std::string& file, std::vector<ObjectPtr> object
     candidates.insert(behind, {&entry->first, place, object});
     if (candidates.size() > 1) several.insert(found->first);
   }
-  for (const ObjectId& id : several) describe_duplicates(id, entry->first, problems);
+  for (const ObjectId& id : several) describe_duplicates(id, entry->first, remarks);
 }
 
 void ObjectStore::remove(const std::string& file) {
@@ -61,17 +61,17 @@ void ObjectStore::remove(const std::string& file) {
 }
 
 void ObjectStore::describe_duplicates(const ObjectId& id, const std::string& file,
-                                      std::vector<std::string>& problems) const {
+                                      std::vector<std::string>& remarks) const {
   const Candidates& candidates = objects_.at(id);
   const std::string& winner = *candidates.back().file;
   const std::string& other = winner != file ? winner : *candidates[candidates.size() - 2].file;
   constexpr std::size_t kLongestPath = 4096;
   const std::string object = fmt::format("{} {}", name_of(id.kind), id.key.to_string());
   if (other == file)
-    problems.push_back(
+    remarks.push_back(
         fmt::format("{}: {}: is there twice, the later one counts", one_line(file, kLongestPath), object));
   else
-    problems.push_back(fmt::format("{}: {}: is in {} too, the one in {} counts", one_line(file, kLongestPath), object,
+    remarks.push_back(fmt::format("{}: {}: is in {} too, the one in {} counts", one_line(file, kLongestPath), object,
                                    one_line(other, kLongestPath), one_line(winner, kLongestPath)));
 }
 

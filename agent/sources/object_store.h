@@ -18,7 +18,7 @@ class ObjectStore {
   /// The object as shared memory; that of `file` which is already there when it is equal.
   [[nodiscard]] ObjectPtr intern(const std::string& file, Object&& object) const;
   /// `file` holds these objects now, in this order. Appends a line for each object that two places give.
-  void replace(const std::string& file, std::vector<ObjectPtr> objects, std::vector<std::string>& problems);
+  void replace(const std::string& file, std::vector<ObjectPtr> objects, std::vector<std::string>& remarks);
   void remove(const std::string& file);
   /// The objects that are different from what they were at the last call.
   [[nodiscard]] std::vector<ObjectChange> take_changes();
@@ -33,7 +33,7 @@ class ObjectStore {
 
   void withdraw(const std::string& file, const std::vector<ObjectPtr>& objects);
   void touch(const ObjectId& id, const Candidates& candidates);
-  void describe_duplicates(const ObjectId& id, const std::string& file, std::vector<std::string>& problems) const;
+  void describe_duplicates(const ObjectId& id, const std::string& file, std::vector<std::string>& remarks) const;
 
   std::map<std::string, std::vector<ObjectPtr>> files_;
   std::map<ObjectId, Candidates> objects_;

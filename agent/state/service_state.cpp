@@ -21,6 +21,13 @@ std::vector<T> of_family(const std::vector<T>& all, Family family) {
   return found;
 }
 
+/// The object as what it is, sharing its memory.
+template <class T>
+std::shared_ptr<const T> part_of(const ObjectPtr& object) {
+  if (object == nullptr) return nullptr;
+  return {object, &std::get<T>(*object)};
+}
+
 std::optional<rules::Address> cluster_ip_of(const Service& service, Family family) {
   const auto found = std::ranges::find(service.cluster_ips, family, &rules::Address::family);
   if (found == service.cluster_ips.end()) return std::nullopt;
@@ -29,11 +36,12 @@ std::optional<rules::Address> cluster_ip_of(const Service& service, Family famil
 
 /// Endpoints of one port of a Service out of its slices. The same address and port in several slices is one endpoint: a
 /// later one replaces an earlier one unless it is terminating.
-std::vector<Candidate> candidates_of(const std::vector<EndpointSlice>& slices, Family family, const ServicePort& port,
+std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<const EndpointSlice>>& slices, Family family, const ServicePort& port,
                                      const std::string& node_name) {
   std::vector<Candidate> found;
   std::map<std::pair<rules::Address, std::uint16_t>, std::size_t> places;
-  for (const EndpointSlice& slice : slices) {
+  for (const auto& slice_ptr : slices) {
+    const EndpointSlice& slice = *slice_ptr;
     if (slice.family != family) continue;
     for (const SlicePort& slice_port : slice.ports) {
       if (slice_port.name != port.name || slice_port.protocol != port.protocol || slice_port.port == 0) continue;
@@ -104,26 +112,22 @@ void ServiceState::apply(ObjectEvent event) {
 
 void ServiceState::apply_service(ObjectEvent&& event) {
   Entry& entry = entries_[event.key];
-  services_ -= entry.service.has_value() ? 1 : 0;
-  if (event.object) {
-    entry.service = std::get<Service>(std::move(*event.object));
-    ++services_;
-  } else {
-    entry.service.reset();
-  }
+  services_ -= entry.service ? 1 : 0;
+  entry.service = part_of<Service>(event.object);
+  services_ += entry.service ? 1 : 0;
   changed_.insert(std::move(event.key));
 }
 
 void ServiceState::remove_slice(const ObjectKey& slice, const ObjectKey& service) {
   const auto found = entries_.find(service);
   if (found == entries_.end()) return;
-  std::erase_if(found->second.slices, [&](const EndpointSlice& one) { return one.key == slice; });
+  std::erase_if(found->second.slices, [&](const SlicePtr& one) { return one->key == slice; });
   changed_.insert(service);
 }
 
 void ServiceState::apply_slice(ObjectEvent&& event) {
-  std::string service_name;
-  if (event.object) service_name = std::get<EndpointSlice>(*event.object).service;
+  const SlicePtr slice = part_of<EndpointSlice>(event.object);
+  const std::string service_name = slice ? slice->service : std::string();
   const auto owner = slice_owner_.find(event.key);
   if (owner != slice_owner_.end() && owner->second != service_name) {
     remove_slice(event.key, {event.key.ns, owner->second});
@@ -134,12 +138,12 @@ void ServiceState::apply_slice(ObjectEvent&& event) {
   const ObjectKey service{event.key.ns, service_name};
   slice_owner_[event.key] = service_name;
   auto& slices = entries_[service].slices;
-  const auto place = std::ranges::lower_bound(slices, event.key, {}, &EndpointSlice::key);
-  auto slice = std::get<EndpointSlice>(std::move(*event.object));
-  if (place != slices.end() && place->key == event.key) {
-    *place = std::move(slice);
+  const auto key_of = [](const SlicePtr& one) -> const ObjectKey& { return one->key; };
+  const auto place = std::ranges::lower_bound(slices, event.key, {}, key_of);
+  if (place != slices.end() && (*place)->key == event.key) {
+    *place = slice;
   } else {
-    slices.insert(place, std::move(slice));
+    slices.insert(place, slice);
   }
   changed_.insert(service);
 }
@@ -148,7 +152,7 @@ void ServiceState::apply_node(ObjectEvent&& event) {
   if (event.key.name != topology_.node_name) return;
   std::string zone;
   if (event.object) {
-    node_ = std::get<Node>(std::move(*event.object));
+    node_ = std::get<Node>(*event.object);
     zone = node_->zone;
   } else {
     node_.reset();

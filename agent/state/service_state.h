@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -64,10 +65,11 @@ class ServiceState {
       return std::hash<std::string>{}(key.ns) * 31 + std::hash<std::string>{}(key.name);
     }
   };
+  using SlicePtr = std::shared_ptr<const EndpointSlice>;
   /// Everything about one Service name; exists while there is a Service or a slice that names it.
   struct Entry {
-    std::optional<Service> service;
-    std::vector<EndpointSlice> slices;          ///< sorted by name, so that the outcome does not depend on arrival
+    std::shared_ptr<const Service> service;
+    std::vector<SlicePtr> slices;               ///< sorted by name, so that the outcome does not depend on arrival
     std::array<std::vector<PortKey>, 2> shown;  ///< ports with a view, per family
     std::array<std::size_t, 2> endpoints{};
   };

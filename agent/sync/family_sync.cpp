@@ -122,7 +122,7 @@ void FamilySync::collect_differences(const ChangeWriter& writer) {
 rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::Visit& others) {
   SyncReport report;
   for (std::size_t attempts = 0; attempts < kMaxAttempts; ++attempts) {
-    auto outcome = attempt(session, others, report);
+    auto outcome = attempt(session, others, attempts >= kUnguardedAttempt, report);
     if (session.muted()) {
       auto alone = session.unmute();
       if (!alone) {
@@ -143,7 +143,7 @@ rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::
                      fmt::format("other programs kept changing the tables during {} attempts", kMaxAttempts), EAGAIN);
 }
 
-rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const NfSession::Visit& others,
+rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const NfSession::Visit& others, bool insist,
                                                        SyncReport& report) {
   if (auto refreshed = refresh(session, report); !refreshed) return std::unexpected(refreshed.error());
 
@@ -186,6 +186,12 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
       if (!drained) return std::unexpected(drained.error());
       return Outcome::kAgain;
     }
+    const bool guarded = !insist && tries < kUnguardedAttempt;
+    const bool moved = audit_ || !suspects_.empty() || !suspect_bases_.empty();
+    if (moved && guarded) {
+      keep_pending(writer);
+      return Outcome::kAgain;
+    }
     // Right after listening: with a writer that never stops, the moment in which nobody listens has to be short.
     if (batch.messages() > kQuietMessages && !session.muted()) {
       if (auto muted = session.mute(); !muted) {
@@ -194,12 +200,7 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
         return std::unexpected(muted.error());
       }
     }
-    const bool moved = audit_ || !suspects_.empty() || !suspect_bases_.empty();
-    if (moved && tries < kUnguardedAttempt) {
-      keep_pending(writer);
-      return Outcome::kAgain;
-    }
-    auto committed = session.commit(batch, tries < kUnguardedAttempt);
+    auto committed = session.commit(batch, guarded);
     if (committed) {
       ++report.transactions;
       report.messages += batch.messages();
@@ -209,8 +210,8 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
       failed_before_ = false;
       jumps_pending_ = false;
       report_healed(writer, report);
-      if (auto done = after_commit(session, writer, committed->handles); !done) return std::unexpected(done.error());
-      return Outcome::kDone;
+      // It is committed; what is not known now has to be looked at again.
+      return after_commit(session, writer, committed->handles) ? Outcome::kDone : Outcome::kAgain;
     }
     if (committed.error().generation_changed) {
       ++report.retries;

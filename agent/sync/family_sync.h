@@ -63,7 +63,9 @@ class FamilySync {
   [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
   /// Chains that differ and that `writer` does not change already.
   void collect_differences(const ChangeWriter& writer);
-  [[nodiscard]] rules::Result<Outcome> attempt(NfSession& session, const NfSession::Visit& others, SyncReport& report);
+  /// With `insist`, also when others write at the same time.
+  [[nodiscard]] rules::Result<Outcome> attempt(NfSession& session, const NfSession::Visit& others, bool insist,
+                                               SyncReport& report);
   [[nodiscard]] rules::Status after_commit(NfSession& session, const ChangeWriter& writer,
                                            const std::vector<std::uint64_t>& handles);
   [[nodiscard]] rules::Result<Outcome> after_failure(const netlink::CommitFailure& failure, SyncReport& report);

@@ -69,6 +69,7 @@ class Follower {
   /// caused it returns, so there is nothing to wait for.
   void follow() {
     problems.clear();
+    remarks.clear();
     events = 0;
     pollfd ready{source_->fd(), POLLIN, 0};
     while (::poll(&ready, 1, 0) == 1) take(source_->poll());
@@ -88,11 +89,12 @@ class Follower {
       if (event.object) {
         // An event is a change.
         CHECK((!objects.contains(id) || objects.at(id) != *event.object));
-        objects.insert_or_assign(id, std::move(*event.object));
+        objects.insert_or_assign(id, *event.object);
       } else {
         CHECK(objects.erase(id) == 1);
       }
     }
+    std::move(update.remarks.begin(), update.remarks.end(), std::back_inserter(remarks));
     std::move(update.problems.begin(), update.problems.end(), std::back_inserter(problems));
     std::move(update.passed_over.begin(), update.passed_over.end(), std::back_inserter(passed_over));
   }
@@ -328,11 +330,12 @@ TEST_CASE("of an object that several files give, that of the later path counts")
   write(folder / "c.yaml", service("s", 3) + service("s", 4));
   Follower follower({folder.path()});
   CHECK(follower.port_of("s") == 4);
-  CHECK(follower.problems.size() == 1);
+  CHECK(follower.problems.empty());
+  CHECK(follower.remarks.size() == 1);
   write(folder / "b.yaml", service("s", 2));
   follower.follow();
   CHECK(follower.events == 0);
-  CHECK(follower.problems.size() == 1);
+  CHECK(follower.remarks.size() == 1);
   fs::remove(folder / "c.yaml");
   follower.follow();
   CHECK(follower.port_of("s") == 2);
