@@ -36,8 +36,8 @@ std::optional<rules::Address> cluster_ip_of(const Service& service, Family famil
 
 /// Endpoints of one port of a Service out of its slices. The same address and port in several slices is one endpoint: a
 /// later one replaces an earlier one unless it is terminating.
-std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<const EndpointSlice>>& slices, Family family, const ServicePort& port,
-                                     const std::string& node_name) {
+std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<const EndpointSlice>>& slices, Family family,
+                                     const ServicePort& port, const std::string& node_name) {
   std::vector<Candidate> found;
   std::map<std::pair<rules::Address, std::uint16_t>, std::size_t> places;
   for (const auto& slice_ptr : slices) {

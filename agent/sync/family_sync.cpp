@@ -49,8 +49,7 @@ bool FamilySync::note(const TableEvent& event) {
   // which we were about to make.
   if (!live_.has_base(table, event.chain)) {
     const auto wanted = [&](const auto& jump) { return jump.table == table && jump.chain == event.chain; };
-    if (event.kind != TableEvent::Kind::kChainAdded ||
-        std::ranges::none_of(rules::iptables::builtin_jumps(), wanted))
+    if (event.kind != TableEvent::Kind::kChainAdded || std::ranges::none_of(rules::iptables::builtin_jumps(), wanted))
       return false;
     suspect_bases_.insert({table, std::string(event.chain)});
     return true;

@@ -13,7 +13,8 @@
 namespace kubenatd::test {
 
 /// Services and EndpointSlices of namespace demo that change at random, in the same way for the same seed, and the Node
-/// node-1. Every kind of Service, slices that move to another Service, doubles, hints and terminating endpoints come up.
+/// node-1. Every kind of Service, slices that move to another Service, doubles, hints and terminating endpoints come
+/// up.
 class RandomCluster {
  public:
   RandomCluster(unsigned seed, unsigned services) : random_(seed), services_(services) {}

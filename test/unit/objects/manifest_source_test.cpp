@@ -62,7 +62,7 @@ class Follower {
   }
 
   std::map<std::string, Object> objects;  ///< by "Kind name"
-  std::vector<std::string> problems, passed_over;
+  std::vector<std::string> problems, remarks, passed_over;
   std::size_t events = 0;
 
   /// Reads on until something was noticed and nothing more is queued. inotify queues an event before the call that

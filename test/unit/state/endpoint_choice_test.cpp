@@ -265,7 +265,9 @@ TEST_CASE("zone hints keep traffic in this node's zone") {
   SECTION("not when no hint names it") {
     CHECK(choose(kCluster, pods, {"node-1", "zone-c"}).cluster.size() == 3);
   }
-  SECTION("not when the node has no zone") { CHECK(choose(kCluster, pods, {"node-1", ""}).cluster.size() == 3); }
+  SECTION("not when the node has no zone") {
+    CHECK(choose(kCluster, pods, {"node-1", ""}).cluster.size() == 3);
+  }
   SECTION("not when a ready endpoint has none") {
     std::vector<Pod> more = pods;
     more.push_back(ready("10.0.0.4"));

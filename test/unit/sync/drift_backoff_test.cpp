@@ -63,7 +63,9 @@ TEST_CASE("a dispute is over after a quiet time, also when nothing else happens"
     CHECK_FALSE(heal(backoff, "a", DriftBackoff::kFreeHeals, later));
     CHECK(backoff.held_until("a") <= later);
   }
-  SECTION("not long enough") { CHECK(backoff.healed("a", kStart + DriftBackoff::kQuiet)); }
+  SECTION("not long enough") {
+    CHECK(backoff.healed("a", kStart + DriftBackoff::kQuiet));
+  }
   SECTION("the time in which it was held does not count as quiet") {
     auto now = kStart;
     while (backoff.held_until("a") - now < DriftBackoff::kLongestDelay) {

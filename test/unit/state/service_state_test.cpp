@@ -1,0 +1,439 @@
+#include "agent/state/service_state.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "test/support/random_cluster.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using rules::Family;
+using rules::Protocol;
+
+rules::Address ip(const std::string& text) {
+  return rules::Address::parse(text).value();
+}
+
+/// demo/web with one port.
+Service web() {
+  Service service;
+  service.key = {"demo", "web"};
+  service.cluster_ips = {ip("10.96.0.1")};
+  service.ports = {{"http", Protocol::kTcp, 80, 0, ""}};
+  return service;
+}
+
+/// A slice of demo/web with an endpoint for each address.
+EndpointSlice slice(const std::string& name, const std::vector<std::string>& addresses) {
+  EndpointSlice slice;
+  slice.key = {"demo", name};
+  slice.service = "web";
+  slice.ports = {{"http", 8080, Protocol::kTcp}};
+  for (const std::string& address : addresses) {
+    SliceEndpoint endpoint;
+    endpoint.address = ip(address);
+    endpoint.node_name = "node-2";
+    slice.endpoints.push_back(std::move(endpoint));
+  }
+  if (!slice.endpoints.empty()) slice.family = slice.endpoints.front().address.family;
+  return slice;
+}
+
+ObjectEvent put(const Service& service) {
+  return {Kind::kService, service.key, service};
+}
+
+ObjectEvent put(const EndpointSlice& slice) {
+  return {Kind::kEndpointSlice, slice.key, slice};
+}
+
+ObjectEvent remove(Kind kind, const std::string& name) {
+  return {kind, {"demo", name}, std::nullopt};
+}
+
+ObjectEvent put_node(const std::string& name, const std::string& zone) {
+  Node node;
+  node.key = {"", name};
+  node.zone = zone;
+  return {Kind::kNode, node.key, node};
+}
+
+using Views = std::map<std::tuple<Family, std::string, Protocol>, rules::ServicePortView>;
+
+/// What somebody who follows the changes knows.
+class Follower {
+ public:
+  explicit Follower(const std::string& node = "node-1") : state(node) {}
+
+  void take(ObjectEvent event) {
+    state.apply(std::move(event));
+    settle();
+  }
+  void settle() {
+    for (ViewChange& change : state.take_changes()) {
+      const std::tuple key(change.family, change.name, change.protocol);
+      if (change.view) {
+        CHECK(change.view->name == change.name);
+        CHECK(change.view->protocol == change.protocol);
+        CHECK(change.view->cluster_ip.family == change.family);
+        views.insert_or_assign(key, std::move(*change.view));
+      } else {
+        CHECK(views.erase(key) == 1);
+      }
+    }
+  }
+  /// "IPv4 demo/web:http tcp -> 10.0.0.1:8080 10.0.0.2:8080", all endpoints.
+  [[nodiscard]] std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    for (const auto& [key, view] : views) {
+      std::string line = std::string(name_of(view.cluster_ip.family)) + " " + view.name + " " +
+                         std::string(name_of(view.protocol)) + " ->";
+      for (const rules::Endpoint& endpoint : view.endpoints)
+        line += " " + rules::join_host_port(endpoint.address, endpoint.port);
+      lines.push_back(std::move(line));
+    }
+    return lines;
+  }
+
+  ServiceState state;
+  Views views;
+};
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a Service and its slices become a view, whichever comes first") {
+  const std::vector<ObjectEvent> events{put(web()), put(slice("web-1", {"10.0.0.2"})),
+                                        put(slice("web-2", {"10.0.0.1"}))};
+  std::vector<std::size_t> order{0, 1, 2};
+  do {
+    Follower follower;
+    for (const std::size_t i : order) follower.take(events[i]);
+    CHECK(follower.lines() == Lines{"IPv4 demo/web:http tcp -> 10.0.0.1:8080 10.0.0.2:8080"});
+    CHECK(follower.state.known_endpoints(Family::kIpv4) == 2);
+    CHECK(follower.state.services() == 1);
+    CHECK(follower.state.endpoint_slices() == 2);
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_CASE("the view carries what the Service says, of its own family") {
+  Service service = web();
+  service.cluster_ips = {ip("fd00::1"), ip("10.96.0.1")};
+  service.external_ips = {ip("192.0.2.1"), ip("2001:db8::1")};
+  service.load_balancer_ips = {ip("2001:db8::2"), ip("192.0.2.2")};
+  service.source_ranges = {rules::Prefix::parse("198.51.100.0/24").value()};
+  service.internal_policy_local = true;
+  service.external_policy_local = true;
+  service.health_check_node_port = 30999;
+  service.affinity_seconds = 60;
+  service.ports = {{"", Protocol::kSctp, 7777, 30077, "x"}};
+  Follower follower;
+  follower.take(put(service));
+
+  REQUIRE(follower.views.size() == 2);
+  const auto& ipv4 = follower.views.at({Family::kIpv4, "demo/web", Protocol::kSctp});
+  CHECK(ipv4.cluster_ip == ip("10.96.0.1"));
+  CHECK(ipv4.port == 7777);
+  CHECK(ipv4.node_port == 30077);
+  CHECK(ipv4.external_ips == std::vector{ip("192.0.2.1")});
+  CHECK(ipv4.load_balancer_ips == std::vector{ip("192.0.2.2")});
+  CHECK(ipv4.source_ranges.size() == 1);
+  CHECK((ipv4.internal_policy_local && ipv4.external_policy_local));
+  CHECK(ipv4.health_check_node_port == 30999);
+  CHECK(ipv4.affinity_seconds == 60);
+  const auto& ipv6 = follower.views.at({Family::kIpv6, "demo/web", Protocol::kSctp});
+  CHECK(ipv6.cluster_ip == ip("fd00::1"));
+  CHECK(ipv6.external_ips == std::vector{ip("2001:db8::1")});
+  CHECK(ipv6.load_balancer_ips == std::vector{ip("2001:db8::2")});
+  CHECK(ipv6.source_ranges.empty());
+}
+
+TEST_CASE("endpoints go to the port of the same name and protocol, and family") {
+  Service service = web();
+  service.cluster_ips = {ip("10.96.0.1"), ip("fd00::1")};
+  service.ports = {{"http", Protocol::kTcp, 80, 0, ""}, {"dns", Protocol::kUdp, 53, 0, ""}};
+  EndpointSlice ipv4 = slice("web-1", {"10.0.0.1"});
+  ipv4.ports = {{"dns", 5353, Protocol::kUdp}, {"http", 0, Protocol::kTcp}, {"http", 99, Protocol::kSctp}};
+  Follower follower;
+  follower.take(put(service));
+  follower.take(put(ipv4));
+  follower.take(put(slice("web-6", {"fd00::9"})));
+  CHECK(follower.lines() == Lines{"IPv4 demo/web:dns udp -> 10.0.0.1:5353", "IPv4 demo/web:http tcp ->",
+                                  "IPv6 demo/web:dns udp ->", "IPv6 demo/web:http tcp -> [fd00::9]:8080"});
+}
+
+TEST_CASE("what is not for this proxy has no view, and loses the one it had") {
+  for (const int way : {0, 1, 2, 3}) {
+    Service service = web();
+    if (way == 0) service.headless = true;
+    if (way == 1) service.type = Service::Type::kExternalName;
+    if (way == 2) service.foreign_proxy = true;
+    if (way == 3) service.cluster_ips.clear();
+    Follower follower;
+    follower.take(put(service));
+    CHECK(follower.views.empty());
+
+    follower.take(put(slice("web-1", {"10.0.0.1"})));
+    CHECK(follower.state.known_endpoints(Family::kIpv4) == 0);
+    follower.take(put(web()));
+    CHECK(follower.lines() == Lines{"IPv4 demo/web:http tcp -> 10.0.0.1:8080"});
+    follower.take(put(service));
+    CHECK(follower.views.empty());
+    CHECK(follower.state.known_endpoints(Family::kIpv4) == 0);
+  }
+}
+
+TEST_CASE("a port that changes name or protocol leaves nothing behind") {
+  Follower follower;
+  follower.take(put(slice("web-1", {"10.0.0.1"})));
+  Service service = web();
+  follower.take(put(service));
+  service.ports[0].name = "www";
+  follower.take(put(service));
+  CHECK(follower.lines() == Lines{"IPv4 demo/web:www tcp ->"});
+  service.ports[0] = {"http", Protocol::kUdp, 80, 0, ""};
+  follower.take(put(service));
+  CHECK(follower.lines() == Lines{"IPv4 demo/web:http udp ->"});
+  service.ports = {{"", Protocol::kTcp, 80, 0, ""}};
+  follower.take(put(service));
+  CHECK(follower.lines() == Lines{"IPv4 demo/web tcp ->"});
+}
+
+TEST_CASE("of two ports with one name and protocol the first counts") {
+  Service service = web();
+  service.ports.push_back({"http", Protocol::kTcp, 81, 0, ""});
+  Follower follower;
+  follower.take(put(service));
+  REQUIRE(follower.views.size() == 1);
+  CHECK(follower.views.begin()->second.port == 80);
+}
+
+TEST_CASE("a Service that loses a family loses those views") {
+  Service service = web();
+  service.cluster_ips = {ip("10.96.0.1"), ip("fd00::1")};
+  Follower follower;
+  follower.take(put(service));
+  CHECK(follower.views.size() == 2);
+  follower.take(put(web()));
+  CHECK(follower.lines() == Lines{"IPv4 demo/web:http tcp ->"});
+}
+
+TEST_CASE("a slice that names another Service takes its endpoints there") {
+  Service other = web();
+  other.key.name = "api";
+  other.cluster_ips = {ip("10.96.0.2")};
+  Follower follower;
+  follower.take(put(web()));
+  follower.take(put(other));
+  follower.take(put(slice("shared", {"10.0.0.1"})));
+  EndpointSlice moved = slice("shared", {"10.0.0.2"});
+  moved.service = "api";
+  follower.take(put(moved));
+  CHECK(follower.lines() == Lines{"IPv4 demo/api:http tcp -> 10.0.0.2:8080", "IPv4 demo/web:http tcp ->"});
+  SECTION("and to none") {
+    moved.service.clear();
+    follower.take(put(moved));
+    CHECK(follower.lines() == Lines{"IPv4 demo/api:http tcp ->", "IPv4 demo/web:http tcp ->"});
+    CHECK(follower.state.endpoint_slices() == 0);
+  }
+  SECTION("and away") {
+    follower.take(remove(Kind::kEndpointSlice, "shared"));
+    CHECK(follower.lines() == Lines{"IPv4 demo/api:http tcp ->", "IPv4 demo/web:http tcp ->"});
+  }
+}
+
+TEST_CASE("a slice serves the Service of its own namespace") {
+  EndpointSlice foreign = slice("web-1", {"10.0.0.1"});
+  foreign.key.ns = "other";
+  Follower follower;
+  follower.take(put(web()));
+  follower.take(put(foreign));
+  CHECK(follower.lines() == Lines{"IPv4 demo/web:http tcp ->"});
+}
+
+TEST_CASE("the same address and port in several slices is one endpoint") {
+  EndpointSlice first = slice("web-1", {"10.0.0.1"});
+  EndpointSlice second = slice("web-2", {"10.0.0.1"});
+  first.endpoints[0].ready = false;
+  second.endpoints[0].node_name = "node-1";
+  SECTION("the later one counts") {
+    for (const bool swapped : {false, true}) {
+      Follower follower;
+      follower.take(put(web()));
+      follower.take(put(swapped ? second : first));
+      follower.take(put(swapped ? first : second));
+      REQUIRE(follower.views.size() == 1);
+      const auto& endpoints = follower.views.begin()->second.endpoints;
+      REQUIRE(endpoints.size() == 1);
+      CHECK((endpoints[0].is_ready && endpoints[0].is_local));
+      CHECK(follower.state.known_endpoints(Family::kIpv4) == 1);
+    }
+  }
+  SECTION("unless it is terminating") {
+    second.endpoints[0].ready = false;
+    second.endpoints[0].terminating = true;
+    first.endpoints[0].ready = true;
+    Follower follower;
+    follower.take(put(web()));
+    follower.take(put(first));
+    follower.take(put(second));
+    const auto& endpoints = follower.views.begin()->second.endpoints;
+    REQUIRE(endpoints.size() == 1);
+    CHECK((endpoints[0].is_ready && !endpoints[0].is_local));
+  }
+  SECTION("another port makes another endpoint") {
+    second.ports[0].port = 8081;
+    Follower follower;
+    follower.take(put(web()));
+    follower.take(put(first));
+    follower.take(put(second));
+    CHECK(follower.lines() == Lines{"IPv4 demo/web:http tcp -> 10.0.0.1:8080 10.0.0.1:8081"});
+  }
+}
+
+TEST_CASE("an endpoint is local when it is on this node, by name") {
+  EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+  endpoints.endpoints[0].node_name = "node-1";
+  endpoints.endpoints[2].node_name.clear();
+  Follower follower;
+  follower.take(put(web()));
+  follower.take(put(endpoints));
+  const auto& chosen = follower.views.begin()->second.endpoints;
+  REQUIRE(chosen.size() == 3);
+  CHECK((chosen[0].is_local && !chosen[1].is_local && !chosen[2].is_local));
+}
+
+TEST_CASE("without a node name no endpoint is local, not even one that names none") {
+  EndpointSlice endpoints = slice("web-1", {"10.0.0.1"});
+  endpoints.endpoints[0].node_name.clear();
+  Follower follower("");
+  follower.take(put(web()));
+  follower.take(put(endpoints));
+  CHECK_FALSE(follower.views.begin()->second.endpoints.at(0).is_local);
+}
+
+TEST_CASE("this node's zone decides anew about every Service with hints") {
+  EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2"});
+  endpoints.endpoints[0].zone_hints = {"zone-a"};
+  endpoints.endpoints[1].zone_hints = {"zone-b"};
+  Follower follower;
+  follower.take(put(web()));
+  follower.take(put(endpoints));
+  const auto used = [&] {
+    std::string used;
+    for (const rules::Endpoint& endpoint : follower.views.begin()->second.endpoints)
+      if (endpoint.for_cluster) used += endpoint.address.to_string() + " ";
+    return used;
+  };
+  CHECK(used() == "10.0.0.1 10.0.0.2 ");
+  follower.take(put_node("node-1", "zone-a"));
+  CHECK(used() == "10.0.0.1 ");
+  follower.take(put_node("node-1", "zone-b"));
+  CHECK(used() == "10.0.0.2 ");
+  follower.take(put_node("node-2", "zone-a"));
+  CHECK(used() == "10.0.0.2 ");
+  CHECK(follower.state.node()->zone == "zone-b");
+  follower.take({Kind::kNode, {"", "node-1"}, std::nullopt});
+  CHECK(used() == "10.0.0.1 10.0.0.2 ");
+  CHECK_FALSE(follower.state.node());
+
+  SECTION("and a Node event that changes no zone concerns no Service") {
+    follower.state.apply(put_node("node-1", ""));
+    CHECK(follower.state.take_changes().empty());
+  }
+}
+
+TEST_CASE("an event concerns its own Service only") {
+  Service other = web();
+  other.key.name = "api";
+  Follower follower;
+  follower.take(put(web()));
+  follower.take(put(other));
+  follower.state.apply(put(slice("web-1", {"10.0.0.1"})));
+  const auto changes = follower.state.take_changes();
+  REQUIRE(changes.size() == 1);
+  CHECK(changes[0].name == "demo/web:http");
+  CHECK(follower.state.take_changes().empty());
+}
+
+TEST_CASE("what was never there can be deleted") {
+  Follower follower;
+  follower.take(remove(Kind::kService, "web"));
+  follower.take(remove(Kind::kEndpointSlice, "web-1"));
+  follower.take({Kind::kNode, {"", "node-1"}, std::nullopt});
+  CHECK(follower.views.empty());
+  CHECK(follower.state.services() == 0);
+  CHECK(follower.state.endpoint_slices() == 0);
+}
+
+TEST_CASE("made and deleted between two looks is no change, deleted and made again is one") {
+  Follower follower;
+  follower.state.apply(put(web()));
+  follower.state.apply(remove(Kind::kService, "web"));
+  CHECK(follower.state.take_changes().empty());
+  CHECK(follower.state.services() == 0);
+
+  follower.take(put(web()));
+  Service changed = web();
+  changed.ports[0].port = 81;
+  follower.state.apply(remove(Kind::kService, "web"));
+  follower.state.apply(put(changed));
+  follower.settle();
+  REQUIRE(follower.views.size() == 1);
+  CHECK(follower.views.begin()->second.port == 81);
+  CHECK(follower.state.services() == 1);
+}
+
+TEST_CASE("endpoints are counted for each service port that has them") {
+  Service service = web();
+  service.ports = {{"http", Protocol::kTcp, 80, 0, ""}, {"alt", Protocol::kTcp, 81, 0, ""}};
+  EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2"});
+  endpoints.ports.push_back({"alt", 8081, Protocol::kTcp});
+  endpoints.ports.push_back({"metrics", 9090, Protocol::kTcp});  // of no port of the Service
+  endpoints.endpoints[1].ready = false;
+  Follower follower;
+  follower.take(put(endpoints));
+  CHECK(follower.state.known_endpoints(Family::kIpv4) == 0);
+  follower.take(put(service));
+  CHECK(follower.state.known_endpoints(Family::kIpv4) == 4);
+  CHECK(follower.state.known_endpoints(Family::kIpv6) == 0);
+  follower.take(put(slice("web-2", {"10.0.0.2", "10.0.0.3"})));
+  CHECK(follower.state.known_endpoints(Family::kIpv4) == 5);
+  follower.take(remove(Kind::kEndpointSlice, "web-1"));
+  CHECK(follower.state.known_endpoints(Family::kIpv4) == 2);
+  follower.take(remove(Kind::kService, "web"));
+  CHECK(follower.state.known_endpoints(Family::kIpv4) == 0);
+}
+
+TEST_CASE("any history ends in the views of its outcome") {
+  for (unsigned seed = 1; seed <= 40; ++seed) {
+    test::RandomCluster cluster(seed, 6);
+    Follower follower;
+    for (int change = 0; change < 150; ++change) {
+      follower.state.apply(cluster.next());
+      if (cluster.below(3) == 0) follower.settle();
+    }
+    follower.settle();
+
+    std::vector<ObjectEvent> outcome = cluster.all();
+    std::shuffle(outcome.begin(), outcome.end(), std::mt19937(seed));
+    Follower fresh;
+    for (const ObjectEvent& event : outcome) fresh.state.apply(event);
+    fresh.settle();
+    INFO("seed " << seed);
+    CHECK(follower.lines() == fresh.lines());
+    REQUIRE(follower.views == fresh.views);
+    for (const Family family : rules::kFamilies)
+      CHECK(follower.state.known_endpoints(family) == fresh.state.known_endpoints(family));
+    CHECK(follower.state.services() == fresh.state.services());
+  }
+}
+
+}  // namespace kubenatd::agent
