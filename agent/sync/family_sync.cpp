@@ -75,6 +75,7 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
   if (audit_ || suspects_.size() > kMaxSuspects) {
     const bool first = !loaded_;
     auto loaded = live_.load(session.kernel(), first ? &found_at_start_ : nullptr);
+    if (!loaded && loaded.error().code == EINTR) loaded = live_.load_piecewise(session.kernel());
     if (!loaded) return loaded;
     loaded_ = true;
     audit_ = false;

@@ -1,6 +1,7 @@
 #include "agent/sync/live_tables.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "rules/iptables/address_tree.h"
 
@@ -141,6 +142,32 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
         });
     if (!read) return read;
     close();
+  }
+  *this = std::move(fresh);
+  return {};
+}
+
+rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel) {
+  LiveTables fresh(family_);
+  for (const Table table : kTables) {
+    auto exists = kernel.has_table(family_, table);
+    if (!exists) return std::unexpected(exists.error());
+    if (!*exists) continue;
+    fresh.tables_.insert(table);
+    // An interrupted listing may miss a chain at the place where the list changed; what several of them gave together
+    // misses none.
+    std::set<std::string> names;
+    auto listed = kernel.dump_chains(
+        family_, table, [&](const netlink::LiveChain& chain) { names.emplace(chain.name); }, [] {});
+    if (!listed && listed.error().code != EINTR) return listed;
+    for (const std::string& name : names) {
+      if (!is_followed(table, name)) continue;
+      if (auto read = fresh.reload(kernel, {table, ChainName(name)}); !read) return read;
+    }
+  }
+  for (const auto& jump : rules::iptables::builtin_jumps()) {
+    if (!fresh.tables_.contains(jump.table) || fresh.has_base(jump.table, jump.chain)) continue;
+    if (auto read = fresh.reload_base(kernel, jump.table, jump.chain); !read) return read;
   }
   *this = std::move(fresh);
   return {};

@@ -34,6 +34,9 @@ class LiveTables {
 
   /// Reads everything. With `frontends`, notes the UDP destinations that are served now.
   [[nodiscard]] rules::Status load(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends = nullptr);
+  /// The same when somebody writes all the time and no dump of a whole table comes through: chain by chain, each for
+  /// itself. What changes meanwhile, events tell.
+  [[nodiscard]] rules::Status load_piecewise(netlink::NfTables& kernel);
   /// Reads one chain of ours.
   [[nodiscard]] rules::Status reload(netlink::NfTables& kernel, const rules::ChainId& chain);
   /// Reads our jumps in one builtin chain.

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 #include <map>
-#include <optional>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
@@ -51,19 +51,19 @@ class RandomCluster {
   static rules::Address address(const std::string& text) { return rules::Address::parse(text).value(); }
 
   agent::ObjectEvent keep(agent::ObjectEvent event) {
-    objects_[{event.kind, event.key}] = *event.object;
+    objects_[{event.kind, event.key}] = event.object;
     return event;
   }
   agent::ObjectEvent drop(agent::Kind kind, const std::string& name) {
     objects_.erase({kind, demo(name)});
-    return {kind, demo(name), std::nullopt};
+    return {kind, demo(name), nullptr};
   }
 
   agent::ObjectEvent node() {
     agent::Node node;
     node.key = {"", "node-1"};
     node.zone = one_in(2) ? "zone-a" : "zone-b";
-    return {agent::Kind::kNode, node.key, node};
+    return {agent::Kind::kNode, node.key, std::make_shared<const agent::Object>(node)};
   }
 
   agent::ObjectEvent service(unsigned number) {
@@ -94,7 +94,7 @@ class RandomCluster {
       const auto node_port = static_cast<std::uint16_t>(30000 + number * 4 + service.ports.size());
       service.ports.push_back({name, protocol, port, outside ? node_port : std::uint16_t{0}, ""});
     }
-    return {agent::Kind::kService, service.key, service};
+    return {agent::Kind::kService, service.key, std::make_shared<const agent::Object>(service)};
   }
 
   agent::ObjectEvent slice(unsigned service, unsigned family, unsigned number) {
@@ -118,7 +118,7 @@ class RandomCluster {
       if (hints && one_in(2)) endpoint.node_hints.push_back(endpoint.node_name);
       slice.endpoints.push_back(std::move(endpoint));
     }
-    return {agent::Kind::kEndpointSlice, slice.key, slice};
+    return {agent::Kind::kEndpointSlice, slice.key, std::make_shared<const agent::Object>(slice)};
   }
 
   inline static const std::vector<std::pair<std::string, rules::Protocol>> kPorts{
@@ -126,7 +126,7 @@ class RandomCluster {
 
   std::mt19937 random_;
   unsigned services_;
-  std::map<Key, agent::Object> objects_;
+  std::map<Key, agent::ObjectPtr> objects_;
 };
 
 }  // namespace kubenatd::test

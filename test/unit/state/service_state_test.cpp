@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -46,22 +47,22 @@ EndpointSlice slice(const std::string& name, const std::vector<std::string>& add
 }
 
 ObjectEvent put(const Service& service) {
-  return {Kind::kService, service.key, service};
+  return {Kind::kService, service.key, std::make_shared<const Object>(service)};
 }
 
 ObjectEvent put(const EndpointSlice& slice) {
-  return {Kind::kEndpointSlice, slice.key, slice};
+  return {Kind::kEndpointSlice, slice.key, std::make_shared<const Object>(slice)};
 }
 
 ObjectEvent remove(Kind kind, const std::string& name) {
-  return {kind, {"demo", name}, std::nullopt};
+  return {kind, {"demo", name}, nullptr};
 }
 
 ObjectEvent put_node(const std::string& name, const std::string& zone) {
   Node node;
   node.key = {"", name};
   node.zone = zone;
-  return {Kind::kNode, node.key, node};
+  return {Kind::kNode, node.key, std::make_shared<const Object>(node)};
 }
 
 using Views = std::map<std::tuple<Family, std::string, Protocol>, rules::ServicePortView>;
@@ -340,7 +341,7 @@ TEST_CASE("this node's zone decides anew about every Service with hints") {
   follower.take(put_node("node-2", "zone-a"));
   CHECK(used() == "10.0.0.2 ");
   CHECK(follower.state.node()->zone == "zone-b");
-  follower.take({Kind::kNode, {"", "node-1"}, std::nullopt});
+  follower.take({Kind::kNode, {"", "node-1"}, nullptr});
   CHECK(used() == "10.0.0.1 10.0.0.2 ");
   CHECK_FALSE(follower.state.node());
 
@@ -367,7 +368,7 @@ TEST_CASE("what was never there can be deleted") {
   Follower follower;
   follower.take(remove(Kind::kService, "web"));
   follower.take(remove(Kind::kEndpointSlice, "web-1"));
-  follower.take({Kind::kNode, {"", "node-1"}, std::nullopt});
+  follower.take({Kind::kNode, {"", "node-1"}, nullptr});
   CHECK(follower.views.empty());
   CHECK(follower.state.services() == 0);
   CHECK(follower.state.endpoint_slices() == 0);
