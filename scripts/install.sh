@@ -10,12 +10,12 @@ set -euo pipefail
 readonly build_packages=(
   g++ cmake ninja-build pkg-config ccache
   libnftnl-dev libmnl-dev libnl-3-dev libnl-route-3-dev libnl-nf-3-dev
-  libcpprest-dev libssl-dev nlohmann-json3-dev libfmt-dev libyaml-cpp-dev libcli11-dev libspdlog-dev
+  libcpprest-dev prometheus-cpp-dev libssl-dev nlohmann-json3-dev libfmt-dev libyaml-cpp-dev libcli11-dev libspdlog-dev
   catch2 libbenchmark-dev
-  iproute2 iptables nftables procps python3
+  iproute2 iptables nftables procps python3 ca-certificates
 )
 # clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
-readonly test_packages=(clang-tidy-16 clang-format conntrack strace python3-yaml iputils-ping)
+readonly test_packages=(clang-tidy-16 clang-format buildah conntrack strace python3-yaml iputils-ping)
 
 missing_packages() {
   local name status

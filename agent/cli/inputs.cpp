@@ -6,31 +6,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/cli/configuration.h"
 #include "agent/cli/log.h"
+#include "agent/config/conntrack_settings.h"
 #include "agent/config/sysctl.h"
 #include "netlink/addresses.h"
 #include "netlink/counters.h"
 
 namespace kubenatd::agent {
 namespace {
-
-rules::Result<LoadedConfig> read_config(const Options& options) {
-  if (!options.config) return LoadedConfig{.config = default_config(), .remarks = {}};
-  return load_config(*options.config);
-}
-
-/// Settings of the kernel that the rules rely on. Each one that cannot be made is said and counted.
-void prepare_node(const Config& config, std::size_t& problems) {
-  const auto set = [&](std::string_view name) {
-    const auto now = read_sysctl(name);
-    if (now && *now != "0") return;
-    if (auto written = write_sysctl(name, "1"); !written) {
-      log_error("a kernel setting could not be made", {{"error", written.error().to_string()}});
-      ++problems;
-    }
-  };
-  if (config.conntrack.tcp_be_liberal) set(kSysctlTcpBeLiberal);
-}
 
 bool make_counters() {
   for (const char* name : {rules::iptables::kNfacctInvalid, rules::iptables::kNfacctLocalhost}) {
@@ -43,6 +27,16 @@ bool make_counters() {
 }
 
 }  // namespace
+
+bool prepare_node(const Config& config, std::size_t& problems) {
+  const auto wanted = wanted_conntrack_settings(config.conntrack, count_cpus());
+  const ConntrackOutcome outcome = apply_conntrack_settings(wanted);
+  for (const std::string& line : outcome.changed) log_info("kernel setting", {{"set", line}});
+  for (const std::string& line : outcome.left) log_info("kernel setting left as it is", {{"what", line}});
+  for (const std::string& line : outcome.failed) log_error("a kernel setting could not be made", {{"what", line}});
+  problems += outcome.failed.size();
+  return outcome.not_loaded;
+}
 
 Environment read_environment(const Config& config, std::string node_name) {
   Environment environment;
@@ -70,21 +64,18 @@ void log_update(const SourceUpdate& update) {
 }
 
 rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::size_t& problems) {
-  auto loaded = read_config(options);
+  auto loaded = load_configuration(options.flags);
   if (!loaded) return std::unexpected(loaded.error());
   for (const std::string& remark : loaded->remarks) log_info("configuration", {{"remark", remark}});
   Config& config = loaded->config;
-  if (config.mode == Config::Mode::kNftables) {
-    return rules::fail("configuration", "mode",
-                       "nftables is not supported by this version; use iptables or leave it out");
-  }
+  if (auto supported = check_mode(config); !supported) return std::unexpected(supported.error());
   config.dispatch = options.dispatch;
   config.tree_threshold = options.tree_threshold;
   config.audit_period = options.audit_period;
 
-  auto name = node_name(config, options.hostname_override);
+  auto name = node_name(config, options.flags.hostname_override);
   if (!name) return std::unexpected(name.error());
-  if (for_kernel) prepare_node(config, problems);
+  const bool prepare_again = for_kernel && prepare_node(config, problems);
   Environment environment = read_environment(config, std::move(*name));
   if (for_kernel) environment.has_nfacct = make_counters();
 
@@ -95,7 +86,8 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::
   problems += first.problems.size();
   return Inputs{.model = std::make_unique<Model>(std::move(config), std::move(environment)),
                 .source = std::move(*source),
-                .first = std::move(first)};
+                .first = std::move(first),
+                .prepare_again = prepare_again};
 }
 
 }  // namespace kubenatd::agent

@@ -37,12 +37,6 @@ void add_source_options(CLI::App& command, Options& options) {
       ->required()
       ->allow_extra_args(false)
       ->type_name("DIR");
-  command.add_option("--config", options.config, "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)")
-      ->type_name("FILE");
-  command
-      .add_option("--hostname-override", options.hostname_override,
-                  "Name of this node, instead of the configuration's or the host's")
-      ->type_name("NAME");
   command
       .add_option("--dispatch", options.dispatch,
                   "Shape of KUBE-SERVICES: linear as kube-proxy's, tree of address prefixes, or auto: a tree past\n"
@@ -52,6 +46,16 @@ void add_source_options(CLI::App& command, Options& options) {
   command.add_option("--tree-threshold", options.tree_threshold, "Service addresses up to which auto stays linear")
       ->type_name("N")
       ->capture_default_str();
+}
+
+/// The two of kube-proxy's flags that a command has which only looks.
+void add_config_options(CLI::App& command, Options& options) {
+  command.add_option("--config", options.flags.config, "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)")
+      ->type_name("FILE");
+  command
+      .add_option("--hostname-override", options.flags.hostname_override,
+                  "Name of this node, instead of the configuration's or the host's")
+      ->type_name("NAME");
 }
 
 void add_family_option(CLI::App& command, Options& options) {
@@ -82,19 +86,25 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{86400}))
         ->type_name("SECONDS")
         ->capture_default_str();
-    add_verbosity(run, options);
+    register_kube_proxy_flags(run, options.flags);
 
     CLI::App& render = *app.add_subcommand(
         "render", "Print the desired state as iptables-save text; needs no rights and does not touch the kernel");
     add_source_options(render, options);
+    add_config_options(render, options);
     add_family_option(render, options);
     add_verbosity(render, options);
 
     CLI::App& diff = *app.add_subcommand(
         "diff", "Compare desired and live chains rule by rule: '-' is live and not wanted, '+' wanted and not live");
     add_source_options(diff, options);
+    add_config_options(diff, options);
     add_family_option(diff, options);
     add_verbosity(diff, options);
+
+    CLI::App& check = *app.add_subcommand(
+        "check", "Say what is understood of a configuration and of kube-proxy's flags; exit 1 when it is refused");
+    register_kube_proxy_flags(check, options.flags);
 
     CLI::App& cleanup = *app.add_subcommand(
         "cleanup",
@@ -114,6 +124,7 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     if (run.parsed()) options.command = Options::Command::kRun;
     if (render.parsed()) options.command = Options::Command::kRender;
     if (diff.parsed()) options.command = Options::Command::kDiff;
+    if (check.parsed()) options.command = Options::Command::kCheck;
     if (cleanup.parsed()) options.command = Options::Command::kCleanup;
     if (version.parsed()) options.command = Options::Command::kVersion;
     return options;

@@ -7,23 +7,23 @@
 #include <vector>
 
 #include "agent/config/config.h"
+#include "agent/config/flags.h"
 #include "rules/address.h"
 
 namespace kubenatd::agent {
 
 /// What the command line asks for.
 struct Options {
-  enum class Command : std::uint8_t { kRun, kRender, kDiff, kCleanup, kVersion };
+  enum class Command : std::uint8_t { kRun, kRender, kDiff, kCheck, kCleanup, kVersion };
   Command command = Command::kVersion;
   std::vector<std::filesystem::path> manifests;
-  std::optional<std::filesystem::path> config;
-  std::optional<std::string> hostname_override;
   std::optional<rules::Family> family;  ///< render and diff: only this one
   bool once = false;
   Config::Dispatch dispatch = Config::Dispatch::kAuto;
   std::size_t tree_threshold = 1000;
   std::chrono::seconds audit_period = std::chrono::minutes(5);
   int verbosity = 0;
+  FlagValues flags;  ///< --config and --hostname-override; run and check: all of kube-proxy's
 };
 
 /// Exit codes; part of the command line's contract.

@@ -8,12 +8,16 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/configuration.h"
 #include "agent/cli/inputs.h"
 #include "agent/cli/log.h"
+#include "agent/cli/serving.h"
+#include "agent/config/config_json.h"
 #include "agent/config/sysctl.h"
 #include "agent/sync/reconciler.h"
 #include "netlink/addresses.h"
@@ -98,10 +102,12 @@ class LocalhostRouting {
 /// The loop of the agent: waits for the folder, the kernel, interfaces, signals and deadlines.
 class Loop {
  public:
-  Loop(Inputs& inputs, Reconciler& reconciler, netlink::AddressMonitor& addresses, LocalhostRouting localhost)
+  Loop(Inputs& inputs, Reconciler& reconciler, netlink::AddressMonitor& addresses, LocalhostRouting localhost,
+       Serving& serving)
       : inputs_(inputs),
         reconciler_(reconciler),
         addresses_(addresses),
+        serving_(serving),
         localhost_(localhost),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
     sigset_t signals;
@@ -134,6 +140,7 @@ class Loop {
       if (!stop_ && reconciler_.due(Reconciler::Clock::now())) {
         const RoundReport report = reconciler_.reconcile();
         log_round(report);
+        serving_.note(report);
         (void)localhost_.after(report, inputs_.model->desired(rules::Family::kIpv4).options());
       }
     }
@@ -162,6 +169,7 @@ class Loop {
     } else if (fd == inputs_.source.fd()) {
       SourceUpdate update = inputs_.source.poll();
       log_update(update);
+      serving_.note(update.events);
       if (!update.events.empty()) reconciler_.apply(std::move(update.events));
     } else if (fd == addresses_.fd()) {
       if (addresses_.drain()) refresh_environment();
@@ -183,39 +191,61 @@ class Loop {
   Inputs& inputs_;
   Reconciler& reconciler_;
   netlink::AddressMonitor& addresses_;
+  Serving& serving_;
   LocalhostRouting localhost_;
   FileDescriptor epoll_;
   int signals_ = -1;
   bool stop_ = false;
 };
 
-}  // namespace
-
-int run(const Options& options) {
-  std::size_t problems = 0;
-  auto inputs = read_inputs(options, true, problems);
-  if (!inputs) {
-    log_error(inputs.error().to_string(), {});
+/// --write-config-to: JSON is YAML, so the file can be given back as --config.
+int write_configuration(const FlagValues& flags) {
+  const auto loaded = load_configuration(flags);
+  if (!loaded) {
+    log_error(loaded.error().to_string());
     return kExitFailed;
   }
+  std::FILE* file = std::fopen(flags.write_config_to->c_str(), "we");
+  const std::string text = to_json(loaded->config) + "\n";
+  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (file == nullptr || std::fclose(file) != 0 || !written) {
+    log_error("the configuration could not be written",
+              {{"file", flags.write_config_to->string()}, {"error", std::strerror(errno)}});
+    return kExitFailed;
+  }
+  return kExitOk;
+}
+
+int run_agent(const Options& options, Inputs& inputs, std::size_t problems) {
   auto addresses = netlink::AddressMonitor::open();
   if (!addresses) {
     log_error(addresses.error().to_string(), {});
     return kExitFailed;
   }
-  auto reconciler = Reconciler::open(*inputs->model);
+  auto reconciler = Reconciler::open(*inputs.model);
   if (!reconciler) {
     log_error(reconciler.error().to_string(), {});
     return kExitFailed;
   }
-  (*reconciler)->apply(std::move(inputs->first.events));
-  inputs->first = {};
+  std::unique_ptr<Serving> serving;
+  if (!options.once) {
+    auto opened = Serving::open(*inputs.model);
+    if (!opened) {
+      log_error(opened.error().to_string(), {});
+      return kExitFailed;
+    }
+    serving = std::move(*opened);
+    serving->note(inputs.first.events);
+  }
+  (*reconciler)->apply(std::move(inputs.first.events));
+  inputs.first = {};
 
   const RoundReport report = (*reconciler)->reconcile(true);
   log_round(report);
-  const Model& model = *inputs->model;
+  const Model& model = *inputs.model;
+  if (inputs.prepare_again) (void)prepare_node(model.config(), problems);
   LocalhostRouting localhost;
-  if (!localhost.after(report, inputs->model->desired(rules::Family::kIpv4).options())) ++problems;
+  if (!localhost.after(report, inputs.model->desired(rules::Family::kIpv4).options())) ++problems;
   log_info(report.failed() ? "first sync done, with errors" : "ready",
            {{"node", model.environment().node_name},
             {"services", number(model.state().services())},
@@ -224,7 +254,23 @@ int run(const Options& options) {
   // The first sync took many times the memory that the agent lives with.
   ::malloc_trim(0);
   if (options.once) return report.failed() || problems != 0 ? kExitFailed : kExitOk;
-  return Loop(*inputs, **reconciler, *addresses, localhost).run();
+  serving->note(report);
+  return Loop(inputs, **reconciler, *addresses, localhost, *serving).run();
+}
+
+}  // namespace
+
+int run(const Options& options) {
+  if (options.flags.cleanup) return cleanup(options);
+  if (options.flags.write_config_to) return write_configuration(options.flags);
+  std::size_t problems = 0;
+  auto inputs = read_inputs(options, true, problems);
+  if (!inputs) {
+    log_error(inputs.error().to_string(), {});
+    return kExitFailed;
+  }
+  if (options.flags.init_only) return problems == 0 ? kExitOk : kExitFailed;
+  return run_agent(options, *inputs, problems);
 }
 
 }  // namespace kubenatd::agent

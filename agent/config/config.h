@@ -64,10 +64,15 @@ struct Config {
     bool tcp_be_liberal = false;
     Duration udp_timeout{};
     Duration udp_stream_timeout{};
+    // The user gave a value: what is asked for and cannot be set is an error, a default that cannot be set is not.
+    bool max_set = false;  ///< max_per_core or min
+    bool tcp_established_timeout_set = false;
+    bool tcp_close_wait_timeout_set = false;
   } conntrack;
   Duration config_sync_period = std::chrono::minutes(15);
 
-  // kubenatd's own settings, from flags only.
+  // From flags only: kube-proxy's --master, and kubenatd's own settings.
+  std::string master;  ///< address of the API server, instead of the kubeconfig's; empty: not given
   Dispatch dispatch = Dispatch::kAuto;
   std::size_t tree_threshold = 1000;
   Duration audit_period = std::chrono::minutes(5);

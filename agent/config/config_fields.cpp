@@ -121,16 +121,18 @@ Config::Conntrack read_conntrack(FieldReader reader, ConfigFindings& findings) {
   // Zero means "leave the kernel's setting alone" in all of them; only a missing value is defaulted.
   for (const auto& [key, value] :
        {std::pair{"maxPerCore", &conntrack.max_per_core}, std::pair{"min", &conntrack.min}}) {
-    reader.read(key, *value);
+    if (reader.read(key, *value)) conntrack.max_set = true;
     refuse_negative(findings, reader, key, *value < 0);
   }
-  for (const auto& [key, value] : {std::pair{"tcpEstablishedTimeout", &conntrack.tcp_established_timeout},
-                                   std::pair{"tcpCloseWaitTimeout", &conntrack.tcp_close_wait_timeout},
-                                   std::pair{"udpTimeout", &conntrack.udp_timeout},
-                                   std::pair{"udpStreamTimeout", &conntrack.udp_stream_timeout}}) {
-    reader.read(key, *value);
-    refuse_negative(findings, reader, key, *value < Duration::zero());
-  }
+  const auto read_timeout = [&](std::string_view key, Duration& value) {
+    const bool is_set = reader.read(key, value);
+    refuse_negative(findings, reader, key, value < Duration::zero());
+    return is_set;
+  };
+  conntrack.tcp_established_timeout_set = read_timeout("tcpEstablishedTimeout", conntrack.tcp_established_timeout);
+  conntrack.tcp_close_wait_timeout_set = read_timeout("tcpCloseWaitTimeout", conntrack.tcp_close_wait_timeout);
+  read_timeout("udpTimeout", conntrack.udp_timeout);
+  read_timeout("udpStreamTimeout", conntrack.udp_stream_timeout);
   reader.read("tcpBeLiberal", conntrack.tcp_be_liberal);
   reader.finish();
   return conntrack;

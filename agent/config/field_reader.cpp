@@ -39,12 +39,26 @@ std::string further(std::size_t count) {
 
 }  // namespace
 
+std::string ConfigFindings::name_of(std::string_view path) const {
+  auto found = names_.find(path);
+  std::string_view rest;
+  if (found == names_.end()) {
+    // "list[2]" and "map.key" belong to the list and the map.
+    const std::size_t end = path.find_first_of("[.");
+    if (end != std::string_view::npos) {
+      found = names_.find(path.substr(0, end));
+      rest = path.substr(end);
+    }
+  }
+  return found == names_.end() ? std::string(path) : found->second + std::string(rest);
+}
+
 void ConfigFindings::mistake(std::string_view path, std::string_view what) {
   if (mistakes_.size() == kMostMistakes) {
     ++further_mistakes_;
     return;
   }
-  mistakes_.push_back(path.empty() ? std::string(what) : fmt::format("{}: {}", path, what));
+  mistakes_.push_back(path.empty() ? std::string(what) : fmt::format("{}: {}", name_of(path), what));
 }
 
 void ConfigFindings::remark(std::string_view path, std::string_view what) {
@@ -52,7 +66,7 @@ void ConfigFindings::remark(std::string_view path, std::string_view what) {
     ++further_remarks_;
     return;
   }
-  remarks_.push_back(path.empty() ? std::string(what) : fmt::format("{}: {}", path, what));
+  remarks_.push_back(path.empty() ? std::string(what) : fmt::format("{}: {}", name_of(path), what));
 }
 
 std::string ConfigFindings::mistakes() const {

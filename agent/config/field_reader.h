@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/config/config.h"
@@ -16,6 +17,10 @@ namespace kubenatd::agent {
 /// What is wrong with a file, and what is only worth saying. Bounded, however bad the file is.
 class ConfigFindings {
  public:
+  ConfigFindings() = default;
+  /// For fields that were not written in a file: `names` says what to call them, by path.
+  explicit ConfigFindings(std::map<std::string, std::string, std::less<>> names) : names_(std::move(names)) {}
+
   void mistake(std::string_view path, std::string_view what);
   void remark(std::string_view path, std::string_view what);
 
@@ -29,6 +34,10 @@ class ConfigFindings {
   static constexpr std::size_t kMostMistakes = 20;
   static constexpr std::size_t kMostRemarks = 50;
 
+  /// What to call the field at `path`, in front of a colon.
+  [[nodiscard]] std::string name_of(std::string_view path) const;
+
+  std::map<std::string, std::string, std::less<>> names_;
   std::vector<std::string> mistakes_, remarks_;
   std::size_t further_mistakes_ = 0, further_remarks_ = 0;
 };

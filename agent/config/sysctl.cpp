@@ -9,6 +9,7 @@ namespace kubenatd::agent {
 namespace {
 
 constexpr std::size_t kLongestSetting = 65536;
+constexpr std::string_view kProcSys = "/proc/sys";
 
 /// The path of the setting; an error for names that lead elsewhere.
 rules::Result<std::filesystem::path> path_of(std::string_view name, const std::filesystem::path& root) {
@@ -34,7 +35,13 @@ rules::Result<std::string> read_sysctl(std::string_view name, const std::filesys
 rules::Status write_sysctl(std::string_view name, std::string_view value, const std::filesystem::path& root) {
   const rules::Result<std::filesystem::path> path = path_of(name, root);
   if (!path) return std::unexpected(path.error());
-  return write_existing_file(*path, value, "write setting " + in_quotes(value));
+  rules::Status written = write_existing_file(*path, value, "write setting " + in_quotes(value));
+  if (written || written.error().code != EROFS || root != kProcSys) return written;
+  const rules::Result<std::filesystem::path> mounted = path_of(name, kMountedSysctls);
+  if (!mounted) return written;
+  rules::Status second = write_existing_file(*mounted, value, "write setting " + in_quotes(value));
+  if (!second && second.error().code == ENOENT) return written;
+  return second;
 }
 
 }  // namespace kubenatd::agent

@@ -1,6 +1,7 @@
 #include "agent/state/service_state.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace kubenatd::agent {
@@ -160,6 +161,20 @@ void ServiceState::apply_node(ObjectEvent&& event) {
   if (zone == topology_.zone) return;
   topology_.zone = std::move(zone);
   for (const auto& [key, entry] : entries_) changed_.insert(key);
+}
+
+std::map<ObjectKey, ServiceState::HealthCheck> ServiceState::health_checks() const {
+  std::map<ObjectKey, HealthCheck> found;
+  for (const auto& [key, entry] : entries_) {
+    if (!entry.service || !is_proxied(*entry.service) || entry.service->health_check_node_port == 0) continue;
+    std::set<rules::Address> local;
+    for (const SlicePtr& slice : entry.slices)
+      for (const SliceEndpoint& endpoint : slice->endpoints)
+        if (endpoint.ready && !endpoint.node_name.empty() && endpoint.node_name == topology_.node_name)
+          local.insert(endpoint.address);
+    found[key] = {entry.service->health_check_node_port, local.size()};
+  }
+  return found;
 }
 
 std::vector<ViewChange> ServiceState::take_changes() {

@@ -51,6 +51,14 @@ class ServiceState {
     return known_endpoints_[static_cast<std::size_t>(family)];
   }
 
+  /// A Service's health check port, and how many addresses of ready endpoints on this node stand behind it.
+  struct HealthCheck {
+    std::uint16_t port = 0;
+    std::size_t local_endpoints = 0;
+  };
+  /// Of all Services that have one. Costs a look at every Service.
+  [[nodiscard]] std::map<ObjectKey, HealthCheck> health_checks() const;
+
   [[nodiscard]] std::size_t services() const { return services_; }
   [[nodiscard]] std::size_t endpoint_slices() const { return slice_owner_.size(); }
 

@@ -30,6 +30,9 @@ class Model {
   [[nodiscard]] rules::iptables::DesiredTables& desired(rules::Family family) {
     return desired_[static_cast<std::size_t>(family)];
   }
+  [[nodiscard]] const rules::iptables::DesiredTables& desired(rules::Family family) const {
+    return desired_[static_cast<std::size_t>(family)];
+  }
 
  private:
   void update_options();

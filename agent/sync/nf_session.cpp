@@ -34,6 +34,7 @@ rules::Result<NfSession::Drained> NfSession::drain(const Visit& visit) {
   if (!result) return std::unexpected(result.error());
   drained.overrun = result->overrun;
   if (drained.overrun) {
+    ++overruns_;
     auto generation = kernel_.generation();
     if (!generation) return std::unexpected(generation.error());
     generation_ = *generation;
@@ -42,7 +43,9 @@ rules::Result<NfSession::Drained> NfSession::drain(const Visit& visit) {
 }
 
 std::expected<netlink::CommitReport, netlink::CommitFailure> NfSession::commit(netlink::Batch& batch, bool guarded) {
+  const auto start = std::chrono::steady_clock::now();
   auto committed = kernel_.commit(batch, guarded ? std::optional(generation_) : std::nullopt);
+  kernel_time_ += std::chrono::steady_clock::now() - start;
   // Without the guard others may have come between; counting on keeps a later guard honest: it then refuses.
   if (committed) ++generation_;
   return committed;

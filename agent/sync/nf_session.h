@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -43,6 +44,10 @@ class NfSession {
   [[nodiscard]] rules::Result<bool> unmute();
   [[nodiscard]] bool muted() const { return muted_; }
 
+  /// Time that transactions took in the kernel, and how often events were lost, since the start.
+  [[nodiscard]] std::chrono::nanoseconds kernel_time() const { return kernel_time_; }
+  [[nodiscard]] std::size_t overruns() const { return overruns_; }
+
  private:
   NfSession(netlink::NfTables kernel, netlink::Monitor monitor)
       : kernel_(std::move(kernel)), monitor_(std::move(monitor)) {}
@@ -51,6 +56,8 @@ class NfSession {
   netlink::Monitor monitor_;
   std::uint32_t generation_ = 0;
   bool muted_ = false;
+  std::chrono::nanoseconds kernel_time_{};
+  std::size_t overruns_ = 0;
 };
 
 }  // namespace kubenatd::agent

@@ -96,14 +96,23 @@ void Reconciler::note(const netlink::TableEvent& event) {
     last_writer_ = fmt::format("{} ({})", event.process_name, event.process_id);
     return;
   }
-  for (const auto& family : families_) (void)family->note(event);
+  for (const auto& family : families_)
+    if (family->note(event)) note_drift(family->family());
+}
+
+void Reconciler::note_drift(Family family) {
+  std::optional<Clock::time_point>& since = drift_since_[index_of(family)];
+  if (!since) since = Clock::now();
 }
 
 rules::Status Reconciler::handle_events() {
   auto drained = session_.drain([this](const netlink::TableEvent& event) { note(event); });
   if (!drained) return std::unexpected(drained.error());
-  if (drained->overrun)
-    for (const auto& family : families_) family->require_audit(true);
+  if (!drained->overrun) return {};
+  for (const auto& family : families_) {
+    family->require_audit(true);
+    note_drift(family->family());
+  }
   return {};
 }
 
@@ -134,6 +143,7 @@ Reconciler::Clock::time_point Reconciler::deadline() const {
 
 RoundReport Reconciler::reconcile(bool everything) {
   const Clock::time_point start = Clock::now();
+  const std::chrono::nanoseconds kernel_before = session_.kernel_time();
   RoundReport report;
   if (start >= next_audit_) {
     for (const auto& family : families_) family->require_audit();
@@ -147,11 +157,14 @@ RoundReport Reconciler::reconcile(bool everything) {
     if (sweep_due(*family, start)) sweep_flows(family->family(), start, report);
   }
   report.took = Clock::now() - start;
+  report.kernel_time = session_.kernel_time() - kernel_before;
+  report.overruns = session_.overruns() - std::exchange(overruns_told_, session_.overruns());
   return report;
 }
 
 void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
   const std::size_t index = index_of(family.family());
+  const Clock::time_point start = Clock::now();
   auto done = family.sync(session_, [this](const netlink::TableEvent& event) { note(event); });
   const Clock::time_point now = Clock::now();
   if (!done) {
@@ -159,9 +172,12 @@ void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
     retry.delay = retry.delay == Clock::duration{} ? Clock::duration(kFirstRetry)
                                                    : std::min(Clock::duration(kLongestRetry), retry.delay * 2);
     retry.at = now + retry.delay;
-    report.families.push_back({family.family(), {}, done.error()});
+    report.families.push_back({family.family(), {}, done.error(), now - start});
     return;
   }
+  std::optional<std::chrono::nanoseconds> healed_after;
+  if (const auto since = drift_since_[index]; since && !done->healed.empty()) healed_after = now - *since;
+  if (!family.has_work()) drift_since_[index].reset();
   retries_[index] = {};
   std::size_t unnamed = 0;
   for (const std::string& chain : done->healed) {
@@ -179,7 +195,7 @@ void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
     report.disputes.push_back(
         fmt::format("{} more chains of {} are changed again and again", unnamed, name_of(family.family())));
   if (!std::exchange(left_over_known_[index], true)) forget_left_over(family);
-  report.families.push_back({family.family(), std::move(*done), std::nullopt});
+  report.families.push_back({family.family(), std::move(*done), std::nullopt, now - start, healed_after});
 }
 
 void Reconciler::forget_left_over(FamilySync& family) {
@@ -207,6 +223,7 @@ bool Reconciler::sweep_due(const FamilySync& family, Clock::time_point now) cons
 void Reconciler::sweep_flows(Family family, Clock::time_point now, RoundReport& report) {
   UdpFrontends& frontends = frontends_[index_of(family)];
   Sweep& sweep = sweeps_[index_of(family)];
+  const Clock::time_point start = Clock::now();
   auto swept = netlink::sweep_conntrack(family, kUdp, [&](const netlink::ConntrackFlow& flow) {
     return frontends.is_stale({.original_destination = flow.original_destination,
                                .original_destination_port = flow.original_destination_port,
@@ -221,6 +238,7 @@ void Reconciler::sweep_flows(Family family, Clock::time_point now, RoundReport& 
     return;
   }
   report.conntrack_deleted += swept->deleted;
+  report.sweeps.push_back({family, swept->deleted, Clock::now() - start});
   if (last && !swept->interrupted) {
     sweep.again.reset();
     frontends.swept();

@@ -22,11 +22,22 @@ struct RoundReport {
     rules::Family family;
     SyncReport sync;
     std::optional<rules::Error> error;
+    std::chrono::nanoseconds took{};
+    std::optional<std::chrono::nanoseconds> healed_after{};  ///< from the first event about what was healed
+  };
+  /// A sweep of conntrack.
+  struct Sweep {
+    rules::Family family;
+    std::size_t deleted = 0;
+    std::chrono::nanoseconds took{};
   };
   std::vector<Family> families;
+  std::vector<Sweep> sweeps;
   std::size_t conntrack_deleted = 0;
-  std::vector<std::string> problems;  ///< besides those of the families
-  std::vector<std::string> disputes;  ///< chains that somebody keeps changing, with the new delay
+  std::size_t overruns = 0;                ///< events were lost since the last round
+  std::chrono::nanoseconds kernel_time{};  ///< of `took`, in transactions
+  std::vector<std::string> problems;       ///< besides those of the families
+  std::vector<std::string> disputes;       ///< chains that somebody keeps changing, with the new delay
   std::chrono::nanoseconds took{};
 
   [[nodiscard]] bool failed() const;
@@ -82,6 +93,7 @@ class Reconciler {
 
   Reconciler(Model& model, NfSession session);
   void note(const netlink::TableEvent& event);
+  void note_drift(rules::Family family);
   void reconcile_family(FamilySync& family, RoundReport& report);
   void sweep_flows(rules::Family family, Clock::time_point now, RoundReport& report);
   /// What the objects want is committed; only somebody else's changes may be left to heal.
@@ -99,6 +111,8 @@ class Reconciler {
   std::array<Retry, 2> retries_;
   DriftBackoff backoff_;
   std::array<Clock::time_point, 2> held_until_{};
+  std::array<std::optional<Clock::time_point>, 2> drift_since_{};
+  std::size_t overruns_told_ = 0;
   std::string last_writer_;
   Clock::time_point next_audit_;
 };

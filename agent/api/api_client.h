@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include "agent/api/body_inbox.h"
+#include "agent/api/credentials.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent {
+
+/// One request under way and its answer. Destroying it before the body's end cuts the connection.
+class ApiExchange {
+ public:
+  virtual ~ApiExchange() = default;
+  ApiExchange(const ApiExchange&) = delete;
+  ApiExchange& operator=(const ApiExchange&) = delete;
+
+  [[nodiscard]] const ResponseHead& head() const { return head_; }
+  /// The next block of the body, valid until the next call.
+  [[nodiscard]] BodyInbox::State next(BodyInbox::Clock::time_point until, const std::stop_token& stop,
+                                      std::string_view& block) {
+    return inbox_->next(until, stop, block);
+  }
+  [[nodiscard]] std::string failure() const { return inbox_->failure(); }
+
+ protected:
+  ApiExchange() = default;
+  std::shared_ptr<BodyInbox> inbox_ = std::make_shared<BodyInbox>();
+  ResponseHead head_;
+};
+
+/// GET requests to one API server, over cpprestsdk.
+///
+/// Purpose: the answer's body comes as a stream; connections are reused when a body was read to its end; redirects are
+/// not followed, as they would take the credentials elsewhere. Threading: one thread at a time; the library's own
+/// threads are its business. Failure: connection, TLS and protocol errors as values, before the head or in the body.
+/// Cost: a block of the body in memory; the library takes a chunk of the transfer encoding as one block.
+class ApiClient {
+ public:
+  explicit ApiClient(std::shared_ptr<Credentials> credentials);
+  ~ApiClient();
+  ApiClient(const ApiClient&) = delete;
+  ApiClient& operator=(const ApiClient&) = delete;
+
+  /// `target` is path, below that of the server, and query, encoded. Waits for the answer's head until `until`.
+  /// ECANCELED: stopped; ETIMEDOUT: no answer in time.
+  [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> get(const std::string& target,
+                                                                BodyInbox::Clock::time_point until,
+                                                                const std::stop_token& stop);
+  /// About credentials that could not be read again; empty: none. Told once.
+  [[nodiscard]] std::string take_problem() { return std::exchange(problem_, {}); }
+  [[nodiscard]] Credentials& credentials() const { return *credentials_; }
+
+ private:
+  struct Connection;
+  std::shared_ptr<Credentials> credentials_;
+  std::unique_ptr<Connection> connection_;
+  std::string problem_;
+};
+
+/// The HTTP library runs its work on a pool of threads of its own, 40 by default: this asks for fewer. Takes effect
+/// only before its first use in the process.
+void limit_http_threads();
+
+}  // namespace kubenatd::agent

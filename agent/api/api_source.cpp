@@ -1,0 +1,94 @@
+#include "agent/api/api_source.h"
+
+#include <fmt/format.h>
+
+#include <pthread.h>
+#include <csignal>
+#include <system_error>
+#include <utility>
+
+#include "agent/objects/field.h"
+#include "agent/text/printable.h"
+
+namespace kubenatd::agent {
+namespace {
+
+/// Threads that are started meanwhile take no signals: those are the main thread's.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
+  std::vector<WatchedResource> resources;
+  if (options.services)
+    resources.push_back({Kind::kService, "services", "/api/v1/services", "v1",
+                         "!service.kubernetes.io/service-proxy-name", "spec.clusterIP!=None", true});
+  if (options.endpoint_slices)
+    resources.push_back({Kind::kEndpointSlice, "endpointslices", "/apis/discovery.k8s.io/v1/endpointslices",
+                         "discovery.k8s.io/v1", "!service.kubernetes.io/headless", "", false});
+  if (options.node)
+    resources.push_back({Kind::kNode, "nodes", "/api/v1/nodes", "v1", "", "metadata.name=" + options.node_name, false});
+  if (options.pods)
+    resources.push_back({Kind::kPod, "pods", "/api/v1/pods", "v1", "", "spec.nodeName=" + options.node_name, false});
+  return resources;
+}
+
+rules::Result<std::unique_ptr<ApiSource>> ApiSource::open(ApiOptions options) {
+  if ((options.node || options.pods) && !is_dns_subdomain(options.node_name))
+    return rules::fail("API source", "node name", in_quotes(options.node_name) + " is not a DNS name");
+  auto credentials = Credentials::open(options.access, options.timing.credentials);
+  if (!credentials) return std::unexpected(credentials.error());
+  std::vector<WatchedResource> resources = watched_resources(options);
+  std::vector<std::string> names;
+  for (const WatchedResource& resource : resources) names.push_back(resource.name);
+  auto queue = EventQueue::open(std::move(names));
+  if (!queue) return std::unexpected(queue.error());
+
+  const SignalsBlocked blocked;
+  limit_http_threads();
+  std::unique_ptr<ApiSource> source(new ApiSource(options.timing));
+  source->queue_ = std::move(*queue);
+  try {
+    for (WatchedResource& resource : resources) {
+      WatchSink& sink = source->queue_->sink(source->watches_.size());
+      auto& watch = source->watches_.emplace_back(
+          std::make_unique<ResourceWatch>(std::move(resource), *credentials, source->timing_, sink));
+      source->threads_.emplace_back([&watch = *watch](const std::stop_token& stop) { watch.run(stop); });
+    }
+  } catch (const std::system_error& thrown) {
+    return rules::fail("API source", "start a thread", one_line(thrown.what()), thrown.code().value());
+  }
+  return source;
+}
+
+ApiSource::~ApiSource() {
+  for (std::jthread& thread : threads_) thread.request_stop();  // all before the first is waited for
+}
+
+std::string describe(const WatchState& state) {
+  std::string_view phase;
+  switch (state.phase) {
+    case WatchState::Phase::kConnecting: phase = "connecting"; break;
+    case WatchState::Phase::kListing: phase = "listing"; break;
+    case WatchState::Phase::kWatching: phase = "watching"; break;
+    case WatchState::Phase::kWaiting: phase = "waiting"; break;
+  }
+  std::string text = fmt::format("{}: {}, {} objects", state.resource, phase, state.objects);
+  if (!state.failure.empty()) text += ": " + state.failure;
+  return text;
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/api/access.h"
+#include "agent/api/credentials.h"
+#include "agent/api/event_queue.h"
+#include "agent/api/resource_watch.h"
+#include "agent/api/timing.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent {
+
+struct ApiOptions {
+  ClusterAccess access;
+  std::string node_name;
+  bool services = true;
+  bool endpoint_slices = true;
+  bool node = true;   ///< the own one
+  bool pods = false;  ///< those on the own node
+  ApiTiming timing;
+};
+
+/// Objects from an API server.
+///
+/// Purpose: the counterpart of ManifestSource in a cluster. Selectors are kube-proxy v1.36's. Threading: fd() and
+/// take() on one thread, each resource is watched on a thread of its own. Failure: open() fails for credentials that
+/// cannot be read; that the server cannot be reached is told in updates, and tried again for good, while everything
+/// that is known stays. The destructor ends within a fraction of a second. Cost: as ResourceWatch, for each resource.
+class ApiSource {
+ public:
+  [[nodiscard]] static rules::Result<std::unique_ptr<ApiSource>> open(ApiOptions options);
+  ~ApiSource();
+  ApiSource(const ApiSource&) = delete;
+  ApiSource& operator=(const ApiSource&) = delete;
+
+  /// An eventfd: readable while there is something to take.
+  [[nodiscard]] int fd() const { return queue_->fd(); }
+  /// Never blocks.
+  [[nodiscard]] ApiUpdate take() { return queue_->take(); }
+
+ private:
+  explicit ApiSource(ApiTiming timing) : timing_(timing) {}
+
+  const ApiTiming timing_;
+  std::unique_ptr<EventQueue> queue_;
+  std::vector<std::unique_ptr<ResourceWatch>> watches_;
+  std::vector<std::jthread> threads_;
+};
+
+/// What is watched, in the order of an update's states.
+[[nodiscard]] std::vector<WatchedResource> watched_resources(const ApiOptions& options);
+
+/// "services: watching, 120 objects", "nodes: waiting: the API server answers 403: ..."
+[[nodiscard]] std::string describe(const WatchState& state);
+
+}  // namespace kubenatd::agent

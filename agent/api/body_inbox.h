@@ -1,0 +1,66 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+namespace kubenatd::agent {
+
+/// The first part of an answer.
+struct ResponseHead {
+  unsigned status = 0;
+  std::optional<std::chrono::milliseconds> retry_after;  ///< header Retry-After, in seconds
+};
+
+/// Hands the answer to a request over from the HTTP library's threads to the one that reads it, block by block: the
+/// library reads on from the network only when a block was taken, so at most one is in memory.
+///
+/// Threading: one producer, one consumer. Failure: as values. Cost: no copy.
+class BodyInbox {
+ public:
+  using Clock = std::chrono::steady_clock;
+  enum class State : std::uint8_t {
+    kReady,    ///< there is a head, or a block
+    kEnd,      ///< the body is complete
+    kFailed,   ///< connection or protocol; failure() says more
+    kTimeout,  ///< nothing came in time
+    kStopped,  ///< the stop token asked for it
+  };
+
+  // Producer.
+  void set_head(ResponseHead head);
+  /// `taken` is called once, with true when the bytes are not needed any more, with false when nobody wants them.
+  void offer(std::string_view block, std::function<void(bool)> taken);
+  void finish();
+  void fail(std::string cause);
+
+  // Consumer.
+  [[nodiscard]] State wait_head(Clock::time_point until, const std::stop_token& stop, ResponseHead& head);
+  /// The next block, valid until the next call.
+  [[nodiscard]] State next(Clock::time_point until, const std::stop_token& stop, std::string_view& block);
+  /// Nothing more is wanted.
+  void abandon();
+  [[nodiscard]] std::string failure() const;
+
+ private:
+  /// Gives the block that the consumer had back.
+  void release(std::unique_lock<std::mutex>& lock, bool wanted);
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::optional<ResponseHead> head_;
+  std::optional<std::string_view> block_;  ///< offered, and not seen by the consumer
+  std::function<void(bool)> taken_;
+  bool ended_ = false;
+  bool failed_ = false;
+  bool abandoned_ = false;
+  std::string failure_;
+};
+
+}  // namespace kubenatd::agent

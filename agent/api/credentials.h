@@ -1,0 +1,53 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "agent/api/access.h"
+#include "agent/api/tls_material.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent {
+
+/// What a request needs to be let in, kept up to date with the files it comes from.
+///
+/// Purpose: tokens of service accounts rotate every hour or so, client certificates every year; both are read again
+/// when a request is made and the last look is older than the period, or after the server refused them. Threading: any.
+/// Failure: open() fails when something cannot be read; later what was good last stays, with a problem to tell.
+/// Cost: a few small files a period.
+class Credentials {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] static rules::Result<std::shared_ptr<Credentials>> open(ClusterAccess access,
+                                                                        std::chrono::milliseconds period);
+
+  struct Current {
+    std::string authorization;  ///< value of the header; empty: none
+    std::shared_ptr<const TlsMaterial> tls;
+    std::string problem;  ///< one line, told once; empty: none
+  };
+  [[nodiscard]] Current current();
+  /// The server did not accept them (401): the next request looks at the files.
+  void refused();
+
+  [[nodiscard]] const ClusterAccess& access() const { return access_; }
+
+ private:
+  Credentials(ClusterAccess access, std::chrono::milliseconds period) : access_(std::move(access)), period_(period) {}
+  [[nodiscard]] rules::Status read();
+  [[nodiscard]] rules::Status read_token();
+  [[nodiscard]] rules::Status read_tls();
+
+  const ClusterAccess access_;
+  const std::chrono::milliseconds period_;
+  std::mutex mutex_;
+  std::string authorization_;
+  std::string pems_;  ///< what tls_ was made of
+  std::shared_ptr<const TlsMaterial> tls_;
+  Clock::time_point next_look_{};
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "agent/api/watch_sink.h"
+#include "agent/sources/descriptor.h"
+#include "agent/sources/object_change.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent {
+
+/// What happened since the last take().
+struct ApiUpdate {
+  std::vector<ObjectEvent> events;    ///< Services first, then EndpointSlices, Nodes, Pods
+  std::vector<std::string> problems;  ///< one line each: objects that were left out, connections that fail
+  std::vector<std::string> remarks;   ///< one line each: fields that were left out, lists that were read
+  bool synced = false;                ///< all initial lists are in, and their events were taken with this or before
+  std::vector<WatchState> states;     ///< of every resource, as it is now
+};
+
+/// Between the watches and whoever takes what they find.
+///
+/// Purpose: several changes of an object before it is taken are one, so that the queue is never larger than the number
+/// of objects. Threading: any. Failure: open() for want of a descriptor. Lines beyond a limit are counted, not kept.
+class EventQueue {
+ public:
+  [[nodiscard]] static rules::Result<std::unique_ptr<EventQueue>> open(std::vector<std::string> resources);
+
+  [[nodiscard]] int fd() const { return wake_.get(); }  ///< readable while there is something to take
+  [[nodiscard]] ApiUpdate take();
+
+  /// What the watch of a resource tells: `index` is its place among the resources.
+  [[nodiscard]] WatchSink& sink(std::size_t index) { return *sinks_[index]; }
+
+ private:
+  class Sink;
+  /// Lines, bounded: the same one is not kept twice.
+  class Lines {
+   public:
+    void add(std::string line);
+    [[nodiscard]] std::vector<std::string> take();
+
+   private:
+    std::vector<std::string> lines_;
+    std::size_t more_ = 0;
+  };
+
+  EventQueue(Descriptor wake, std::vector<std::string> resources);
+  void wake();
+
+  Descriptor wake_;
+  std::vector<std::unique_ptr<WatchSink>> sinks_;
+  std::mutex mutex_;
+  std::map<ObjectId, ObjectPtr> events_;
+  Lines problems_, remarks_;
+  std::vector<WatchState> states_;
+  bool woken_ = false;
+};
+
+}  // namespace kubenatd::agent

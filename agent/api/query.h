@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace kubenatd::agent {
+
+/// A value for a query, with everything escaped but letters, digits and "-._~" (RFC 3986).
+[[nodiscard]] std::string query_encoded(std::string_view text);
+
+}  // namespace kubenatd::agent

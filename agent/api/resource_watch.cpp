@@ -1,0 +1,372 @@
+#include "agent/api/resource_watch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "agent/api/json_stream.h"
+#include "agent/api/query.h"
+#include "agent/objects/decode.h"
+#include "agent/text/printable.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using nlohmann::json;
+using State = BodyInbox::State;
+
+constexpr std::size_t kPageSize = 500;  // client-go's
+constexpr std::size_t kMostPages = 10'000;
+constexpr std::size_t kLongestVersion = 256;
+
+constexpr unsigned kOk = 200, kBadRequest = 400, kUnauthorized = 401, kMethodNotAllowed = 405, kGone = 410,
+                   kUnprocessable = 422;
+
+const json* member(const json& object, const char* name) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(name);
+  return found == object.end() ? nullptr : &*found;
+}
+
+std::string text_of(const json& object, const char* name) {
+  const json* value = member(object, name);
+  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+std::string version_of(const json& object) {
+  const json* metadata = member(object, "metadata");
+  std::string version = metadata == nullptr ? std::string() : text_of(*metadata, "resourceVersion");
+  return version.size() > kLongestVersion ? std::string() : version;
+}
+
+ObjectKey key_of(const json& object, Kind kind) {
+  const json* metadata = member(object, "metadata");
+  if (metadata == nullptr) return {};
+  ObjectKey key{kind == Kind::kNode ? std::string() : text_of(*metadata, "namespace"), text_of(*metadata, "name")};
+  if (kind != Kind::kNode && key.ns.empty()) key.ns = "default";  // as decode_object() has it
+  return key;
+}
+
+/// Sleeps for a time, or until it is asked to stop.
+void wait_for(std::chrono::milliseconds time, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, time, [] { return false; });
+}
+
+}  // namespace
+
+ResourceWatch::ResourceWatch(WatchedResource resource, std::shared_ptr<Credentials> credentials,
+                             const ApiTiming& timing, WatchSink& sink)
+    : resource_(std::move(resource)),
+      timing_(timing),
+      sink_(sink),
+      client_(std::move(credentials)),
+      known_(resource_.kind, [this](ObjectEvent event) { sink_.changed(std::move(event)); }),
+      backoff_(timing) {
+  state_.resource = resource_.name;
+}
+
+void ResourceWatch::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    Outcome outcome;
+    if (!version_.empty())
+      outcome = stream(false, stop);
+    else if (streamed_lists_)
+      outcome = stream(true, stop);
+    else
+      outcome = list_pages(stop);
+    if (!stop.stop_requested()) settle(outcome, stop);
+  }
+}
+
+void ResourceWatch::settle(const Outcome& outcome, const std::stop_token& stop) {
+  std::optional<Duration> delay;
+  std::string_view then = "; tried again";
+  bool relist = outcome.next == Outcome::Next::kRelist;
+  if (outcome.next == Outcome::Next::kGoOn) return;
+  if (outcome.next == Outcome::Next::kRetry) delay = backoff_.next(Clock::now());
+  // A watch that stumbles over the same event again and again is got past it by a list.
+  if (outcome.from_stream && ++bad_streams_ > 1) relist = true;
+  if (relist) {
+    version_.clear();
+    then = "; listed again";
+    if (++relists_ > 1 && !delay) delay = backoff_.next(Clock::now());
+  }
+  if (outcome.retry_after)
+    delay = std::max(delay.value_or(Duration{}), std::min(*outcome.retry_after, timing_.retry_after_most));
+  const std::string when =
+      delay ? fmt::format("{} in {:.1f} s", then, std::chrono::duration<double>(*delay).count()) : std::string(then);
+  if (outcome.next == Outcome::Next::kRetry)
+    sink_.problem(fmt::format("{}: {}{}", resource_.name, outcome.problem, when));
+  else
+    sink_.remark(fmt::format("{}: {}{}", resource_.name, outcome.problem, when));
+  if (!delay) return;
+  enter(WatchState::Phase::kWaiting, outcome.problem);
+  wait_for(*delay, stop);
+}
+
+void ResourceWatch::enter(WatchState::Phase phase, std::string failure) {
+  state_.phase = phase;
+  state_.objects = known_.size();
+  state_.failure = std::move(failure);
+  sink_.state(state_);
+}
+
+std::string ResourceWatch::target(std::string_view parameters) const {
+  std::string text = resource_.path + "?";
+  if (!resource_.label_selector.empty()) text += "labelSelector=" + query_encoded(resource_.label_selector) + "&";
+  if (!resource_.field_selector.empty()) text += "fieldSelector=" + query_encoded(resource_.field_selector) + "&";
+  return text.append(parameters);
+}
+
+rules::Result<std::unique_ptr<ApiExchange>> ResourceWatch::get(const std::string& target, const std::stop_token& stop) {
+  auto exchange = client_.get(target, Clock::now() + timing_.answer, stop);
+  if (std::string problem = client_.take_problem(); !problem.empty()) sink_.problem(std::move(problem));
+  return exchange;
+}
+
+ResourceWatch::Outcome ResourceWatch::failed_request(const rules::Error& error) const {
+  return {Outcome::Next::kRetry, error.to_string(), {}, false};
+}
+
+ResourceWatch::Outcome ResourceWatch::refused(ApiExchange& exchange, bool streamed_list, const std::stop_token& stop) {
+  const unsigned status = exchange.head().status;
+  constexpr std::size_t kLongestBody = 64U << 10;
+  std::string body;
+  std::string_view block;
+  const auto until = Clock::now() + timing_.stall;
+  while (body.size() < kLongestBody && exchange.next(until, stop, block) == State::kReady)
+    body.append(block.substr(0, kLongestBody - body.size()));
+  const auto parsed = read_value(body);
+  std::string message = parsed ? text_of(*parsed, "message") : std::string();
+  if (message.empty()) message = body;
+  std::string problem = fmt::format("the API server answers {}: {}", status, one_line(trimmed(message), 300));
+
+  if (status == kUnauthorized) client_.credentials().refused();
+  if (status == kGone) return {Outcome::Next::kRelist, std::move(problem), {}, false};
+  const bool about_field =
+      message.contains("field label") || message.contains("field selector") || message.contains("fieldSelector");
+  const bool may_drop_field = status == kBadRequest && resource_.field_selector_optional;
+  if (may_drop_field && (about_field || !streamed_list)) {
+    sink_.remark(
+        fmt::format("{}: {}; asked without field selector {}", resource_.name, problem, resource_.field_selector));
+    resource_.field_selector.clear();
+    resource_.field_selector_optional = false;
+    return {};
+  }
+  if (streamed_list && (status == kBadRequest || status == kMethodNotAllowed || status == kUnprocessable)) {
+    sink_.remark(fmt::format("{}: {}; lists are read in pages", resource_.name, problem));
+    streamed_lists_ = false;
+    return {};
+  }
+  return {Outcome::Next::kRetry, std::move(problem), exchange.head().retry_after, false};
+}
+
+ResourceWatch::Outcome ResourceWatch::list_pages(const std::stop_token& stop) {
+  enter(WatchState::Phase::kListing, state_.failure);
+  known_.begin_list();
+  std::string continue_token, version;
+  for (std::size_t page = 0; page < kMostPages; ++page) {
+    std::string parameters = fmt::format("limit={}", kPageSize);
+    if (!continue_token.empty()) parameters += "&continue=" + query_encoded(continue_token);
+    auto exchange = get(target(parameters), stop);
+    if (!exchange) return failed_request(exchange.error());
+    if ((*exchange)->head().status != kOk) return refused(**exchange, false, stop);
+    Outcome outcome = read_page(**exchange, stop, continue_token, version);
+    if (outcome.next != Outcome::Next::kGoOn || stop.stop_requested()) return outcome;
+    if (!continue_token.empty()) continue;
+    version_ = version;
+    list_complete(fmt::format("in {} pages", page + 1));
+    return {};
+  }
+  return {Outcome::Next::kRetry, fmt::format("a list of more than {} pages", kMostPages), {}, false};
+}
+
+ResourceWatch::Outcome ResourceWatch::read_page(ApiExchange& exchange, const std::stop_token& stop,
+                                                std::string& continue_token, std::string& version) {
+  const auto end = Clock::now() + timing_.page;
+  State state = State::kReady;
+  const auto next_block = [&]() -> std::string_view {
+    std::string_view block;
+    do {
+      state = exchange.next(std::min(end, Clock::now() + timing_.stall), stop, block);
+    } while (state == State::kReady && block.empty());
+    return state == State::kReady ? block : std::string_view();
+  };
+  const auto head = read_list(std::string(name_of(resource_.kind)), resource_.api_version, next_block,
+                              [this](json&& item) { take_object(item, false); });
+  // What went wrong with the connection explains what is wrong with the text.
+  const auto retry = [](std::string problem) { return Outcome{Outcome::Next::kRetry, std::move(problem), {}, false}; };
+  if (state == State::kFailed) return retry("the list broke off: " + exchange.failure());
+  if (state == State::kTimeout) return retry("the list came too slowly, or not to its end");
+  if (state == State::kStopped) return {};
+  if (!head) return retry(head.error().to_string());
+  if (head->resource_version.empty() || head->resource_version.size() > kLongestVersion)
+    return retry("the list has no usable resourceVersion");
+  if (!head->continue_token.empty() && head->continue_token == continue_token)
+    return retry("the list goes on with the same page for ever");
+  // The body's end, so that the connection can be used again.
+  std::string_view rest;
+  while (state == State::kReady) state = exchange.next(std::min(end, Clock::now() + timing_.stall), stop, rest);
+  version = head->resource_version;
+  continue_token = head->continue_token;
+  return {};
+}
+
+ResourceWatch::Outcome ResourceWatch::stream(bool initial, const std::stop_token& stop) {
+  enter(initial ? WatchState::Phase::kListing : WatchState::Phase::kConnecting, state_.failure);
+  const Duration time = backoff_.between(timing_.watch_least, timing_.watch_most);
+  const auto seconds = std::max<std::int64_t>(1, std::chrono::floor<std::chrono::seconds>(time).count());
+  std::string parameters = fmt::format("watch=true&allowWatchBookmarks=true&timeoutSeconds={}", seconds);
+  if (initial)
+    parameters += "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+  else
+    parameters += "&resourceVersion=" + query_encoded(version_);
+  const auto begun = Clock::now();
+  auto exchange = get(target(parameters), stop);
+  if (!exchange) return failed_request(exchange.error());
+  if ((*exchange)->head().status != kOk) return refused(**exchange, initial, stop);
+  if (initial)
+    known_.begin_list();
+  else
+    enter(WatchState::Phase::kWatching);
+  events_ = 0;
+  Outcome outcome = read_events(**exchange, begun + time + timing_.watch_margin, initial, stop);
+  if (outcome.next != Outcome::Next::kGoOn || stop.stop_requested()) return outcome;
+  if (events_ == 0 && version_.empty()) return outcome;  // on to pages
+  if (events_ == 0 && Clock::now() - begun < timing_.watch_short)
+    return {Outcome::Next::kRetry, "the watch ended at once and without an event", {}, false};
+  relists_ = bad_streams_ = 0;
+  return outcome;
+}
+
+ResourceWatch::Outcome ResourceWatch::read_events(ApiExchange& exchange, Clock::time_point end, bool initial,
+                                                  const std::stop_token& stop) {
+  LineCutter lines;
+  Verdict verdict;
+  for (;;) {
+    const auto until = initial ? std::min(end, Clock::now() + timing_.initial_quiet) : end;
+    std::string_view block;
+    const State state = exchange.next(until, stop, block);
+    switch (state) {
+      case State::kReady: break;
+      case State::kStopped: return {};
+      case State::kFailed: return {Outcome::Next::kRetry, "the watch broke off: " + exchange.failure(), {}, false};
+      case State::kTimeout:
+        if (!initial) return {Outcome::Next::kRetry, "the watch did not end in time: half-open connection", {}, false};
+        sink_.remark(fmt::format("{}: the API server streams no lists; they are read in pages", resource_.name));
+        streamed_lists_ = false;
+        events_ = 0;
+        return {};
+      case State::kEnd:
+        if (initial) return {Outcome::Next::kRetry, "the streamed list ended before it was complete", {}, false};
+        if (lines.partial()) return {Outcome::Next::kRetry, "the watch ended within an event", {}, false};
+        return {};
+    }
+    const bool short_lines = lines.add(block, [&](std::string_view line) {
+      verdict = take_line(line, initial);
+      return !verdict;
+    });
+    if (verdict) return *std::move(verdict);
+    if (!short_lines)
+      return {Outcome::Next::kRetry, fmt::format("an event of more than {} bytes", kLargestObject), {}, true};
+  }
+}
+
+ResourceWatch::Verdict ResourceWatch::take_line(std::string_view line, bool& initial) {
+  if (trimmed(line).empty()) return std::nullopt;
+  const auto event = read_value(line);
+  if (!event) return Outcome{Outcome::Next::kRetry, "an event that is no JSON: " + event.error().cause, {}, true};
+  const std::string type = text_of(*event, "type");
+  const json* object = member(*event, "object");
+  if (object == nullptr || !object->is_object())
+    return Outcome{Outcome::Next::kRetry, fmt::format("an event {} without an object", in_quotes(type)), {}, true};
+  if (type == "ERROR") return take_error(*object);
+  if (type == "BOOKMARK") {
+    take_bookmark(*object, initial);
+    return std::nullopt;
+  }
+  if (type != "ADDED" && type != "MODIFIED" && type != "DELETED")
+    return Outcome{Outcome::Next::kRetry, fmt::format("an event of unknown type {}", in_quotes(type)), {}, true};
+  take_object(*object, type == "DELETED");
+  ++events_;
+  if (initial) return std::nullopt;  // those of a list are in no order
+  relists_ = bad_streams_ = 0;
+  if (std::string version = version_of(*object); !version.empty()) version_ = std::move(version);
+  return std::nullopt;
+}
+
+ResourceWatch::Verdict ResourceWatch::take_error(const json& status) const {
+  const json* code = member(status, "code");
+  const std::string reason = text_of(status, "reason");
+  const bool gone = (code != nullptr && *code == kGone) || reason == "Expired" || reason == "Gone";
+  Outcome outcome;
+  outcome.next = gone ? Outcome::Next::kRelist : Outcome::Next::kRetry;
+  outcome.problem = fmt::format("the watch says {}: {}", one_line(reason), one_line(text_of(status, "message"), 300));
+  outcome.from_stream = !gone;
+  if (const json* details = member(status, "details"))
+    if (const json* after = member(*details, "retryAfterSeconds"); after != nullptr && after->is_number_unsigned())
+      outcome.retry_after = std::chrono::seconds(std::min<std::uint64_t>(after->get<std::uint64_t>(), 86'400));
+  return outcome;
+}
+
+void ResourceWatch::take_bookmark(const json& object, bool& initial) {
+  std::string version = version_of(object);
+  if (version.empty()) return;
+  ++events_;
+  if (!initial) {
+    relists_ = bad_streams_ = 0;
+    version_ = std::move(version);
+    return;
+  }
+  const json* annotations = member(object["metadata"], "annotations");
+  if (annotations == nullptr || text_of(*annotations, "k8s.io/initial-events-end") != "true") return;
+  initial = false;
+  version_ = std::move(version);
+  list_complete("as a stream");
+  enter(WatchState::Phase::kWatching);
+}
+
+void ResourceWatch::list_complete(std::string_view how) {
+  known_.end_list();
+  state_.synced = true;
+  ++state_.lists;
+  sink_.remark(fmt::format("{}: {} listed {} at version {}", resource_.name, known_.size(), how, one_line(version_)));
+  enter(state_.phase);
+}
+
+void ResourceWatch::take_object(const json& object, bool deleted) {
+  const ObjectKey key = key_of(object, resource_.kind);
+  if (deleted) {
+    if (key.name.empty())
+      sink_.problem(fmt::format("{}: an event DELETED without a name", resource_.name));
+    else
+      known_.remove(key);
+    return;
+  }
+  auto decoded = decode_object(object);
+  if (!decoded) {
+    const bool stays = known_.contains(key);
+    sink_.problem(decoded.error().to_string() + (stays ? "; it stays as it was" : ""));
+    if (stays) known_.keep(key);
+    return;
+  }
+  for (std::string& remark : decoded->remarks) sink_.remark(std::move(remark));
+  if (decoded->object && kind_of(*decoded->object) == resource_.kind) {
+    known_.put(key, std::move(*decoded->object));
+    return;
+  }
+  known_.remove(key);  // an EndpointSlice of names, say: there is nothing to be done with it
+  if (decoded->object || text_of(object, "kind") != name_of(resource_.kind))
+    sink_.problem(fmt::format("{}: an object of kind {} among them is left out", resource_.name,
+                              in_quotes(text_of(object, "kind"))));
+}
+
+}  // namespace kubenatd::agent

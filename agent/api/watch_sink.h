@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "agent/objects/objects.h"
+
+namespace kubenatd::agent {
+
+/// Where a watch stands.
+struct WatchState {
+  enum class Phase : std::uint8_t { kConnecting, kListing, kWatching, kWaiting };
+  std::string resource;  ///< "services"
+  Phase phase = Phase::kConnecting;
+  bool synced = false;      ///< a list was complete once
+  std::size_t objects = 0;  ///< known at present
+  std::size_t lists = 0;    ///< that were completed
+  std::string failure;      ///< what the last try failed of; empty while all is well
+};
+
+/// Who hears of what a watch finds. Called on the watch's thread.
+class WatchSink {
+ public:
+  virtual ~WatchSink() = default;
+  WatchSink(const WatchSink&) = delete;
+  WatchSink& operator=(const WatchSink&) = delete;
+
+  virtual void changed(ObjectEvent event) = 0;
+  /// One line: something was left out, or does not work at present.
+  virtual void problem(std::string line) = 0;
+  /// One line that is worth knowing.
+  virtual void remark(std::string line) = 0;
+  /// After the events that led to it.
+  virtual void state(const WatchState& state) = 0;
+
+ protected:
+  WatchSink() = default;
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/objects/objects.h"
+#include "agent/serve/health_state.h"
+#include "agent/serve/server_keeper.h"
+
+namespace kubenatd::agent {
+
+/// The servers that load balancers ask whether this node has endpoints of a Service (healthCheckNodePort).
+///
+/// Purpose: after each successful sync, sync() opens, moves and closes listeners and sets the counts that they tell.
+/// Threading: one thread, not the transport's. Failure: a port that cannot be had is reported by the keeper, which goes
+/// on trying. Cost: one listener for each Service and address.
+class HealthCheckPorts {
+ public:
+  struct Service {
+    std::uint16_t port = 0;
+    std::size_t local_endpoints = 0;  ///< distinct addresses of local ready endpoints, over all ports
+    bool operator==(const Service&) const = default;
+  };
+
+  /// Both must outlive this.
+  HealthCheckPorts(ServerKeeper& keeper, const HealthState& health) : keeper_(keeper), health_(health) {}
+  ~HealthCheckPorts();
+  HealthCheckPorts(const HealthCheckPorts&) = delete;
+  HealthCheckPorts& operator=(const HealthCheckPorts&) = delete;
+
+  /// Where to listen: the node's addresses that nodePortAddresses names; none: on all addresses, of both families.
+  /// Takes effect with the next sync().
+  void set_addresses(const std::vector<rules::Address>& addresses);
+  void sync(const std::map<ObjectKey, Service>& services);
+
+  /// How the keeper calls the server of a Service on this address; on all addresses without one.
+  [[nodiscard]] static std::string name_of(const ObjectKey& service, const std::optional<rules::Address>& address);
+
+ private:
+  struct Served {
+    std::uint16_t port = 0;
+    std::set<rules::Address> addresses;
+    std::shared_ptr<std::atomic<std::size_t>> local_endpoints;
+  };
+
+  void open(const ObjectKey& key, const Served& served);
+  void close(const ObjectKey& key, const Served& served);
+
+  ServerKeeper& keeper_;
+  const HealthState& health_;
+  std::set<rules::Address> addresses_;
+  std::map<ObjectKey, Served> served_;
+};
+
+/// The answer of such a server.
+[[nodiscard]] HttpResponse health_check_page(const ObjectKey& service, std::size_t local_endpoints, bool proxy_healthy);
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,97 @@
+#include "agent/serve/health_state.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kubenatd::agent {
+namespace {
+
+using Wall = std::chrono::sys_time<std::chrono::nanoseconds>;
+
+/// Go's zero time.
+constexpr std::string_view kNever = "0001-01-01T00:00:00Z";
+
+std::string text_or_never(const std::optional<Wall>& time) {
+  return time ? to_rfc3339(*time) : std::string(kNever);
+}
+
+}  // namespace
+
+Moment Moment::now() {
+  return {.steady = std::chrono::steady_clock::now(), .wall = std::chrono::system_clock::now()};
+}
+
+std::string to_rfc3339(Wall time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  std::string text =
+      fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(seconds.time_since_epoch().count())));
+  if (const auto fraction = (time - seconds).count(); fraction != 0) {
+    text += fmt::format(".{:09}", fraction);
+    text.erase(text.find_last_not_of('0') + 1);
+  }
+  return text + "Z";
+}
+
+void HealthState::queued(rules::Family family, Moment now) {
+  const std::scoped_lock lock(mutex_);
+  FamilyHealth& health = families_[static_cast<std::size_t>(family)];
+  if (!health.queued) health.queued = now;
+}
+
+void HealthState::updated(rules::Family family, Moment now) {
+  const std::scoped_lock lock(mutex_);
+  families_[static_cast<std::size_t>(family)] = {.updated = now, .queued = std::nullopt};
+}
+
+void HealthState::set_node_eligible(bool eligible) {
+  const std::scoped_lock lock(mutex_);
+  node_eligible_ = eligible;
+}
+
+bool HealthState::healthy(const FamilyHealth& family, Moment now) const {
+  return !family.updated || !family.queued || now.steady - family.queued->steady < timeout_;
+}
+
+bool HealthState::all_healthy(Moment now) const {
+  return std::ranges::all_of(families_, [&](const FamilyHealth& family) { return healthy(family, now); });
+}
+
+bool HealthState::healthy(Moment now) const {
+  const std::scoped_lock lock(mutex_);
+  return all_healthy(now);
+}
+
+HealthState::Answer HealthState::healthz(Moment now) const {
+  return answer(now, true);
+}
+
+HealthState::Answer HealthState::livez(Moment now) const {
+  return answer(now, false);
+}
+
+HealthState::Answer HealthState::answer(Moment now, bool with_node) const {
+  const std::scoped_lock lock(mutex_);
+  const bool is_healthy = all_healthy(now);
+  const bool good = is_healthy && (!with_node || node_eligible_);
+
+  std::optional<Wall> last;
+  std::string status;
+  for (const rules::Family family : rules::kFamilies) {
+    const FamilyHealth& health = families_[static_cast<std::size_t>(family)];
+    if (!health.updated) continue;
+    last = last ? std::max(*last, health.updated->wall) : health.updated->wall;
+    status += fmt::format(R"({}"{}":{{"lastUpdated":"{}","healthy":{}}})", status.empty() ? "" : ",", name_of(family),
+                          to_rfc3339(health.updated->wall), healthy(health, now));
+  }
+  std::string body = fmt::format(R"({{"lastUpdated":"{}","currentTime":"{}")", text_or_never(good ? now.wall : last),
+                                 to_rfc3339(now.wall));
+  if (with_node) body += fmt::format(R"(,"nodeEligible":{})", node_eligible_);
+  body += fmt::format(R"(,"healthy":{})", is_healthy);
+  if (!status.empty()) body += fmt::format(R"(,"status":{{{}}})", status);
+  body += "}";
+  return {.good = good, .body = std::move(body)};
+}
+
+}  // namespace kubenatd::agent

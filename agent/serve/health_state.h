@@ -1,0 +1,67 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "rules/address.h"
+
+namespace kubenatd::agent {
+
+/// A moment on both clocks: periods are measured on the one that nobody sets, answers carry the other.
+struct Moment {
+  std::chrono::steady_clock::time_point steady;
+  std::chrono::sys_time<std::chrono::nanoseconds> wall;
+
+  [[nodiscard]] static Moment now();
+};
+
+/// RFC 3339 with nanoseconds as Go's time.Time is written in JSON: "2025-07-01T10:00:00.12Z", no trailing zeros.
+[[nodiscard]] std::string to_rfc3339(std::chrono::sys_time<std::chrono::nanoseconds> time);
+
+/// Whether this node's proxying is healthy, as kube-proxy defines it.
+///
+/// Purpose: a family is unhealthy when a sync has been asked for and none has succeeded for `timeout` (2 x syncPeriod).
+/// Starting up and having nothing to do are healthy. Pure but for its lock: callers bring the time. Threading: any
+/// thread. Failure: none. Cost: two families.
+class HealthState {
+ public:
+  explicit HealthState(std::chrono::nanoseconds timeout) : timeout_(timeout) {}
+
+  /// A sync is wanted. Only the oldest request that is still unserved counts.
+  void queued(rules::Family family, Moment now);
+  /// A sync succeeded, or the sync loop of this family has started.
+  void updated(rules::Family family, Moment now);
+  /// False when the Node is being deleted, has the taint ToBeDeletedByClusterAutoscaler, or is unknown.
+  void set_node_eligible(bool eligible);
+
+  [[nodiscard]] bool healthy(Moment now) const;
+
+  struct Answer {
+    bool good = false;  ///< 200 or 503
+    std::string body;
+  };
+  /// Healthy, and the node is to get traffic.
+  [[nodiscard]] Answer healthz(Moment now) const;
+  /// Healthy; a node that is to get no traffic is no reason to restart anything.
+  [[nodiscard]] Answer livez(Moment now) const;
+
+ private:
+  struct FamilyHealth {
+    std::optional<Moment> updated;
+    std::optional<Moment> queued;
+  };
+
+  [[nodiscard]] bool healthy(const FamilyHealth& family, Moment now) const;
+  [[nodiscard]] bool all_healthy(Moment now) const;
+  [[nodiscard]] Answer answer(Moment now, bool with_node) const;
+
+  std::chrono::nanoseconds timeout_;
+  mutable std::mutex mutex_;
+  std::array<FamilyHealth, 2> families_;
+  bool node_eligible_ = true;
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cpprest/http_listener.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/system/error_code.hpp>
+#include <list>
+#include <memory>
+
+#include "agent/serve/http_transport.h"
+#include "agent/serve/listen_socket.h"
+
+namespace kubenatd::agent {
+
+/// One listening socket of the transport and its connections.
+///
+/// Purpose: accepts, reads requests, hands them to the http_listener, and sends what it answers. Threading: the
+/// transport's thread, but for the constructor and adopt(). Failure: connections end; an accept(2) that fails, for want
+/// of descriptors say, is tried again a little later. Cost: see HttpLimits.
+class HttpPort : public std::enable_shared_from_this<HttpPort> {
+ public:
+  using Listener = web::http::experimental::listener::details::http_listener_impl;
+
+  HttpPort(boost::asio::io_context& io, const HttpLimits& limits, Listener& listener)
+      : acceptor_(io), retry_(io), limits_(limits), listener_(&listener) {}
+
+  [[nodiscard]] boost::system::error_code adopt(ListenSocket socket);
+  void accept();
+  /// Ends all connections. The listener is not called any more.
+  void close();
+
+  /// Sends the answer to the request that it belongs to.
+  static void respond(web::http::http_response& response);
+
+ private:
+  class Exchange;
+  class Session;
+  using Sessions = std::list<std::shared_ptr<Session>>;
+
+  void add(boost::asio::ip::tcp::socket socket);
+
+  boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::steady_timer retry_;
+  HttpLimits limits_;
+  Listener* listener_;  ///< none: closed
+  Sessions sessions_;   ///< by their last request, oldest first
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "agent/serve/listen_socket.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent {
+
+/// Bounds on what a client may cost.
+struct HttpLimits {
+  std::size_t header_bytes = 16 << 10;
+  std::size_t body_bytes = 4 << 10;  ///< no page takes a body
+  std::size_t connections = 128;     ///< of one listener; the next one ends the one that has been silent longest
+  std::chrono::milliseconds first_request = std::chrono::seconds(10);
+  std::chrono::milliseconds next_request = std::chrono::seconds(90);  ///< more than a usual scrape interval
+  std::chrono::milliseconds response = std::chrono::seconds(30);
+};
+
+/// The transport under cpprestsdk's http_listener: sockets, HTTP/1.1, limits.
+///
+/// Purpose: the transport that cpprestsdk brings along cannot listen on IPv6 addresses or on both families, waits for
+/// ever for a slow client, keeps request headers of any size, and stops accepting after the first error of accept(2).
+/// This one registers itself in its place (http_server_api) while it lives; http_listeners are used as always. Parsing
+/// is Boost.Beast's.
+/// Threading: one thread serves all listeners, and handlers run on it: they have to answer before they return, and
+/// quickly. It blocks all signals, as do the threads of cpprestsdk's pool when this starts it. Methods may be called
+/// from any other thread. One transport can live at a time, and http_listeners have to be closed before it ends.
+/// Failure: start() fails when there is one already or no thread. What clients do wrong ends their connection only.
+/// Cost: a connection keeps a few KiB while it is open, at most the limits above.
+class HttpTransport {
+ public:
+  [[nodiscard]] static rules::Result<std::unique_ptr<HttpTransport>> start(HttpLimits limits = {});
+  ~HttpTransport();
+  HttpTransport(const HttpTransport&) = delete;
+  HttpTransport& operator=(const HttpTransport&) = delete;
+
+  /// The http_listener of this URI is to serve `socket` when it is opened.
+  void provide(const std::string& uri, ListenSocket socket);
+
+ private:
+  class Anchor;
+  class Core;
+  class Server;
+
+  HttpTransport();
+
+  std::shared_ptr<Core> core_;
+  std::unique_ptr<Anchor> anchor_;
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,168 @@
+#include "agent/serve/metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <sstream>
+#include <utility>
+
+#include "agent/serve/metric_series.h"
+#include "agent/serve/process_metrics.h"
+
+namespace kubenatd::agent {
+namespace {
+
+double seconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+double number(std::size_t value) {
+  return static_cast<double>(value);
+}
+
+std::size_t index_of(rules::Family family) {
+  return static_cast<std::size_t>(family);
+}
+
+std::string ip_family(rules::Family family) {
+  return std::string(name_of(family));
+}
+
+/// A total that the kernel keeps.
+void add_total(std::vector<prometheus::MetricFamily>& families, const char* name, const char* help,
+               std::uint64_t value) {
+  prometheus::ClientMetric metric;
+  metric.counter.value = static_cast<double>(value);
+  families.push_back({name, help, prometheus::MetricType::Counter, {metric}});
+}
+
+}  // namespace
+
+std::string_view drift_kind(std::string_view chain) {
+  // The tree's chains lie inside the name space of the services' ("KUBE-SVC-IP-0A601000-20"); a service's has 16
+  // characters of a hash there and no further "-".
+  if (!chain.starts_with("KUBE-")) return "jump";
+  if (chain.starts_with("KUBE-SVC-IP-")) return "dispatch";
+  if (chain.starts_with("KUBE-SEP-")) return "endpoint";
+  for (const std::string_view prefix : {"KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-"})
+    if (chain.starts_with(prefix)) return "service";
+  return "fixed";
+}
+
+Metrics::Metrics() : series_(std::make_unique<Series>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::round(const RoundReport& report) {
+  for (const RoundReport::Family& family : report.families) {
+    const std::size_t index = index_of(family.family);
+    series_->syncs[index]->Increment();
+    series_->sync_duration[index]->Observe(seconds(family.took));
+    if (family.error) {
+      series_->sync_failures[index]->Increment();
+      continue;
+    }
+    const SyncReport& sync = family.sync;
+    (sync.audited ? series_->full_sync_duration : series_->partial_sync_duration)[index]->Observe(seconds(family.took));
+    series_->last_sync[index]->SetToCurrentTime();
+    if (sync.audited) series_->audits[index]->Increment();
+    series_->transactions[index]->Increment(number(sync.transactions));
+    series_->messages[index]->Increment(number(sync.messages));
+    series_->bytes[index]->Increment(number(sync.bytes));
+    series_->chains_written[index]->Increment(number(sync.chains));
+    series_->generation_retries[index]->Increment(number(sync.retries));
+    series_->problems[index]->Increment(number(sync.problems.size()));
+    std::map<std::pair<std::string_view, std::string_view>, std::size_t> healed_by_kind;  // a flush heals thousands
+    for (const std::string& healed : sync.healed) {
+      const std::string_view text = healed;  // "nat KUBE-SERVICES"
+      const std::size_t blank = text.find(' ');
+      const std::string_view chain = blank == std::string_view::npos ? text : text.substr(blank + 1);
+      ++healed_by_kind[{text.substr(0, blank), drift_kind(chain)}];
+    }
+    for (const auto& [what, count] : healed_by_kind)
+      series_->drift_healed
+          ->Add({{"ip_family", ip_family(family.family)},
+                 {"table", std::string(what.first)},
+                 {"kind", std::string(what.second)}})
+          .Increment(number(count));
+    if (family.healed_after) series_->heal_duration[index]->Observe(seconds(*family.healed_after));
+  }
+  for (const RoundReport::Sweep& sweep : report.sweeps) {
+    series_->sweep_duration[index_of(sweep.family)]->Observe(seconds(sweep.took));
+    series_->sweep_deleted[index_of(sweep.family)]->Increment(number(sweep.deleted));
+  }
+  series_->disputes->Increment(number(report.disputes.size()));
+  series_->overruns->Increment(number(report.overruns));
+  series_->kernel_seconds->Increment(seconds(report.kernel_time));
+}
+
+void Metrics::queued(rules::Family family) {
+  series_->last_queued[index_of(family)]->SetToCurrentTime();
+}
+
+void Metrics::service_changes(std::size_t changes) {
+  series_->service_changes->Increment(number(changes));
+}
+
+void Metrics::endpoint_changes(std::size_t changes) {
+  series_->endpoint_changes->Increment(number(changes));
+}
+
+void Metrics::pending(std::size_t services, std::size_t endpoints) {
+  series_->services_pending->Set(number(services));
+  series_->endpoints_pending->Set(number(endpoints));
+}
+
+void Metrics::network_programming(rules::Family family, std::chrono::nanoseconds latency) {
+  series_->network_programming[index_of(family)]->Observe(seconds(latency));
+}
+
+void Metrics::no_local_endpoints(rules::Family family, std::size_t internal, std::size_t external) {
+  series_->no_internal_endpoints[index_of(family)]->Set(number(internal));
+  series_->no_external_endpoints[index_of(family)]->Set(number(external));
+}
+
+void Metrics::rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written) {
+  const prometheus::Labels labels{{"ip_family", ip_family(family)}, {"table", std::string(name_of(table))}};
+  series_->rules_owned->Add(labels).Set(number(owned));
+  series_->rules_written->Add(labels).Set(number(written));
+}
+
+void Metrics::objects(Kind kind, std::size_t count) {
+  series_->objects->Add({{"kind", std::string(name_of(kind))}}).Set(number(count));
+}
+
+void Metrics::invalid_dropped(std::uint64_t packets) {
+  series_->invalid_dropped = packets;
+}
+
+void Metrics::localhost_accepted(std::uint64_t packets) {
+  series_->localhost_accepted = packets;
+}
+
+void Metrics::answered_healthz(unsigned status) {
+  series_->healthz->Add({{"code", std::to_string(status)}}).Increment();
+}
+
+void Metrics::answered_livez(unsigned status) {
+  series_->livez->Add({{"code", std::to_string(status)}}).Increment();
+}
+
+std::string Metrics::text() const {
+  std::vector<prometheus::MetricFamily> families = series_->registry.Collect();
+  std::erase_if(families, [](const prometheus::MetricFamily& family) { return family.metric.empty(); });
+  if (const std::uint64_t packets = series_->invalid_dropped; packets != Series::kUntold)
+    add_total(families, "kubeproxy_iptables_ct_state_invalid_dropped_packets_total",
+              "[ALPHA] packets dropped by iptables to work around conntrack problems", packets);
+  if (const std::uint64_t packets = series_->localhost_accepted; packets != Series::kUntold)
+    add_total(families, "kubeproxy_iptables_localhost_nodeports_accepted_packets_total",
+              "[ALPHA] Number of packets accepted on nodeports of loopback interface", packets);
+  std::ranges::move(process_metrics(), std::back_inserter(families));
+  std::ranges::sort(families, {}, &prometheus::MetricFamily::name);
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, families);
+  return std::move(out).str();
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agent/objects/objects.h"
+#include "agent/sync/reconciler.h"
+#include "rules/address.h"
+#include "rules/rule.h"
+
+namespace kubenatd::agent {
+
+/// All numbers that the agent tells Prometheus.
+///
+/// Purpose: kube-proxy's metrics under their own names, types, labels, buckets and help texts, so that its dashboards
+/// and alerts go on working, and kubenatd_* for what is the agent's alone. Threading: any thread. Failure: none.
+/// Cost: the number of series does not depend on the number of objects; text() takes about a millisecond.
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  /// After each round of reconciling.
+  void round(const RoundReport& report);
+
+  /// A sync of this family is wanted.
+  void queued(rules::Family family);
+  /// Services and EndpointSlices that have changed since the last round, and those that still wait for one.
+  void service_changes(std::size_t changes);
+  void endpoint_changes(std::size_t changes);
+  void pending(std::size_t services, std::size_t endpoints);
+  /// From a change of endpoints, as the slice's annotation tells it, to rules in the kernel.
+  void network_programming(rules::Family family, std::chrono::nanoseconds latency);
+  /// Services with a Local policy and no local endpoint.
+  void no_local_endpoints(rules::Family family, std::size_t internal, std::size_t external);
+  /// Rules that the agent owns, and those written in the last sync.
+  void rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written);
+  /// Objects that the sources know.
+  void objects(Kind kind, std::size_t count);
+  /// What the named counters of the kernel say. Never called: these metrics are left out.
+  void invalid_dropped(std::uint64_t packets);
+  void localhost_accepted(std::uint64_t packets);
+
+  void answered_healthz(unsigned status);
+  void answered_livez(unsigned status);
+
+  /// The exposition, format 0.0.4, families by name.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  class Series;
+  std::unique_ptr<Series> series_;
+};
+
+/// What kind of thing was healed, from the name of its chain: "jump" (a builtin chain's jump to us), "service",
+/// "endpoint", "dispatch" (the tree in front of the services) or "fixed".
+[[nodiscard]] std::string_view drift_kind(std::string_view chain);
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "agent/config/config.h"
+#include "agent/serve/health_state.h"
+#include "agent/serve/http_server.h"
+#include "agent/serve/metrics.h"
+
+/// What the two servers of the agent answer, as kube-proxy's do. Handlers refer to what they are made from.
+namespace kubenatd::agent {
+
+/// healthzBindAddress: /healthz and /livez. Each answer is counted in `metrics`.
+[[nodiscard]] HttpHandler healthz_pages(const HealthState& health, Metrics& metrics);
+
+/// metricsBindAddress: /metrics, /healthz, /proxyMode and /configz.
+[[nodiscard]] HttpHandler metrics_pages(const Metrics& metrics, const Config& config);
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "agent/serve/http_server.h"
+
+namespace kubenatd::agent {
+
+/// Keeps servers open: an address that cannot be had is tried again every few seconds.
+///
+/// Purpose: the one place that retries, with one thread for all servers. Threading: any thread but the transport's; the
+/// report is called from the keeper's thread as well as from the caller's, never for two things at once. Failure:
+/// keep() returns the first error; later ones are not repeated, only a change is reported. Cost: a thread once an
+/// address was refused.
+class ServerKeeper {
+ public:
+  /// `what` could not be opened, or, without an error, is open after it could not be.
+  using Report = std::function<void(const std::string& what, const std::optional<rules::Error>& error)>;
+
+  /// As kube-proxy waits between tries (facts: every 5 s).
+  static constexpr std::chrono::milliseconds kRetry = std::chrono::seconds(5);
+
+  /// `transport` must outlive this.
+  explicit ServerKeeper(HttpTransport& transport, Report report = {}, std::chrono::milliseconds retry = kRetry);
+  ~ServerKeeper();
+  ServerKeeper(const ServerKeeper&) = delete;
+  ServerKeeper& operator=(const ServerKeeper&) = delete;
+
+  /// Opens a server now, and if that fails, later. `what` names it; a server of that name is replaced. The error is
+  /// both reported and returned, for those who do not want to go on without it.
+  rules::Status keep(const std::string& what, const BindAddress& address, HttpHandler handler);
+  /// Afterwards its handler does not run any more.
+  void drop(const std::string& what);
+
+  /// The port of an open server.
+  [[nodiscard]] std::optional<std::uint16_t> port(const std::string& what) const;
+
+ private:
+  struct Kept {
+    BindAddress address;
+    HttpHandler handler;
+    std::unique_ptr<HttpServer> server;  ///< none: not open yet
+  };
+
+  void run(const std::stop_token& stop);
+  void retry_all();
+
+  HttpTransport& transport_;
+  Report report_;
+  std::chrono::milliseconds retry_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::map<std::string, Kept> kept_;
+  std::jthread thread_;
+};
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,92 @@
+#include <catch2/catch.hpp>
+
+#include "test/support/process.h"
+
+/// `kubenatd check`: what is understood of a configuration.
+namespace kubenatd::test {
+namespace {
+
+constexpr const char* kHeader = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
+
+ProcessResult check(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {KUBENATD_BINARY, "check"});
+  return run(arguments);
+}
+
+/// The value behind a name at the start of a line.
+std::string value_of(const std::string& out, const std::string& name) {
+  for (const std::string& line : lines_of(out)) {
+    if (!line.starts_with(name + " ")) continue;
+    return line.substr(line.find_first_not_of(' ', name.size()));
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("check prints every field of a file, one below the other, and its remarks") {
+  const TempFolder folder;
+  const auto file = folder.write("config.conf", std::string(kHeader) +
+                                                    "clusterCIDR: 10.244.0.0/16\niptables: {masqueradeBit: 3}\n"
+                                                    "oomScoreAdj: -998\nunheardOf: 1\n");
+  const auto result = check({"--config", file, "--hostname-override=node-1", "--masquerade-all"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  CHECK(result.err.empty());
+  CHECK(value_of(result.out, "clusterCIDR") == "10.244.0.0/16");
+  CHECK(value_of(result.out, "iptables.masqueradeBit") == "3");
+  CHECK(value_of(result.out, "iptables.masqueradeAll") == "false");
+  CHECK(value_of(result.out, "hostnameOverride") == "node-1");
+  CHECK(result.out.find("remark: unheardOf: is not a known field") != std::string::npos);
+  CHECK(result.out.find("remark: ignored beside --config: --masquerade-all") != std::string::npos);
+  const auto lines = lines_of(result.out);
+  REQUIRE(lines.size() > 2);
+  const auto column = lines[0].find_first_not_of(' ', lines[0].find(' '));
+  CHECK(lines[1].find_first_not_of(' ', lines[1].find(' ')) == column);
+}
+
+TEST_CASE("check takes kube-proxy's flags without a file") {
+  const auto result = check({"--cluster-cidr=10.0.0.0/8", "--v=2", "--masquerade-all"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  CHECK(value_of(result.out, "clusterCIDR") == "10.0.0.0/8");
+  CHECK(value_of(result.out, "iptables.masqueradeAll") == "true");
+  CHECK(value_of(result.out, "logging.verbosity") == "2");
+}
+
+TEST_CASE("check refuses with exit code 1 and all mistakes in one line") {
+  const TempFolder folder;
+  const auto file = folder.write("config.conf", std::string(kHeader) + "mode: ipvs\nbindAddress: here\n");
+  const auto result = check({"--config", file});
+  INFO(result.describe());
+  CHECK(result.status == 1);
+  CHECK(result.out.empty());
+  CHECK(lines_of(result.err).size() == 1);
+  CHECK(result.err.find("mode: ") != std::string::npos);
+  CHECK(result.err.find("bindAddress: ") != std::string::npos);
+  CHECK(check({"--config", folder.path() / "absent"}).status == 1);
+  CHECK(check({"--iptables-masquerade-bit=99"}).status == 1);
+  CHECK(check({"--no-such-flag"}).status == 2);
+}
+
+TEST_CASE("the configurations of the project's manifests are accepted without a remark") {
+  const std::string manifests = std::string(KUBENATD_SOURCE_DIR) + "/manifests/";
+  const TempFolder folder;
+  for (const char* name : {"base/configmap.yaml", "kind/configmap.yaml"}) {
+    const std::string map = read_file(manifests + name);
+    const std::string marker = "config.conf: |\n";
+    const auto start = map.find(marker);
+    REQUIRE(start != std::string::npos);
+    std::string text;
+    for (const std::string& line : lines_of(std::string_view(map).substr(start + marker.size()))) {
+      text += (line.size() > 4 ? line.substr(4) : "") + "\n";
+    }
+    const auto result = check({"--config", folder.write("config.conf", text)});
+    INFO(name << ": " << result.describe());
+    CHECK(result.status == 0);
+    CHECK(result.out.find("remark") == std::string::npos);
+  }
+  CHECK(check({"--config", manifests + "demo-config.yaml"}).status == 0);
+}
+
+}  // namespace kubenatd::test

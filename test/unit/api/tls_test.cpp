@@ -1,0 +1,209 @@
+#include <atomic>
+
+#include "test/unit/api/api_support.h"
+#include "test/unit/api/scratch_folder.h"
+
+/// Who is let in, and who is believed.
+namespace kubenatd::test {
+namespace {
+
+const Step kOneService = [](Reply& reply) {
+  stream_list(reply, {service("a")}, "20");
+  reply.hang();
+};
+
+agent::ApiOptions secure(const ScriptedServer& server, const std::string& authority) {
+  auto options = services_of(server);
+  options.access.server.tls = true;
+  options.access.authority = {authority, "", "certificate-authority-data"};
+  return options;
+}
+
+TEST_CASE("TLS: the right authority, by address and by name") {
+  const Authority authority("cluster-ca");
+  ScriptedServer server(ServerTls{authority.issue("kube-apiserver", "DNS:localhost,IP:127.0.0.1"), ""});
+  server.always(kOneService);
+  auto options = secure(server, authority.certificate());
+  SECTION("address") {
+    Follower follower(options);
+    follower.until_synced();
+    CHECK(server.asked(kServices)[0].server_name.empty());
+    CHECK(server.asked(kServices)[0].headers.at("host") == options.access.server.authority());
+  }
+  SECTION("name") {
+    options.access.server.host = "localhost";
+    Follower follower(options);
+    follower.until_synced();
+    CHECK(server.asked(kServices)[0].server_name == "localhost");
+  }
+  SECTION("another authority beside it") {
+    options.access.authority.text = Authority("old-ca").certificate() + authority.certificate();
+    Follower follower(options);
+    follower.until_synced();
+  }
+}
+
+TEST_CASE("TLS: tls-server-name instead of the address") {
+  const Authority authority("cluster-ca");
+  ScriptedServer server(ServerTls{authority.issue("kube-apiserver", "DNS:kubernetes"), ""});
+  server.always(kOneService);
+  auto options = secure(server, authority.certificate());
+  options.access.tls_server_name = "kubernetes";
+  Follower follower(options);
+  follower.until_synced();
+  CHECK(server.asked(kServices)[0].server_name == "kubernetes");
+}
+
+TEST_CASE("TLS: an IPv6 address") {
+  const Authority authority("cluster-ca");
+  std::unique_ptr<ScriptedServer> server;
+  try {
+    server = std::make_unique<ScriptedServer>(ServerTls{authority.issue("kube-apiserver", "IP:::1"), ""}, true);
+  } catch (const std::runtime_error&) {
+    WARN("SKIPPED: no IPv6 on the loopback interface");
+    return;
+  }
+  server->always(kOneService);
+  auto options = secure(*server, authority.certificate());
+  options.access.server.host = "::1";
+  Follower follower(options);
+  follower.until_synced();
+  CHECK(server->asked(kServices)[0].headers.at("host") == "[::1]:" + std::to_string(server->port()));
+}
+
+TEST_CASE("TLS: a server that is not the one is refused, and says why") {
+  const Authority authority("cluster-ca");
+  const Authority other("other-ca");
+  std::string alternatives = "IP:127.0.0.1";
+  std::string trusted = authority.certificate();
+  std::string cause;
+  SECTION("another authority") {
+    trusted = other.certificate();
+    cause = "unable to get local issuer certificate";
+  }
+  SECTION("the system's authorities") {
+    trusted.clear();
+    cause = "unable to get local issuer certificate";
+  }
+  SECTION("another address") {
+    alternatives = "IP:127.0.0.2,DNS:localhost";
+    cause = "IP address mismatch";
+  }
+  ScriptedServer server(ServerTls{authority.issue("127.0.0.1", alternatives), ""});
+  server.always(kOneService);
+  Follower follower(secure(server, trusted));
+  follower.until([&] { return follower.complained("the server's certificate for 127.0.0.1 is refused: " + cause); });
+  CHECK(follower.objects.empty());
+  CHECK_FALSE(follower.synced);
+  CHECK(server.asked(kServices).empty());
+}
+
+TEST_CASE("TLS: insecure-skip-tls-verify") {
+  const Authority authority("cluster-ca");
+  ScriptedServer server(ServerTls{authority.issue("x", "DNS:elsewhere"), ""});
+  server.always(kOneService);
+  auto options = secure(server, "");
+  options.access.insecure = true;
+  Follower follower(options);
+  follower.until_synced();
+}
+
+TEST_CASE("TLS: client certificates, and their renewal on the next connection") {
+  const Authority authority("cluster-ca");
+  ScriptedServer server(ServerTls{authority.issue("x", "IP:127.0.0.1"), authority.certificate()});
+  std::atomic<bool> renewed{false};
+  server.on(kServices, {[&](Reply& reply) {
+                          stream_list(reply, {}, "20");
+                          while (!renewed && reply.pause(std::chrono::milliseconds(2))) continue;
+                          reply.end();
+                        },
+                        [](Reply& reply) {
+                          reply.begin();
+                          reply.line(event("ADDED", service("a")));
+                          reply.hang();
+                        }});
+  const ScratchFolder folder;
+  const auto write = [&](const std::string& name) {
+    const KeyPair pair = authority.issue(name, "");
+    folder.write("crt", pair.certificate);
+    folder.write("key", pair.key);
+  };
+  write("system:kube-proxy");
+  auto options = secure(server, authority.certificate());
+  options.access.certificate = {"", folder.path("crt"), "client-certificate"};
+  options.access.key = {"", folder.path("key"), "client-key"};
+  options.timing.credentials = std::chrono::milliseconds(0);
+  Follower follower(options);
+  follower.until_synced();
+  CHECK(server.asked(kServices)[0].peer == "system:kube-proxy");
+  write("renewed");
+  renewed = true;
+  follower.until([&] { return follower.objects.size() == 1; });
+  CHECK(server.asked(kServices).back().peer == "renewed");
+  CHECK(follower.problems.empty());
+}
+
+TEST_CASE("a client without the certificate that the server wants is told") {
+  const Authority authority("cluster-ca");
+  ScriptedServer server(ServerTls{authority.issue("x", "IP:127.0.0.1"), authority.certificate()});
+  Follower follower(secure(server, authority.certificate()));
+  follower.until([&] { return !follower.problems.empty(); });
+  CHECK(server.asked(kServices).empty());
+}
+
+TEST_CASE("a token that rotates: 401 makes it be read again") {
+  ScriptedServer server;
+  server.always([](Reply& reply) {
+    const auto given = reply.ask.headers.find("authorization");
+    if (given == reply.ask.headers.end() || given->second != "Bearer second")
+      return reply.answer(401, status(401, "Unauthorized", "Unauthorized"));
+    kOneService(reply);
+  });
+  const ScratchFolder folder;
+  folder.write("token", "first");
+  auto options = services_of(server);
+  options.access.token_file = folder.path("token");
+  Follower follower(options);
+  follower.until([&] { return follower.complained("the API server answers 401: Unauthorized"); });
+  CHECK_FALSE(follower.synced);
+  folder.write("token", "second\n");
+  follower.until_synced();
+  CHECK(server.asked(kServices).front().headers.at("authorization") == "Bearer first");
+}
+
+TEST_CASE("plain HTTP through a proxy") {
+  ScriptedServer proxy;
+  proxy.always(kOneService);
+  auto options = services_of(proxy);
+  options.access.server = {false, "api.example", 8080, ""};
+  options.access.proxy = agent::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+  Follower follower(options);
+  follower.until([&] { return follower.synced; });
+}
+
+TEST_CASE("stopping is prompt, whatever is going on") {
+  const int how = GENERATE(0, 1, 2, 3);
+  ScriptedServer server;
+  server.always([how](Reply& reply) {
+    if (how == 0) return reply.hang();
+    if (how == 1) return reply.answer(503, "{}");
+    if (how == 2) {
+      reply.begin();
+      reply.chunk("{\"type\":");
+      return reply.hang();
+    }
+    stream_list(reply, {service("a")}, "20");
+    reply.hang();
+  });
+  auto options = services_of(server);
+  options.timing = {};  // as in a cluster: none of its limits may be waited for
+  auto source = agent::ApiSource::open(options);
+  REQUIRE(source);
+  while (server.asked(kServices).empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  if (how == 3)
+    while (!(*source)->take().synced) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  source->reset();  // a hang is the test's own time limit
+}
+
+}  // namespace
+}  // namespace kubenatd::test

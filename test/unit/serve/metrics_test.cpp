@@ -1,0 +1,244 @@
+#include "agent/serve/metrics.h"
+
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "agent/serve/metric_buckets.h"
+#include "test/support/process.h"
+
+using namespace kubenatd::agent;
+using kubenatd::rules::Family;
+using kubenatd::rules::Table;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Everything has been told once.
+void fill(Metrics& metrics) {
+  RoundReport report;
+  SyncReport sync{.wrote = true,
+                  .audited = true,
+                  .chains = 7,
+                  .messages = 40,
+                  .bytes = 4000,
+                  .transactions = 2,
+                  .retries = 3,
+                  .healed = {"nat KUBE-SERVICES", "nat KUBE-SVC-AAAAAAAAAAAAAAAA", "nat KUBE-SEP-AAAAAAAAAAAAAAAA",
+                             "nat KUBE-FW-AAAAAAAAAAAAAAAA", "nat KUBE-SVC-IP-0A601000-20", "nat PREROUTING",
+                             "filter KUBE-FORWARD"},
+                  .problems = {"one"}};
+  report.families.push_back({Family::kIpv4, sync, std::nullopt, 3ms, 5ms});
+  report.families.push_back({Family::kIpv6, {}, kubenatd::rules::Error{"ip6", "sync", "refused", 1}, 1ms});
+  report.sweeps.push_back({Family::kIpv4, 4, 2ms});
+  report.disputes = {"one"};
+  report.overruns = 2;
+  report.kernel_time = 250ms;
+  metrics.round(report);
+  metrics.queued(Family::kIpv4);
+  metrics.service_changes(5);
+  metrics.endpoint_changes(6);
+  metrics.pending(1, 2);
+  metrics.network_programming(Family::kIpv4, 700ms);
+  metrics.no_local_endpoints(Family::kIpv4, 1, 2);
+  metrics.rules(Family::kIpv4, Table::kNat, 100, 10);
+  metrics.objects(Kind::kService, 12);
+  metrics.invalid_dropped(9);
+  metrics.localhost_accepted(8);
+  metrics.answered_healthz(200);
+  metrics.answered_livez(503);
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("the exposition keeps the grammar, with one HELP and TYPE before each family's samples") {
+  Metrics metrics;
+  fill(metrics);
+  const std::string text = metrics.text();
+  REQUIRE(text.ends_with("\n"));
+  static const std::regex sample(
+      R"re(^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-z_]+="[^"\\]*"(,[a-z_]+="[^"\\]*")*\})? ([-+0-9.e]+|\+Inf)$)re");
+  std::set<std::string> families;
+  std::set<std::string> seen;
+  std::string family;
+  std::string type;
+  for (const std::string& line : lines_of(text)) {
+    CAPTURE(line);
+    std::istringstream words(line);
+    std::string hash, what, name, rest;
+    if (line.starts_with("# HELP ")) {
+      words >> hash >> what >> family >> rest;
+      CHECK(families.insert(family).second);
+      CHECK_FALSE(rest.empty());
+      if (family.starts_with("kubeproxy_")) CHECK(rest == "[ALPHA]");
+    } else if (line.starts_with("# TYPE ")) {
+      words >> hash >> what >> name >> type;
+      CHECK(name == family);
+      CHECK((type == "counter" || type == "gauge" || type == "histogram"));
+    } else {
+      std::smatch match;
+      REQUIRE(std::regex_match(line, match, sample));
+      name = match[1];
+      CHECK(seen.insert(match[1].str() + match[2].str()).second);
+      if (type == "histogram") {
+        CHECK((name == family + "_bucket" || name == family + "_sum" || name == family + "_count"));
+      } else {
+        CHECK(name == family);
+      }
+    }
+  }
+  CHECK(families.size() > 40);
+}
+
+TEST_CASE("kube-proxy's metrics under their names, types and help texts") {
+  Metrics metrics;
+  fill(metrics);
+  const std::string text = metrics.text();
+  const std::vector<std::array<std::string, 3>> expected = {
+      {"sync_proxy_rules_duration_seconds", "histogram", "SyncProxyRules latency in seconds"},
+      {"sync_full_proxy_rules_duration_seconds", "histogram", "SyncProxyRules latency in seconds for full resyncs"},
+      {"sync_partial_proxy_rules_duration_seconds", "histogram",
+       "SyncProxyRules latency in seconds for partial resyncs"},
+      {"sync_proxy_rules_last_timestamp_seconds", "gauge", "The last time proxy rules were successfully synced"},
+      {"sync_proxy_rules_last_queued_timestamp_seconds", "gauge", "The last time a sync of proxy rules was queued"},
+      {"network_programming_duration_seconds", "histogram", "In Cluster Network Programming Latency in seconds"},
+      {"sync_proxy_rules_endpoint_changes_pending", "gauge", "Pending proxy rules Endpoint changes"},
+      {"sync_proxy_rules_endpoint_changes_total", "counter", "Cumulative proxy rules Endpoint changes"},
+      {"sync_proxy_rules_service_changes_pending", "gauge", "Pending proxy rules Service changes"},
+      {"sync_proxy_rules_service_changes_total", "counter", "Cumulative proxy rules Service changes"},
+      {"sync_proxy_rules_no_local_endpoints_total", "gauge",
+       "Number of services with a Local traffic policy and no endpoints"},
+      {"proxy_healthz_total", "counter", "Cumulative proxy healthz HTTP status"},
+      {"proxy_livez_total", "counter", "Cumulative proxy livez HTTP status"},
+      {"sync_proxy_rules_iptables_restore_failures_total", "counter", "Cumulative proxy iptables restore failures"},
+      {"sync_proxy_rules_iptables_total", "gauge", "Total number of iptables rules owned by kube-proxy"},
+      {"sync_proxy_rules_iptables_last", "gauge", "Number of iptables rules written by kube-proxy in last sync"},
+      {"iptables_ct_state_invalid_dropped_packets_total", "counter",
+       "packets dropped by iptables to work around conntrack problems"},
+      {"iptables_localhost_nodeports_accepted_packets_total", "counter",
+       "Number of packets accepted on nodeports of loopback interface"},
+      {"conntrack_reconciler_sync_duration_seconds", "histogram", "ReconcileConntrackFlowsLatency latency in seconds"},
+      {"conntrack_reconciler_deleted_entries_total", "counter",
+       "Cumulative conntrack flows deleted by conntrack reconciler"},
+  };
+  for (const auto& [name, type, help] : expected) {
+    CAPTURE(name);
+    CHECK(has_line(text, "# HELP kubeproxy_" + name + " [ALPHA] " + help));
+    CHECK(has_line(text, "# TYPE kubeproxy_" + name + " " + type));
+  }
+}
+
+TEST_CASE("a round is counted") {
+  Metrics metrics;
+  fill(metrics);
+  const std::string text = metrics.text();
+  for (const char* line : {
+           R"(kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"} 1)",
+           R"(kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family="IPv4",le="0.002"} 0)",
+           R"(kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family="IPv4",le="0.004"} 1)",
+           R"(kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family="IPv4"} 1)",
+           R"(kubeproxy_sync_partial_proxy_rules_duration_seconds_count{ip_family="IPv4"} 0)",
+           R"(kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family="IPv4"} 0)",
+           R"(kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family="IPv6"} 1)",
+           R"(kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv6"} 0)",
+           R"(kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="external"} 2)",
+           R"(kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="internal"} 1)",
+           R"(kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"} 100)",
+           R"(kubeproxy_sync_proxy_rules_iptables_last{ip_family="IPv4",table="nat"} 10)",
+           R"(kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv4"} 4)",
+           R"(kubeproxy_iptables_ct_state_invalid_dropped_packets_total 9)",
+           R"(kubeproxy_sync_proxy_rules_service_changes_total 5)",
+           R"(kubeproxy_sync_proxy_rules_service_changes_pending 1)",
+           R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="service",table="nat"} 2)",
+           R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="endpoint",table="nat"} 1)",
+           R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="dispatch",table="nat"} 1)",
+           R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="jump",table="nat"} 1)",
+           R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="fixed",table="filter"} 1)",
+           R"(kubenatd_drift_heal_duration_seconds_count{ip_family="IPv4"} 1)",
+           R"(kubenatd_drift_heal_duration_seconds_bucket{ip_family="IPv4",le="0.004"} 0)",
+           R"(kubenatd_drift_heal_duration_seconds_bucket{ip_family="IPv4",le="0.008"} 1)",
+           R"(kubenatd_transactions_total{ip_family="IPv4"} 2)",
+           R"(kubenatd_transaction_messages_total{ip_family="IPv4"} 40)",
+           R"(kubenatd_transaction_bytes_total{ip_family="IPv4"} 4000)",
+           R"(kubenatd_generation_retries_total{ip_family="IPv4"} 3)",
+           R"(kubenatd_sync_problems_total{ip_family="IPv4"} 1)",
+           R"(kubenatd_event_overruns_total 2)",
+           R"(kubenatd_drift_disputes_total 1)",
+           R"(kubenatd_transaction_seconds_total 0.25)",
+           R"(kubenatd_objects{kind="Service"} 12)",
+       }) {
+    CAPTURE(line);
+    std::string wanted = line;
+    CHECK(has_line(text, wanted));
+  }
+}
+
+TEST_CASE("buckets are kube-proxy's") {
+  const auto sync = sync_buckets();
+  REQUIRE(sync.size() == 15);
+  CHECK(sync.front() == 0.001);
+  CHECK(sync.back() == Approx(16.384));
+  const auto programming = programming_buckets();
+  REQUIRE(programming.size() == 2 + 59 + 12 + 7);
+  CHECK(programming[1] == 0.5);
+  CHECK(programming[60] == 59);
+  CHECK(programming[61] == 60);
+  CHECK(programming[72] == 115);
+  CHECK(programming[73] == 120);
+  CHECK(programming.back() == 300);
+}
+
+TEST_CASE("figures of the process") {
+  const Metrics metrics;
+  std::map<std::string, double> values;
+  for (const std::string& line : lines_of(metrics.text()))
+    if (line.starts_with("process_")) values[line.substr(0, line.find(' '))] = std::stod(line.substr(line.find(' ')));
+  CHECK(values.at("process_resident_memory_bytes") > 1 << 20);
+  CHECK(values.at("process_virtual_memory_bytes") >= values.at("process_resident_memory_bytes"));
+  CHECK(values.at("process_cpu_seconds_total") >= 0);
+  CHECK(values.at("process_open_fds") >= 3);
+  CHECK(values.at("process_max_fds") >= values.at("process_open_fds"));
+  CHECK(values.at("process_start_time_seconds") > 1.6e9);
+}
+
+TEST_CASE("promtool has nothing to say but what kube-proxy's own names earn") {
+  if (std::system("command -v promtool >/dev/null 2>&1") != 0) {
+    std::cout << "SKIPPED: promtool is not installed\n";
+    return;
+  }
+  Metrics metrics;
+  fill(metrics);
+  const kubenatd::test::TempFolder folder;
+  folder.write("metrics", metrics.text());
+  folder.write("said", "");
+  const std::string path = folder.path().string();
+  const int status = std::system(("promtool check metrics <" + path + "/metrics >" + path + "/said 2>&1").c_str());
+  // 3: only names that promtool would have chosen otherwise.
+  REQUIRE(WIFEXITED(status));
+  CHECK((WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 3));
+  std::ifstream said(path + "/said");
+  for (std::string line; std::getline(said, line);) {
+    CAPTURE(line);
+    CHECK((line.empty() || line.starts_with("kubeproxy_")));
+  }
+}
