@@ -122,29 +122,28 @@ class Exchange : public ApiExchange {
     }
   }
 
-  void start(web::http::client::http_client& client, web::http::http_request request) {
+  void start(web::http::client::http_client& client, web::http::http_request& request) {
     const auto stream = std::make_shared<InboxStream>(inbox_);
     request.set_response_stream(concurrency::streams::streambuf<std::uint8_t>(stream).create_ostream());
     const auto inbox = inbox_;
     const auto complete = complete_;
-    client.request(std::move(request), cancel_.get_token())
-        .then([inbox, complete](const pplx::task<http_response>& answer) {
+    client.request(request, cancel_.get_token()).then([inbox, complete](const pplx::task<http_response>& answer) {
+      try {
+        const http_response response = answer.get();
+        inbox->set_head(head_of(response));
+        response.content_ready().then([inbox, complete](const pplx::task<http_response>& whole) {
           try {
-            const http_response response = answer.get();
-            inbox->set_head(head_of(response));
-            response.content_ready().then([inbox, complete](const pplx::task<http_response>& whole) {
-              try {
-                whole.get();
-                complete->store(true);
-                inbox->finish();
-              } catch (...) {
-                inbox->fail(describe(std::current_exception()));
-              }
-            });
+            whole.get();
+            complete->store(true);
+            inbox->finish();
           } catch (...) {
             inbox->fail(describe(std::current_exception()));
           }
         });
+      } catch (...) {
+        inbox->fail(describe(std::current_exception()));
+      }
+    });
   }
   BodyInbox::State wait_head(BodyInbox::Clock::time_point until, const std::stop_token& stop) {
     return inbox_->wait_head(until, stop, head_);
@@ -225,7 +224,7 @@ rules::Result<std::unique_ptr<ApiExchange>> ApiClient::get(const std::string& ta
     request.headers().add("User-Agent", kUserAgent);
     if (!current.authorization.empty()) request.headers().add("Authorization", current.authorization);
     static_cast<void>(connection_->findings->take());  // of an earlier request
-    exchange->start(*connection_->client, std::move(request));
+    exchange->start(*connection_->client, request);
   } catch (...) {
     return rules::fail(object, "GET", describe(std::current_exception()));
   }

@@ -46,7 +46,7 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
   return resources;
 }
 
-rules::Result<std::unique_ptr<ApiSource>> ApiSource::open(ApiOptions options) {
+rules::Result<std::unique_ptr<ApiSource>> ApiSource::open(const ApiOptions& options) {
   if ((options.node || options.pods) && !is_dns_subdomain(options.node_name))
     return rules::fail("API source", "node name", in_quotes(options.node_name) + " is not a DNS name");
   auto credentials = Credentials::open(options.access, options.timing.credentials);

@@ -32,7 +32,7 @@ struct ApiOptions {
 /// that is known stays. The destructor ends within a fraction of a second. Cost: as ResourceWatch, for each resource.
 class ApiSource {
  public:
-  [[nodiscard]] static rules::Result<std::unique_ptr<ApiSource>> open(ApiOptions options);
+  [[nodiscard]] static rules::Result<std::unique_ptr<ApiSource>> open(const ApiOptions& options);
   ~ApiSource();
   ApiSource(const ApiSource&) = delete;
   ApiSource& operator=(const ApiSource&) = delete;
