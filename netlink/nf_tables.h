@@ -38,6 +38,7 @@ struct CommitFailure {
   struct Message {
     rules::Table table = rules::Table::kFilter;
     std::string chain;  ///< empty for a table message
+    rules::Rule rule;   ///< the refused one, when a rule was to be added
     rules::Error error;
   };
   std::vector<Message> messages;  ///< every message that the kernel refused

@@ -282,7 +282,8 @@ rules::Result<FamilySync::Outcome> FamilySync::after_failure(const netlink::Comm
       some_taken_out = true;
       continue;
     }
-    const auto owner = desired_.owner_of(chain);
+    auto owner = desired_.owner_of(chain);
+    if (!owner) owner = desired_.owner_of(message.rule);
     if (!owner) continue;
     const std::string what = fmt::format("{}: refused by the kernel: {}", owner->first, message.error.to_string());
     desired_.refuse(*owner);
