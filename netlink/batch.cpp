@@ -169,9 +169,10 @@ void Batch::add_base_chain(Family family, Table table, std::string_view chain) {
   finish(at - kHeader + message->nlmsg_len);
 }
 
-void Batch::add_chain(Family family, Table table, std::string_view chain) {
+void Batch::add_chain(Family family, Table table, std::string_view chain, bool only_new) {
   if (!is_name(family, table, chain)) return;
-  AttributeWriter out(begin(NFT_MSG_NEWCHAIN, NLM_F_CREATE, family, kNamesBound));
+  const std::uint16_t flags = NLM_F_CREATE | (only_new ? NLM_F_EXCL : 0);
+  AttributeWriter out(begin(NFT_MSG_NEWCHAIN, flags, family, kNamesBound));
   out.text(NFTA_CHAIN_TABLE, rules::name_of(table));
   out.text(NFTA_CHAIN_NAME, chain);
   finish(out.at());

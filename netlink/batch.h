@@ -38,7 +38,8 @@ class Batch {
   /// A builtin chain ("INPUT", "PREROUTING", ...) with iptables' hook, priority and type, policy accept. Only for
   /// chains that are not there: it would reset the policy.
   void add_base_chain(rules::Family family, rules::Table table, std::string_view chain);
-  void add_chain(rules::Family family, rules::Table table, std::string_view chain);
+  /// With `only_new` the transaction fails (EEXIST) when the chain is there already.
+  void add_chain(rules::Family family, rules::Table table, std::string_view chain, bool only_new = false);
   /// The chain must be empty and nothing may jump to it.
   void delete_chain(rules::Family family, rules::Table table, std::string_view chain);
   /// Removes every rule of the chain.

@@ -41,8 +41,8 @@ std::string_view operation_of(std::uint16_t type) {
   }
 }
 
-/// What of a rule the kernel did not like: "expression immediate, -j KUBE-X".
-std::string describe_fault(std::string_view message, std::uint32_t offset, Family family) {
+/// What of a rule the kernel did not like: "expression immediate, -j KUBE-X". The rule is put into `rule`.
+std::string describe_fault(std::string_view message, std::uint32_t offset, Family family, rules::Rule& rule) {
   std::string text;
   const Attribute list = find_attribute(message.substr(kHeader), NFTA_RULE_EXPRESSIONS);
   AttributeReader reader(list.payload);
@@ -57,7 +57,6 @@ std::string describe_fault(std::string_view message, std::uint32_t offset, Famil
     }
     break;
   }
-  rules::Rule rule;
   RuleCounters counters;
   decode_rule(list.payload, family, rule, counters);
   if (const std::string_view chain = rules::jump_target(rule); !chain.empty())
@@ -83,7 +82,7 @@ CommitFailure::Message name_refusal(const Acknowledgement& refusal, std::string_
   result.error.object = describe_object(*family, table, result.chain);
   result.error.operation = operation_of(type);
   if (type == NFT_MSG_NEWRULE)
-    if (const std::string fault = describe_fault(message, refusal.offset, *family); !fault.empty())
+    if (const std::string fault = describe_fault(message, refusal.offset, *family, result.rule); !fault.empty())
       result.error.cause.append(" (").append(fault).append(")");
   return result;
 }

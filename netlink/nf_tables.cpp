@@ -22,6 +22,8 @@ using rules::Family;
 using rules::Table;
 
 constexpr int kDumpTries = 8;
+/// So many of them must be whole even with Interrupted::kAccept.
+constexpr int kStrictTries = 3;
 // A dump of a whole table walks over all that it has dumped again for each 32 KiB of answer (__nf_tables_dump_rules),
 // 4 s for 140 000 rules; the kernel finds a single chain by hash. Tables up to this size are dumped whole.
 constexpr std::size_t kWholeDumpUses = 4000;
@@ -68,8 +70,8 @@ std::uint32_t NfTables::port_id() const {
   return socket_.port_id();
 }
 
-rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_view object,
-                                        const MessageVisitor& visit) {
+rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_view object, const MessageVisitor& visit,
+                                        bool loose) {
   if (auto sent = socket_.send(request); !sent) return std::unexpected(std::move(sent.error()));
   bool whole = true;
   for (;;) {
@@ -82,7 +84,7 @@ rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_vi
     MessageReader reader(received->data);
     for (Message message; reader.next(message);) {
       if (message.sequence != sequence_) continue;
-      if ((message.flags & NLM_F_DUMP_INTR) != 0) whole = false;
+      if ((message.flags & NLM_F_DUMP_INTR) != 0 && !loose) whole = false;
       if (message.type != NLMSG_DONE && message.type != NLMSG_ERROR) {
         if (whole) visit(message);
         continue;
@@ -97,14 +99,16 @@ rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_vi
   }
 }
 
-rules::Status NfTables::dump(std::string_view object, const std::function<rules::Result<bool>()>& once,
-                             const std::function<void()>& restart) {
+rules::Status NfTables::dump(std::string_view object, const std::function<rules::Result<bool>(bool loose)>& once,
+                             const std::function<void()>& restart, Interrupted interrupted) {
   for (int tries = 0; tries < kDumpTries; ++tries) {
     if (tries != 0 && restart) restart();
     socket_.drain();
-    const rules::Result<bool> whole = once();
+    const bool loose = interrupted == Interrupted::kAccept && tries >= kStrictTries;
+    const rules::Result<bool> whole = once(loose);
     if (!whole) return std::unexpected(whole.error());
-    if (*whole) return {};
+    // Two loose ones: what a list lacks in one of them, because it was shortened meanwhile, the other one has.
+    if (*whole && (!loose || tries > kStrictTries)) return {};
   }
   return fail(std::string(object), "dump", "other writers interrupted it " + std::to_string(kDumpTries) + " times",
               EINTR);
@@ -162,7 +166,7 @@ rules::Result<std::uint32_t> NfTables::generation() {
 }
 
 rules::Result<bool> NfTables::dump_chains_once(Family family, Table table, const ChainVisitor& visit,
-                                               std::optional<std::uint16_t>& mark) {
+                                               std::optional<std::uint16_t>& mark, bool loose) {
   const std::string_view table_name = rules::name_of(table);
   Request request(NFT_MSG_GETCHAIN, NLM_F_DUMP, ++sequence_, number_of(family));
   request.name(NFTA_CHAIN_TABLE, table_name);
@@ -184,21 +188,21 @@ rules::Result<bool> NfTables::dump_chains_once(Family family, Table table, const
     }
     if (is_ours && !chain.name.empty()) visit(chain);
   };
-  return dump_once(request.finish(), describe_object(family, table_name, "chains"), read);
+  return dump_once(request.finish(), describe_object(family, table_name, "chains"), read, loose);
 }
 
 rules::Status NfTables::dump_chains(Family family, Table table, const ChainVisitor& visit,
-                                    const std::function<void()>& restart) {
-  const auto once = [&] {
+                                    const std::function<void()>& restart, Interrupted interrupted) {
+  const auto once = [&](bool loose) {
     std::optional<std::uint16_t> mark;
-    return dump_chains_once(family, table, visit, mark);
+    return dump_chains_once(family, table, visit, mark, loose);
   };
-  return dump(describe_object(family, rules::name_of(table), "chains"), once, restart);
+  return dump(describe_object(family, rules::name_of(table), "chains"), once, restart, interrupted);
 }
 
 rules::Result<bool> NfTables::dump_rules_once(Family family, Table table, std::string_view chain,
                                               std::optional<std::uint16_t>& mark, LiveRule& rule,
-                                              const RuleVisitor& visit) {
+                                              const RuleVisitor& visit, bool loose) {
   const std::string_view table_name = rules::name_of(table);
   Request request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
   request.name(NFTA_RULE_TABLE, table_name);
@@ -207,7 +211,7 @@ rules::Result<bool> NfTables::dump_rules_once(Family family, Table table, std::s
   const auto read = [&](const Message& message) {
     if (message.table_type() != NFT_MSG_NEWRULE || message.family() != number_of(family)) return;
     if (!mark) mark = message.generation_mark();
-    if (mark != message.generation_mark()) same_generation = false;
+    if (mark != message.generation_mark() && !loose) same_generation = false;
     if (!same_generation) return;
     std::string_view in_table, expressions;
     bool has_user_data = false;
@@ -236,7 +240,7 @@ rules::Result<bool> NfTables::dump_rules_once(Family family, Table table, std::s
     }
     visit(rule);
   };
-  auto whole = dump_once(request.finish(), describe_object(family, table_name, chain), read);
+  auto whole = dump_once(request.finish(), describe_object(family, table_name, chain), read, loose);
   if (whole && !same_generation) return false;
   return whole;
 }
@@ -251,11 +255,11 @@ rules::Result<bool> NfTables::dump_table_once(Family family, Table table, LiveRu
     uses += chain.use;
     if (chain.use != 0) names.append(chain.name).push_back('\0');
   };
-  if (auto whole = dump_chains_once(family, table, collect, mark); !whole || !*whole) return whole;
-  if (uses <= kWholeDumpUses) return dump_rules_once(family, table, {}, mark, rule, visit);
+  if (auto whole = dump_chains_once(family, table, collect, mark, false); !whole || !*whole) return whole;
+  if (uses <= kWholeDumpUses) return dump_rules_once(family, table, {}, mark, rule, visit, false);
   for (std::size_t at = 0; at < names.size();) {
     const std::string_view name = names.data() + at;
-    if (auto whole = dump_rules_once(family, table, name, mark, rule, visit); !whole || !*whole) return whole;
+    if (auto whole = dump_rules_once(family, table, name, mark, rule, visit, false); !whole || !*whole) return whole;
     at += name.size() + 1;
   }
   const auto after = generation();
@@ -264,14 +268,15 @@ rules::Result<bool> NfTables::dump_table_once(Family family, Table table, LiveRu
 }
 
 rules::Status NfTables::dump_rules(Family family, Table table, std::string_view chain, const RuleVisitor& visit,
-                                   const std::function<void()>& restart) {
+                                   const std::function<void()>& restart, Interrupted interrupted) {
   LiveRule rule;
-  const auto once = [&] {
+  const auto once = [&](bool loose) {
     if (chain.empty()) return dump_table_once(family, table, rule, visit);
     std::optional<std::uint16_t> mark;
-    return dump_rules_once(family, table, chain, mark, rule, visit);
+    return dump_rules_once(family, table, chain, mark, rule, visit, loose);
   };
-  return dump(describe_object(family, rules::name_of(table), chain), once, restart);
+  if (chain.empty()) interrupted = Interrupted::kRepeat;
+  return dump(describe_object(family, rules::name_of(table), chain), once, restart, interrupted);
 }
 
 }  // namespace kubenatd::netlink

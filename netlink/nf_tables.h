@@ -38,6 +38,7 @@ struct CommitFailure {
   struct Message {
     rules::Table table = rules::Table::kFilter;
     std::string chain;  ///< empty for a table message
+    rules::Rule rule;   ///< the refused one, when a rule was to be added
     rules::Error error;
   };
   std::vector<Message> messages;  ///< every message that the kernel refused
@@ -46,6 +47,15 @@ struct CommitFailure {
 struct CommitReport {
   std::uint32_t generation = 0;        ///< expected generation after the commit: the given one + 1 when one was given
   std::vector<std::uint64_t> handles;  ///< of the rules added with echo, in the order of adding
+};
+
+/// What to do when other writers interrupt a dump again and again.
+enum class Interrupted : std::uint8_t {
+  kRepeat,  ///< it fails in the end
+  /// After some tries it counts all the same, for a caller who hears of every change from the monitor: a chain that
+  /// changed meanwhile may have been read in the middle of it. A list of chains from which others are deleted meanwhile
+  /// may lack one; but then two lists were read, and what both gave together lacks none in practice.
+  kAccept,
 };
 
 /// Reads and writes nf_tables in the network namespace in which it was opened.
@@ -71,13 +81,16 @@ class NfTables {
 
   using ChainVisitor = std::function<void(const LiveChain&)>;
   [[nodiscard]] rules::Status dump_chains(rules::Family family, rules::Table table, const ChainVisitor& visit,
-                                          const std::function<void()>& restart);
+                                          const std::function<void()>& restart,
+                                          Interrupted interrupted = Interrupted::kRepeat);
 
   using RuleVisitor = std::function<void(LiveRule&)>;
   /// Rules of one chain, or of the whole table when `chain` is empty, chain by chain, in order. When the kernel was
-  /// interrupted by another writer, `restart` is called and everything is visited again from the start.
+  /// interrupted by another writer, `restart` is called and everything is visited again from the start. A whole table
+  /// cannot be had with Interrupted::kAccept.
   [[nodiscard]] rules::Status dump_rules(rules::Family family, rules::Table table, std::string_view chain,
-                                         const RuleVisitor& visit, const std::function<void()>& restart);
+                                         const RuleVisitor& visit, const std::function<void()>& restart,
+                                         Interrupted interrupted = Interrupted::kRepeat);
 
   /// Sends the batch as one transaction. With `generation`, only if that is still the kernel's generation.
   [[nodiscard]] std::expected<CommitReport, CommitFailure> commit(Batch& batch,
@@ -89,17 +102,20 @@ class NfTables {
   explicit NfTables(Socket socket);
   /// One try of a dump: false when another writer interrupted it. `mark` is a part of the generation that every message
   /// carries: when it has a value, answers of another generation count as an interruption.
+  /// When `loose`, only messages that were lost make it false.
   [[nodiscard]] rules::Result<bool> dump_once(std::string_view request, std::string_view object,
-                                              const MessageVisitor& visit);
+                                              const MessageVisitor& visit, bool loose);
   [[nodiscard]] rules::Result<bool> dump_chains_once(rules::Family family, rules::Table table,
-                                                     const ChainVisitor& visit, std::optional<std::uint16_t>& mark);
+                                                     const ChainVisitor& visit, std::optional<std::uint16_t>& mark,
+                                                     bool loose);
   [[nodiscard]] rules::Result<bool> dump_rules_once(rules::Family family, rules::Table table, std::string_view chain,
                                                     std::optional<std::uint16_t>& mark, LiveRule& rule,
-                                                    const RuleVisitor& visit);
+                                                    const RuleVisitor& visit, bool loose);
   [[nodiscard]] rules::Result<bool> dump_table_once(rules::Family family, rules::Table table, LiveRule& rule,
                                                     const RuleVisitor& visit);
-  [[nodiscard]] rules::Status dump(std::string_view object, const std::function<rules::Result<bool>()>& once,
-                                   const std::function<void()>& restart);
+  /// Tries until `once` says that it was whole; it is told when to be loose.
+  [[nodiscard]] rules::Status dump(std::string_view object, const std::function<rules::Result<bool>(bool loose)>& once,
+                                   const std::function<void()>& restart, Interrupted interrupted);
   [[nodiscard]] rules::Result<bool> exists(std::string_view request, std::uint32_t sequence, std::string_view object);
   [[nodiscard]] static std::unexpected<CommitFailure> name_refusals(const Batch& batch, const CommitAnswers& answers);
 

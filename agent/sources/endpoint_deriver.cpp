@@ -123,12 +123,12 @@ void compare(const std::vector<EndpointSlice>& before, const std::vector<Endpoin
   const auto by_name = [](const EndpointSlice& slice, const std::string& name) { return slice.key.name < name; };
   for (const EndpointSlice& slice : before) {
     const auto found = std::lower_bound(now.begin(), now.end(), slice.key.name, by_name);
-    if (found == now.end() || found->key != slice.key)
-      events.push_back({Kind::kEndpointSlice, slice.key, nullptr});
+    if (found == now.end() || found->key != slice.key) events.push_back({Kind::kEndpointSlice, slice.key, nullptr});
   }
   for (const EndpointSlice& slice : now) {
     const auto found = std::lower_bound(before.begin(), before.end(), slice.key.name, by_name);
-    if (found == before.end() || *found != slice) events.push_back({Kind::kEndpointSlice, slice.key, std::make_shared<const Object>(slice)});
+    if (found == before.end() || *found != slice)
+      events.push_back({Kind::kEndpointSlice, slice.key, std::make_shared<const Object>(slice)});
   }
 }
 

@@ -106,7 +106,7 @@ struct ManifestSource::Impl {
   std::set<std::string> just_read;
 };
 
-rules::Result<ManifestSource> ManifestSource::open(std::vector<std::filesystem::path> folders) {
+rules::Result<ManifestSource> ManifestSource::open(const std::vector<std::filesystem::path>& folders) {
   auto watch = FolderWatch::open();
   if (!watch) return std::unexpected(watch.error());
   auto impl = std::make_unique<Impl>(std::move(*watch));

@@ -30,7 +30,7 @@ struct SourceUpdate {
 /// Cost: a change reads only the files that changed. A queue overflow reads everything again.
 class ManifestSource {
  public:
-  [[nodiscard]] static rules::Result<ManifestSource> open(std::vector<std::filesystem::path> folders);
+  [[nodiscard]] static rules::Result<ManifestSource> open(const std::vector<std::filesystem::path>& folders);
   ManifestSource(ManifestSource&&) noexcept;
   ManifestSource& operator=(ManifestSource&&) noexcept;
   ~ManifestSource();

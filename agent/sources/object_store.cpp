@@ -72,7 +72,7 @@ void ObjectStore::describe_duplicates(const ObjectId& id, const std::string& fil
         fmt::format("{}: {}: is there twice, the later one counts", one_line(file, kLongestPath), object));
   else
     remarks.push_back(fmt::format("{}: {}: is in {} too, the one in {} counts", one_line(file, kLongestPath), object,
-                                   one_line(other, kLongestPath), one_line(winner, kLongestPath)));
+                                  one_line(other, kLongestPath), one_line(winner, kLongestPath)));
 }
 
 std::vector<ObjectChange> ObjectStore::take_changes() {

@@ -35,7 +35,7 @@ void ChangeWriter::write_whole(const ChainId& id, const rules::Digest& digest, a
     // Before, not after: so the last transaction is never empty.
     stage_if_large();
     ensure_table(fresh_, id.table);
-    fresh_.add_chain(family_, id.table, id.name);
+    fresh_.add_chain(family_, id.table, id.name, true);  // its rules are added to those that are there
     add_rules(fresh_);
   }
   contents_.push_back({.id = id, .digest = digest, .by_rule = false, .rules = {}, .unknown_handles = false});
@@ -65,7 +65,7 @@ void ChangeWriter::shared(const SharedChain& chain) {
   touched_.insert(chain.id);
   if (!exists) {
     ensure_table(fresh_, chain.id.table);
-    fresh_.add_chain(family_, chain.id.table, chain.id.name);
+    fresh_.add_chain(family_, chain.id.table, chain.id.name, true);
   }
   for (const std::uint64_t handle : edit.removed) visible_.delete_rule(family_, chain.id.table, chain.id.name, handle);
 

@@ -74,8 +74,9 @@ bool FamilySync::has_work() const {
 rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
   if (audit_ || suspects_.size() > kMaxSuspects) {
     const bool first = !loaded_;
-    auto loaded = live_.load(session.kernel(), first ? &found_at_start_ : nullptr);
-    if (!loaded && loaded.error().code == EINTR) loaded = live_.load_piecewise(session.kernel());
+    auto* frontends = first ? &found_at_start_ : nullptr;
+    auto loaded = live_.load(session.kernel(), frontends);
+    if (!loaded && loaded.error().code == EINTR) loaded = live_.load_piecewise(session.kernel(), frontends);
     if (!loaded) return loaded;
     loaded_ = true;
     audit_ = false;
@@ -262,6 +263,12 @@ rules::Result<FamilySync::Outcome> FamilySync::after_failure(const netlink::Comm
                                                              SyncReport& report) {
   audit_ = true;
   if (failure.messages.empty()) return std::unexpected(failure.error);
+  // Somebody made what we were about to make, or removed what we were about to remove. Nobody's rules are at fault.
+  const auto is_overtaken = [](const netlink::CommitFailure::Message& message) {
+    return message.error.code == EEXIST ||
+           (message.error.code == ENOENT && message.error.operation.starts_with("delete"));
+  };
+  if (std::ranges::any_of(failure.messages, is_overtaken)) return Outcome::kAgain;
   if (!std::exchange(failed_before_, true)) return Outcome::kAgain;  // our picture may have been old: look again first
 
   bool some_taken_out = false;
@@ -275,7 +282,8 @@ rules::Result<FamilySync::Outcome> FamilySync::after_failure(const netlink::Comm
       some_taken_out = true;
       continue;
     }
-    const auto owner = desired_.owner_of(chain);
+    auto owner = desired_.owner_of(chain);
+    if (!owner) owner = desired_.owner_of(message.rule);
     if (!owner) continue;
     const std::string what = fmt::format("{}: refused by the kernel: {}", owner->first, message.error.to_string());
     desired_.refuse(*owner);

@@ -147,8 +147,9 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
   return {};
 }
 
-rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel) {
+rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends) {
   LiveTables fresh(family_);
+  if (frontends != nullptr) frontends->clear();
   for (const Table table : kTables) {
     auto exists = kernel.has_table(family_, table);
     if (!exists) return std::unexpected(exists.error());
@@ -156,14 +157,19 @@ rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel) {
     fresh.tables_.insert(table);
     // An interrupted listing may miss a chain at the place where the list changed; what several of them gave together
     // misses none.
-    std::set<std::string> names;
+    std::set<ChainId> chains;
     auto listed = kernel.dump_chains(
-        family_, table, [&](const netlink::LiveChain& chain) { names.emplace(chain.name); }, [] {});
-    if (!listed && listed.error().code != EINTR) return listed;
-    for (const std::string& name : names) {
-      if (!is_followed(table, name)) continue;
-      if (auto read = fresh.reload(kernel, {table, ChainName(name)}); !read) return read;
-    }
+        family_, table,
+        [&](const netlink::LiveChain& chain) {
+          if (!is_followed(table, chain.name)) return;
+          chains.insert({table, ChainName(chain.name)});
+          if (chain.use == 0) fresh.unused_.insert({table, ChainName(chain.name)});
+        },
+        [&] { std::erase_if(fresh.unused_, [&](const ChainId& one) { return one.table == table; }); },
+        netlink::Interrupted::kAccept);
+    if (!listed) return listed;
+    for (const ChainId& chain : chains)
+      if (auto read = fresh.reload(kernel, chain, frontends); !read) return read;
   }
   for (const auto& jump : rules::iptables::builtin_jumps()) {
     if (!fresh.tables_.contains(jump.table) || fresh.has_base(jump.table, jump.chain)) continue;
@@ -173,22 +179,26 @@ rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel) {
   return {};
 }
 
-rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain) {
-  bool exists = false;
-  auto probed = kernel.has_chain(family_, chain.table, chain.name);
-  if (!probed) return std::unexpected(probed.error());
-  exists = *probed;
-  if (!exists) {
+rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain, std::vector<UdpFrontend>* frontends) {
+  auto exists = kernel.has_chain(family_, chain.table, chain.name);
+  if (!exists) return std::unexpected(exists.error());
+  if (!*exists) {
     erase(chain);
     return {};
   }
   std::vector<LiveRuleRef> refs;
+  const std::size_t noted = frontends != nullptr ? frontends->size() : 0;
   const auto read = kernel.dump_rules(
       family_, chain.table, chain.name,
       [&](netlink::LiveRule& live) {
         refs.push_back({live.handle, rules::digest_of(live.rule)});
+        if (frontends != nullptr) note_frontend(chain, live.rule, *frontends);
       },
-      [&] { refs.clear(); });
+      [&] {
+        refs.clear();
+        if (frontends != nullptr) frontends->resize(noted);
+      },
+      netlink::Interrupted::kAccept);
   if (!read) return read;
   if (is_by_rule(chain)) {
     by_rule_[chain] = std::move(refs);
@@ -215,7 +225,7 @@ rules::Status LiveTables::reload_base(netlink::NfTables& kernel, Table table, st
         const rules::Digest digest = rules::digest_of(live.rule);
         if (is_own_jump(table, chain, digest)) refs.push_back({live.handle, digest});
       },
-      [&] { refs.clear(); });
+      [&] { refs.clear(); }, netlink::Interrupted::kAccept);
   if (!read) return read;
   bases_[key] = std::move(refs);
   return {};

@@ -36,9 +36,10 @@ class LiveTables {
   [[nodiscard]] rules::Status load(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends = nullptr);
   /// The same when somebody writes all the time and no dump of a whole table comes through: chain by chain, each for
   /// itself. What changes meanwhile, events tell.
-  [[nodiscard]] rules::Status load_piecewise(netlink::NfTables& kernel);
-  /// Reads one chain of ours.
-  [[nodiscard]] rules::Status reload(netlink::NfTables& kernel, const rules::ChainId& chain);
+  [[nodiscard]] rules::Status load_piecewise(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends = nullptr);
+  /// Reads one chain of ours. A change in the meantime is told by an event, too.
+  [[nodiscard]] rules::Status reload(netlink::NfTables& kernel, const rules::ChainId& chain,
+                                     std::vector<UdpFrontend>* frontends = nullptr);
   /// Reads our jumps in one builtin chain.
   [[nodiscard]] rules::Status reload_base(netlink::NfTables& kernel, rules::Table table, std::string_view chain);
 

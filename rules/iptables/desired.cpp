@@ -285,6 +285,17 @@ std::optional<DesiredTables::PortKey> DesiredTables::owner_of(const ChainId& cha
   return *found->second.key;
 }
 
+std::optional<DesiredTables::PortKey> DesiredTables::owner_of(const Rule& rule) const {
+  const std::string_view comment = comment_of(rule);
+  const std::string name(comment.substr(0, comment.find(' ')));
+  // The rule of a health check port is TCP, whatever its service port is.
+  for (const Protocol protocol :
+       {rule.protocol.value_or(Protocol::kTcp), Protocol::kTcp, Protocol::kUdp, Protocol::kSctp}) {
+    if (ports_.contains({name, protocol})) return PortKey{name, protocol};
+  }
+  return std::nullopt;
+}
+
 Rule DesiredTables::rule_of(const SharedChain& chain, const Slot& slot) const {
   if (slot.view == nullptr) return chain.literals[slot.index];
   return std::move(compile_dispatch(*slot.view, options_)[slot.index].rule);

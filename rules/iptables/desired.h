@@ -86,6 +86,8 @@ class DesiredTables {
   void for_each_wanted(const std::function<void(const WantedChain&)>& visit) const;
   /// Service port that a chain belongs to.
   [[nodiscard]] std::optional<PortKey> owner_of(const ChainId& chain) const;
+  /// Service port that a rule in a shared chain belongs to: its comment begins with the name.
+  [[nodiscard]] std::optional<PortKey> owner_of(const Rule& rule) const;
 
   /// Content of a slot.
   [[nodiscard]] Rule rule_of(const SharedChain& chain, const Slot& slot) const;

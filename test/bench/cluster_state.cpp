@@ -38,7 +38,9 @@ agent::ObjectEvent make_slice(std::size_t service, std::size_t endpoints, std::s
     slice.endpoints.push_back(std::move(endpoint));
   }
   agent::ObjectKey key = slice.key;
-  return {.kind = agent::Kind::kEndpointSlice, .key = std::move(key), .object = std::make_shared<const agent::Object>(std::move(slice))};
+  return {.kind = agent::Kind::kEndpointSlice,
+          .key = std::move(key),
+          .object = std::make_shared<const agent::Object>(std::move(slice))};
 }
 
 std::vector<agent::ObjectEvent> make_cluster(std::size_t services, std::size_t endpoints) {
@@ -54,7 +56,9 @@ std::vector<agent::ObjectEvent> make_cluster(std::size_t services, std::size_t e
     port.port = kServicePort;
     service.ports.push_back(std::move(port));
     agent::ObjectKey key = service.key;
-    events.push_back({.kind = agent::Kind::kService, .key = std::move(key), .object = std::make_shared<const agent::Object>(std::move(service))});
+    events.push_back({.kind = agent::Kind::kService,
+                      .key = std::move(key),
+                      .object = std::make_shared<const agent::Object>(std::move(service))});
     events.push_back(make_slice(i, endpoints, 0));
   }
   return events;

@@ -225,7 +225,7 @@ Latency latency_of(std::size_t services, Config::Dispatch form) {
     auto reconciler = open_reconciler(*model);
     reconciler->apply(make_cluster(services, kEndpoints));
     (void)reconcile(*reconciler);
-    return measure_latency(services, 4000);
+    return measure_latency(services, 20000);
   });
 }
 

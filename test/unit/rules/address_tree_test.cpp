@@ -25,30 +25,40 @@ struct Walk {
   std::size_t deepest = 0;
 };
 
-void walk(const std::map<ChainName, const TreeChain*>& chains, const TreeChain& chain,
-          const std::vector<Address>& addresses, const Address& address, std::size_t level, Walk& result) {
-  result.deepest = std::max(result.deepest, level);
-  for (const auto& branch : chain.branches) {
-    ++result.compared;
-    if (branch.prefix.contains(address)) walk(chains, *chains.at(branch.chain), addresses, address, level + 1, result);
-    if (result.found) return;
+/// The chains of a tree by name, as jumps find them.
+class Tree {
+ public:
+  explicit Tree(const std::vector<Address>& addresses) : addresses_(addresses), chains_(arrange_tree(addresses)) {
+    for (const TreeChain& chain : chains_) REQUIRE(by_name_.emplace(chain.name, &chain).second);
   }
-  for (const std::size_t position : chain.exact) {
-    ++result.compared;
-    if (addresses[position] == address) {
-      result.found = true;
-      return;
+
+  Walk look_up(const Address& address) const {
+    Walk result;
+    walk(chains_.front(), address, 0, result);
+    return result;
+  }
+
+ private:
+  void walk(const TreeChain& chain, const Address& address, std::size_t level, Walk& result) const {
+    result.deepest = std::max(result.deepest, level);
+    for (const auto& branch : chain.branches) {
+      ++result.compared;
+      if (branch.prefix.contains(address)) walk(*by_name_.at(branch.chain), address, level + 1, result);
+      if (result.found) return;
+    }
+    for (const std::size_t position : chain.exact) {
+      ++result.compared;
+      if (addresses_[position] == address) {
+        result.found = true;
+        return;
+      }
     }
   }
-}
 
-Walk look_up(const std::vector<TreeChain>& tree, const std::vector<Address>& addresses, const Address& address) {
-  std::map<ChainName, const TreeChain*> chains;
-  for (const TreeChain& chain : tree) REQUIRE(chains.emplace(chain.name, &chain).second);
-  Walk result;
-  walk(chains, tree.front(), addresses, address, 0, result);
-  return result;
-}
+  const std::vector<Address>& addresses_;
+  std::vector<TreeChain> chains_;
+  std::map<ChainName, const TreeChain*> by_name_;
+};
 
 std::vector<Address> random_addresses(Family family, std::size_t count, unsigned common_bytes, unsigned seed) {
   std::mt19937 random(seed);
@@ -69,11 +79,11 @@ std::vector<Address> random_addresses(Family family, std::size_t count, unsigned
 TEST_CASE("every address is found, in few comparisons") {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     const auto addresses = random_addresses(family, 10'000, family == Family::kIpv4 ? 1 : 14, 3);
-    const auto tree = arrange_tree(addresses);
+    const Tree tree(addresses);
     std::size_t most = 0;
     std::size_t all = 0;
     for (const Address& address : addresses) {
-      const Walk result = look_up(tree, addresses, address);
+      const Walk result = tree.look_up(address);
       REQUIRE(result.found);
       most = std::max(most, result.compared);
       all += result.compared;
@@ -86,8 +96,7 @@ TEST_CASE("every address is found, in few comparisons") {
 
 TEST_CASE("an address that is no service's is not found") {
   const auto addresses = random_addresses(Family::kIpv4, 500, 2, 5);
-  const auto tree = arrange_tree(addresses);
-  CHECK_FALSE(look_up(tree, addresses, *Address::parse("192.0.2.1")).found);
+  CHECK_FALSE(Tree(addresses).look_up(*Address::parse("192.0.2.1")).found);
 }
 
 TEST_CASE("few addresses stay in one chain") {
@@ -114,9 +123,9 @@ TEST_CASE("addresses made to be deep stay within the kernel's jump limit") {
     }
   }
   const std::vector<Address> addresses(all.begin(), all.end());
-  const auto tree = arrange_tree(addresses);
+  const Tree tree(addresses);
   for (const Address& one : addresses) {
-    const Walk result = look_up(tree, addresses, one);
+    const Walk result = tree.look_up(one);
     REQUIRE(result.found);
     REQUIRE(result.deepest <= kMaxLevels);
   }

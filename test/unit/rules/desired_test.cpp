@@ -252,6 +252,26 @@ TEST_CASE("a refused service port is out with all its rules until it changes") {
         fresh_chains(test::options(), {{"demo/s1", port(1)}, {"demo/web:http", test::web_elsewhere()}}));
 }
 
+TEST_CASE("every rule of a service port in a shared chain tells whose it is") {
+  DesiredTables desired(test::options());
+  for (const bool usable : {true, false}) {
+    ServicePortView view = test::web();
+    view.protocol = Protocol::kSctp;
+    view.node_port = 30080;
+    view.health_check_node_port = 30099;
+    view.external_ips = {*Address::parse("198.51.100.7")};
+    view.has_endpoints = usable;
+    if (!usable) view.endpoints.clear();
+    desired.upsert(view);
+    const auto dispatch = compile_dispatch(view, test::options());
+    REQUIRE(dispatch.size() >= 4);
+    for (const DispatchRule& one : dispatch)
+      CHECK(desired.owner_of(one.rule) == DesiredTables::PortKey{view.name, Protocol::kSctp});
+  }
+  CHECK_FALSE(desired.owner_of(Rule{}).has_value());
+  for (const Rule& tail : compile_node_port_tail(test::options())) CHECK_FALSE(desired.owner_of(tail).has_value());
+}
+
 TEST_CASE("other options concern everything") {
   DesiredTables desired(test::options());
   desired.upsert(test::web());
