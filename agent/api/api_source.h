@@ -20,6 +20,7 @@ struct ApiOptions {
   bool services = true;
   bool endpoint_slices = true;
   bool node = true;   ///< the own one
+  bool service_cidrs = true;
   bool pods = false;  ///< those on the own node
   ApiTiming timing;
 };

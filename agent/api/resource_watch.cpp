@@ -24,7 +24,7 @@ constexpr std::size_t kPageSize = 500;  // client-go's
 constexpr std::size_t kMostPages = 10'000;
 constexpr std::size_t kLongestVersion = 256;
 
-constexpr unsigned kOk = 200, kBadRequest = 400, kUnauthorized = 401, kMethodNotAllowed = 405, kGone = 410,
+constexpr unsigned kOk = 200, kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404, kMethodNotAllowed = 405, kGone = 410,
                    kUnprocessable = 422;
 
 const json* member(const json& object, const char* name) {
@@ -47,8 +47,8 @@ std::string version_of(const json& object) {
 ObjectKey key_of(const json& object, Kind kind) {
   const json* metadata = member(object, "metadata");
   if (metadata == nullptr) return {};
-  ObjectKey key{kind == Kind::kNode ? std::string() : text_of(*metadata, "namespace"), text_of(*metadata, "name")};
-  if (kind != Kind::kNode && key.ns.empty()) key.ns = "default";  // as decode_object() has it
+  ObjectKey key{has_namespace(kind) ? text_of(*metadata, "namespace") : std::string(), text_of(*metadata, "name")};
+  if (has_namespace(kind) && key.ns.empty()) key.ns = "default";  // as decode_object() has it
   return key;
 }
 
@@ -103,10 +103,13 @@ void ResourceWatch::settle(const Outcome& outcome, const std::stop_token& stop) 
     delay = std::max(delay.value_or(Duration{}), std::min(*outcome.retry_after, timing_.retry_after_most));
   const std::string when =
       delay ? fmt::format("{} in {:.1f} s", then, std::chrono::duration<double>(*delay).count()) : std::string(then);
-  if (outcome.next == Outcome::Next::kRetry)
+  if (outcome.problem.empty()) {
+    // Nothing is wrong; the resource is only not there.
+  } else if (outcome.next == Outcome::Next::kRetry) {
     sink_.problem(fmt::format("{}: {}{}", resource_.name, outcome.problem, when));
-  else
+  } else {
     sink_.remark(fmt::format("{}: {}{}", resource_.name, outcome.problem, when));
+  }
   if (!delay) return;
   enter(WatchState::Phase::kWaiting, outcome.problem);
   wait_for(*delay, stop);
@@ -166,7 +169,22 @@ ResourceWatch::Outcome ResourceWatch::refused(ApiExchange& exchange, bool stream
     streamed_lists_ = false;
     return {};
   }
+  if (resource_.optional && (status == kNotFound || status == kForbidden)) return not_there(problem);
   return {Outcome::Next::kRetry, std::move(problem), exchange.head().retry_after, false};
+}
+
+ResourceWatch::Outcome ResourceWatch::not_there(const std::string& problem) {
+  if (!resource_.older_path.empty()) {
+    std::swap(resource_.path, resource_.older_path);
+    std::swap(resource_.api_version, resource_.older_api_version);
+    asked_older_ = !asked_older_;
+    if (asked_older_) return {};
+  }
+  sink_.remark(fmt::format("{}: {}; gone on without them", resource_.name, problem));
+  known_.begin_list();
+  list_complete("as none");
+  version_.clear();
+  return {Outcome::Next::kRelist, {}, timing_.absent, false};
 }
 
 ResourceWatch::Outcome ResourceWatch::list_pages(const std::stop_token& stop) {
