@@ -24,8 +24,8 @@ constexpr std::size_t kPageSize = 500;  // client-go's
 constexpr std::size_t kMostPages = 10'000;
 constexpr std::size_t kLongestVersion = 256;
 
-constexpr unsigned kOk = 200, kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404, kMethodNotAllowed = 405, kGone = 410,
-                   kUnprocessable = 422;
+constexpr unsigned kOk = 200, kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404,
+                   kMethodNotAllowed = 405, kGone = 410, kUnprocessable = 422;
 
 const json* member(const json& object, const char* name) {
   if (!object.is_object()) return nullptr;

@@ -32,7 +32,7 @@ void set_oom_score(const Config& config) {
   const std::string value = std::to_string(config.oom_score_adj);
   if (auto now = read_file("/proc/self/oom_score_adj", 64, "read"); now && trimmed(*now) == value) return;
   if (auto set = write_existing_file("/proc/self/oom_score_adj", value, "set oomScoreAdj"); !set)
-    log_info("oomScoreAdj is left as it is", {{"reason", set.error().to_string()}});
+    log_debug("oomScoreAdj is left as it is", {{"reason", set.error().to_string()}});
 }
 
 bool make_counters() {

@@ -55,7 +55,8 @@ class ApiServer final : public ObjectSource {
   void log_change(const WatchState& state) {
     bool& up = up_[state.resource];
     const bool now = state.synced && state.failure.empty();
-    if (std::exchange(up, now) != now && now) log_info("watching the API server", {{"resource", describe(state)}});
+    if (std::exchange(up, now) != now && now)
+      log_info("watching the API server", {{"resource", state.resource}, {"objects", state.objects}});
   }
 
   std::unique_ptr<ApiSource> source_;

@@ -78,16 +78,14 @@ std::string slice_json(std::size_t index, std::size_t variant, std::size_t versi
 }
 
 std::string list_end(std::string_view kind, std::string_view api_version) {
-  return event("BOOKMARK",
-               fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":{{"resourceVersion":"100000",)"
-                           R"("annotations":{{"k8s.io/initial-events-end":"true"}}}}}})",
-                           kind, api_version));
+  return event("BOOKMARK", fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":{{"resourceVersion":"100000",)"
+                                       R"("annotations":{{"k8s.io/initial-events-end":"true"}}}}}})",
+                                       kind, api_version));
 }
 
 std::string node_list() {
-  return event("ADDED",
-               R"({"kind":"Node","apiVersion":"v1","metadata":{"name":"node-1","resourceVersion":"9"},)"
-               R"("status":{"addresses":[{"type":"InternalIP","address":"192.168.77.2"}]}})") +
+  return event("ADDED", R"({"kind":"Node","apiVersion":"v1","metadata":{"name":"node-1","resourceVersion":"9"},)"
+                        R"("status":{"addresses":[{"type":"InternalIP","address":"192.168.77.2"}]}})") +
          list_end("Node", "v1");
 }
 
