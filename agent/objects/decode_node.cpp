@@ -10,9 +10,8 @@ constexpr const char* kAutoscalerTaint = "ToBeDeletedByClusterAutoscaler";
 
 bool has_taint(const Field& taints, std::string_view key) {
   const std::vector<Field> all = taints.elements(Wrong::kLeave);
-  return std::ranges::any_of(all, [&](const Field& taint) {
-    return taint.member("key", Wrong::kLeave).text(Wrong::kLeave) == key;
-  });
+  return std::ranges::any_of(
+      all, [&](const Field& taint) { return taint.member("key", Wrong::kLeave).text(Wrong::kLeave) == key; });
 }
 
 }  // namespace

@@ -13,8 +13,8 @@
 #include "rules/address.h"
 #include "rules/rule.h"
 
-/// The parts of Kubernetes objects that decide about chains, health and metrics, typed and checked. Whatever else an object carries
-/// (managedFields, other annotations, status of containers) is never kept.
+/// The parts of Kubernetes objects that decide about chains, health and metrics, typed and checked. Whatever else an
+/// object carries (managedFields, other annotations, status of containers) is never kept.
 namespace kubenatd::agent {
 
 struct ObjectKey {
@@ -90,7 +90,7 @@ struct Node {
   ObjectKey key;
   std::vector<rules::Address> addresses;  ///< InternalIP first, then ExternalIP, in the order given
   std::vector<rules::Prefix> pod_cidrs;
-  std::string zone;  ///< label topology.kubernetes.io/zone
+  std::string zone;         ///< label topology.kubernetes.io/zone
   bool is_leaving = false;  ///< is being deleted, or has the taint ToBeDeletedByClusterAutoscaler
   bool operator==(const Node&) const = default;
 };

@@ -42,9 +42,7 @@ void count_chains(prometheus::Family<prometheus::Counter>& counter, rules::Famil
   }
   for (const auto& [what, count] : by_kind)
     counter
-        .Add({{"ip_family", ip_family(family)},
-              {"table", std::string(what.first)},
-              {"kind", std::string(what.second)}})
+        .Add({{"ip_family", ip_family(family)}, {"table", std::string(what.first)}, {"kind", std::string(what.second)}})
         .Increment(number(count));
 }
 

@@ -13,7 +13,8 @@ namespace kubenatd::agent {
 /// Cost: two requests to the kernel a scrape.
 class NfacctCounters final : public prometheus::Collectable {
  public:
-  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;  // NOLINT(readability-identifier-naming)
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect()
+      const override;  // NOLINT(readability-identifier-naming)
 };
 
 }  // namespace kubenatd::agent

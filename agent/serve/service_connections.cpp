@@ -18,15 +18,15 @@ constexpr std::string_view kEndpointPrefix = "KUBE-SEP-";
 rules::Result<std::shared_ptr<ServiceConnections>> ServiceConnections::open(std::size_t most) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
-  return std::shared_ptr<ServiceConnections>(
-      new ServiceConnections(std::move(*kernel), std::min(most, kMostServices)));
+  return std::shared_ptr<ServiceConnections>(new ServiceConnections(std::move(*kernel), std::min(most, kMostServices)));
 }
 
 ServiceConnections::Ports ServiceConnections::ports_of(const Service& service) {
   Ports ports;
   if (!is_proxied(service)) return ports;
   for (const rules::Address& address : service.cluster_ips)
-    for (const ServicePort& port : service.ports) ports.push_back({port.name, port.protocol, address.family, port.port});
+    for (const ServicePort& port : service.ports)
+      ports.push_back({port.name, port.protocol, address.family, port.port});
   // The API forbids two of the same; here they would be one series told twice.
   const auto id = [](const Port& port) { return std::tie(port.name, port.protocol, port.family); };
   std::ranges::sort(ports);

@@ -20,10 +20,10 @@ struct SyncReport {
   std::size_t messages = 0;
   std::size_t bytes = 0;
   std::size_t transactions = 0;
-  std::size_t retries = 0;          ///< another writer came between
+  std::size_t retries = 0;             ///< another writer came between
   std::array<std::size_t, 2> rules{};  ///< added, in filter and nat (rules::Table)
-  std::vector<std::string> found;   ///< "nat KUBE-SERVICES": chains of ours that somebody else had touched
-  std::vector<std::string> healed;  ///< those that had to be written
+  std::vector<std::string> found;      ///< "nat KUBE-SERVICES": chains of ours that somebody else had touched
+  std::vector<std::string> healed;     ///< those that had to be written
   std::vector<std::string>
       problems;  ///< one line each: service ports that the kernel refused, chains it would not give up
 };
