@@ -137,6 +137,7 @@ void Serving::note(const RoundReport& report) {
 void Serving::note_settled(rules::Family family) {
   const Moment now = Moment::now();
   health_.updated(family, now);
+  metrics_.settled(family);
   for (const WallTime trigger : std::exchange(triggers_[static_cast<std::size_t>(family)], {}))
     metrics_.network_programming(family, std::max(now.wall - trigger, std::chrono::nanoseconds::zero()));
   const ServiceState::NoLocalEndpoints none = model_.state().no_local_endpoints(family);

@@ -73,7 +73,6 @@ void Metrics::round(const RoundReport& report) {
     }
     const SyncReport& sync = family.sync;
     (sync.audited ? series_->full_sync_duration : series_->partial_sync_duration)[index]->Observe(seconds(family.took));
-    series_->last_sync[index]->SetToCurrentTime();
     if (sync.audited) series_->audits[index]->Increment();
     series_->transactions[index]->Increment(number(sync.transactions));
     series_->messages[index]->Increment(number(sync.messages));
@@ -96,6 +95,10 @@ void Metrics::round(const RoundReport& report) {
 
 void Metrics::queued(rules::Family family) {
   series_->last_queued[index_of(family)]->SetToCurrentTime();
+}
+
+void Metrics::settled(rules::Family family) {
+  series_->last_sync[index_of(family)]->SetToCurrentTime();
 }
 
 void Metrics::service_changes(std::size_t changes) {

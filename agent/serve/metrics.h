@@ -37,6 +37,8 @@ class Metrics {
 
   /// A sync of this family is wanted.
   void queued(rules::Family family);
+  /// The kernel has all that was asked for in this family, whether or not that took a sync.
+  void settled(rules::Family family);
   /// Services and EndpointSlices that have changed since the last round, and those that still wait for one.
   void service_changes(std::size_t changes);
   void endpoint_changes(std::size_t changes);

@@ -13,8 +13,7 @@ namespace kubenatd::agent {
 /// Cost: two requests to the kernel a scrape.
 class NfacctCounters final : public prometheus::Collectable {
  public:
-  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect()
-      const override;  // NOLINT(readability-identifier-naming)
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 };
 
 }  // namespace kubenatd::agent

@@ -39,8 +39,7 @@ class ServiceConnections final : public prometheus::Collectable {
   /// Services among the events are taken over; others are passed over.
   void note(const std::vector<ObjectEvent>& events);
 
-  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect()
-      const override;  // NOLINT(readability-identifier-naming)
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   struct Port {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <regex>
 #include <set>
@@ -236,6 +237,46 @@ TEST_CASE("figures of the process") {
   CHECK(values.at("process_open_fds") >= 3);
   CHECK(values.at("process_max_fds") >= values.at("process_open_fds"));
   CHECK(values.at("process_start_time_seconds") > 1.6e9);
+}
+
+TEST_CASE("alerts and the dashboard are about metrics and labels that are told") {
+  Metrics metrics;
+  fill(metrics);
+  const std::string text = metrics.text();
+  // Names of series, and of the labels that each has.
+  std::map<std::string, std::set<std::string>> told;
+  static const std::regex sample(R"re(^([a-z_]+)(\{.*\})? )re");
+  static const std::regex label(R"re(([a-z_]+)=")re");
+  for (const std::string& line : lines_of(text)) {
+    std::smatch match;
+    if (!std::regex_search(line, match, sample)) continue;
+    std::set<std::string>& labels = told[match[1]];
+    const std::string all = match[2];
+    for (std::sregex_iterator one(all.begin(), all.end(), label), end; one != end; ++one) labels.insert((*one)[1]);
+  }
+  for (const char* file : {"alerts.yaml", "dashboard.json"}) {
+    std::ifstream in(std::string(KUBENATD_SOURCE_DIR) + "/manifests/monitoring/" + file);
+    REQUIRE(in);
+    const std::string manifest((std::istreambuf_iterator<char>(in)), {});
+    static const std::regex name("\\b(?:kubeproxy|kubenatd|process|kubernetes)_[a-z_]+");
+    std::size_t names = 0;
+    for (std::sregex_iterator one(manifest.begin(), manifest.end(), name), end; one != end; ++one, ++names) {
+      CAPTURE(file, one->str());
+      CHECK(told.contains(one->str()));
+    }
+    CHECK(names > 5);
+  }
+  // Labels that the dashboard and the alerts group by.
+  for (const auto& [series, labels] : std::map<std::string, std::set<std::string>>{
+           {"kubenatd_drift_found_total", {"ip_family", "kind", "table"}},
+           {"kubenatd_source_up", {"resource"}},
+           {"kubenatd_source_objects", {"kind"}},
+           {"kubeproxy_sync_proxy_rules_iptables_total", {"ip_family", "table"}},
+           {"kubeproxy_sync_proxy_rules_no_local_endpoints_total", {"ip_family", "traffic_policy"}},
+           {"kubenatd_build_info", {"version"}}}) {
+    CAPTURE(series);
+    CHECK(told.at(series) == labels);
+  }
 }
 
 TEST_CASE("promtool has nothing to say but what kube-proxy's own names earn") {

@@ -130,7 +130,11 @@ TEST_CASE("what objects ask for is pending until their families are settled") {
   SyncReport sync;
   sync.rules = {3, 4};
   done.families.push_back({Family::kIpv4, sync, std::nullopt, 1ms});
+  CHECK(tells(R"(kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"} 0)"));
+  // Nothing was to be done there, so it is not behind.
+  CHECK_FALSE(tells(R"(kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv6"} 0)"));
   serving->note(done);
+  CHECK_FALSE(tells(R"(kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"} 0)"));
   CHECK(tells("kubeproxy_sync_proxy_rules_service_changes_pending 0"));
   CHECK(tells("kubeproxy_sync_proxy_rules_service_changes_total 1"));
   CHECK(tells("kubeproxy_sync_proxy_rules_endpoint_changes_pending 0"));
