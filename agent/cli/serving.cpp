@@ -131,7 +131,7 @@ void Serving::note(const RoundReport& report) {
   metrics_.objects(Kind::kService, model_.state().services());
   metrics_.objects(Kind::kEndpointSlice, model_.state().endpoint_slices());
   metrics_.objects(Kind::kNode, model_.state().node() ? 1 : 0);
-  if (std::exchange(objects_changed_, false)) update_health_checks();
+  update_health_checks();
 }
 
 void Serving::note_settled(rules::Family family) {
@@ -145,17 +145,22 @@ void Serving::note_settled(rules::Family family) {
 }
 
 void Serving::update_health_checks() {
-  std::map<ObjectKey, HealthCheckPorts::Service> services;
-  for (auto& [key, health] : model_.state().health_checks()) services[key] = {health.port, health.local_endpoints};
-  const auto& config = model_.config();
+  bool changed = std::exchange(objects_changed_, false);
+  const Config& config = model_.config();
   if (!config.node_port_addresses.empty() || config.node_port_addresses_primary) {
     std::vector<rules::Address> addresses;
     for (const rules::Family family : rules::kFamilies) {
       const auto& chosen = model_.desired(family).options().node_port_addresses;
-      if (chosen) addresses.insert(addresses.end(), chosen->begin(), chosen->end());
+      if (uses(family) && chosen) addresses.insert(addresses.end(), chosen->begin(), chosen->end());
     }
     health_checks_.set_addresses(addresses);
+    // Interfaces change without any object.
+    changed = changed || addresses != health_check_addresses_;
+    health_check_addresses_ = std::move(addresses);
   }
+  if (!changed) return;
+  std::map<ObjectKey, HealthCheckPorts::Service> services;
+  for (auto& [key, health] : model_.state().health_checks()) services[key] = {health.port, health.local_endpoints};
   health_checks_.sync(services);
 }
 

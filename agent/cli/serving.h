@@ -57,6 +57,7 @@ class Serving {
   std::unique_ptr<HttpTransport> transport_;
   ServerKeeper keeper_;
   HealthCheckPorts health_checks_;
+  std::vector<rules::Address> health_check_addresses_;
   std::shared_ptr<ServiceConnections> connections_;  ///< none: not asked for
   bool objects_changed_ = true;
   std::size_t waiting_services_ = 0;
