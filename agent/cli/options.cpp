@@ -98,6 +98,11 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{86400}))
         ->type_name("SECONDS")
         ->capture_default_str();
+    run.add_option("--service-metrics", options.counted_services,
+                   "Count new connections by Service in the metrics, for at most N Services")
+        ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
+        ->type_name("N")
+        ->capture_default_str();
     register_kube_proxy_flags(run, options.flags);
 
     CLI::App& render = *app.add_subcommand(

@@ -54,7 +54,8 @@ rules::Result<RunEnd> run_agent(const Options& options, Signals& signals) {
   if (!reconciler) return std::unexpected(reconciler.error());
   std::unique_ptr<Serving> serving;
   if (!options.once) {
-    auto opened = Serving::open(*inputs->model);
+    auto opened = Serving::open(*inputs->model, {.counted_services = options.counted_services,
+                                                 .source_has_node = inputs->source->knows_node()});
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }

@@ -178,6 +178,9 @@ void RunLoop::take_objects() {
   objects_synced_ = update.synced;
   problems_ += update.problems;
   if (!update.states.empty()) states_ = std::move(update.states);
+  if (serving_ != nullptr)
+    for (const WatchState& state : states_)
+      serving_->note_source(state.resource, state.synced && state.failure.empty());
   if (update.events.empty()) return;
   if (serving_ != nullptr) serving_->note(update.events);
   reconciler_.apply(std::move(update.events));

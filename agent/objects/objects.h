@@ -9,11 +9,12 @@
 #include <variant>
 #include <vector>
 
+#include "agent/text/rfc3339.h"
 #include "rules/address.h"
 #include "rules/rule.h"
 
-/// The parts of Kubernetes objects that decide about chains, typed and checked. Whatever else an object carries
-/// (managedFields, annotations, status of containers) is never kept.
+/// The parts of Kubernetes objects that decide about chains, health and metrics, typed and checked. Whatever else an
+/// object carries (managedFields, other annotations, status of containers) is never kept.
 namespace kubenatd::agent {
 
 struct ObjectKey {
@@ -80,6 +81,8 @@ struct EndpointSlice {
   rules::Family family = rules::Family::kIpv4;
   std::vector<SlicePort> ports;
   std::vector<SliceEndpoint> endpoints;
+  /// Annotation endpoints.kubernetes.io/last-change-trigger-time: when the Pod or Service changed that this is due to.
+  std::optional<WallTime> change_triggered;
   bool operator==(const EndpointSlice&) const = default;
 };
 
@@ -87,7 +90,8 @@ struct Node {
   ObjectKey key;
   std::vector<rules::Address> addresses;  ///< InternalIP first, then ExternalIP, in the order given
   std::vector<rules::Prefix> pod_cidrs;
-  std::string zone;  ///< label topology.kubernetes.io/zone
+  std::string zone;         ///< label topology.kubernetes.io/zone
+  bool is_leaving = false;  ///< is being deleted, or has the taint ToBeDeletedByClusterAutoscaler
   bool operator==(const Node&) const = default;
 };
 

@@ -40,7 +40,7 @@ std::string HealthCheckPorts::name_of(const ObjectKey& service, const std::optio
 }
 
 void HealthCheckPorts::set_addresses(const std::vector<rules::Address>& addresses) {
-  addresses_ = {addresses.begin(), addresses.end()};
+  addresses_.emplace(addresses.begin(), addresses.end());
 }
 
 void HealthCheckPorts::sync(const std::map<ObjectKey, Service>& services) {
@@ -72,17 +72,17 @@ void HealthCheckPorts::open(const ObjectKey& key, const Served& served) {
     return health_check_page(key, count->load(), health.healthy(Moment::now()));
   };
   // Failures are reported by the keeper.
-  if (served.addresses.empty()) {
+  if (!served.addresses) {
     (void)keeper_.keep(name_of(key, std::nullopt), {.address = {}, .port = served.port}, handler);
     return;
   }
-  for (const rules::Address& address : served.addresses)
+  for (const rules::Address& address : *served.addresses)
     (void)keeper_.keep(name_of(key, address), {.address = address, .port = served.port}, handler);
 }
 
 void HealthCheckPorts::close(const ObjectKey& key, const Served& served) {
-  if (served.addresses.empty()) keeper_.drop(name_of(key, std::nullopt));
-  for (const rules::Address& address : served.addresses) keeper_.drop(name_of(key, address));
+  if (!served.addresses) return keeper_.drop(name_of(key, std::nullopt));
+  for (const rules::Address& address : *served.addresses) keeper_.drop(name_of(key, address));
 }
 
 }  // namespace kubenatd::agent

@@ -86,6 +86,12 @@ rules::ServicePortView view_of(const ObjectKey& key, const Service& service, con
   return view;
 }
 
+void count_no_local(const rules::ServicePortView& view, ServiceState::NoLocalEndpoints& counts) {
+  if (!view.has_endpoints || std::ranges::any_of(view.endpoints, [](const auto& one) { return one.for_local; })) return;
+  counts.internal += view.internal_policy_local ? 1 : 0;
+  counts.external += view.external_policy_local ? 1 : 0;
+}
+
 }  // namespace
 
 std::string service_port_name(const ObjectKey& service, const std::string& port) {
@@ -216,8 +222,13 @@ void ServiceState::recompute(const ObjectKey& key, Entry& entry, std::vector<Vie
   for (const Family family : rules::kFamilies) {
     const auto index = static_cast<std::size_t>(family);
     known_endpoints_[index] -= entry.endpoints[index];
+    no_local_endpoints_[index].internal -= entry.no_local_endpoints[index].internal;
+    no_local_endpoints_[index].external -= entry.no_local_endpoints[index].external;
+    entry.no_local_endpoints[index] = {};
     entry.endpoints[index] = recompute_family(key, entry, family, out);
     known_endpoints_[index] += entry.endpoints[index];
+    no_local_endpoints_[index].internal += entry.no_local_endpoints[index].internal;
+    no_local_endpoints_[index].external += entry.no_local_endpoints[index].external;
   }
 }
 
@@ -241,6 +252,7 @@ std::size_t ServiceState::recompute_family(const ObjectKey& key, Entry& entry, F
       change.name = change.view->name;
       choose_endpoints(*change.view, candidates_of(entry.slices, family, port, topology_.node_name), topology_);
       endpoints += change.view->endpoints.size();
+      count_no_local(*change.view, entry.no_local_endpoints[static_cast<std::size_t>(family)]);
       out.push_back(std::move(change));
       shown.push_back(std::move(port_key));
     }

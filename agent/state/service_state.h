@@ -62,6 +62,17 @@ class ServiceState {
   /// Addresses that Services may have in this family, where the source has ServiceCIDRs; sorted.
   [[nodiscard]] std::vector<rules::Prefix> service_cidrs(rules::Family family) const;
 
+  /// Service ports that traffic of a Local policy reaches no endpoint of on this node, although there are some
+  /// elsewhere: kube-proxy's sync_proxy_rules_no_local_endpoints_total.
+  struct NoLocalEndpoints {
+    std::size_t internal = 0;
+    std::size_t external = 0;
+    bool operator==(const NoLocalEndpoints&) const = default;
+  };
+  [[nodiscard]] NoLocalEndpoints no_local_endpoints(rules::Family family) const {
+    return no_local_endpoints_[static_cast<std::size_t>(family)];
+  }
+
   [[nodiscard]] std::size_t services() const { return services_; }
   [[nodiscard]] std::size_t endpoint_slices() const { return slice_owner_.size(); }
 
@@ -83,6 +94,7 @@ class ServiceState {
     std::vector<SlicePtr> slices;               ///< sorted by name, so that the outcome does not depend on arrival
     std::array<std::vector<PortKey>, 2> shown;  ///< ports with a view, per family
     std::array<std::size_t, 2> endpoints{};
+    std::array<NoLocalEndpoints, 2> no_local_endpoints{};
   };
 
   void apply_service(ObjectEvent&& event);
@@ -101,6 +113,7 @@ class ServiceState {
   std::unordered_map<ObjectKey, std::string, KeyHash> slice_owner_;  ///< slice -> Service name in its namespace
   std::unordered_set<ObjectKey, KeyHash> changed_;
   std::array<std::size_t, 2> known_endpoints_{};
+  std::array<NoLocalEndpoints, 2> no_local_endpoints_{};
   std::size_t services_ = 0;
 };
 

@@ -44,6 +44,7 @@ void ChangeWriter::write_whole(const ChainId& id, const rules::Digest& digest, a
 void ChangeWriter::chain(const rules::ChainRules& chain, const rules::Digest& digest, std::string_view /*owner*/) {
   write_whole(chain.id, digest, [&](Batch& batch) {
     for (const rules::Rule& rule : chain.rules) batch.add_rule(family_, chain.id.table, chain.id.name, rule);
+    count_added(chain.id.table, chain.rules.size());
   });
 }
 
@@ -54,6 +55,7 @@ void ChangeWriter::shared(const SharedChain& chain) {
     write_whole(chain.id, digest.value(), [&](Batch& batch) {
       for (const Slot& slot : chain.slots)
         batch.add_rule(family_, chain.id.table, chain.id.name, desired_.rule_of(chain, slot));
+      count_added(chain.id.table, chain.slots.size());
     });
     return;
   }
@@ -70,6 +72,7 @@ void ChangeWriter::shared(const SharedChain& chain) {
   for (const std::uint64_t handle : edit.removed) visible_.delete_rule(family_, chain.id.table, chain.id.name, handle);
 
   const auto added = static_cast<std::size_t>(std::ranges::count(edit.handles, std::uint64_t{0}));
+  count_added(chain.id.table, added);
   NewContent content{.id = chain.id, .digest = {}, .by_rule = true, .rules = {}, .unknown_handles = added > kMaxEchoes};
   content.rules.reserve(wanted.size());
   for (std::size_t i = 0; i < wanted.size(); ++i) content.rules.push_back({edit.handles[i], wanted[i]});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -48,6 +49,11 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   /// Builtin chains that jumps were put into.
   [[nodiscard]] const std::vector<std::pair<rules::Table, std::string>>& touched_bases() const { return bases_; }
 
+  /// Rules added so far, by table; jumps from builtin chains are not among them.
+  [[nodiscard]] std::size_t rules_added(rules::Table table) const {
+    return rules_added_[static_cast<std::size_t>(table)];
+  }
+
   static constexpr std::size_t kStageBytes = 4U << 20;
 
  private:
@@ -62,6 +68,7 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   void write_whole(const rules::ChainId& id, const rules::Digest& digest, auto&& add_rules);
   void ensure_table(netlink::Batch& batch, rules::Table table);
   void stage_if_large();
+  void count_added(rules::Table table, std::size_t rules) { rules_added_[static_cast<std::size_t>(table)] += rules; }
 
   rules::Family family_;
   const rules::iptables::DesiredTables& desired_;
@@ -76,6 +83,7 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   std::vector<rules::ChainId> removed_;
   std::unordered_set<rules::ChainId> touched_;
   std::vector<std::pair<rules::Table, std::string>> bases_;
+  std::array<std::size_t, 3> rules_added_{};
 };
 
 }  // namespace kubenatd::agent

@@ -42,7 +42,8 @@ bool FamilySync::note(const TableEvent& event) {
     default: return false;
   }
   if (is_followed(table, event.chain)) {
-    suspects_.insert({table, ChainName(event.chain)});
+    const ChainId chain{table, ChainName(event.chain)};
+    if (suspects_.insert(chain).second) found_.insert(describe(chain));
     return true;
   }
   // Builtin chains are busy with other people's rules: only the loss of one of ours matters, and that a chain is there
@@ -58,7 +59,8 @@ bool FamilySync::note(const TableEvent& event) {
   const bool ours = event.kind == TableEvent::Kind::kChainDeleted ||
                     (event.kind == TableEvent::Kind::kRuleDeleted &&
                      std::ranges::find(jumps, event.handle, &rules::LiveRuleRef::handle) != jumps.end());
-  if (ours) suspect_bases_.insert({table, std::string(event.chain)});
+  if (ours && suspect_bases_.insert({table, std::string(event.chain)}).second)
+    found_.insert(fmt::format("{} {}", name_of(table), event.chain));
   return ours;
 }
 
@@ -137,7 +139,13 @@ rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::
       }
     }
     if (!outcome) return std::unexpected(outcome.error());
-    if (*outcome == Outcome::kDone) return report;
+    if (*outcome == Outcome::kDone) {
+      // What an audit healed without an event was found by it.
+      found_.insert(report.healed.begin(), report.healed.end());
+      report.found = {found_.begin(), found_.end()};
+      found_.clear();
+      return report;
+    }
     ++report.retries;
   }
   return rules::fail(fmt::format("{} tables", name_of(family_)), "synchronise",
@@ -207,6 +215,8 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
       report.messages += batch.messages();
       report.bytes += batch.bytes();
       report.chains += writer.touched().size();
+      for (const Table table : {Table::kFilter, Table::kNat})
+        report.rules[static_cast<std::size_t>(table)] += writer.rules_added(table);
       report.wrote = true;
       failed_before_ = false;
       jumps_pending_ = false;

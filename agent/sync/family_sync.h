@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,8 +20,10 @@ struct SyncReport {
   std::size_t messages = 0;
   std::size_t bytes = 0;
   std::size_t transactions = 0;
-  std::size_t retries = 0;          ///< another writer came between
-  std::vector<std::string> healed;  ///< "nat KUBE-SERVICES": chains that somebody else had changed
+  std::size_t retries = 0;             ///< another writer came between
+  std::array<std::size_t, 2> rules{};  ///< added, in filter and nat (rules::Table)
+  std::vector<std::string> found;      ///< "nat KUBE-SERVICES": chains of ours that somebody else had touched
+  std::vector<std::string> healed;     ///< those that had to be written
   std::vector<std::string>
       problems;  ///< one line each: service ports that the kernel refused, chains it would not give up
 };
@@ -78,6 +81,7 @@ class FamilySync {
   std::set<rules::ChainId> suspects_;  ///< live content unknown
   std::set<std::pair<rules::Table, std::string>> suspect_bases_;
   std::set<rules::ChainId> drifted_;      ///< read again because of an event; healed when written
+  std::set<std::string> found_;           ///< drift that is to be told with the next sync
   std::set<rules::ChainId> pending_;      ///< to be compared again
   std::set<rules::ChainId> undeletable_;  ///< others jump to them
   std::vector<LiveTables::UdpFrontend> found_at_start_;

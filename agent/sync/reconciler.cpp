@@ -69,6 +69,7 @@ Reconciler::Reconciler(Model& model, NfSession session)
 }
 
 void Reconciler::apply(std::vector<ObjectEvent> events) {
+  asked_ = asked_ || !events.empty();
   for (const ViewChange& change : model_.apply(std::move(events))) {
     // A port of another protocol may have the same name, and its changes say nothing about the UDP one.
     if (change.protocol != rules::Protocol::kUdp) continue;
@@ -121,7 +122,7 @@ bool Reconciler::held(const FamilySync& family, Clock::time_point now) const {
 }
 
 bool Reconciler::due(Clock::time_point now) const {
-  if (now >= next_audit_) return true;
+  if (asked_ || now >= next_audit_) return true;
   return std::ranges::any_of(families_, [&](const auto& family) {
     if (sweep_due(*family, now)) return true;
     return family->has_work() && !held(*family, now) && retries_[index_of(family->family())].at <= now;
@@ -129,6 +130,7 @@ bool Reconciler::due(Clock::time_point now) const {
 }
 
 Reconciler::Clock::time_point Reconciler::deadline() const {
+  if (asked_) return {};  // long ago
   Clock::time_point earliest = next_audit_;
   for (const auto& family : families_) {
     const Sweep& sweep = sweeps_[index_of(family->family())];
@@ -145,6 +147,7 @@ RoundReport Reconciler::reconcile(bool everything) {
   const Clock::time_point start = Clock::now();
   const std::chrono::nanoseconds kernel_before = session_.kernel_time();
   RoundReport report;
+  asked_ = false;
   if (start >= next_audit_) {
     for (const auto& family : families_) family->require_audit();
     next_audit_ = start + model_.config().audit_period;
@@ -154,6 +157,7 @@ RoundReport Reconciler::reconcile(bool everything) {
     const std::size_t index = index_of(family->family());
     const bool waits = held(*family, start) || retries_[index].at > start;
     if (family->has_work() && (everything || !waits)) reconcile_family(*family, report);
+    report.settled[index] = may_sweep(*family);
     if (sweep_due(*family, start)) sweep_flows(family->family(), start, report);
   }
   report.took = Clock::now() - start;

@@ -32,6 +32,8 @@ struct RoundReport {
     std::chrono::nanoseconds took{};
   };
   std::vector<Family> families;
+  /// Families for which the kernel has all that the objects ask for, also those for which there was nothing to do.
+  std::array<bool, 2> settled{};
   std::vector<Sweep> sweeps;
   std::size_t conntrack_deleted = 0;
   std::size_t overruns = 0;                ///< events were lost since the last round
@@ -114,6 +116,7 @@ class Reconciler {
   std::array<std::optional<Clock::time_point>, 2> drift_since_{};
   std::size_t overruns_told_ = 0;
   std::string last_writer_;
+  bool asked_ = false;  ///< objects came in since the last round, which is to say that it has been seen to
   Clock::time_point next_audit_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "rules/iptables/address_tree.h"
 
@@ -69,6 +70,7 @@ void DesiredTables::erase(const PortKey& key) {
   const auto found = ports_.find(key);
   if (found == ports_.end()) return;
   set_dispatch(found->second, {});
+  port_rules_ -= found->second.rules;
   for (const ChainName& name : found->second.chains) {
     owners_.erase(name);
     orphans_.push_back(name);
@@ -101,12 +103,15 @@ void DesiredTables::set_dispatch(Port& port, std::vector<DispatchEntry> dispatch
   mark_shared(port.dispatch);
   mark_shared(dispatch);
   for (const DispatchEntry& entry : port.dispatch) {
+    --dispatch_rules_[index_of(entry.chain)];
     if (entry.chain != DispatchChain::kNatServices) continue;
     const auto use = address_uses_.find(entry.address);
     if (--use->second == 0) address_uses_.erase(use);
   }
-  for (const DispatchEntry& entry : dispatch)
+  for (const DispatchEntry& entry : dispatch) {
+    ++dispatch_rules_[index_of(entry.chain)];
     if (entry.chain == DispatchChain::kNatServices) ++address_uses_[entry.address];
+  }
   port.dispatch = std::move(dispatch);
 }
 
@@ -123,12 +128,15 @@ void DesiredTables::recompile(const PortKey& key, Port& port, Sink& sink) {
   std::vector<ChainName> before = std::move(port.chains);
   port.chains.clear();
   port.chains.reserve(compiled.chains.size());
+  port_rules_ -= std::exchange(port.rules, 0);
   for (const ChainRules& chain : compiled.chains) {
     const Digest digest = digest_of(chain.rules);
     owners_.insert_or_assign(chain.id.name, Owned{digest, &key});
     port.chains.push_back(chain.id.name);
+    port.rules += static_cast<std::uint32_t>(chain.rules.size());
     sink.chain(chain, digest, key.first);
   }
+  port_rules_ += port.rules;
   std::erase_if(before,
                 [&](const ChainName& name) { return std::ranges::find(port.chains, name) != port.chains.end(); });
   for (const ChainName& name : before) owners_.erase(name);
@@ -197,7 +205,9 @@ std::vector<SharedChain> DesiredTables::services_chains() const {
 
 void DesiredTables::rearrange_services(Sink& sink) {
   std::map<ChainName, Digest> tree;
+  services_literals_ = 0;
   for (const SharedChain& chain : services_chains()) {
+    services_literals_ += chain.literals.size();
     if (chain.by_rule) {
       sink.shared(chain);
       continue;
@@ -262,6 +272,15 @@ void DesiredTables::replay_all(Sink& sink) const {
   for (const auto& [key, port] : ports_) replay_port(key, port, nullptr, sink);
   for (const DispatchChain chain : kSharedInOrder) sink.shared(linear_chain(chain));
   for (const SharedChain& chain : services_chains()) sink.shared(chain);
+}
+
+std::size_t DesiredTables::rules(Table table) const {
+  std::size_t count = table == Table::kNat ? port_rules_ + services_literals_ : 0;
+  for (std::size_t i = 0; i < kDispatchChains; ++i)
+    if (chain_of(static_cast<DispatchChain>(i)).table == table) count += dispatch_rules_[i];
+  for (const ChainRules& fixed : compile_fixed(options_))
+    if (fixed.id.table == table) count += fixed.rules.size();
+  return count;
 }
 
 bool DesiredTables::wants(const ChainId& chain) const {

@@ -92,6 +92,9 @@ class DesiredTables {
   /// Content of a slot.
   [[nodiscard]] Rule rule_of(const SharedChain& chain, const Slot& slot) const;
 
+  /// Rules that are wanted in our chains of a table, as of the last take_changes(). Cost: the fixed rules.
+  [[nodiscard]] std::size_t rules(Table table) const;
+
   [[nodiscard]] std::size_t service_ports() const { return ports_.size(); }
   [[nodiscard]] const ServicePortView* view_of(const PortKey& key) const;
   void for_each_view(const std::function<void(const ServicePortView&)>& visit) const;
@@ -106,6 +109,7 @@ class DesiredTables {
     ServicePortView view;
     std::vector<DispatchEntry> dispatch;
     std::vector<ChainName> chains;
+    std::uint32_t rules = 0;  ///< in `chains`
     bool refused = false;
   };
   struct Owned {
@@ -129,6 +133,9 @@ class DesiredTables {
   std::unordered_map<ChainName, Owned> owners_;    ///< service chains, all in nat
   std::map<ChainName, Digest> tree_;               ///< tree chains in force, without the root
   std::map<Address, std::uint32_t> address_uses_;  ///< nat KUBE-SERVICES rules by address
+  std::size_t port_rules_ = 0;                     ///< of all ports, in their own chains
+  std::size_t services_literals_ = 0;              ///< rules of nat KUBE-SERVICES and the tree that no port has
+  std::array<std::size_t, kDispatchChains> dispatch_rules_{};
   std::set<PortKey> changed_ports_;
   std::vector<ChainName> orphans_;  ///< of erased ports
   std::array<bool, kDispatchChains> changed_shared_{};

@@ -79,6 +79,32 @@ TEST_CASE("a Node gives its internal addresses first") {
             .pod_cidrs.size() == 1);
 }
 
+TEST_CASE("a Node that is deleted or marked by the autoscaler is leaving") {
+  const auto is_leaving = [](const std::string& rest) {
+    return decoded<Node>("apiVersion: v1\nkind: Node\n" + rest).is_leaving;
+  };
+  CHECK_FALSE(is_leaving("metadata: {name: n1}\nspec: {taints: [{key: other, effect: NoSchedule}]}\n"));
+  CHECK(is_leaving(
+      "metadata: {name: n1}\nspec: {taints: [{key: other}, {key: ToBeDeletedByClusterAutoscaler, value: '1'}]}\n"));
+  CHECK(is_leaving("metadata: {name: n1, deletionTimestamp: '2025-07-01T10:00:00Z'}\n"));
+  CHECK(remarks_on("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nspec: {taints: [5, {key: 7}]}\n").size() == 2);
+}
+
+TEST_CASE("an EndpointSlice tells when the change happened that it is due to") {
+  const auto annotated = [](const std::string& annotations) {
+    return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"
+           "metadata: {name: web-1, annotations: " +
+           annotations + "}\n";
+  };
+  CHECK(
+      decoded<EndpointSlice>(annotated("{endpoints.kubernetes.io/last-change-trigger-time: '2025-07-01T10:00:00.5Z'}"))
+          .change_triggered == parse_rfc3339("2025-07-01T10:00:00.5Z"));
+  CHECK_FALSE(decoded<EndpointSlice>(annotated("{other: x}")).change_triggered);
+  CHECK_FALSE(decoded<EndpointSlice>(annotated("null")).change_triggered);
+  CHECK(remarks_on(annotated("{endpoints.kubernetes.io/last-change-trigger-time: soon}")).size() == 1);
+  CHECK(remarks_on(annotated("[]")).size() == 1);
+}
+
 TEST_CASE("a Pod gives what endpoints and host ports need") {
   const auto web = decoded<Pod>(
       pod("metadata: {name: web-1, namespace: demo, labels: {app: web}, deletionTimestamp: 2024-05-01T00:00:00Z}\n"

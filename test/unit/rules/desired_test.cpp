@@ -102,6 +102,12 @@ std::size_t tree_chains(const Kernel& kernel) {
       std::ranges::count_if(kernel.chains, [](const auto& one) { return is_tree_chain(one.first.name); }));
 }
 
+std::size_t rules_in(const Kernel& kernel, Table table) {
+  std::size_t count = 0;
+  for (const auto& [id, rules] : kernel.chains) count += id.table == table ? rules.size() : 0;
+  return count;
+}
+
 /// What a fresh object with these views would want.
 std::map<ChainId, std::vector<Rule>> fresh_chains(const CompileOptions& options,
                                                   const std::map<std::string, ServicePortView>& views) {
@@ -433,6 +439,8 @@ TEST_CASE("any history of views, in any form, ends in the chains of its outcome"
       desired.take_changes(kernel);
       REQUIRE(kernel.broken_jumps() == std::vector<std::string>{});
       REQUIRE(kernel.early == std::vector<std::string>{});
+      REQUIRE(desired.rules(Table::kNat) == rules_in(kernel, Table::kNat));
+      REQUIRE(desired.rules(Table::kFilter) == rules_in(kernel, Table::kFilter));
     }
     kernel.forget();
     desired.take_changes(kernel);
