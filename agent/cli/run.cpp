@@ -11,6 +11,7 @@
 #include "agent/cli/configuration.h"
 #include "agent/cli/inputs.h"
 #include "agent/cli/log.h"
+#include "agent/cli/rival_watch.h"
 #include "agent/cli/run_loop.h"
 #include "agent/cli/serving.h"
 #include "agent/cli/signals.h"
@@ -40,7 +41,7 @@ int write_configuration(const FlagValues& flags) {
 }
 
 /// One life of the agent: from reading the configuration until it is to stop, or to start again.
-rules::Result<RunEnd> run_agent(const Options& options, Signals& signals) {
+rules::Result<RunEnd> run_agent(const Options& options, Signals& signals, RivalWatch& rivals) {
   auto inputs = read_inputs(options, true);
   if (!inputs) return std::unexpected(inputs.error());
   if (options.flags.init_only) return RunEnd::kStopped;
@@ -52,6 +53,7 @@ rules::Result<RunEnd> run_agent(const Options& options, Signals& signals) {
   if (!addresses) return std::unexpected(addresses.error());
   auto reconciler = Reconciler::open(*inputs->model);
   if (!reconciler) return std::unexpected(reconciler.error());
+  rivals.look(inputs->model->config());  // before our own servers are there to answer
   std::unique_ptr<Serving> serving;
   if (!options.once) {
     auto opened = Serving::open(*inputs->model);
@@ -63,6 +65,7 @@ rules::Result<RunEnd> run_agent(const Options& options, Signals& signals) {
                   .addresses = *addresses,
                   .files = *files,
                   .signals = signals,
+                  .rivals = rivals,
                   .serving = serving.get()},
                  options)
       .run();
@@ -79,8 +82,9 @@ int run(const Options& options) {
     return kExitFailed;
   }
   limit_http_threads();
+  RivalWatch rivals;
   while (true) {
-    const auto end = run_agent(options, *signals);
+    const auto end = run_agent(options, *signals, rivals);
     if (!end) {
       log_error(end.error().to_string());
       return kExitFailed;
