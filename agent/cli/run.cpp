@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/api/api_client.h"
+#include "agent/cli/cluster_events.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/config_watch.h"
 #include "agent/cli/configuration.h"
@@ -53,6 +54,7 @@ rules::Result<RunEnd> run_agent(const Options& options, Signals& signals, RivalW
   if (!addresses) return std::unexpected(addresses.error());
   auto reconciler = Reconciler::open(*inputs->model);
   if (!reconciler) return std::unexpected(reconciler.error());
+  if (inputs->events && !options.once) inputs->events->record(starting_event(inputs->model->environment().node_name));
   rivals.look(inputs->model->config());  // before our own servers are there to answer
   std::unique_ptr<Serving> serving;
   if (!options.once) {

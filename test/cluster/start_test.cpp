@@ -37,6 +37,8 @@ TEST_CASE("nothing is written before all lists are in and the Node has an addres
   CHECK(cluster.comes("--to-destination 10.244.1.5:8080"));
   CHECK(cluster.goes("-d 10.96.0.10/32 -j RETURN"));
   CHECK(says(agent, "ready"));
+  CHECK(eventually([&] { return server.events().size() == 1; }, kPatience));
+  CHECK(server.events().at(0).at("reason") == "Starting");
 }
 
 TEST_CASE("changes reach the chains, whether lists are streamed or come in pages") {

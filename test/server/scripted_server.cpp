@@ -257,6 +257,11 @@ std::vector<Ask> ScriptedServer::asked(const std::string& path) const {
   return found;
 }
 
+std::vector<Ask> ScriptedServer::all_asked() const {
+  const std::scoped_lock lock(mutex_);
+  return asked_;
+}
+
 void ScriptedServer::accept_all() {
   for (;;) {
     const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);

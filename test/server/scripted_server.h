@@ -83,6 +83,7 @@ class ScriptedServer {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::vector<Ask> asked(const std::string& path) const;
+  [[nodiscard]] std::vector<Ask> all_asked() const;
   /// No more connections, and those there are cut.
   void stop();
 
