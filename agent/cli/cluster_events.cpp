@@ -6,12 +6,8 @@ namespace kubenatd::agent {
 namespace {
 
 ClusterEvent server_failed(const std::string& node, const char* reason, const std::string& note) {
-  return {.warning = true,
-          .kind = "Node",
-          .about = {"", node},
-          .reason = reason,
-          .action = "StartKubeProxy",
-          .note = note};
+  return {
+      .warning = true, .kind = "Node", .about = {"", node}, .reason = reason, .action = "StartKubeProxy", .note = note};
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace kubenatd::agent {
 struct Inputs {
   std::unique_ptr<Model> model;
   std::unique_ptr<ObjectSource> source;
-  std::unique_ptr<EventRecorder> events;  ///< only with an API server, for a command that changes the node
+  std::unique_ptr<EventRecorder> events;     ///< only with an API server, for a command that changes the node
   std::vector<std::filesystem::path> files;  ///< that decide about the two: another content asks for a new start
   bool prepare_again = false;  ///< the kernel had no connection tracking yet: prepare_node() after the first sync
 };

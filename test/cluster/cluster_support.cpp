@@ -28,15 +28,14 @@ json service_object(const std::string& name, const std::string& address, int nod
 }
 
 json slice_object(const std::string& service, const std::vector<std::string>& addresses) {
-  json slice = {{"kind", "EndpointSlice"},
-                {"apiVersion", "discovery.k8s.io/v1"},
-                {"metadata",
-                 {{"name", service + "-x"},
-                  {"namespace", "demo"},
-                  {"labels", {{"kubernetes.io/service-name", service}}}}},
-                {"addressType", "IPv4"},
-                {"ports", {{{"name", "http"}, {"port", 8080}, {"protocol", "TCP"}}}},
-                {"endpoints", json::array()}};
+  json slice = {
+      {"kind", "EndpointSlice"},
+      {"apiVersion", "discovery.k8s.io/v1"},
+      {"metadata",
+       {{"name", service + "-x"}, {"namespace", "demo"}, {"labels", {{"kubernetes.io/service-name", service}}}}},
+      {"addressType", "IPv4"},
+      {"ports", {{{"name", "http"}, {"port", 8080}, {"protocol", "TCP"}}}},
+      {"endpoints", json::array()}};
   for (const std::string& address : addresses)
     slice["endpoints"].push_back({{"addresses", {address}},
                                   {"conditions", {{"ready", true}, {"serving", true}, {"terminating", false}}},
@@ -84,14 +83,14 @@ ClusterNode::ClusterNode(ApiServer::Options options, const std::string& authorit
 }
 
 void ClusterNode::configure(const std::string& extra) const {
-  files.write("config.yaml",
-              "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nhostnameOverride: node-1\n"
-              "conntrack: {maxPerCore: 0, min: 0}\nclientConnection: {kubeconfig: " +
-                  (files.path() / "kubeconfig.yaml").string() + "}\n" +
-                  (extra.find("detectLocalMode") == std::string::npos
-                       ? "clusterCIDR: \"10.244.0.0/16,fd00:10:244::/56\"\n"
-                       : "") +
-                  extra);
+  files.write(
+      "config.yaml",
+      "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nhostnameOverride: node-1\n"
+      "conntrack: {maxPerCore: 0, min: 0}\nclientConnection: {kubeconfig: " +
+          (files.path() / "kubeconfig.yaml").string() + "}\n" +
+          (extra.find("detectLocalMode") == std::string::npos ? "clusterCIDR: \"10.244.0.0/16,fd00:10:244::/56\"\n"
+                                                              : "") +
+          extra);
 }
 
 void ClusterNode::write_kubeconfig(const std::string& url, const json& credentials) const {

@@ -67,8 +67,9 @@ TEST_CASE("a changed configuration is taken over, a broken one refused") {
 
   cluster.configure("iptables: {masqueradeAll: true}\n");
   CHECK(cluster.goes("! -s 10.244.0.0/16 -d 10.96.0.10/32"));
-  CHECK(cluster.comes("-d 10.96.0.10/32 -p tcp -m comment --comment \"demo/web:http cluster IP\" -m tcp --dport 80"
-                      " -j KUBE-MARK-MASQ"));
+  CHECK(
+      cluster.comes("-d 10.96.0.10/32 -p tcp -m comment --comment \"demo/web:http cluster IP\" -m tcp --dport 80"
+                    " -j KUBE-MARK-MASQ"));
   REQUIRE(cluster.is_watched());
 
   cluster.configure("iptables: {masqueradeBit: 99}\n");

@@ -53,7 +53,8 @@ class RandomObjects {
 
   json slice(const std::string& name) {
     std::vector<std::string> addresses;
-    for (unsigned i = below(6); i > 0; --i) addresses.push_back(fmt::format("10.244.{}.{}", 1 + below(2), 2 + below(30)));
+    for (unsigned i = below(6); i > 0; --i)
+      addresses.push_back(fmt::format("10.244.{}.{}", 1 + below(2), 2 + below(30)));
     json object = slice_object(name, addresses);
     if (below(2) == 0) object["ports"].push_back({{"name", "dns"}, {"port", 8053}, {"protocol", "UDP"}});
     const bool hints = below(3) == 0;

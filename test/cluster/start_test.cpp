@@ -22,7 +22,8 @@ TEST_CASE("nothing is written before all lists are in and the Node has an addres
 
   auto agent = cluster.start();
   INFO(agent.err());
-  REQUIRE(eventually([&] { return server.watches(kServicesPath) == 1 && server.requests(kSlicesPath) > 0; }, kPatience));
+  REQUIRE(
+      eventually([&] { return server.watches(kServicesPath) == 1 && server.requests(kSlicesPath) > 0; }, kPatience));
   REQUIRE(eventually([&] { return http_get(cluster.bare.node, 10256, "/livez").status == 200; }, kPatience));
   CHECK(nf_tables_generation(cluster.bare.node) == before);
 
@@ -110,8 +111,8 @@ TEST_CASE("run --once, render and diff with an API server") {
 
   // The same by flags alone, and with --master before the kubeconfig's server.
   const std::string kubeconfig = (cluster.files.path() / "kubeconfig.yaml").string();
-  const std::vector<std::string> flags{KUBENATD_BINARY, "render", "--kubeconfig", kubeconfig, "--hostname-override",
-                                       "node-1"};
+  const std::vector<std::string> flags{KUBENATD_BINARY,       "render", "--kubeconfig", kubeconfig,
+                                       "--hostname-override", "node-1"};
   CHECK(run_in(cluster.bare.node, flags).out.find("demo/web:http -> 10.244.2.7:8080") != std::string::npos);
   cluster.write_kubeconfig("http://127.0.0.1:1");
   CHECK(run_in(cluster.bare.node, {KUBENATD_BINARY, "render", "--kubeconfig", kubeconfig, "--hostname-override",

@@ -211,8 +211,7 @@ ScriptedServer::ScriptedServer(std::optional<ServerTls> tls, bool ipv6, std::uin
   }
   const int reuse = 1;
   if (listener_ < 0 || ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) != 0 ||
-      ::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      ::listen(listener_, 64) != 0)
+      ::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 64) != 0)
     throw std::runtime_error("cannot listen on loopback");
   ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
   port_ = ntohs(ipv6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port

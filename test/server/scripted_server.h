@@ -28,8 +28,8 @@ struct Ask {
   std::map<std::string, std::string> query;    ///< decoded
   std::map<std::string, std::string> headers;  ///< names in lower case
   std::string body;
-  std::string peer;                            ///< common name of the client's certificate
-  std::string server_name;                     ///< of the TLS handshake
+  std::string peer;         ///< common name of the client's certificate
+  std::string server_name;  ///< of the TLS handshake
   [[nodiscard]] bool has(const std::string& name) const { return query.contains(name); }
 };
 

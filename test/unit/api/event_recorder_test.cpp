@@ -84,8 +84,7 @@ TEST_CASE("an event is written as the API wants it") {
   CHECK(event.at("action") == "StartKubeProxy");
   CHECK(event.at("reportingController") == "kubenatd");
   CHECK(event.at("reportingInstance") == "kubenatd-node-1");
-  CHECK(event.at("regarding") ==
-        json({{"kind", "Node"}, {"apiVersion", "v1"}, {"name", "node-1"}, {"uid", "node-1"}}));
+  CHECK(event.at("regarding") == json({{"kind", "Node"}, {"apiVersion", "v1"}, {"name", "node-1"}, {"uid", "node-1"}}));
   CHECK_FALSE(event.contains("note"));
   // "2025-07-01T10:00:00.123456Z"
   const std::string time = event.at("eventTime");
