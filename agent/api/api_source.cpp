@@ -2,34 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <pthread.h>
-#include <csignal>
 #include <system_error>
 #include <utility>
 
+#include "agent/api/signals_blocked.h"
 #include "agent/objects/field.h"
 #include "agent/text/printable.h"
 
 namespace kubenatd::agent {
-namespace {
-
-/// Threads that are started meanwhile take no signals: those are the main thread's.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
-
-}  // namespace
 
 std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
   std::vector<WatchedResource> resources;

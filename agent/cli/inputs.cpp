@@ -130,6 +130,13 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel) {
     auto source = open_api(*access, *name);
     if (!source) return std::unexpected(source.error());
     inputs.source = std::move(*source);
+    if (for_kernel) {
+      auto events = EventRecorder::open(*access, *name, {}, [](const std::string& line) {
+        log_warning("Events are not written at present", {{"error", line}});
+      });
+      if (!events) return std::unexpected(events.error());
+      inputs.events = std::move(*events);
+    }
     log_info("objects come from an API server", {{"server", access->server.to_string()}, {"said_by", access->origin}});
     if (const std::string& file = config.client_connection.kubeconfig; !file.empty()) inputs.files.emplace_back(file);
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/api/event_recorder.h"
 #include "agent/cli/object_source.h"
 #include "agent/cli/options.h"
 #include "agent/sync/model.h"
@@ -15,6 +16,7 @@ namespace kubenatd::agent {
 struct Inputs {
   std::unique_ptr<Model> model;
   std::unique_ptr<ObjectSource> source;
+  std::unique_ptr<EventRecorder> events;     ///< only with an API server, for a command that changes the node
   std::vector<std::filesystem::path> files;  ///< that decide about the two: another content asks for a new start
   bool prepare_again = false;  ///< the kernel had no connection tracking yet: prepare_node() after the first sync
 };

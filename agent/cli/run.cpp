@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "agent/api/api_client.h"
+#include "agent/cli/cluster_events.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/config_watch.h"
 #include "agent/cli/configuration.h"
 #include "agent/cli/inputs.h"
 #include "agent/cli/log.h"
+#include "agent/cli/rival_watch.h"
 #include "agent/cli/run_loop.h"
 #include "agent/cli/serving.h"
 #include "agent/cli/signals.h"
@@ -40,7 +42,7 @@ int write_configuration(const FlagValues& flags) {
 }
 
 /// One life of the agent: from reading the configuration until it is to stop, or to start again.
-rules::Result<RunEnd> run_agent(const Options& options, Signals& signals) {
+rules::Result<RunEnd> run_agent(const Options& options, Signals& signals, RivalWatch& rivals) {
   auto inputs = read_inputs(options, true);
   if (!inputs) return std::unexpected(inputs.error());
   if (options.flags.init_only) return RunEnd::kStopped;
@@ -52,6 +54,8 @@ rules::Result<RunEnd> run_agent(const Options& options, Signals& signals) {
   if (!addresses) return std::unexpected(addresses.error());
   auto reconciler = Reconciler::open(*inputs->model);
   if (!reconciler) return std::unexpected(reconciler.error());
+  if (inputs->events && !options.once) inputs->events->record(starting_event(inputs->model->environment().node_name));
+  rivals.look(inputs->model->config());  // before our own servers are there to answer
   std::unique_ptr<Serving> serving;
   if (!options.once) {
     auto opened = Serving::open(*inputs->model, {.counted_services = options.counted_services,
@@ -64,6 +68,7 @@ rules::Result<RunEnd> run_agent(const Options& options, Signals& signals) {
                   .addresses = *addresses,
                   .files = *files,
                   .signals = signals,
+                  .rivals = rivals,
                   .serving = serving.get()},
                  options)
       .run();
@@ -80,8 +85,9 @@ int run(const Options& options) {
     return kExitFailed;
   }
   limit_http_threads();
+  RivalWatch rivals;
   while (true) {
-    const auto end = run_agent(options, *signals);
+    const auto end = run_agent(options, *signals, rivals);
     if (!end) {
       log_error(end.error().to_string());
       return kExitFailed;

@@ -30,6 +30,7 @@ RunLoop::RunLoop(Parts parts, const Options& options)
       addresses_(parts.addresses),
       files_(parts.files),
       signals_(parts.signals),
+      rivals_(parts.rivals),
       serving_(parts.serving),
       options_(options),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
@@ -54,6 +55,7 @@ RunEnd RunLoop::run() {
     Step step = running_ ? Step::kGoOn : first_sync();
     if (step == Step::kGoOn) {
       if (running_ && reconciler_.due(Clock::now())) round();
+      tell_rivals();
       step = wait();
     }
     switch (step) {
@@ -116,6 +118,14 @@ void RunLoop::round() {
   const Clock::duration pause = std::min<Clock::duration>(report.took, kLongestPause);
   take_after_ =
       Clock::now() + (config.min_sync_period_set ? std::max<Clock::duration>(pause, config.min_sync_period) : pause);
+}
+
+void RunLoop::tell_rivals() {
+  if (const auto maker = reconciler_.take_canary_maker()) rivals_.canary_made_by(*maker);
+  if (const auto finding = rivals_.take(Clock::now()))
+    log_warning(
+        "a kube-proxy runs on this node, too, and both write the same chains: take it off the node, its rules stay",
+        {{"noticed", *finding}});
 }
 
 RunLoop::Step RunLoop::wait() {

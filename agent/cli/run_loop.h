@@ -7,6 +7,7 @@
 #include "agent/cli/config_watch.h"
 #include "agent/cli/inputs.h"
 #include "agent/cli/localhost_routing.h"
+#include "agent/cli/rival_watch.h"
 #include "agent/cli/serving.h"
 #include "agent/cli/signals.h"
 #include "agent/sources/descriptor.h"
@@ -41,6 +42,7 @@ class RunLoop {
     netlink::AddressMonitor& addresses;
     ConfigWatch& files;
     Signals& signals;
+    RivalWatch& rivals;
     Serving* serving;  ///< none: nothing is told over HTTP
   };
 
@@ -62,12 +64,14 @@ class RunLoop {
   [[nodiscard]] std::string waits_for() const;
   [[nodiscard]] Step first_sync();
   void round();
+  void tell_rivals();
 
   Inputs& inputs_;
   Reconciler& reconciler_;
   netlink::AddressMonitor& addresses_;
   ConfigWatch& files_;
   Signals& signals_;
+  RivalWatch& rivals_;
   Serving* serving_;
   const Options& options_;
   LocalhostRouting localhost_;

@@ -93,6 +93,7 @@ void Reconciler::set_environment(Environment environment) {
 }
 
 void Reconciler::note(const netlink::TableEvent& event) {
+  canary_.note(event);
   if (event.kind == netlink::TableEvent::Kind::kGeneration) {
     last_writer_ = fmt::format("{} ({})", event.process_name, event.process_id);
     return;
@@ -199,6 +200,8 @@ void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
     report.disputes.push_back(
         fmt::format("{} more chains of {} are changed again and again", unnamed, name_of(family.family())));
   if (!std::exchange(left_over_known_[index], true)) forget_left_over(family);
+  if (const auto taken = canary_.take_away(session_, family.family()); !taken)
+    report.problems.push_back(taken.error().to_string());
   report.families.push_back({family.family(), std::move(*done), std::nullopt, now - start, healed_after});
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/state/stale_flows.h"
+#include "agent/sync/canary.h"
 #include "agent/sync/drift_backoff.h"
 #include "agent/sync/family_sync.h"
 #include "agent/sync/model.h"
@@ -76,6 +77,9 @@ class Reconciler {
   /// Puts right what differs. With `everything`, also what is held back or waits for a retry.
   RoundReport reconcile(bool everything = false);
 
+  /// Who has made kube-proxy's canary chains since the last call: a kube-proxy runs here, too.
+  [[nodiscard]] std::optional<std::string> take_canary_maker() { return canary_.take_maker(); }
+
   /// The live side, for reports; a family that the kernel has.
   [[nodiscard]] const FamilySync& family(rules::Family family) const {
     return *families_[static_cast<std::size_t>(family)];
@@ -117,6 +121,7 @@ class Reconciler {
   std::size_t overruns_told_ = 0;
   std::string last_writer_;
   bool asked_ = false;  ///< objects came in since the last round, which is to say that it has been seen to
+  Canary canary_;
   Clock::time_point next_audit_;
 };
 

@@ -25,7 +25,7 @@
 
 #include "test/bench/cluster_state.h"
 #include "test/bench/isolated.h"
-#include "test/unit/api/scripted_server.h"
+#include "test/server/scripted_server.h"
 
 namespace kubenatd::bench {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "agent/api/api_source.h"
-#include "test/unit/api/scripted_server.h"
+#include "test/server/scripted_server.h"
 
 namespace kubenatd::test {
 
