@@ -59,7 +59,8 @@ rules::Result<RunEnd> run_agent(const Options& options, Signals& signals, RivalW
   std::unique_ptr<Serving> serving;
   if (!options.once) {
     auto opened = Serving::open(*inputs->model, {.counted_services = options.counted_services,
-                                                 .source_has_node = inputs->source->knows_node()});
+                                                 .source_has_node = inputs->source->knows_node(),
+                                                 .events = inputs->events.get()});
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/cli/cluster_events.h"
 #include "agent/cli/log.h"
 #include "agent/config/bind_address.h"
 #include "agent/serve/nfacct_counters.h"
@@ -31,18 +32,22 @@ std::size_t count(const std::vector<ObjectEvent>& events, Kind kind) {
 
 }  // namespace
 
-Serving::Serving(const Model& model, std::unique_ptr<HttpTransport> transport)
+Serving::Serving(const Model& model, EventRecorder* events, std::unique_ptr<HttpTransport> transport)
     : model_(model),
+      events_(events),
       started_(Moment::now().wall),
       health_(model.config().sync_period * kHealthPeriods),
       transport_(std::move(transport)),
       keeper_(*transport_, report_server),
-      health_checks_(keeper_, health_) {}
+      health_checks_(keeper_, health_, [this](const ObjectKey& service, std::uint16_t port, const rules::Error& error) {
+        if (events_ != nullptr)
+          events_->record(health_check_failed_event(model_.environment().node_name, service, port, error.to_string()));
+      }) {}
 
 rules::Result<std::unique_ptr<Serving>> Serving::open(const Model& model, const ServingOptions& options) {
   auto transport = HttpTransport::start();
   if (!transport) return std::unexpected(transport.error());
-  std::unique_ptr<Serving> serving(new Serving(model, std::move(*transport)));
+  std::unique_ptr<Serving> serving(new Serving(model, options.events, std::move(*transport)));
   if (model.environment().has_nfacct) serving->metrics_.add(std::make_shared<NfacctCounters>());
   if (options.counted_services != 0) {
     auto connections = ServiceConnections::open(options.counted_services);
@@ -60,6 +65,11 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(const Model& model, const 
                                              healthz_pages(serving->health_, serving->metrics_));
   const rules::Status metrics = serving->keep("metrics " + config.metrics_bind_address, config.metrics_bind_address,
                                               metrics_pages(serving->metrics_, config));
+  if (options.events != nullptr) {
+    const std::string& node = model.environment().node_name;
+    if (!health) options.events->record(healthz_failed_event(node, health.error().to_string()));
+    if (!metrics) options.events->record(metrics_failed_event(node, metrics.error().to_string()));
+  }
   if (config.bind_address_hard_fail) {
     if (!health) return std::unexpected(health.error());
     if (!metrics) return std::unexpected(metrics.error());

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/api/event_recorder.h"
 #include "agent/config/config.h"
 #include "agent/serve/health_check_ports.h"
 #include "agent/serve/health_state.h"
@@ -22,6 +23,7 @@ struct ServingOptions {
   std::size_t counted_services = 0;
   /// The source has this node's Node object: until it was seen the node is not eligible for load balancers' traffic.
   bool source_has_node = false;
+  EventRecorder* events = nullptr;  ///< told when a server cannot be opened; must outlive the serving
 };
 
 /// Everything that the running agent tells over HTTP: healthz, metrics, and the health check ports of Services.
@@ -43,7 +45,7 @@ class Serving {
   void note_source(std::string_view resource, bool up) { metrics_.source_up(resource, up); }
 
  private:
-  explicit Serving(const Model& model, std::unique_ptr<HttpTransport> transport);
+  Serving(const Model& model, EventRecorder* events, std::unique_ptr<HttpTransport> transport);
   [[nodiscard]] rules::Status keep(const std::string& what, const std::string& address, HttpHandler handler);
   [[nodiscard]] bool uses(rules::Family family) const;
   void note_node(const ObjectEvent& event);
@@ -51,6 +53,7 @@ class Serving {
   void update_health_checks();
 
   const Model& model_;
+  EventRecorder* events_;  ///< none: nobody is told
   const WallTime started_;
   HealthState health_;
   Metrics metrics_;

@@ -71,13 +71,12 @@ void HealthCheckPorts::open(const ObjectKey& key, const Served& served) {
   const HttpHandler handler = [key, count = served.local_endpoints, &health = health_](const HttpRequest&) {
     return health_check_page(key, count->load(), health.healthy(Moment::now()));
   };
-  // Failures are reported by the keeper.
-  if (!served.addresses) {
-    (void)keeper_.keep(name_of(key, std::nullopt), {.address = {}, .port = served.port}, handler);
-    return;
-  }
-  for (const rules::Address& address : *served.addresses)
-    (void)keeper_.keep(name_of(key, address), {.address = address, .port = served.port}, handler);
+  const auto keep = [&](const std::optional<rules::Address>& address) {
+    const rules::Status kept = keeper_.keep(name_of(key, address), {.address = address, .port = served.port}, handler);
+    if (!kept && refused_) refused_(key, served.port, kept.error());
+  };
+  if (!served.addresses) return keep(std::nullopt);
+  for (const rules::Address& address : *served.addresses) keep(address);
 }
 
 void HealthCheckPorts::close(const ObjectKey& key, const Served& served) {

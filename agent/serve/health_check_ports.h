@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,8 +30,12 @@ class HealthCheckPorts {
     bool operator==(const Service&) const = default;
   };
 
-  /// Both must outlive this.
-  HealthCheckPorts(ServerKeeper& keeper, const HealthState& health) : keeper_(keeper), health_(health) {}
+  /// The port of a Service cannot be had, at the first try.
+  using Refused = std::function<void(const ObjectKey& service, std::uint16_t port, const rules::Error& error)>;
+
+  /// The two must outlive this.
+  HealthCheckPorts(ServerKeeper& keeper, const HealthState& health, Refused refused = {})
+      : keeper_(keeper), health_(health), refused_(std::move(refused)) {}
   ~HealthCheckPorts();
   HealthCheckPorts(const HealthCheckPorts&) = delete;
   HealthCheckPorts& operator=(const HealthCheckPorts&) = delete;
@@ -56,6 +61,7 @@ class HealthCheckPorts {
 
   ServerKeeper& keeper_;
   const HealthState& health_;
+  Refused refused_;
   Addresses addresses_;
   std::map<ObjectKey, Served> served_;
 };

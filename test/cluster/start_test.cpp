@@ -42,6 +42,29 @@ TEST_CASE("nothing is written before all lists are in and the Node has an addres
   CHECK(server.events().at(0).at("reason") == "Starting");
 }
 
+TEST_CASE("a health check port of a Service that is taken is an Event of the Service") {
+  KUBENATD_NEEDS_NAMESPACES();
+  ClusterNode cluster;
+  ApiServer& server = cluster.server;
+  auto service = service_object("web", "10.96.0.10", 30080);
+  service["spec"]["type"] = "LoadBalancer";
+  service["spec"]["externalTrafficPolicy"] = "Local";
+  service["spec"]["healthCheckNodePort"] = 10256;  // where /healthz is
+  server.put(service);
+  server.put(slice_object("web", {kPodA}));
+  server.put(node_object());
+  auto agent = cluster.start();
+  const bool told = eventually([&] { return server.events().size() == 2; }, kPatience);
+  INFO(agent.err());
+  REQUIRE(told);
+  const nlohmann::json event = server.events().at(1);
+  CHECK(event.at("reason") == "FailedToStartServiceHealthcheck");
+  CHECK(event.at("type") == "Warning");
+  CHECK(event.at("regarding").at("kind") == "Service");
+  CHECK(event.at("regarding").at("name") == "web");
+  CHECK(http_get(cluster.bare.node, 10256, "/healthz").status == 200);
+}
+
 TEST_CASE("changes reach the chains, whether lists are streamed or come in pages") {
   KUBENATD_NEEDS_NAMESPACES();
   const bool streamed = GENERATE(true, false);
