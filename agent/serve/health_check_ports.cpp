@@ -72,7 +72,8 @@ void HealthCheckPorts::open(const ObjectKey& key, const Served& served) {
     return health_check_page(key, count->load(), health.healthy(Moment::now()));
   };
   const auto keep = [&](const std::optional<rules::Address>& address) {
-    const rules::Status kept = keeper_.keep(name_of(key, address), {.address = address, .port = served.port}, handler);
+    const rules::Status kept =
+        keeper_.keep(name_of(key, address), {address.value_or(rules::Address{}), served.port}, handler);
     if (!kept && refused_) refused_(key, served.port, kept.error());
   };
   if (!served.addresses) return keep(std::nullopt);
