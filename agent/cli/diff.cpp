@@ -32,6 +32,7 @@ int diff(const Options& options) {
   environment.has_nfacct = counters_exist();
   model.set_environment(std::move(environment));
   (void)model.apply(std::move(inputs->first.events));
+  for (const std::string& remark : model.take_remarks()) log_warning(remark, {});
 
   auto kernel = netlink::NfTables::open();
   if (!kernel) {
@@ -47,6 +48,8 @@ int diff(const Options& options) {
       log_error(diffs.error().to_string(), {});
       return kExitNoAnswer;
     }
+    for (const std::string& remark : model.desired(family).host_ports().take_remarks())
+      log_warning(remark, {{"family", std::string(name_of(family))}});
     equal = equal && diffs->empty();
     for (const ChainDiff& one : *diffs) print(one, family);
   }

@@ -70,6 +70,7 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::
   Config& config = loaded->config;
   if (auto supported = check_mode(config); !supported) return std::unexpected(supported.error());
   config.dispatch = options.dispatch;
+  config.host_ports = options.host_ports;
   config.tree_threshold = options.tree_threshold;
   config.audit_period = options.audit_period;
 

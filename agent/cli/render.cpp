@@ -17,6 +17,7 @@ int render(const Options& options) {
     return kExitFailed;
   }
   (void)inputs->model->apply(std::move(inputs->first.events));
+  for (const std::string& remark : inputs->model->take_remarks()) log_warning(remark, {});
   for (const rules::Family family : rules::kFamilies) {
     if (options.family && *options.family != family) continue;
     if (!options.family) fmt::print("# {}\n", name_of(family));

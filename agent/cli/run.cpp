@@ -49,6 +49,7 @@ void log_family(const RoundReport::Family& family) {
     log_error("sync failed; the kernel keeps what it has", {{"family", name}, {"error", family.error->to_string()}});
     return;
   }
+  for (const std::string& remark : family.sync.remarks) log_warning(remark, {{"family", name}});
   for (const std::string& problem : family.sync.problems)
     log_error("not applied", {{"family", name}, {"what", problem}});
   if (!family.sync.healed.empty()) {
@@ -71,6 +72,7 @@ void log_family(const RoundReport::Family& family) {
 void log_round(const RoundReport& report) {
   for (const RoundReport::Family& family : report.families) log_family(family);
   for (const std::string& problem : report.problems) log_error(problem, {});
+  for (const std::string& remark : report.remarks) log_warning(remark, {});
   for (const std::string& dispute : report.disputes) log_warning(dispute, {});
   if (report.conntrack_deleted != 0)
     log_info("removed stale UDP conntrack entries", {{"entries", number(report.conntrack_deleted)}});

@@ -30,6 +30,9 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   /// Builtin chains and our jumps in them; a table or chain that is missing is made.
   void jumps();
 
+  /// Chains of host ports are to be changed: their jumps may be missing.
+  [[nodiscard]] bool touches_host_ports() const;
+
   [[nodiscard]] bool empty() const { return fresh_.empty() && visible_.empty() && garbage_.empty(); }
 
   /// Called with each part of `fresh` that has grown past `kStageBytes`, to be sent ahead.
@@ -59,6 +62,7 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
     bool unknown_handles = false;           ///< too many were added to ask for each
   };
 
+  void host_port_jumps();
   void write_whole(const rules::ChainId& id, const rules::Digest& digest, auto&& add_rules);
   void ensure_table(netlink::Batch& batch, rules::Table table);
   void stage_if_large();

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "rules/hostport/names.h"
+
 namespace kubenatd::agent {
 namespace {
 
@@ -29,8 +31,20 @@ std::string describe(const ChainId& chain) {
 
 }  // namespace
 
+bool FamilySync::follows(Table table, std::string_view chain) const {
+  if (is_followed(table, chain)) return true;
+  if (!rules::hostport::is_container_chain(table, chain)) return false;
+  const ChainId id{table, ChainName(chain)};
+  return live_.has(id) || desired_.wants(id);
+}
+
 bool FamilySync::note(const TableEvent& event) {
-  if (event.family != family_ || !event.table) return false;
+  if (event.family != family_) return false;
+  if (!event.table) {
+    const bool concerns = event.table_name == kPortmapTable;
+    suspect_host_ports_ = suspect_host_ports_ || concerns;
+    return concerns;
+  }
   const Table table = *event.table;
   if (table == Table::kMangle) return false;
   switch (event.kind) {
@@ -41,7 +55,12 @@ bool FamilySync::note(const TableEvent& event) {
     case TableEvent::Kind::kRuleDeleted: break;
     default: return false;
   }
-  if (is_followed(table, event.chain)) {
+  if (rules::hostport::is_container_chain(table, event.chain) && !follows(table, event.chain)) {
+    // Another writer's: it may serve other ports now.
+    suspects_.insert({table, ChainName(rules::hostport::kDnatChain)});
+    return true;
+  }
+  if (follows(table, event.chain)) {
     suspects_.insert({table, ChainName(event.chain)});
     return true;
   }
@@ -67,8 +86,8 @@ bool FamilySync::only_drift() const {
 }
 
 bool FamilySync::has_work() const {
-  return audit_ || jumps_pending_ || !suspects_.empty() || !suspect_bases_.empty() || !pending_.empty() ||
-         desired_.has_changes();
+  return audit_ || jumps_pending_ || suspect_host_ports_ || !suspects_.empty() || !suspect_bases_.empty() ||
+         !pending_.empty() || desired_.has_changes();
 }
 
 rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
@@ -86,6 +105,7 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
     drifted_.insert(suspects_.begin(), suspects_.end());
     suspects_.clear();
     suspect_bases_.clear();
+    suspect_host_ports_ = false;
     jumps_pending_ = true;
     compare_ = true;
     return {};
@@ -104,6 +124,12 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
       return reloaded;
     }
     jumps_pending_ = true;
+  }
+  if (std::exchange(suspect_host_ports_, false)) {
+    if (auto reloaded = live_.reload_plain_host_ports(session.kernel()); !reloaded) {
+      audit_ = true;
+      return reloaded;
+    }
   }
   return {};
 }
@@ -147,6 +173,8 @@ rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::
 rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const NfSession::Visit& others, bool insist,
                                                        SyncReport& report) {
   if (auto refreshed = refresh(session, report); !refreshed) return std::unexpected(refreshed.error());
+  desired_.host_ports().set_foreign(live_.foreign_host_ports());
+  for (std::string& remark : desired_.host_ports().take_remarks()) report.remarks.push_back(std::move(remark));
 
   ChangeWriter writer(family_, desired_, live_, undeletable_);
   std::optional<netlink::CommitFailure> stage_failure;
@@ -165,7 +193,7 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
   desired_.take_changes(writer);
   if (std::exchange(compare_, false)) collect_differences(writer);
   desired_.replay(std::exchange(pending_, {}), writer);
-  if (jumps_pending_) writer.jumps();
+  if (jumps_pending_ || writer.touches_host_ports()) writer.jumps();
   if (stage_failure) {
     keep_pending(writer);
     audit_ = true;
@@ -188,7 +216,7 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
       return Outcome::kAgain;
     }
     const bool guarded = !insist && tries < kUnguardedAttempt;
-    const bool moved = audit_ || !suspects_.empty() || !suspect_bases_.empty();
+    const bool moved = audit_ || suspect_host_ports_ || !suspects_.empty() || !suspect_bases_.empty();
     if (moved && guarded) {
       keep_pending(writer);
       return Outcome::kAgain;
@@ -279,6 +307,13 @@ rules::Result<FamilySync::Outcome> FamilySync::after_failure(const netlink::Comm
     if (message.error.code == EBUSY && undeletable_.insert(chain).second) {
       report.problems.push_back(
           fmt::format("{}: left empty, as a rule of another program jumps to it", describe(chain)));
+      some_taken_out = true;
+      continue;
+    }
+    if (const auto pod = desired_.host_ports().owner_of(chain.name, message.rule); pod && chain.table == Table::kNat) {
+      desired_.host_ports().refuse(*pod);
+      report.problems.push_back(
+          fmt::format("host ports of Pod {}: refused by the kernel: {}", *pod, message.error.to_string()));
       some_taken_out = true;
       continue;
     }

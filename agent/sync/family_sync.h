@@ -19,8 +19,9 @@ struct SyncReport {
   std::size_t messages = 0;
   std::size_t bytes = 0;
   std::size_t transactions = 0;
-  std::size_t retries = 0;          ///< another writer came between
-  std::vector<std::string> healed;  ///< "nat KUBE-SERVICES": chains that somebody else had changed
+  std::size_t retries = 0;           ///< another writer came between
+  std::vector<std::string> remarks;  ///< one line each: host ports that were withheld, or came into force after that
+  std::vector<std::string> healed;   ///< "nat KUBE-SERVICES": chains that somebody else had changed
   std::vector<std::string>
       problems;  ///< one line each: service ports that the kernel refused, chains it would not give up
 };
@@ -36,7 +37,9 @@ class FamilySync {
  public:
   /// `desired` must outlive this.
   FamilySync(rules::Family family, rules::iptables::DesiredTables& desired)
-      : family_(family), desired_(desired), live_(family) {}
+      : family_(family),
+        desired_(desired),
+        live_(family, [&desired](const rules::ChainId& chain) { return desired.wants(chain); }) {}
 
   [[nodiscard]] rules::Family family() const { return family_; }
   [[nodiscard]] const LiveTables& live() const { return live_; }
@@ -61,6 +64,8 @@ class FamilySync {
   enum class Outcome : std::uint8_t { kDone, kAgain };
 
   [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
+  /// Followed in general, or a container chain of ours.
+  [[nodiscard]] bool follows(rules::Table table, std::string_view chain) const;
   /// Chains that differ and that `writer` does not change already.
   void collect_differences(const ChangeWriter& writer);
   /// With `insist`, also when others write at the same time.
@@ -77,6 +82,7 @@ class FamilySync {
   LiveTables live_;
   std::set<rules::ChainId> suspects_;  ///< live content unknown
   std::set<std::pair<rules::Table, std::string>> suspect_bases_;
+  bool suspect_host_ports_ = false;       ///< the portmap plugin's own table
   std::set<rules::ChainId> drifted_;      ///< read again because of an event; healed when written
   std::set<rules::ChainId> pending_;      ///< to be compared again
   std::set<rules::ChainId> undeletable_;  ///< others jump to them

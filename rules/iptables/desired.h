@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "rules/digest.h"
+#include "rules/hostport/host_ports.h"
 #include "rules/iptables/compiler.h"
 #include "rules/iptables/options.h"
 
@@ -31,6 +32,7 @@ struct SharedChain {
   bool by_rule = false;  ///< long-lived and large: changed rule by rule; otherwise rewritten as a whole
   std::vector<Slot> slots;
   std::vector<Rule> literals;
+  bool only_if_there = false;  ///< nothing of ours is wanted in it: it is not made for that
 
   [[nodiscard]] std::vector<Digest> digests() const;
 };
@@ -96,6 +98,10 @@ class DesiredTables {
   [[nodiscard]] const ServicePortView* view_of(const PortKey& key) const;
   void for_each_view(const std::function<void(const ServicePortView&)>& visit) const;
 
+  /// Host ports, which stand beside the service ports.
+  [[nodiscard]] hostport::HostPorts& host_ports() { return host_ports_; }
+  [[nodiscard]] const hostport::HostPorts& host_ports() const { return host_ports_; }
+
  private:
   struct DispatchEntry {
     Digest digest;
@@ -123,8 +129,11 @@ class DesiredTables {
   [[nodiscard]] std::vector<SharedChain> services_chains() const;
   void rearrange_services(Sink& sink);
   void replay_port(const PortKey& key, const Port& port, const std::set<ChainId>* only, Sink& sink) const;
+  /// The chains of host ports for which `is_asked` holds.
+  void hand_out_host_ports(const std::function<bool(const ChainId&)>& is_asked, Sink& sink) const;
 
   CompileOptions options_;
+  hostport::HostPorts host_ports_;
   std::map<PortKey, Port> ports_;
   std::unordered_map<ChainName, Owned> owners_;    ///< service chains, all in nat
   std::map<ChainName, Digest> tree_;               ///< tree chains in force, without the root
