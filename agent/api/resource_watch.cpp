@@ -240,7 +240,7 @@ ResourceWatch::Outcome ResourceWatch::stream(bool initial, const std::stop_token
   events_ = 0;
   Outcome outcome = read_events(**exchange, begun + time + timing_.watch_margin, initial, stop);
   if (outcome.next != Outcome::Next::kGoOn || stop.stop_requested()) return outcome;
-  if (events_ == 0 && version_.empty()) return outcome;  // on to pages
+  if (version_.empty()) return outcome;  // on to pages
   if (events_ == 0 && Clock::now() - begun < timing_.watch_short)
     return {Outcome::Next::kRetry, "the watch ended at once and without an event", {}, false};
   relists_ = bad_streams_ = 0;
@@ -288,7 +288,15 @@ ResourceWatch::Verdict ResourceWatch::take_line(std::string_view line, bool& ini
   const json* object = member(*event, "object");
   if (object == nullptr || !object->is_object())
     return Outcome{Outcome::Next::kRetry, fmt::format("an event {} without an object", in_quotes(type)), {}, true};
-  if (type == "ERROR") return take_error(*object);
+  if (type == "ERROR") {
+    Outcome outcome = take_error(*object);
+    if (!initial || outcome.next == Outcome::Next::kRelist) return outcome;
+    // An API server (v1.36) before an etcd that reports no progress (3.4.24 and older) accepts the request and then
+    // says so here. Pages are the surer way, whatever it is.
+    sink_.remark(fmt::format("{}: {}; lists are read in pages", resource_.name, outcome.problem));
+    streamed_lists_ = false;
+    return Outcome{};
+  }
   if (type == "BOOKMARK") {
     take_bookmark(*object, initial);
     return std::nullopt;
@@ -303,7 +311,7 @@ ResourceWatch::Verdict ResourceWatch::take_line(std::string_view line, bool& ini
   return std::nullopt;
 }
 
-ResourceWatch::Verdict ResourceWatch::take_error(const json& status) const {
+ResourceWatch::Outcome ResourceWatch::take_error(const json& status) const {
   const json* code = member(status, "code");
   const std::string reason = text_of(status, "reason");
   const bool gone = (code != nullptr && *code == kGone) || reason == "Expired" || reason == "Gone";

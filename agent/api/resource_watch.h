@@ -73,7 +73,7 @@ class ResourceWatch {
   [[nodiscard]] Outcome failed_request(const rules::Error& error) const;
 
   [[nodiscard]] Verdict take_line(std::string_view line, bool& initial);
-  [[nodiscard]] Verdict take_error(const nlohmann::json& status) const;
+  [[nodiscard]] Outcome take_error(const nlohmann::json& status) const;
   void take_object(const nlohmann::json& object, bool deleted);
   void take_bookmark(const nlohmann::json& object, bool& initial);
   void list_complete(std::string_view how);

@@ -20,7 +20,7 @@ using Duration = std::chrono::nanoseconds;
 struct Config {
   enum class Mode : std::uint8_t { kIptables, kNftables };
   enum class DetectLocal : std::uint8_t { kClusterCidr, kNodeCidr, kBridgeInterface, kInterfaceNamePrefix };
-  enum class HostPorts : std::uint8_t { kAuto, kOn, kOff };  ///< auto: when the source gives pods
+  enum class HostPorts : std::uint8_t { kAuto, kOn, kOff };  ///< auto: with manifests
   enum class Dispatch : std::uint8_t { kLinear, kTree, kAuto };
 
   std::map<std::string, bool> feature_gates;
@@ -48,6 +48,7 @@ struct Config {
   bool masquerade_all = false;
   bool localhost_node_ports = true;
   Duration sync_period = std::chrono::seconds(30);
+  bool sync_period_set = false;  ///< the file gave a value: then there is a full comparison at least that often
   Duration min_sync_period = std::chrono::seconds(1);
   bool min_sync_period_set = false;  ///< the file gave a value: only then is it honoured
   DetectLocal detect_local = DetectLocal::kClusterCidr;

@@ -115,6 +115,29 @@ TEST_CASE("a server that ignores the wish for a streamed list") {
   CHECK(follower.events_of["demo/a"] == 1);
 }
 
+TEST_CASE("a server that accepts the wish for a streamed list and then cannot: pages, at once") {
+  const bool some_came = GENERATE(true, false);
+  ScriptedServer server;
+  server.on(kServices, {[some_came](Reply& reply) {
+                          reply.begin();
+                          if (some_came) reply.line(event("ADDED", service("gone-meanwhile")));
+                          reply.line(error_event(500, "InternalError"));
+                          reply.end();
+                        },
+                        [](Reply& reply) {
+                          reply.answer(200, list({service("a"), service("b")}, "30"));
+                        }});
+  Follower follower(services_of(server));
+  follower.until_synced();
+  CHECK(follower.objects.size() == 2);
+  CHECK(follower.remarked("lists are read in pages"));
+  CHECK(follower.problems.empty());
+  const auto asked = server.asked(kServices);
+  REQUIRE(asked.size() >= 2);
+  CHECK(asked[0].has("sendInitialEvents"));
+  CHECK(asked[1].query.at("limit") == "500");
+}
+
 TEST_CASE("a place in a list that is gone: the list begins again") {
   ScriptedServer server;
   server.on(kServices, {refuse_streaming, [](Reply& reply) { reply.answer(200, list({service("a")}, "30", "more")); },
