@@ -41,7 +41,6 @@ void log_family(const RoundReport::Family& family) {
 void log_round(const RoundReport& report) {
   for (const RoundReport::Family& family : report.families) log_family(family);
   for (const std::string& problem : report.problems) log_error(problem, {});
-  for (const std::string& remark : report.remarks) log_warning(remark, {});
   for (const std::string& dispute : report.disputes) log_warning(dispute, {});
   if (report.conntrack_deleted != 0)
     log_info("removed stale UDP conntrack entries", {{"entries", report.conntrack_deleted}});

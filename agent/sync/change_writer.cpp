@@ -149,7 +149,10 @@ void ChangeWriter::host_port_jumps() {
     if (std::ranges::find(there, wanted, &rules::LiveRuleRef::digest) != there.end()) continue;
     const std::pair base{Table::kNat, std::string(jump.chain)};
     // The chain is there, or was made for our other jumps.
-    if (std::ranges::find(bases_, base) == bases_.end()) bases_.push_back(base);
+    if (std::ranges::find(bases_, base) == bases_.end()) {
+      bases_.push_back(base);
+      host_port_bases_.insert(base.second);
+    }
     visible_.add_rule(family_, Table::kNat, jump.chain, jump.rule, jump.first ? Placement::first() : Placement::last());
   }
 }

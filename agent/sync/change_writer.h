@@ -50,6 +50,8 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   [[nodiscard]] const std::unordered_set<rules::ChainId>& touched() const { return touched_; }
   /// Builtin chains that jumps were put into.
   [[nodiscard]] const std::vector<std::pair<rules::Table, std::string>>& touched_bases() const { return bases_; }
+  /// Those of nat that got nothing but jumps of host ports.
+  [[nodiscard]] const std::set<std::string>& host_port_bases() const { return host_port_bases_; }
 
   static constexpr std::size_t kStageBytes = 4U << 20;
 
@@ -80,6 +82,7 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   std::vector<rules::ChainId> removed_;
   std::unordered_set<rules::ChainId> touched_;
   std::vector<std::pair<rules::Table, std::string>> bases_;
+  std::set<std::string> host_port_bases_;
 };
 
 }  // namespace kubenatd::agent

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 
 namespace kubenatd::agent {
@@ -134,6 +135,16 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
   return {};
 }
 
+rules::Status FamilySync::look_for_host_port_jumps(NfSession& session) {
+  if (desired_.host_ports().empty()) return {};
+  for (const auto& jump : rules::hostport::entry_jumps()) {
+    const auto& there = live_.jumps(Table::kNat, jump.chain);
+    if (std::ranges::find(there, rules::digest_of(jump.rule), &rules::LiveRuleRef::digest) != there.end()) continue;
+    if (auto reloaded = live_.reload_base(session.kernel(), Table::kNat, jump.chain); !reloaded) return reloaded;
+  }
+  return {};
+}
+
 void FamilySync::collect_differences(const ChangeWriter& writer) {
   const auto add = [&](const ChainId& chain) {
     if (!writer.touched().contains(chain)) pending_.insert(chain);
@@ -175,6 +186,8 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
   if (auto refreshed = refresh(session, report); !refreshed) return std::unexpected(refreshed.error());
   desired_.host_ports().set_foreign(live_.foreign_host_ports());
   for (std::string& remark : desired_.host_ports().take_remarks()) report.remarks.push_back(std::move(remark));
+
+  if (auto known = look_for_host_port_jumps(session); !known) return std::unexpected(known.error());
 
   ChangeWriter writer(family_, desired_, live_, undeletable_);
   std::optional<netlink::CommitFailure> stage_failure;
@@ -274,10 +287,13 @@ void FamilySync::report_healed(const ChangeWriter& writer, SyncReport& report) {
   for (const ChainId& chain : writer.touched())
     if (drift_audit_ || drifted_.contains(chain)) report.healed.push_back(describe(chain));
   if (written_) {
-    for (const auto& [table, chain] : writer.touched_bases())
-      report.healed.push_back(fmt::format("{} {}", name_of(table), chain));
+    for (const auto& [table, chain] : writer.touched_bases()) {
+      const bool first = !host_port_jumps_ && table == Table::kNat && writer.host_port_bases().contains(chain);
+      if (!first) report.healed.push_back(fmt::format("{} {}", name_of(table), chain));
+    }
   }
   written_ = true;
+  host_port_jumps_ = host_port_jumps_ || !desired_.host_ports().empty();
   drift_audit_ = false;
   drifted_.clear();
 }

@@ -64,6 +64,8 @@ class FamilySync {
   enum class Outcome : std::uint8_t { kDone, kAgain };
 
   [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
+  /// The portmap plugin writes the same jumps: one that is missing here may have been added by it, unnoticed.
+  [[nodiscard]] rules::Status look_for_host_port_jumps(NfSession& session);
   /// Followed in general, or a container chain of ours.
   [[nodiscard]] bool follows(rules::Table table, std::string_view chain) const;
   /// Chains that differ and that `writer` does not change already.
@@ -91,7 +93,8 @@ class FamilySync {
   bool compare_ = false;      ///< everything was read again and must be compared
   bool drift_audit_ = false;  ///< the audit is due to events, not to our own doubts
   bool loaded_ = false;
-  bool written_ = false;  ///< once: jumps that are missing later were taken away
+  bool written_ = false;          ///< once: jumps that are missing later were taken away
+  bool host_port_jumps_ = false;  ///< the same for those of host ports
   bool jumps_pending_ = true;
   bool failed_before_ = false;  ///< the last commit was refused although everything had just been read
 };

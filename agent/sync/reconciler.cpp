@@ -158,7 +158,6 @@ RoundReport Reconciler::reconcile(bool everything) {
     if (family->has_work() && (everything || !waits)) reconcile_family(*family, report);
     if (sweep_due(*family, start)) sweep_flows(family->family(), start, report);
   }
-  report.remarks = model_.take_remarks();
   report.took = Clock::now() - start;
   report.kernel_time = session_.kernel_time() - kernel_before;
   report.overruns = session_.overruns() - std::exchange(overruns_told_, session_.overruns());

@@ -38,7 +38,6 @@ struct RoundReport {
   std::size_t overruns = 0;                ///< events were lost since the last round
   std::chrono::nanoseconds kernel_time{};  ///< of `took`, in transactions
   std::vector<std::string> problems;       ///< besides those of the families
-  std::vector<std::string> remarks;        ///< about host ports that are not in force, or are again
   std::vector<std::string> disputes;       ///< chains that somebody keeps changing, with the new delay
   std::chrono::nanoseconds took{};
 

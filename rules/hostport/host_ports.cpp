@@ -62,6 +62,8 @@ void HostPorts::update() {
   for (const auto& [port, owner] : withheld_)
     if (!withheld.contains(port)) remarks_.push_back(fmt::format("{} is no longer withheld", port));
   withheld_ = std::move(withheld);
+  // What there is to say is said with the next sync, even when that has nothing to write.
+  changes_.any = changes_.any || !remarks_.empty();
 
   bool any = false;
   for (const auto& [name, chain] : now) {

@@ -308,7 +308,8 @@ void DesiredTables::for_each_wanted(const std::function<void(const WantedChain&)
   for (const auto& [name, owned] : owners_) visit({{Table::kNat, name}, owned.digest});
   for (const auto& [name, digest] : tree_) visit({{Table::kNat, name}, digest});
   for (std::size_t i = 0; i < kDispatchChains; ++i) visit({chain_of(static_cast<DispatchChain>(i)), std::nullopt});
-  for (const ChainRules& chain : hostport::compile_shared()) visit({chain.id, std::nullopt});
+  if (!host_ports_.empty())
+    for (const ChainRules& chain : hostport::compile_shared()) visit({chain.id, std::nullopt});
   for (const auto& [name, chain] : host_ports_.chains()) visit({{Table::kNat, name}, chain.digest});
   visit({{Table::kNat, ChainName(hostport::kDnatChain)}, std::nullopt});
 }

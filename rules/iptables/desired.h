@@ -79,7 +79,8 @@ class DesiredTables {
   /// Hands out everything.
   void replay_all(Sink& sink) const;
 
-  /// Chains that are wanted, with the digest of their content; shared chains without one.
+  /// Chains that are wanted, with the digest of their content; shared chains without one. CNI-HOSTPORT-DNAT is always
+  /// among them, because rules of ours may be left over there.
   struct WantedChain {
     ChainId id;
     std::optional<Digest> digest;
