@@ -103,7 +103,7 @@ rules::Result<std::vector<ChainDiff>> diff_with_live(netlink::NfTables& kernel, 
   for (const rules::TableText& table : list_desired(desired)) {
     Chains live;
     if (table.table == Table::kNat) {
-      live = std::move(nat);
+      live = std::exchange(nat, {});
     } else if (auto read = read_live(kernel, family, table.table, live); !read) {
       return std::unexpected(read.error());
     }
