@@ -245,6 +245,24 @@ rules::Result<bool> NfTables::dump_rules_once(Family family, Table table, std::s
   return whole;
 }
 
+rules::Status NfTables::dump_foreign_rules(Family family, std::string_view table, const ForeignVisitor& visit,
+                                           const std::function<void()>& restart) {
+  const auto once = [&](bool loose) {
+    Request request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
+    request.name(NFTA_RULE_TABLE, table);
+    const auto read = [&](const Message& message) {
+      if (message.table_type() != NFT_MSG_NEWRULE || message.family() != number_of(family)) return;
+      const std::string_view attributes = message.attributes();
+      if (find_attribute(attributes, NFTA_RULE_TABLE).text() != table) return;
+      visit(find_attribute(attributes, NFTA_RULE_CHAIN).text(),
+            find_attribute(attributes, NFTA_RULE_EXPRESSIONS).payload);
+    };
+    return dump_once(request.finish(), describe_object(family, table, {}), read, loose);
+  };
+  // Whoever asks hears of every change from the monitor.
+  return dump(describe_object(family, table, {}), once, restart, Interrupted::kAccept);
+}
+
 rules::Result<bool> NfTables::dump_table_once(Family family, Table table, LiveRule& rule, const RuleVisitor& visit) {
   const auto before = generation();
   if (!before) return std::unexpected(before.error());

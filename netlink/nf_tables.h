@@ -92,6 +92,12 @@ class NfTables {
                                          const RuleVisitor& visit, const std::function<void()>& restart,
                                          Interrupted interrupted = Interrupted::kRepeat);
 
+  /// Rules of a table that is none of iptables', with their undecoded NFTA_RULE_EXPRESSIONS. A table that is not there
+  /// has none.
+  using ForeignVisitor = std::function<void(std::string_view chain, std::string_view expressions)>;
+  [[nodiscard]] rules::Status dump_foreign_rules(rules::Family family, std::string_view table,
+                                                 const ForeignVisitor& visit, const std::function<void()>& restart);
+
   /// Sends the batch as one transaction. With `generation`, only if that is still the kernel's generation.
   [[nodiscard]] std::expected<CommitReport, CommitFailure> commit(Batch& batch,
                                                                   std::optional<std::uint32_t> generation);

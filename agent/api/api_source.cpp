@@ -56,6 +56,7 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
     pods.path = "/api/v1/pods";
     pods.api_version = "v1";
     pods.field_selector = "spec.nodeName=" + options.node_name;
+    pods.optional = options.pods_optional;
   }
   return resources;
 }

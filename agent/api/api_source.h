@@ -22,6 +22,7 @@ struct ApiOptions {
   bool node = true;  ///< the own one
   bool service_cidrs = true;
   bool pods = false;  ///< those on the own node
+  bool pods_optional = false;  ///< a role that may not see them holds nothing up
   ApiTiming timing;
 };
 

@@ -49,6 +49,8 @@ int diff(const Options& options) {
       log_error(diffs.error().to_string(), {});
       return kExitNoAnswer;
     }
+    for (const std::string& remark : model.desired(family).host_ports().take_remarks())
+      log_warning(remark, {{"family", std::string(name_of(family))}});
     equal = equal && diffs->empty();
     for (const ChainDiff& one : *diffs) print(one, family);
   }

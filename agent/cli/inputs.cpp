@@ -87,10 +87,20 @@ rules::Result<LoadedConfig> command_config(const Options& options) {
   Config& config = loaded->config;
   if (auto supported = check_mode(config); !supported) return std::unexpected(supported.error());
   config.dispatch = options.dispatch;
+  config.host_ports = options.host_ports;
   config.tree_threshold = options.tree_threshold;
   config.audit_period = options.audit_period;
   if (config.sync_period_set) config.audit_period = std::min<Duration>(config.audit_period, config.sync_period);
   return loaded;
+}
+
+WatchPods pods_to_watch(const Config& config) {
+  switch (config.host_ports) {
+    case Config::HostPorts::kOff: return WatchPods::kNo;
+    case Config::HostPorts::kAuto: return WatchPods::kOptional;
+    case Config::HostPorts::kOn: break;
+  }
+  return WatchPods::kNeeded;
 }
 
 rules::Result<ClusterAccess> access_of(const Config& config) {
@@ -127,7 +137,7 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel) {
   } else {
     const auto access = access_of(config);
     if (!access) return std::unexpected(access.error());
-    auto source = open_api(*access, *name);
+    auto source = open_api(*access, *name, pods_to_watch(config));
     if (!source) return std::unexpected(source.error());
     inputs.source = std::move(*source);
     if (for_kernel) {
@@ -158,6 +168,7 @@ rules::Result<std::size_t> gather(Inputs& inputs) {
     ObjectSource::Update update = inputs.source->take();
     problems += update.problems;
     (void)inputs.model->apply(std::move(update.events));
+    for (const std::string& remark : inputs.model->take_remarks()) log_warning(remark);
     if (update.synced) return problems;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (left.count() <= 0) {

@@ -1,7 +1,11 @@
 #include "agent/cli/localhost_routing.h"
 
+#include <string>
+#include <utility>
+
 #include "agent/cli/log.h"
 #include "agent/config/sysctl.h"
+#include "netlink/routes.h"
 
 namespace kubenatd::agent {
 
@@ -17,6 +21,25 @@ bool LocalhostRouting::after(const RoundReport& report, const rules::iptables::C
     return false;
   }
   return true;
+}
+
+void LocalhostRouting::after(const rules::hostport::HostPorts& ipv4) {
+  if (std::exchange(host_ports_, ipv4.version()) == ipv4.version()) return;
+  if (const auto everywhere = read_sysctl(kSysctlRouteLocalnet); everywhere && *everywhere != "0") return;
+  for (const auto& [name, chain] : ipv4.chains()) {
+    const auto interface = netlink::neighbour_interface(chain.pod.address);
+    if (!interface) {
+      log_warning("hostPorts may not answer on localhost", {{"error", interface.error().to_string()}});
+      continue;
+    }
+    // Behind a gateway the setting would open 127.0.0.0/8 to a whole network.
+    if (!*interface) continue;
+    const std::string setting = "net/ipv4/conf/" + **interface + "/route_localnet";
+    if (const auto now = read_sysctl(setting); now && *now != "0") continue;
+    if (auto written = write_sysctl(setting, "1"); !written)
+      log_warning("hostPorts of a pod will not answer on localhost",
+                  {{"pod", chain.pod.id}, {"error", written.error().to_string()}});
+  }
 }
 
 }  // namespace kubenatd::agent

@@ -71,8 +71,12 @@ rules::Result<std::unique_ptr<ObjectSource>> open_manifests(const std::vector<st
   return std::make_unique<Manifests>(std::move(*source));
 }
 
-rules::Result<std::unique_ptr<ObjectSource>> open_api(const ClusterAccess& access, const std::string& node_name) {
-  ApiOptions options{.access = access, .node_name = node_name, .timing = {}};
+rules::Result<std::unique_ptr<ObjectSource>> open_api(const ClusterAccess& access, const std::string& node_name,
+                                                      WatchPods pods) {
+  ApiOptions options{.access = access, .node_name = node_name, 
+                     .pods = pods != WatchPods::kNo,
+                     .pods_optional = pods == WatchPods::kOptional,
+                     .timing = {}};
   auto source = ApiSource::open(options);
   if (!source) return std::unexpected(source.error());
   return std::make_unique<ApiServer>(std::move(*source));

@@ -42,7 +42,10 @@ class ObjectSource {
 
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> open_manifests(
     const std::vector<std::filesystem::path>& folders);
+/// Whether an API server is asked for this node's Pods. With kOptional a role that does not allow it holds nothing up;
+/// with kNeeded nothing is synced before they are in.
+enum class WatchPods : std::uint8_t { kNo, kOptional, kNeeded };
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> open_api(const ClusterAccess& access,
-                                                                    const std::string& node_name);
+                                                                    const std::string& node_name, WatchPods pods);
 
 }  // namespace kubenatd::agent

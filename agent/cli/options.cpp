@@ -28,6 +28,9 @@ constexpr const char* kExamples =
 const std::map<std::string, Config::Dispatch> kDispatchNames{
     {"auto", Config::Dispatch::kAuto}, {"linear", Config::Dispatch::kLinear}, {"tree", Config::Dispatch::kTree}};
 
+const std::map<std::string, Config::HostPorts> kHostPortsNames{
+    {"auto", Config::HostPorts::kAuto}, {"on", Config::HostPorts::kOn}, {"off", Config::HostPorts::kOff}};
+
 const std::map<std::string, rules::Family> kFamilyNames{{"ipv4", rules::Family::kIpv4}, {"ipv6", rules::Family::kIpv6}};
 
 void add_source_options(CLI::App& command, Options& options) {
@@ -45,6 +48,12 @@ void add_source_options(CLI::App& command, Options& options) {
                   "--tree-threshold service addresses")
       ->transform(CLI::CheckedTransformer(kDispatchNames, CLI::ignore_case).description(""))
       ->type_name("linear|tree|auto");
+  command
+      .add_option("--host-ports", options.host_ports,
+                  "hostPorts of this node's Pods as CNI-* chains, as the portmap plugin makes them; auto: unless\n"
+                  "the API server does not let its Pods be seen; on: wait until it does")
+      ->transform(CLI::CheckedTransformer(kHostPortsNames, CLI::ignore_case).description(""))
+      ->type_name("auto|on|off");
   command.add_option("--tree-threshold", options.tree_threshold, "Service addresses up to which auto stays linear")
       ->type_name("N")
       ->capture_default_str();

@@ -20,6 +20,7 @@ struct Options {
   std::optional<rules::Family> family;  ///< render and diff: only this one
   bool once = false;
   Config::Dispatch dispatch = Config::Dispatch::kAuto;
+  Config::HostPorts host_ports = Config::HostPorts::kAuto;
   std::size_t tree_threshold = 1000;
   std::chrono::seconds audit_period = std::chrono::minutes(5);
   std::size_t counted_services = 0;  ///< run: for how many Services new connections are counted

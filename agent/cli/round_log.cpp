@@ -16,6 +16,7 @@ void log_family(const RoundReport::Family& family) {
     log_error("sync failed; the kernel keeps what it has", {{"family", name}, {"error", family.error->to_string()}});
     return;
   }
+  for (const std::string& remark : family.sync.remarks) log_warning(remark, {{"family", name}});
   for (const std::string& problem : family.sync.problems)
     log_error("not applied", {{"family", name}, {"what", problem}});
   if (!family.sync.healed.empty()) {

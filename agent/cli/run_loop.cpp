@@ -96,6 +96,7 @@ RunLoop::Step RunLoop::first_sync() {
     }
   }
   if (!localhost_.after(report, model.desired(rules::Family::kIpv4).options())) complete = false;
+  localhost_.after(model.desired(rules::Family::kIpv4).host_ports());
   log_info(report.failed() ? "first sync done, with errors" : "ready",
            {{"node", model.environment().node_name},
             {"services", model.state().services()},
@@ -113,6 +114,7 @@ void RunLoop::round() {
   log_round(report);
   if (serving_ != nullptr) serving_->note(report);
   (void)localhost_.after(report, inputs_.model->desired(rules::Family::kIpv4).options());
+  localhost_.after(inputs_.model->desired(rules::Family::kIpv4).host_ports());
   if (!std::exchange(objects_changed_, false)) return;
   const Config& config = inputs_.model->config();
   const Clock::duration pause = std::min<Clock::duration>(report.took, kLongestPause);
@@ -194,6 +196,7 @@ void RunLoop::take_objects() {
   if (update.events.empty()) return;
   if (serving_ != nullptr) serving_->note(update.events);
   reconciler_.apply(std::move(update.events));
+  for (const std::string& remark : inputs_.model->take_remarks()) log_warning(remark);
   objects_changed_ = true;
 }
 

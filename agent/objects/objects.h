@@ -114,6 +114,7 @@ struct Pod {
   Phase phase = Phase::kUnknown;
   bool ready = false;                     ///< condition Ready
   bool terminating = false;               ///< metadata.deletionTimestamp
+  std::int64_t created = 0;               ///< metadata.creationTimestamp, in seconds of the epoch; 0: not told
   std::vector<rules::Address> addresses;  ///< status.podIPs
   std::vector<ContainerPort> ports;       ///< of all containers (and restartable init containers)
   bool operator==(const Pod&) const = default;

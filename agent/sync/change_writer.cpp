@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "rules/hostport/compiler.h"
+#include "rules/hostport/names.h"
+
 namespace kubenatd::agent {
 namespace {
 
@@ -61,6 +64,7 @@ void ChangeWriter::shared(const SharedChain& chain) {
   }
   if (touched_.contains(chain.id)) return;
   const bool exists = live_.has(chain.id);
+  if (!exists && chain.only_if_there) return;
   const std::vector<rules::Digest> wanted = chain.digests();
   const rules::SequenceEdit edit = rules::diff_sequences(live_.rules_in(chain.id), wanted);
   if (exists && edit.empty()) return;
@@ -131,6 +135,28 @@ void ChangeWriter::jumps() {
                         place);
     }
     first = last;
+  }
+  if (!desired_.host_ports().empty()) host_port_jumps();
+}
+
+bool ChangeWriter::touches_host_ports() const {
+  return std::ranges::any_of(rules::hostport::compile_shared(),
+                             [&](const auto& shared) { return touched_.contains(shared.id); }) ||
+         touched_.contains({Table::kNat, rules::ChainName(rules::hostport::kDnatChain)});
+}
+
+void ChangeWriter::host_port_jumps() {
+  for (const auto& jump : rules::hostport::entry_jumps()) {
+    const auto& there = live_.jumps(Table::kNat, jump.chain);
+    const rules::Digest wanted = rules::digest_of(jump.rule);
+    if (std::ranges::find(there, wanted, &rules::LiveRuleRef::digest) != there.end()) continue;
+    const std::pair base{Table::kNat, std::string(jump.chain)};
+    // The chain is there, or was made for our other jumps.
+    if (std::ranges::find(bases_, base) == bases_.end()) {
+      bases_.push_back(base);
+      host_port_bases_.insert(base.second);
+    }
+    visible_.add_rule(family_, Table::kNat, jump.chain, jump.rule, jump.first ? Placement::first() : Placement::last());
   }
 }
 

@@ -31,6 +31,9 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   /// Builtin chains and our jumps in them; a table or chain that is missing is made.
   void jumps();
 
+  /// Chains of host ports are to be changed: their jumps may be missing.
+  [[nodiscard]] bool touches_host_ports() const;
+
   [[nodiscard]] bool empty() const { return fresh_.empty() && visible_.empty() && garbage_.empty(); }
 
   /// Called with each part of `fresh` that has grown past `kStageBytes`, to be sent ahead.
@@ -48,6 +51,8 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   [[nodiscard]] const std::unordered_set<rules::ChainId>& touched() const { return touched_; }
   /// Builtin chains that jumps were put into.
   [[nodiscard]] const std::vector<std::pair<rules::Table, std::string>>& touched_bases() const { return bases_; }
+  /// Those of nat that got nothing but jumps of host ports.
+  [[nodiscard]] const std::set<std::string>& host_port_bases() const { return host_port_bases_; }
 
   /// Rules added so far, by table; jumps from builtin chains are not among them.
   [[nodiscard]] std::size_t rules_added(rules::Table table) const {
@@ -65,6 +70,7 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
     bool unknown_handles = false;           ///< too many were added to ask for each
   };
 
+  void host_port_jumps();
   void write_whole(const rules::ChainId& id, const rules::Digest& digest, auto&& add_rules);
   void ensure_table(netlink::Batch& batch, rules::Table table);
   void stage_if_large();
@@ -84,6 +90,7 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   std::unordered_set<rules::ChainId> touched_;
   std::vector<std::pair<rules::Table, std::string>> bases_;
   std::array<std::size_t, 3> rules_added_{};
+  std::set<std::string> host_port_bases_;
 };
 
 }  // namespace kubenatd::agent

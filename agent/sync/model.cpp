@@ -1,5 +1,7 @@
 #include "agent/sync/model.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace kubenatd::agent {
@@ -11,11 +13,16 @@ Model::Model(Config config, Environment environment)
     : config_(std::move(config)),
       environment_(std::move(environment)),
       state_(environment_.node_name),
+      host_ports_(environment_.node_name),
       desired_{DesiredTables(compile_options(config_, environment_, std::nullopt, 0, Family::kIpv4)),
                DesiredTables(compile_options(config_, environment_, std::nullopt, 0, Family::kIpv6))} {}
 
 std::vector<ViewChange> Model::apply(std::vector<ObjectEvent> events) {
-  for (ObjectEvent& event : events) state_.apply(std::move(event));
+  for (ObjectEvent& event : events) {
+    if (config_.host_ports != Config::HostPorts::kOff) host_ports_.apply(event);
+    state_.apply(std::move(event));
+  }
+  update_host_ports();
   std::vector<ViewChange> changes = state_.take_changes();
   update_options();
   for (const ViewChange& change : changes) {
@@ -26,6 +33,14 @@ std::vector<ViewChange> Model::apply(std::vector<ObjectEvent> events) {
     }
   }
   return changes;
+}
+
+void Model::update_host_ports() {
+  auto wanted = host_ports_.take_changes();
+  if (!wanted) return;
+  for (const Family family : rules::kFamilies)
+    desired(family).host_ports().set_pods(std::move(wanted->pods[static_cast<std::size_t>(family)]));
+  std::ranges::move(wanted->remarks, std::back_inserter(remarks_));
 }
 
 void Model::set_environment(Environment environment) {

@@ -88,6 +88,8 @@ void Reconciler::set_environment(Environment environment) {
   for (const Family family : rules::kFamilies) {
     frontends_[index_of(family)].set_node_addresses(
         node_port_addresses(model_, family, model_.desired(family).options()));
+    host_ports_[index_of(family)].version = 0;
+    follow_host_ports(family);
     sweeps_[index_of(family)].now = true;
   }
 }
@@ -180,6 +182,7 @@ void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
     report.families.push_back({family.family(), {}, done.error(), now - start});
     return;
   }
+  follow_host_ports(family.family());
   std::optional<std::chrono::nanoseconds> healed_after;
   if (const auto since = drift_since_[index]; since && !done->healed.empty()) healed_after = now - *since;
   if (!family.has_work()) drift_since_[index].reset();
@@ -214,6 +217,42 @@ void Reconciler::forget_left_over(FamilySync& family) {
       frontends.add_removed_node_port(frontend.port);
     }
   }
+}
+
+void Reconciler::follow_host_ports(Family family) {
+  const auto& wanted = model_.desired(family).host_ports();
+  FollowedHostPorts& followed = host_ports_[index_of(family)];
+  if (std::exchange(followed.version, wanted.version()) == wanted.version()) return;
+  UdpFrontends& frontends = frontends_[index_of(family)];
+  std::set<std::string> names;
+  for (const auto& [name, chain] : wanted.chains()) {
+    for (const auto& mapping : chain.pod.mappings) {
+      if (mapping.protocol != rules::Protocol::kUdp) continue;
+      // A name that no service port has. To a UDP flow, a host port is a service on the node's addresses.
+      rules::ServicePortView view;
+      view.name = fmt::format("hostPort {}", to_text(mapping));
+      view.protocol = rules::Protocol::kUdp;
+      view.port = mapping.host_port;
+      view.cluster_ip.family = family;
+      if (mapping.host_ip) {
+        view.external_ips = {*mapping.host_ip};
+      } else {
+        for (const rules::Address& address : model_.environment().local_addresses)
+          if (address.family == family) view.external_ips.push_back(address);
+      }
+      rules::Endpoint pod;
+      pod.address = chain.pod.address;
+      pod.port = mapping.container_port;
+      pod.is_serving = true;
+      view.endpoints = {pod};
+      frontends.upsert(view);
+      names.insert(view.name);
+    }
+  }
+  for (const std::string& name : followed.names)
+    if (!names.contains(name)) frontends.erase(name);
+  followed.names = std::move(names);
+  sweeps_[index_of(family)].now = true;
 }
 
 bool Reconciler::may_sweep(const FamilySync& family) const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -106,6 +107,8 @@ class Reconciler {
   [[nodiscard]] bool may_sweep(const FamilySync& family) const;
   [[nodiscard]] bool sweep_due(const FamilySync& family, Clock::time_point now) const;
   void forget_left_over(FamilySync& family);
+  /// Hands the UDP host ports in force to those whose flows are watched, when they are not the same any more.
+  void follow_host_ports(rules::Family family);
   [[nodiscard]] bool held(const FamilySync& family, Clock::time_point now) const;
 
   Model& model_;
@@ -113,6 +116,11 @@ class Reconciler {
   std::vector<std::unique_ptr<FamilySync>> families_;  ///< those that the kernel has, by Family
   std::array<UdpFrontends, 2> frontends_;
   std::array<Sweep, 2> sweeps_;
+  struct FollowedHostPorts {
+    std::uint64_t version = 0;
+    std::set<std::string> names;
+  };
+  std::array<FollowedHostPorts, 2> host_ports_;
   std::array<bool, 2> left_over_known_{};
   std::array<Retry, 2> retries_;
   DriftBackoff backoff_;

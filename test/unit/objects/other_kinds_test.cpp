@@ -107,7 +107,8 @@ TEST_CASE("an EndpointSlice tells when the change happened that it is due to") {
 
 TEST_CASE("a Pod gives what endpoints and host ports need") {
   const auto web = decoded<Pod>(
-      pod("metadata: {name: web-1, namespace: demo, labels: {app: web}, deletionTimestamp: 2024-05-01T00:00:00Z}\n"
+      pod("metadata: {name: web-1, namespace: demo, labels: {app: web}, creationTimestamp: 1970-01-02T00:00:00Z,\n"
+          "  deletionTimestamp: 2024-05-01T00:00:00Z}\n"
           "spec:\n  nodeName: n1\n  hostname: h\n  hostNetwork: true\n"
           "  containers:\n"
           "  - ports: [{name: http, containerPort: 8080, hostPort: 80, hostIP: 1.2.3.4}]\n"
@@ -118,6 +119,7 @@ TEST_CASE("a Pod gives what endpoints and host ports need") {
           "status:\n  phase: Running\n  podIP: 10.0.0.1\n  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n"
           "  conditions: [{type: Initialized, status: 'True'}, {type: Ready, status: 'True'}]\n"));
   CHECK(web.terminating);
+  CHECK(web.created == 86400);
   CHECK(web.ready);
   CHECK(web.host_network);
   CHECK(web.phase == Pod::Phase::kRunning);
@@ -131,6 +133,16 @@ TEST_CASE("a Pod gives what endpoints and host ports need") {
   CHECK(bare.addresses == std::vector{address("10.0.0.9")});
   CHECK_FALSE(bare.ready);
   CHECK_FALSE(bare.terminating);
+}
+
+TEST_CASE("a Pod's wrong time of creation is none, and told") {
+  for (const char* time : {"yesterday", "2024-05-01", "2024-05-01T00:00:00+02:00", "5"}) {
+    INFO(time);
+    const auto result = decode_yaml(pod(std::string("metadata: {name: a, creationTimestamp: '") + time + "'}\n"));
+    REQUIRE(result);
+    CHECK(std::get<Pod>(*result->object).created == 0);
+    CHECK(result->remarks.size() == 1);
+  }
 }
 
 TEST_CASE("a hostPort with a wrong hostIP is not opened on every address") {
