@@ -239,7 +239,10 @@ bool agrees(const rules::walk::Outcome& outcome, const Fate& fate, const Packet&
       return outcome.end == End::kLocal &&
              (!told || (fate.destination_port == outcome.packet.destination_port && source_fits()));
     case Fate::Kind::kRejected: return outcome.end == End::kRejected;
-    case Fate::Kind::kDropped: return outcome.end == End::kDropped;
+    case Fate::Kind::kDropped:
+      // A node that rejects its own packet after changing its source answers an address that no socket here has.
+      return outcome.end == End::kDropped || (outcome.end == End::kRejected && outcome.masqueraded &&
+                                              surroundings.is_local(outcome.packet.destination));
   }
   return false;
 }
