@@ -19,7 +19,8 @@ struct ApiOptions {
   std::string node_name;
   bool services = true;
   bool endpoint_slices = true;
-  bool node = true;   ///< the own one
+  bool node = true;  ///< the own one
+  bool service_cidrs = true;
   bool pods = false;  ///< those on the own node
   ApiTiming timing;
 };

@@ -21,8 +21,7 @@ void print(const ChainDiff& diff, rules::Family family) {
 }  // namespace
 
 int diff(const Options& options) {
-  std::size_t problems = 0;
-  auto inputs = read_inputs(options, false, problems);
+  auto inputs = read_inputs(options, false);
   if (!inputs) {
     log_error(inputs.error().to_string(), {});
     return kExitNoAnswer;
@@ -31,7 +30,10 @@ int diff(const Options& options) {
   Environment environment = model.environment();
   environment.has_nfacct = counters_exist();
   model.set_environment(std::move(environment));
-  (void)model.apply(std::move(inputs->first.events));
+  if (auto gathered = gather(*inputs); !gathered) {
+    log_error(gathered.error().to_string(), {});
+    return kExitNoAnswer;
+  }
 
   auto kernel = netlink::NfTables::open();
   if (!kernel) {

@@ -1,6 +1,7 @@
 #include "agent/cli/options.h"
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <iostream>
 #include <map>
 
@@ -16,6 +17,7 @@ constexpr const char* kExamples =
     "  kubenatd render --manifests manifests/demo            what would be in the kernel, as iptables-save text\n"
     "  kubenatd run --manifests manifests/demo --once        put it there and exit\n"
     "  kubenatd run --manifests manifests/demo               put it there, follow changes, heal what others change\n"
+    "  kubenatd run --config /var/lib/kube-proxy/config.conf as kube-proxy in a cluster, with its configuration\n"
     "  kubenatd diff --manifests manifests/demo              what differs between desired and live, rule by rule\n"
     "  kubenatd cleanup                                      remove all of it, and nothing else\n"
     "\n"
@@ -33,8 +35,8 @@ void add_source_options(CLI::App& command, Options& options) {
       .add_option(
           "--manifests", options.manifests,
           "Folder of Kubernetes objects (*.yaml, *.yml, *.json, at any depth): Services, EndpointSlices, Nodes,\n"
-          "Pods. May be given more than once")
-      ->required()
+          "Pods. May be given more than once. Without it objects come from an API server: --kubeconfig, --master\n"
+          "or, in a pod, its service account")
       ->allow_extra_args(false)
       ->type_name("DIR");
   command
@@ -48,7 +50,7 @@ void add_source_options(CLI::App& command, Options& options) {
       ->capture_default_str();
 }
 
-/// The two of kube-proxy's flags that a command has which only looks.
+/// The few of kube-proxy's flags that a command has which only looks.
 void add_config_options(CLI::App& command, Options& options) {
   command.add_option("--config", options.flags.config, "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)")
       ->type_name("FILE");
@@ -56,6 +58,16 @@ void add_config_options(CLI::App& command, Options& options) {
       .add_option("--hostname-override", options.flags.hostname_override,
                   "Name of this node, instead of the configuration's or the host's")
       ->type_name("NAME");
+  for (const auto& [name, type, about] :
+       {std::array{"kubeconfig", "FILE", "How to reach the API server, without --config"},
+        std::array{"master", "URL", "Address of the API server, instead of the kubeconfig's"}}) {
+    command
+        .add_option_function<std::string>(
+            std::string("--") + name,
+            [&options, key = std::string(name)](const std::string& value) { options.flags.given[key] = {value}; },
+            about)
+        ->type_name(type);
+  }
 }
 
 void add_family_option(CLI::App& command, Options& options) {

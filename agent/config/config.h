@@ -47,6 +47,7 @@ struct Config {
   bool masquerade_all = false;
   bool localhost_node_ports = true;
   Duration sync_period = std::chrono::seconds(30);
+  bool sync_period_set = false;  ///< the file gave a value: then there is a full comparison at least that often
   Duration min_sync_period = std::chrono::seconds(1);
   bool min_sync_period_set = false;  ///< the file gave a value: only then is it honoured
   DetectLocal detect_local = DetectLocal::kClusterCidr;

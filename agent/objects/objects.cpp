@@ -8,6 +8,7 @@ std::string_view name_of(Kind kind) {
     case Kind::kEndpointSlice: return "EndpointSlice";
     case Kind::kNode: return "Node";
     case Kind::kPod: return "Pod";
+    case Kind::kServiceCidr: return "ServiceCIDR";
   }
   return "";
 }

@@ -115,12 +115,24 @@ struct Pod {
   bool operator==(const Pod&) const = default;
 };
 
-using Object = std::variant<Service, EndpointSlice, Node, Pod>;
+/// Addresses that Services may be given.
+struct ServiceCidr {
+  ObjectKey key;
+  std::vector<rules::Prefix> cidrs;
+  bool operator==(const ServiceCidr&) const = default;
+};
 
-enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod };
+using Object = std::variant<Service, EndpointSlice, Node, Pod, ServiceCidr>;
+
+enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod, kServiceCidr };
 
 [[nodiscard]] inline Kind kind_of(const Object& object) {
   return static_cast<Kind>(object.index());
+}
+
+/// Not cluster-scoped.
+[[nodiscard]] constexpr bool has_namespace(Kind kind) {
+  return kind != Kind::kNode && kind != Kind::kServiceCidr;
 }
 
 /// "Service", "EndpointSlice", ...

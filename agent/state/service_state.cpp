@@ -107,6 +107,7 @@ void ServiceState::apply(ObjectEvent event) {
     case Kind::kService: apply_service(std::move(event)); break;
     case Kind::kEndpointSlice: apply_slice(std::move(event)); break;
     case Kind::kNode: apply_node(std::move(event)); break;
+    case Kind::kServiceCidr: apply_service_cidr(event); break;
     case Kind::kPod: break;  // endpoints of Pods reach us as EndpointSlices
   }
 }
@@ -161,6 +162,24 @@ void ServiceState::apply_node(ObjectEvent&& event) {
   if (zone == topology_.zone) return;
   topology_.zone = std::move(zone);
   for (const auto& [key, entry] : entries_) changed_.insert(key);
+}
+
+void ServiceState::apply_service_cidr(const ObjectEvent& event) {
+  if (event.object) {
+    service_cidrs_[event.key] = std::get<ServiceCidr>(*event.object).cidrs;
+  } else {
+    service_cidrs_.erase(event.key);
+  }
+}
+
+std::vector<rules::Prefix> ServiceState::service_cidrs(rules::Family family) const {
+  std::vector<rules::Prefix> found;
+  for (const auto& [key, cidrs] : service_cidrs_)
+    std::ranges::copy_if(cidrs, std::back_inserter(found),
+                         [&](const rules::Prefix& prefix) { return prefix.address.family == family; });
+  std::ranges::sort(found);
+  found.erase(std::ranges::unique(found).begin(), found.end());
+  return found;
 }
 
 std::map<ObjectKey, ServiceState::HealthCheck> ServiceState::health_checks() const {

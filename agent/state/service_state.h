@@ -59,6 +59,9 @@ class ServiceState {
   /// Of all Services that have one. Costs a look at every Service.
   [[nodiscard]] std::map<ObjectKey, HealthCheck> health_checks() const;
 
+  /// Addresses that Services may have in this family, where the source has ServiceCIDRs; sorted.
+  [[nodiscard]] std::vector<rules::Prefix> service_cidrs(rules::Family family) const;
+
   [[nodiscard]] std::size_t services() const { return services_; }
   [[nodiscard]] std::size_t endpoint_slices() const { return slice_owner_.size(); }
 
@@ -85,6 +88,7 @@ class ServiceState {
   void apply_service(ObjectEvent&& event);
   void apply_slice(ObjectEvent&& event);
   void apply_node(ObjectEvent&& event);
+  void apply_service_cidr(const ObjectEvent& event);
   void remove_slice(const ObjectKey& slice, const ObjectKey& service);
   void recompute(const ObjectKey& key, Entry& entry, std::vector<ViewChange>& out);
   /// Returns how many endpoints the service ports have.
@@ -92,6 +96,7 @@ class ServiceState {
 
   Topology topology_;
   std::optional<Node> node_;
+  std::map<ObjectKey, std::vector<rules::Prefix>> service_cidrs_;
   std::unordered_map<ObjectKey, Entry, KeyHash> entries_;
   std::unordered_map<ObjectKey, std::string, KeyHash> slice_owner_;  ///< slice -> Service name in its namespace
   std::unordered_set<ObjectKey, KeyHash> changed_;

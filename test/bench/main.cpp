@@ -17,6 +17,7 @@
 #include "agent/config/config.h"
 #include "agent/sync/desired_listing.h"
 #include "agent/sync/reconciler.h"
+#include "test/bench/api_load.h"
 #include "test/bench/cluster_state.h"
 #include "test/bench/isolated.h"
 #include "test/bench/latency.h"
@@ -285,6 +286,10 @@ int main(int argc, char** argv) {
   if (argc == 4 && std::strcmp(argv[1], "--manifests") == 0) return write_manifests(std::stoul(argv[2]), argv[3]);
   if (argc == 4 && std::strcmp(argv[1], "--changes") == 0)
     return repeat_changes(std::stoul(argv[2]), std::stoul(argv[3]));
+  if (argc == 4 && std::strcmp(argv[1], "--api") == 0) {
+    measure_api_load(std::stoul(argv[2]), argv[3]);
+    return 0;
+  }
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
 
   utsname system{};

@@ -105,7 +105,7 @@ inline agent::ApiOptions services_of(const ScriptedServer& server) {
   agent::ApiOptions options;
   options.access.origin = "test";
   options.access.server = {false, "127.0.0.1", server.port(), ""};
-  options.endpoint_slices = options.node = false;
+  options.endpoint_slices = options.node = options.service_cidrs = false;
   options.timing = quick();
   return options;
 }
