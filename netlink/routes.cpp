@@ -37,7 +37,8 @@ rules::Result<std::vector<Route>> main_routes() {
   rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, kObject);
   if (!socket) return std::unexpected(std::move(socket.error()));
   std::vector<Route> routes;
-  for (const auto& [number, family] : {std::pair(AF_INET, rules::Family::kIpv4), std::pair(AF_INET6, rules::Family::kIpv6)}) {
+  for (const auto& [number, family] :
+       {std::pair(AF_INET, rules::Family::kIpv4), std::pair(AF_INET6, rules::Family::kIpv6)}) {
     nl_cache* filled = nullptr;
     if (const int error = rtnl_route_alloc_cache(socket->get(), number, 0, &filled); error < 0)
       return libnl_failure(kObject, "list", error);

@@ -70,8 +70,7 @@ bool uses_nfacct(const Rulesets& rulesets) {
     if (!ruleset) continue;
     ruleset->for_each([&](const rules::walk::WalkChain& chain) {
       for (const auto& rule : chain.rules)
-        for (const auto& match : rule.rule.matches)
-          found = found || std::holds_alternative<rules::NfacctMatch>(match);
+        for (const auto& match : rule.rule.matches) found = found || std::holds_alternative<rules::NfacctMatch>(match);
     });
   }
   return found;
@@ -88,7 +87,8 @@ std::vector<KnownFlow> flows_of(const rules::walk::Packet& packet, bool any_sour
                        rules::join_host_port(flow.reply_source, flow.reply_source_port)});
     return false;  // only looked at: nothing is stale
   };
-  const auto swept = netlink::sweep_conntrack(packet.destination.family, static_cast<std::uint8_t>(packet.protocol), look);
+  const auto swept =
+      netlink::sweep_conntrack(packet.destination.family, static_cast<std::uint8_t>(packet.protocol), look);
   if (!swept) log_info("connections are not shown", {{"reason", swept.error().to_string()}});
   return flows;
 }
@@ -125,8 +125,7 @@ rules::Status add_node(const ExplainOptions& options, const Model* model, Explai
   if (!live) context.surroundings.local.insert(context.surroundings.local.end(), addresses.begin(), addresses.end());
   if (!live) return {};
   if (auto routes = netlink::main_routes()) {
-    for (auto& route : *routes)
-      context.surroundings.routes.push_back({route.destination, std::move(route.interface)});
+    for (auto& route : *routes) context.surroundings.routes.push_back({route.destination, std::move(route.interface)});
   } else {
     log_info("routes are not known", {{"reason", routes.error().to_string()}});
   }
@@ -143,7 +142,9 @@ rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainCont
   } else if (options.source != Source::kDesired) {
     auto live = read_live(model->environment().ipv6);
     if (!live && options.source == Source::kLive) return std::unexpected(live.error());
-    if (!live) log_info("the kernel's rules cannot be read; the desired ones are walked", {{"reason", live.error().to_string()}});
+    if (!live)
+      log_info("the kernel's rules cannot be read; the desired ones are walked",
+               {{"reason", live.error().to_string()}});
     if (live) context.rules = std::move(*live);
     if (live) context.source = "live";
   }
@@ -158,9 +159,8 @@ rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainCont
     context.source = "desired";
   }
   for (const rules::Family family : rules::kFamilies)
-    model->desired(family).for_each_view([&](const rules::ServicePortView& view) {
-      context.views[static_cast<std::size_t>(family)].push_back(view);
-    });
+    model->desired(family).for_each_view(
+        [&](const rules::ServicePortView& view) { context.views[static_cast<std::size_t>(family)].push_back(view); });
   return {};
 }
 

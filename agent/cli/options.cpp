@@ -88,9 +88,10 @@ void add_explain_options(CLI::App& command, ExplainOptions& explain) {
       ->required()
       ->type_name("DESTINATION");
   command
-      .add_option("--from", explain.from,
-                  "Who asks: an address, or \"node\". Default: a ClusterIP or localhost is asked by the node, anything\n"
-                  "else by a client outside")
+      .add_option(
+          "--from", explain.from,
+          "Who asks: an address, or \"node\". Default: a ClusterIP or localhost is asked by the node, anything\n"
+          "else by a client outside")
       ->type_name("ADDRESS");
   auto* desired = command.add_flag_callback(
       "--desired", [&explain] { explain.source = ExplainOptions::Source::kDesired; },
@@ -98,12 +99,13 @@ void add_explain_options(CLI::App& command, ExplainOptions& explain) {
   auto* live = command.add_flag_callback(
       "--live", [&explain] { explain.source = ExplainOptions::Source::kLive; },
       "Walk the kernel's rules and compare them with what is wanted. The default where the rights are there");
-  auto* saved = command
-                    .add_option("--from-save", explain.saved,
-                                "Walk the rules in this output of iptables-save; may be given more than once (ip6tables-save).\n"
-                                "Objects are optional then")
-                    ->allow_extra_args(false)
-                    ->type_name("FILE");
+  auto* saved =
+      command
+          .add_option("--from-save", explain.saved,
+                      "Walk the rules in this output of iptables-save; may be given more than once (ip6tables-save).\n"
+                      "Objects are optional then")
+          ->allow_extra_args(false)
+          ->type_name("FILE");
   desired->excludes(live)->excludes(saved);
   live->excludes(saved);
   command

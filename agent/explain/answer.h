@@ -46,6 +46,7 @@ struct PathStep {
   bool matched = true;
   std::string why;  ///< not matched: what did not fit; matched by chance: the odds
   bool foreign = false;
+  bool idle = false;  ///< a jump to a chain in which no rule fitted
   std::optional<rules::walk::Counters> counters;
 };
 
@@ -58,7 +59,7 @@ struct PathEnd {
   std::uint16_t port = 0;
   bool destination_changed = false;
   bool masqueraded = false;
-  std::string who;  ///< "pod demo/web-1 on node-1", "this node"; may be empty
+  std::string who;              ///< "pod demo/web-1 on node-1", "this node"; may be empty
   std::vector<PathStep> steps;  ///< after those that all ways share
 };
 

@@ -136,8 +136,8 @@ void diagnose_service(const ExplainContext& context, const Identity& identity, A
   } else if (identity.service != nullptr) {
     auto lines = unready(context, identity);
     if (!lines.empty())
-      add(answer, Weight::kRemark, "some-endpoints-not-ready", fmt::format("{} has endpoints that get nothing", view.name),
-          std::move(lines));
+      add(answer, Weight::kRemark, "some-endpoints-not-ready",
+          fmt::format("{} has endpoints that get nothing", view.name), std::move(lines));
   }
   const auto contains = [&](const rules::Prefix& range) { return range.contains(answer.packet.source); };
   if (identity.subject.kind == Target::kLoadBalancerIp && !view.source_ranges.empty() &&
@@ -156,13 +156,15 @@ void diagnose_near(const Identity& identity, Answer& answer) {
   if (!is_proxied(service)) {
     add(answer, Weight::kProblem, "service-without-rules",
         fmt::format("no rules are made for Service {}: it is {}", name,
-                    service.foreign_proxy ? "left to another proxy by its label service.kubernetes.io/service-proxy-name"
-                                          : "headless or of type ExternalName"));
+                    service.foreign_proxy
+                        ? "left to another proxy by its label service.kubernetes.io/service-proxy-name"
+                        : "headless or of type ExternalName"));
     return;
   }
   std::vector<std::string> lines;
   for (const ServicePort& port : service.ports)
-    lines.push_back(fmt::format("{}/{}{}{}", port.port, name_of(port.protocol), port.name.empty() ? "" : " ", port.name));
+    lines.push_back(
+        fmt::format("{}/{}{}{}", port.port, name_of(port.protocol), port.name.empty() ? "" : " ", port.name));
   add(answer, Weight::kProblem, "port-not-in-service",
       fmt::format("the address belongs to Service {}, which has no port {}/{}", name, answer.packet.destination_port,
                   name_of(answer.packet.protocol)),
@@ -184,8 +186,9 @@ void diagnose_host_port(const ExplainContext& context, const Identity& identity,
   const bool served = std::ranges::any_of(answer.ends, &PathEnd::destination_changed);
   if (!served)
     add(answer, Weight::kProblem, "host-port-withheld",
-        fmt::format("hostPort {} of pod {} has no rule here: it is withheld, or nobody on this node makes hostPort rules",
-                    packet.destination_port, identity.subject.name));
+        fmt::format(
+            "hostPort {} of pod {} has no rule here: it is withheld, or nobody on this node makes hostPort rules",
+            packet.destination_port, identity.subject.name));
   if (const std::string why = why_not_ready(*identity.pod); !why.empty())
     add(answer, Weight::kRemark, "pod-not-ready", fmt::format("pod {}: {}", identity.subject.name, why));
 }

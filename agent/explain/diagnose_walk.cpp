@@ -23,11 +23,10 @@ std::string describe(const Hop& hop, rules::Family family) {
   return hop.rule == nullptr ? where + ": policy DROP" : fmt::format("{}: {}", where, text_of(*hop.rule, family));
 }
 
-
 bool ends_a_chain(const Hop& hop) {
-  return hop.rule != nullptr && (std::holds_alternative<rules::Verdict>(hop.rule->rule.target) ||
-                                 std::holds_alternative<rules::DnatTarget>(hop.rule->rule.target) ||
-                                 !hop.rule->other_target.empty());
+  return hop.rule != nullptr &&
+         (std::holds_alternative<rules::Verdict>(hop.rule->rule.target) ||
+          std::holds_alternative<rules::DnatTarget>(hop.rule->rule.target) || !hop.rule->other_target.empty());
 }
 
 /// A rule of somebody else in nat that takes the packet before the Service's rules see it.

@@ -51,7 +51,7 @@ void choose_source(const ExplainContext& context, const Question& question, cons
   if (const Pod* pod = context.inventory.pod_with(packet.source)) {
     answer.from = "pod " + pod->key.to_string();
   } else {
-    answer.from = question.from ? "an address outside this node" : "any client outside the cluster";
+    answer.from = question.from ? "an address of no known pod" : "any client outside the cluster";
   }
 }
 
@@ -67,8 +67,8 @@ Subject subject_of_comments(const Answer& answer) {
     const auto begin = step.rule.find("--comment ");
     if (!step.matched || !dispatch || begin == std::string::npos) continue;
     std::string_view comment = std::string_view(step.rule).substr(begin + 10);
-    comment = comment.starts_with('"') ? comment.substr(1, comment.find('"', 1) - 1)
-                                       : comment.substr(0, comment.find(' '));
+    comment =
+        comment.starts_with('"') ? comment.substr(1, comment.find('"', 1) - 1) : comment.substr(0, comment.find(' '));
     for (const auto& [ending, kind] : kEndings)
       if (comment.ends_with(ending)) return {kind, std::string(comment.substr(0, comment.size() - ending.size()))};
     if (node_ports) return {Kind::kNodePort, std::string(comment)};
@@ -99,6 +99,7 @@ rules::Result<Answer> explain(const ExplainContext& context, const Question& que
 
   const Identity identity = identify(context, *destination, question.port, question.protocol);
   answer.subject = identity.subject;
+  if (identity.near != nullptr) answer.subject.name = identity.near->key.to_string();
   choose_source(context, question, identity, answer);
 
   const auto walk = rules::walk::walk(*ruleset, answer.packet, context.surroundings);

@@ -1,5 +1,6 @@
 #include "agent/explain/ingress_match.h"
 
+#include <algorithm>
 #include <string_view>
 #include <tuple>
 
@@ -34,6 +35,11 @@ const char* name_of_type(IngressPath::Type type) {
 }  // namespace
 
 IngressMatch match_ingress(const Inventory& inventory, const std::string& host, const std::string& path) {
+  int nearest = 0;
+  for (const Ingress* ingress : inventory.all<Ingress>())
+    for (const IngressRule& rule : ingress->rules)
+      if (!rule.paths.empty()) nearest = std::max(nearest, host_rank(rule.host, host));
+
   IngressMatch best;
   std::tuple<int, int, std::size_t> best_rank{0, 0, 0};
   const auto consider = [&](std::tuple<int, int, std::size_t> rank, IngressMatch match) {
@@ -44,7 +50,7 @@ IngressMatch match_ingress(const Inventory& inventory, const std::string& host, 
   for (const Ingress* ingress : inventory.all<Ingress>()) {
     for (const IngressRule& rule : ingress->rules) {
       const int rank = host_rank(rule.host, host);
-      if (rank == 0) continue;
+      if (rank == 0 || rank != nearest) continue;
       for (const IngressPath& one : rule.paths) {
         const bool exact = one.type == IngressPath::Type::kExact;
         if (exact ? one.path != path : !has_prefix(path, one.path)) continue;

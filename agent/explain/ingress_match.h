@@ -17,9 +17,10 @@ struct IngressMatch {
   const IngressClass* ingress_class = nullptr;
 };
 
-/// As the API describes it: an exact host before a wildcard before none, Exact before Prefix, the longer path first, a
-/// default backend last; ImplementationSpecific is taken as Prefix. Ingresses of a class that nobody serves, or without
-/// one, fit all the same: that is told as a finding.
+/// As the API describes it and ingress-nginx does it: the rules of the exact host, else of a wildcard, else of any
+/// host, and only those; Exact before Prefix, the longer path first, a default backend last; ImplementationSpecific is
+/// taken as Prefix. Ingresses of a class that nobody serves, or without one, fit all the same: that is told as a
+/// finding.
 [[nodiscard]] IngressMatch match_ingress(const Inventory& inventory, const std::string& host, const std::string& path);
 
 /// The class of an Ingress: the one it names, else the default one; none: there is no such class.

@@ -14,9 +14,8 @@ void Inventory::take(const ObjectEvent& event) {
 
 std::vector<const EndpointSlice*> Inventory::slices_of(const ObjectKey& service) const {
   std::vector<const EndpointSlice*> found = all<EndpointSlice>();
-  std::erase_if(found, [&](const EndpointSlice* slice) {
-    return slice->service != service.name || slice->key.ns != service.ns;
-  });
+  std::erase_if(
+      found, [&](const EndpointSlice* slice) { return slice->service != service.name || slice->key.ns != service.ns; });
   return found;
 }
 
@@ -25,9 +24,9 @@ std::vector<const Pod*> Inventory::pods_of(const Service& service) const {
   std::vector<const Pod*> found = all<Pod>();
   std::erase_if(found, [&](const Pod* pod) {
     return pod->key.ns != service.key.ns || !std::ranges::all_of(service.selector, [&](const auto& wanted) {
-      const auto label = pod->labels.find(wanted.first);
-      return label != pod->labels.end() && label->second == wanted.second;
-    });
+             const auto label = pod->labels.find(wanted.first);
+             return label != pod->labels.end() && label->second == wanted.second;
+           });
   });
   return found;
 }

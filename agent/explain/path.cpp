@@ -28,8 +28,8 @@ constexpr std::size_t kMostDifferences = 20;
 bool is_near_miss(const Hop& hop, const Answer& answer) {
   if (hop.rule == nullptr || hop.fit != Fit::kNo || !is_service_path(hop.chain->name)) return false;
   const auto& destination = hop.rule->rule.destination;
-  const bool about_it = destination && !destination->negate &&
-                        destination->prefix == rules::Prefix::host(answer.packet.destination);
+  const bool about_it =
+      destination && !destination->negate && destination->prefix == rules::Prefix::host(answer.packet.destination);
   return about_it && (hop.part == Part::kSource || hop.part == Part::kProtocol || hop.part == Part::kDestinationPort);
 }
 
@@ -55,10 +55,29 @@ PathStep step_of(const Hop& hop, rules::Family family) {
   return step;
 }
 
+/// The hops of a path that are told, as steps; jumps that came back without anything having fitted are marked.
+std::vector<PathStep> steps_of(const Walk& walk, const std::vector<std::uint32_t>& path, const Answer& answer,
+                               rules::Family family) {
+  std::vector<PathStep> steps;
+  std::vector<const Hop*> hops;
+  for (const std::uint32_t index : path) {
+    const Hop& hop = walk.hops[index];
+    if (hop.fit == Fit::kNo && !is_near_miss(hop, answer)) continue;
+    hops.push_back(&hop);
+    steps.push_back(step_of(hop, family));
+  }
+  for (std::size_t i = 0; i < hops.size(); ++i) {
+    if (!steps[i].matched || hops[i]->rule == nullptr) continue;
+    const std::string_view to = jump_target(hops[i]->rule->rule);
+    steps[i].idle = !to.empty() && (i + 1 == hops.size() || hops[i + 1]->chain->name != to);
+  }
+  return steps;
+}
+
 std::string describe_who(const ExplainContext& context, const Outcome& outcome) {
   const rules::Address& address = outcome.packet.destination;
   if (const Pod* pod = context.inventory.pod_with(address)) {
-    const std::string where = pod->node_name.empty()                  ? std::string()
+    const std::string where = pod->node_name.empty()                ? std::string()
                               : pod->node_name == context.node_name ? " on this node"
                                                                     : " on " + pod->node_name;
     return "pod " + pod->key.to_string() + where;
@@ -147,17 +166,15 @@ void tell_path(const ExplainContext& context, const Ruleset& ruleset, const Walk
   std::vector<std::vector<std::uint32_t>> paths;
   for (const Outcome& outcome : walk.outcomes) paths.push_back(walk.path(outcome));
   const std::size_t shared = common_length(paths);
-  const auto steps = [&](const std::vector<std::uint32_t>& path, std::size_t from, std::size_t to) {
-    std::vector<PathStep> told;
-    for (std::size_t i = from; i < to; ++i) {
-      const Hop& hop = walk.hops[path[i]];
-      if (hop.fit != Fit::kNo || is_near_miss(hop, answer)) told.push_back(step_of(hop, family));
-    }
-    return told;
-  };
-  answer.steps = steps(paths.front(), 0, shared);
+  const auto told = [&](const std::vector<std::uint32_t>& path) { return steps_of(walk, path, answer, family); };
+  const std::vector<std::uint32_t> first(paths.front().begin(),
+                                         paths.front().begin() + static_cast<std::ptrdiff_t>(shared));
+  const std::size_t shared_steps = told(first).size();
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const Outcome& outcome = walk.outcomes[i];
+    std::vector<PathStep> steps = told(paths[i]);
+    const auto split = steps.begin() + static_cast<std::ptrdiff_t>(shared_steps);
+    if (i == 0) answer.steps.assign(steps.begin(), split);
     answer.ends.push_back({.end = outcome.end,
                            .odds = outcome.odds,
                            .remembered = outcome.remembered,
@@ -166,7 +183,7 @@ void tell_path(const ExplainContext& context, const Ruleset& ruleset, const Walk
                            .destination_changed = outcome.destination_changed,
                            .masqueraded = outcome.masqueraded,
                            .who = describe_who(context, outcome),
-                           .steps = steps(paths[i], shared, paths[i].size())});
+                           .steps = {split, steps.end()}});
     if (outcome.masqueraded && answer.masquerade.empty())
       answer.masquerade = describe_masquerade(walk, paths[i], family);
   }

@@ -101,8 +101,10 @@ rules::Result<Question> parse_destination(std::string_view text) {
     question.form = Question::Form::kNode;
     return question;
   }
-  question.address = parts->host == "localhost" ? rules::Address::parse("127.0.0.1") : rules::Address::parse(parts->host);
-  if (!question.address) return refuse(text, in_quotes(parts->host) + " is not an IP address, \"node\" or \"localhost\"");
+  question.address =
+      parts->host == "localhost" ? rules::Address::parse("127.0.0.1") : rules::Address::parse(parts->host);
+  if (!question.address)
+    return refuse(text, in_quotes(parts->host) + " is not an IP address, \"node\" or \"localhost\"");
   return question;
 }
 

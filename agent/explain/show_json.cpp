@@ -11,6 +11,7 @@ Json step_json(const PathStep& step) {
   Json json{{"table", step.table}, {"chain", step.chain}, {"rule", step.rule}, {"matched", step.matched}};
   if (!step.why.empty()) json["why"] = step.why;
   if (step.foreign) json["foreign"] = true;
+  if (step.idle) json["idle"] = true;
   if (step.counters) json["counters"] = {{"packets", step.counters->packets}, {"bytes", step.counters->bytes}};
   return json;
 }
@@ -67,9 +68,12 @@ Json answer_json(const Answer& answer) {
     json["connections"].push_back({{"original", flow.original}, {"servedBy", flow.served_by}});
   json["client"] = {{"code", answer.client.code}, {"text", answer.client.text}};
   if (answer.ingress)
-    json["ingress"] = {{"name", answer.ingress->ingress},       {"class", answer.ingress->ingress_class},
-                       {"host", answer.ingress->host},          {"path", answer.ingress->path},
-                       {"pathType", answer.ingress->path_type}, {"backend", answer.ingress->backend},
+    json["ingress"] = {{"name", answer.ingress->ingress},
+                       {"class", answer.ingress->ingress_class},
+                       {"host", answer.ingress->host},
+                       {"path", answer.ingress->path},
+                       {"pathType", answer.ingress->path_type},
+                       {"backend", answer.ingress->backend},
                        {"controller", answer.ingress->controller}};
   if (answer.backend) json["backend"] = answer_json(*answer.backend);
   return json;

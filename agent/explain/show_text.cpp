@@ -45,17 +45,20 @@ std::string safe(std::string_view text) {
 
 void show_steps(Page& page, const std::vector<PathStep>& steps) {
   std::size_t width = 0;
-  for (const PathStep& step : steps) width = std::max(width, step.table.size() + 1 + step.chain.size());
+  for (const PathStep& step : steps)
+    if (!step.idle) width = std::max(width, step.table.size() + 1 + step.chain.size());
   constexpr std::size_t kWidest = 36;
   width = std::min(width, kWidest);
   for (const PathStep& step : steps) {
+    if (step.idle) continue;
     const std::string where = fmt::format("{:<{}}", safe(step.table + " " + step.chain), width);
     const std::string rule = step.rule.empty() ? "policy DROP" : safe(step.rule);
     const std::string count = step.counters ? fmt::format(" [{} packets]", step.counters->packets) : std::string();
     const Colour colour = !step.matched ? Colour::kDim : step.foreign ? Colour::kYellow : Colour::kPlain;
     page.raw(fmt::format("  {} {}  {}{}", step.matched ? "→" : "·", page.paint(Colour::kCyan, where),
                          page.paint(colour, rule), page.paint(Colour::kDim, count)));
-    if (!step.why.empty()) page.raw(fmt::format("    {:<{}}  {}", "", width, page.paint(Colour::kDim, "(" + step.why + ")")));
+    if (!step.why.empty())
+      page.raw(fmt::format("    {:<{}}  {}", "", width, page.paint(Colour::kDim, "(" + step.why + ")")));
   }
 }
 
@@ -81,9 +84,9 @@ void show_ends(Page& page, const Answer& answer) {
     if (example == nullptr) example = &end;
     if (++shown > kMostEnds) continue;
     const bool good = end.end == rules::walk::End::kForwarded || end.end == rules::walk::End::kLocal;
-    page.line(shown == 1 ? "goes to" : "",
-              fmt::format("{:>5.1f} %  {}{}", end.odds * 100, page.paint(good ? Colour::kGreen : Colour::kRed, end_words(end)),
-                          end.masqueraded ? "  masqueraded" : ""));
+    page.line(shown == 1 ? "goes to" : "", fmt::format("{:>5.1f} %  {}{}", end.odds * 100,
+                                                       page.paint(good ? Colour::kGreen : Colour::kRed, end_words(end)),
+                                                       end.masqueraded ? "  masqueraded" : ""));
   }
   if (shown > kMostEnds) page.line("", fmt::format("and {} more", shown - kMostEnds));
   if (std::ranges::any_of(answer.ends, &PathEnd::remembered))
@@ -98,22 +101,22 @@ void show_ends(Page& page, const Answer& answer) {
 void show_findings(Page& page, const Answer& answer) {
   for (const Finding& finding : answer.findings) {
     const bool problem = finding.weight == Finding::Weight::kProblem;
-    page.line(problem ? "problem" : "remark",
-              page.paint(problem ? Colour::kRed : Colour::kYellow, safe(finding.text)) + " " +
-                  page.paint(Colour::kDim, "(" + finding.code + ")"));
+    page.line(problem ? "problem" : "remark", page.paint(problem ? Colour::kRed : Colour::kYellow, safe(finding.text)) +
+                                                  " " + page.paint(Colour::kDim, "(" + finding.code + ")"));
     for (const std::string& detail : finding.details) page.line("", "- " + safe(detail));
   }
   for (const PathDifference& one : answer.differences)
-    page.line("", page.paint(Colour::kRed, fmt::format("{} {} -A {} {}", one.sign, one.table, safe(one.chain), safe(one.rule))));
+    page.line("", page.paint(Colour::kRed,
+                             fmt::format("{} {} -A {} {}", one.sign, one.table, safe(one.chain), safe(one.rule))));
 }
 
 void show(Page& page, const Answer& answer) {
   const auto& packet = answer.packet;
   const std::string name = answer.subject.name.empty() ? "" : " of " + safe(answer.subject.name);
   if (packet.destination_port != 0) {
-    const std::string kind = answer.subject.kind == Subject::Kind::kNone ? "no address that is known here"
-                             : answer.subject.kind == Subject::Kind::kPod ||
-                                     answer.subject.kind == Subject::Kind::kNode
+    const std::string kind = answer.subject.kind == Subject::Kind::kNone
+                                 ? answer.subject.name.empty() ? "no address that is known here" : "an address" + name
+                             : answer.subject.kind == Subject::Kind::kPod || answer.subject.kind == Subject::Kind::kNode
                                  ? std::string(name_of(answer.subject.kind)) + " " + safe(answer.subject.name)
                                  : std::string(name_of(answer.subject.kind)) + name;
     page.line("to", fmt::format("{}/{}  {}", rules::join_host_port(packet.destination, packet.destination_port),
@@ -123,7 +126,8 @@ void show(Page& page, const Answer& answer) {
     show_steps(page, answer.steps);
     show_ends(page, answer);
   }
-  for (const KnownFlow& flow : answer.flows) page.line("connection", fmt::format("{}  by {}", flow.original, flow.served_by));
+  for (const KnownFlow& flow : answer.flows)
+    page.line("connection", fmt::format("{}  by {}", flow.original, flow.served_by));
   show_findings(page, answer);
 }
 
@@ -135,17 +139,19 @@ std::string to_text(const Answer& answer, bool colour) {
     const IngressAnswer& ingress = *answer.ingress;
     page.line("request", safe(answer.question.text));
     if (!ingress.ingress.empty())
-      page.line("Ingress", fmt::format("{}  {}{} ({}), class {}, to Service {}", safe(ingress.ingress),
-                                       ingress.host.empty() ? "any host" : safe(ingress.host), safe(ingress.path),
-                                       ingress.path_type, ingress.ingress_class.empty() ? "none" : safe(ingress.ingress_class),
-                                       ingress.backend.empty() ? "none" : safe(ingress.backend)));
+      page.line("Ingress",
+                fmt::format("{}  {}{} ({}), class {}, to Service {}", safe(ingress.ingress),
+                            ingress.host.empty() ? "any host" : safe(ingress.host), safe(ingress.path),
+                            ingress.path_type, ingress.ingress_class.empty() ? "none" : safe(ingress.ingress_class),
+                            ingress.backend.empty() ? "none" : safe(ingress.backend)));
     if (!ingress.controller.empty()) page.line("controller", safe(ingress.controller));
     page.blank();
   }
   show(page, answer);
   if (answer.backend) {
     page.blank();
-    page.raw(page.paint(Colour::kBold, "from the controller to the Service (if it does not dial the endpoints itself)"));
+    page.raw(
+        page.paint(Colour::kBold, "from the controller to the Service (if it does not dial the endpoints itself)"));
     show(page, *answer.backend);
   }
   const bool good = answer.client.code == "answer" || answer.client.code == "local";

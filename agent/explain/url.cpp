@@ -24,7 +24,7 @@ struct WayIn {
   std::uint16_t port = 0;
   std::string controller;
   std::optional<rules::Address> pod_address;  ///< of the controller, to come from on the second part of the way
-  bool mapped = false;  ///< the URL's port is none of this node's: something in front maps it
+  bool mapped = false;                        ///< the URL's port is none of this node's: something in front maps it
 };
 
 /// A name that is no address is looked for by its port only: whose hostPort or NodePort it is; then by the scheme's own
@@ -33,8 +33,8 @@ std::optional<WayIn> find_way_in(const ExplainContext& context, const Question& 
   const auto look = [&](std::uint16_t port) -> std::optional<WayIn> {
     for (const Pod* pod : context.inventory.all<Pod>())
       for (const ContainerPort& one : pod->ports)
-        if (one.host_port == port && claims(*pod, context.node_name, one.host_ip.value_or(rules::Address{}), port,
-                                            rules::Protocol::kTcp))
+        if (one.host_port == port &&
+            claims(*pod, context.node_name, one.host_ip.value_or(rules::Address{}), port, rules::Protocol::kTcp))
           return WayIn{.address = one.host_ip && !one.host_ip->is_unspecified() ? one.host_ip : std::nullopt,
                        .port = port,
                        .controller = "pod " + pod->key.to_string(),
@@ -43,7 +43,8 @@ std::optional<WayIn> find_way_in(const ExplainContext& context, const Question& 
       for (const rules::ServicePortView& view : views) {
         if (view.protocol != rules::Protocol::kTcp) continue;
         const std::string name = "Service " + view.name;
-        if (view.node_port == port) return WayIn{.address = std::nullopt, .port = port, .controller = name, .pod_address = {}};
+        if (view.node_port == port)
+          return WayIn{.address = std::nullopt, .port = port, .controller = name, .pod_address = {}};
         if (view.port == port && !view.load_balancer_ips.empty())
           return WayIn{.address = view.load_balancer_ips.front(), .port = port, .controller = name, .pod_address = {}};
       }
@@ -71,7 +72,8 @@ void check_class(const IngressMatch& match, Answer& answer) {
   if (match.ingress_class != nullptr) return;
   if (match.ingress->class_name.empty()) {
     add(answer, Weight::kProblem, "ingress-without-class",
-        fmt::format("Ingress {} names no class and no IngressClass is the default one: no controller may serve it", name));
+        fmt::format("Ingress {} names no class and no IngressClass is the default one: no controller may serve it",
+                    name));
   } else {
     add(answer, Weight::kProblem, "ingress-class-unknown",
         fmt::format("Ingress {} names the class {}, and there is no such IngressClass", name,
@@ -184,7 +186,8 @@ rules::Result<Answer> explain_url(const ExplainContext& context, const Question&
           lines.push_back(fmt::format("{}: {}{}", ingress->key.to_string(),
                                       rule.host.empty() ? "*" : one_line(rule.host), one_line(path.path)));
     add(answer, Weight::kProblem, "ingress-no-match",
-        fmt::format("no Ingress has a rule for {}{}", one_line(question.host), one_line(question.path)), std::move(lines));
+        fmt::format("no Ingress has a rule for {}{}", one_line(question.host), one_line(question.path)),
+        std::move(lines));
     if (reached) answer.client = {"http-404", "404 from the controller"};
     return answer;
   }

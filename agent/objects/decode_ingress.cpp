@@ -12,8 +12,8 @@ IngressBackend read_backend(const Field& field) {
   backend.service = service.member("name", Wrong::kLeave).text(Wrong::kLeave);
   const Field port = service.member("port", Wrong::kLeave);
   constexpr std::uint32_t kHighest = 65535;
-  backend.port = static_cast<std::uint16_t>(
-      port.member("number", Wrong::kLeave).number(0, kHighest, Wrong::kLeave).value_or(0));
+  backend.port =
+      static_cast<std::uint16_t>(port.member("number", Wrong::kLeave).number(0, kHighest, Wrong::kLeave).value_or(0));
   backend.port_name = port.member("name", Wrong::kLeave).text(Wrong::kLeave);
   return backend;
 }

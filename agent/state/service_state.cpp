@@ -110,7 +110,7 @@ void ServiceState::apply(ObjectEvent event) {
     case Kind::kServiceCidr: apply_service_cidr(event); break;
     case Kind::kIngress:
     case Kind::kIngressClass: break;  // decided by the controllers behind the chains
-    case Kind::kPod: break;  // endpoints of Pods reach us as EndpointSlices
+    case Kind::kPod: break;           // endpoints of Pods reach us as EndpointSlices
   }
 }
 
