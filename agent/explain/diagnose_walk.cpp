@@ -94,6 +94,10 @@ ClientView client_view(const Identity& identity, const Answer& answer) {
       case End::kDropped: say("timeout", "no answer: a timeout"); break;
       case End::kUnknown: say("unknown", "a rule decides that cannot be followed here"); break;
       case End::kLocal:
+        if (identity.subject.kind == Target::kHostPort) {
+          say("refused", "connection refused: the hostPort has no rule, and its pod has a network of its own");
+          break;
+        }
         say("local", "an answer if a process of this node listens there, else connection refused");
         break;
       case End::kForwarded:

@@ -42,11 +42,13 @@ std::optional<WayIn> find_way_in(const ExplainContext& context, const Question& 
     for (const auto& views : context.views)
       for (const rules::ServicePortView& view : views) {
         if (view.protocol != rules::Protocol::kTcp) continue;
-        const std::string name = "Service " + view.name;
-        if (view.node_port == port)
-          return WayIn{.address = std::nullopt, .port = port, .controller = name, .pod_address = {}};
-        if (view.port == port && !view.load_balancer_ips.empty())
-          return WayIn{.address = view.load_balancer_ips.front(), .port = port, .controller = name, .pod_address = {}};
+        WayIn way{.address = std::nullopt, .port = port, .controller = "Service " + view.name, .pod_address = {}};
+        for (const rules::Endpoint& endpoint : view.endpoints)
+          if (endpoint.is_ready && !way.pod_address) way.pod_address = endpoint.address;
+        if (view.node_port == port) return way;
+        if (view.port != port || view.load_balancer_ips.empty()) continue;
+        way.address = view.load_balancer_ips.front();
+        return way;
       }
     return std::nullopt;
   };

@@ -111,6 +111,7 @@ TEST_CASE("explain: hostPorts that have no rule, or two claimants") {
   const Answer answer = world.ask("node:8443");
   CHECK(answer.subject.kind == Subject::Kind::kHostPort);
   CHECK(problem(answer) == "host-port-claimed-twice: pod demo/b | host-port-withheld");
+  CHECK(answer.client.code == "refused");
 }
 
 TEST_CASE("explain: a rule that is missing, one that is too much") {
