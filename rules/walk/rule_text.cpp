@@ -196,10 +196,10 @@ class Reader {
     for (const Word& word : words) {
       if (!word.quoted && word.text == "!") {
         negate = true;
-      } else if (!word.quoted && word.text.starts_with("--")) {
-        options.push_back({.name = word.text, .value = {}, .negate = negate});
-        negate = false;
-      } else if (!options.empty() && !options.back().has_value) {
+        continue;
+      }
+      const bool is_option = !word.quoted && word.text.starts_with("--");
+      if (!is_option && !options.empty() && !options.back().has_value) {
         options.back().value = word.text;
         options.back().has_value = true;
       } else {

@@ -67,7 +67,8 @@ TEST_CASE("explain: what a client of a URL sees when something is wrong") {
 TEST_CASE("Ingress: wrong fields are left out and refuse nothing") {
   const World world(
       "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: demo, annotations: "
-      "{kubernetes.io/ingress.class: old}}\nspec:\n  tls: [{hosts: [a.local, 7]}]\n  rules:\n  - 7\n  - {host: a.local, "
+      "{kubernetes.io/ingress.class: old}}\nspec:\n  tls: [{hosts: [a.local, 7]}]\n  rules:\n  - 7\n  - {host: "
+      "a.local, "
       "http: {paths: [{path: [], pathType: Odd, backend: {service: {name: web, port: {number: 99999}}}}]}}\n");
   const auto all = world.context.inventory.all<Ingress>();
   REQUIRE(all.size() == 1);
