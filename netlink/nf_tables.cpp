@@ -1,5 +1,6 @@
 #include "netlink/nf_tables.h"
 
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -183,6 +184,7 @@ rules::Result<bool> NfTables::dump_chains_once(Family family, Table table, const
         case NFTA_CHAIN_NAME: chain.name = attribute.text(); break;
         case NFTA_CHAIN_HOOK: chain.is_base = true; break;
         case NFTA_CHAIN_USE: chain.use = attribute.be32(); break;
+        case NFTA_CHAIN_POLICY: chain.policy_drop = attribute.be32() == NF_DROP; break;
         default: break;
       }
     }

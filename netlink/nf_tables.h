@@ -18,8 +18,9 @@ namespace kubenatd::netlink {
 /// A chain as the kernel lists it. Views are valid only during the callback.
 struct LiveChain {
   std::string_view name;
-  bool is_base = false;   ///< has a hook
-  std::uint32_t use = 0;  ///< rules in it plus references to it (NFTA_CHAIN_USE)
+  bool is_base = false;      ///< has a hook
+  bool policy_drop = false;  ///< of a base chain: packets without a verdict are dropped
+  std::uint32_t use = 0;     ///< rules in it plus references to it (NFTA_CHAIN_USE)
 };
 
 /// A rule as the kernel lists it. Valid only during the callback.

@@ -2,63 +2,59 @@
 
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <netlink/errno.h>
+#include <netlink/route/nexthop.h>
+#include <netlink/route/route.h>
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
+#include <memory>
+#include <utility>
 
 #include "netlink/libnl.h"
-#include "netlink/names.h"
 
 namespace kubenatd::netlink {
 namespace {
 
-struct Answer {
-  std::uint32_t interface = 0;
-  bool gateway = false;
+constexpr const char* kObject = "routes";
+
+struct CacheDelete {
+  void operator()(nl_cache* cache) const { nl_cache_free(cache); }
 };
 
-int read_answer(nl_msg* message, void* arg) {
-  const nlmsghdr* header = nlmsg_hdr(message);
-  if (header->nlmsg_type != RTM_NEWROUTE) return NL_OK;
-  std::array<nlattr*, RTA_MAX + 1> attributes{};
-  if (nlmsg_parse(const_cast<nlmsghdr*>(header), sizeof(rtmsg), attributes.data(), RTA_MAX, nullptr) < 0) return NL_OK;
-  auto* answer = static_cast<Answer*>(arg);
-  answer->gateway = attributes[RTA_GATEWAY] != nullptr || attributes[RTA_VIA] != nullptr;
-  if (attributes[RTA_OIF] != nullptr) answer->interface = nla_get_u32(attributes[RTA_OIF]);
-  return NL_OK;
+rules::Prefix prefix_of(const nl_addr* destination, rules::Family family) {
+  rules::Address address;
+  address.family = family;
+  // The default route has a destination without bytes.
+  const std::size_t size = std::min<std::size_t>(nl_addr_get_len(destination), address.octets().size());
+  std::copy_n(static_cast<const std::uint8_t*>(nl_addr_get_binary_addr(destination)), size, address.bytes.begin());
+  const unsigned length = std::min<unsigned>(nl_addr_get_prefixlen(destination), rules::bits_of(family));
+  return rules::Prefix::of(address, static_cast<std::uint8_t>(size == 0 ? 0 : length));
 }
 
 }  // namespace
 
-rules::Result<std::optional<std::string>> neighbour_interface(const rules::Address& address) {
-  const std::string object = "route to " + address.to_string();
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, object);
+rules::Result<std::vector<Route>> main_routes() {
+  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, kObject);
   if (!socket) return std::unexpected(std::move(socket.error()));
-  const LibnlMessage request(nlmsg_alloc_simple(RTM_GETROUTE, 0));
-  rtmsg question{};
-  question.rtm_family = number_of(address.family);
-  question.rtm_dst_len = rules::bits_of(address.family);
-  const auto octets = address.octets();
-  if (!request || nlmsg_append(request.get(), &question, sizeof question, NLMSG_ALIGNTO) < 0 ||
-      nla_put(request.get(), RTA_DST, static_cast<int>(octets.size()), octets.data()) < 0)
-    return rules::fail(object, "build request", "out of memory", ENOMEM);
-  const LibnlCallbacks callbacks = make_callbacks(true);
-  if (!callbacks) return rules::fail(object, "allocate callbacks", "out of memory", ENOMEM);
-  Answer answer;
-  nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, read_answer, &answer);
-  if (const int error = nl_send_auto(socket->get(), request.get()); error < 0)
-    return libnl_failure(object, "ask", error);
-  // The answer, and the acknowledgement that libnl asks for with every request.
-  for (int messages = 0; messages < 2; ++messages) {
-    const int error = nl_recvmsgs(socket->get(), callbacks.get());
-    if (error == -NLE_OBJ_NOTFOUND || (error < 0 && errno_of(error) == ENETUNREACH)) return std::nullopt;
-    if (error < 0) return libnl_failure(object, "ask", error);
+  std::vector<Route> routes;
+  for (const auto& [number, family] :
+       {std::pair(AF_INET, rules::Family::kIpv4), std::pair(AF_INET6, rules::Family::kIpv6)}) {
+    nl_cache* filled = nullptr;
+    if (const int error = rtnl_route_alloc_cache(socket->get(), number, 0, &filled); error < 0)
+      return libnl_failure(kObject, "list", error);
+    const std::unique_ptr<nl_cache, CacheDelete> cache(filled);
+    for (nl_object* object = nl_cache_get_first(cache.get()); object != nullptr; object = nl_cache_get_next(object)) {
+      auto* route = reinterpret_cast<rtnl_route*>(object);
+      if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_type(route) != RTN_UNICAST) continue;
+      if (rtnl_route_get_nnexthops(route) < 1) continue;
+      const auto index = static_cast<unsigned>(rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, 0)));
+      std::array<char, IF_NAMESIZE> name{};
+      const nl_addr* destination = rtnl_route_get_dst(route);
+      if (destination == nullptr || ::if_indextoname(index, name.data()) == nullptr) continue;
+      routes.push_back({prefix_of(destination, family), name.data()});
+    }
   }
-  std::array<char, IF_NAMESIZE> name{};
-  if (answer.gateway || answer.interface == 0 || ::if_indextoname(answer.interface, name.data()) == nullptr)
-    return std::nullopt;
-  return std::string(name.data());
+  return routes;
 }
 
 }  // namespace kubenatd::netlink

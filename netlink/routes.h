@@ -1,15 +1,20 @@
 #pragma once
 
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "rules/address.h"
 #include "rules/error.h"
 
 namespace kubenatd::netlink {
 
-/// The interface on which `address` is a neighbour; nothing when it lies behind a gateway or has no route.
-/// Opens its own socket; needs no rights. Cost: one question to the kernel.
-[[nodiscard]] rules::Result<std::optional<std::string>> neighbour_interface(const rules::Address& address);
+struct Route {
+  rules::Prefix destination;
+  std::string interface;
+};
+
+/// The unicast routes of the main table that lead to an interface, both families. Other tables, rules of policy routing
+/// and further next hops are not looked at. Needs no rights.
+[[nodiscard]] rules::Result<std::vector<Route>> main_routes();
 
 }  // namespace kubenatd::netlink

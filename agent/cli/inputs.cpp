@@ -161,12 +161,14 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel) {
   return inputs;
 }
 
-rules::Result<std::size_t> gather(Inputs& inputs) {
+rules::Result<std::size_t> gather(Inputs& inputs, const std::function<void(const ObjectEvent&)>& see) {
   const auto until = std::chrono::steady_clock::now() + kGatherTime;
   std::size_t problems = 0;
   while (true) {
     ObjectSource::Update update = inputs.source->take();
     problems += update.problems;
+    if (see)
+      for (const ObjectEvent& event : update.events) see(event);
     (void)inputs.model->apply(std::move(update.events));
     for (const std::string& remark : inputs.model->take_remarks()) log_warning(remark);
     if (update.synced) return problems;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,8 +31,9 @@ struct Inputs {
 [[nodiscard]] rules::Status check_inputs(const Options& options);
 
 /// Waits until the source has given all there is and hands it to the model: for commands that only look. The result is
-/// how many objects were left out.
-[[nodiscard]] rules::Result<std::size_t> gather(Inputs& inputs);
+/// how many objects were left out. `see` is shown every event before that.
+[[nodiscard]] rules::Result<std::size_t> gather(Inputs& inputs,
+                                                const std::function<void(const ObjectEvent&)>& see = {});
 
 /// What the first sync still has to wait for, as kube-proxy v1.35 and newer wait for it: the node's object, an address
 /// in it, its podCIDRs in NodeCIDR mode. Empty: nothing.

@@ -5,7 +5,7 @@
 
 #include "agent/cli/log.h"
 #include "agent/config/sysctl.h"
-#include "netlink/routes.h"
+#include "netlink/neighbour.h"
 
 namespace kubenatd::agent {
 

@@ -24,6 +24,8 @@ constexpr KnownKind kKnownKinds[] = {
     {Kind::kPod, "v1"},
     {Kind::kServiceCidr, "networking.k8s.io/v1"},       // Kubernetes 1.33 and newer
     {Kind::kServiceCidr, "networking.k8s.io/v1beta1"},  // 1.31 and newer
+    {Kind::kIngress, "networking.k8s.io/v1"},
+    {Kind::kIngressClass, "networking.k8s.io/v1"},
 };
 
 /// Of this version, or else the first one of this kind.
@@ -84,6 +86,8 @@ std::optional<Object> decode_kind(const Field& root, Kind kind, ObjectKey key) {
     case Kind::kEndpointSlice: return decode_endpoint_slice(root, std::move(key));
     case Kind::kNode: return decode_node(root, std::move(key));
     case Kind::kServiceCidr: return decode_service_cidr(root, std::move(key));
+    case Kind::kIngress: return decode_ingress(root, std::move(key));
+    case Kind::kIngressClass: return decode_ingress_class(root, std::move(key));
     case Kind::kPod: return decode_pod(root, std::move(key));
   }
   return std::nullopt;

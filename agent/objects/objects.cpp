@@ -9,6 +9,8 @@ std::string_view name_of(Kind kind) {
     case Kind::kNode: return "Node";
     case Kind::kPod: return "Pod";
     case Kind::kServiceCidr: return "ServiceCIDR";
+    case Kind::kIngress: return "Ingress";
+    case Kind::kIngressClass: return "IngressClass";
   }
   return "";
 }

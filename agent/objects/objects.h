@@ -127,9 +127,47 @@ struct ServiceCidr {
   bool operator==(const ServiceCidr&) const = default;
 };
 
-using Object = std::variant<Service, EndpointSlice, Node, Pod, ServiceCidr>;
+struct IngressBackend {
+  std::string service;  ///< empty: a resource backend, or none
+  std::uint16_t port = 0;
+  std::string port_name;
+  bool operator==(const IngressBackend&) const = default;
+};
 
-enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod, kServiceCidr };
+struct IngressPath {
+  enum class Type : std::uint8_t { kExact, kPrefix, kImplementationSpecific };
+  std::string path;
+  Type type = Type::kImplementationSpecific;
+  IngressBackend backend;
+  bool operator==(const IngressPath&) const = default;
+};
+
+struct IngressRule {
+  std::string host;  ///< empty: every host; may begin with "*."
+  std::vector<IngressPath> paths;
+  bool operator==(const IngressRule&) const = default;
+};
+
+/// Makes no rules: only `explain` looks at it.
+struct Ingress {
+  ObjectKey key;
+  std::string class_name;  ///< spec.ingressClassName, else the annotation kubernetes.io/ingress.class; may be empty
+  std::optional<IngressBackend> default_backend;
+  std::vector<IngressRule> rules;
+  std::vector<std::string> tls_hosts;
+  bool operator==(const Ingress&) const = default;
+};
+
+struct IngressClass {
+  ObjectKey key;
+  std::string controller;
+  bool is_default = false;
+  bool operator==(const IngressClass&) const = default;
+};
+
+using Object = std::variant<Service, EndpointSlice, Node, Pod, ServiceCidr, Ingress, IngressClass>;
+
+enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod, kServiceCidr, kIngress, kIngressClass };
 
 [[nodiscard]] inline Kind kind_of(const Object& object) {
   return static_cast<Kind>(object.index());
@@ -137,7 +175,7 @@ enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod, kService
 
 /// Not cluster-scoped.
 [[nodiscard]] constexpr bool has_namespace(Kind kind) {
-  return kind != Kind::kNode && kind != Kind::kServiceCidr;
+  return kind != Kind::kNode && kind != Kind::kServiceCidr && kind != Kind::kIngressClass;
 }
 
 /// "Service", "EndpointSlice", ...

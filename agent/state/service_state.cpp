@@ -114,7 +114,10 @@ void ServiceState::apply(ObjectEvent event) {
     case Kind::kEndpointSlice: apply_slice(std::move(event)); break;
     case Kind::kNode: apply_node(std::move(event)); break;
     case Kind::kServiceCidr: apply_service_cidr(event); break;
-    case Kind::kPod: break;  // endpoints of Pods reach us as EndpointSlices
+    // Endpoints of Pods reach us as EndpointSlices; Ingresses are a matter of the controllers behind the chains.
+    case Kind::kPod:
+    case Kind::kIngress:
+    case Kind::kIngressClass: break;
   }
 }
 
