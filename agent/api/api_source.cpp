@@ -55,8 +55,18 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
     pods.name = "pods";
     pods.path = "/api/v1/pods";
     pods.api_version = "v1";
-    pods.field_selector = "spec.nodeName=" + options.node_name;
+    if (!options.all_pods) pods.field_selector = "spec.nodeName=" + options.node_name;
     pods.optional = options.pods_optional;
+  }
+  if (options.ingresses) {
+    for (const auto& [kind, name] : {std::pair{Kind::kIngress, "ingresses"}, {Kind::kIngressClass, "ingressclasses"}}) {
+      WatchedResource& resource = resources.emplace_back();
+      resource.kind = kind;
+      resource.name = name;
+      resource.path = std::string("/apis/networking.k8s.io/v1/") + name;
+      resource.api_version = "networking.k8s.io/v1";
+      resource.optional = true;
+    }
   }
   return resources;
 }

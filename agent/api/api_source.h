@@ -21,7 +21,9 @@ struct ApiOptions {
   bool endpoint_slices = true;
   bool node = true;  ///< the own one
   bool service_cidrs = true;
-  bool pods = false;  ///< those on the own node
+  bool pods = false;           ///< those on the own node
+  bool all_pods = false;       ///< with `pods`: of every node
+  bool ingresses = false;      ///< and IngressClasses; a role that may not see them holds nothing up
   bool pods_optional = false;  ///< a role that may not see them holds nothing up
   ApiTiming timing;
 };

@@ -180,7 +180,8 @@ ResourceWatch::Outcome ResourceWatch::not_there(const std::string& problem) {
     asked_older_ = !asked_older_;
     if (asked_older_) return {};
   }
-  sink_.remark(fmt::format("{}: {}; gone on without them", resource_.name, problem));
+  if (state_.absent.empty()) sink_.remark(fmt::format("{}: {}; gone on without them", resource_.name, problem));
+  state_.absent = problem;
   known_.begin_list();
   list_complete("as none");
   version_.clear();
@@ -197,6 +198,7 @@ ResourceWatch::Outcome ResourceWatch::list_pages(const std::stop_token& stop) {
     auto exchange = get(target(parameters), stop);
     if (!exchange) return failed_request(exchange.error());
     if ((*exchange)->head().status != kOk) return refused(**exchange, false, stop);
+    state_.absent.clear();
     Outcome outcome = read_page(**exchange, stop, continue_token, version);
     if (outcome.next != Outcome::Next::kGoOn || stop.stop_requested()) return outcome;
     if (!continue_token.empty()) continue;
@@ -251,6 +253,7 @@ ResourceWatch::Outcome ResourceWatch::stream(bool initial, const std::stop_token
   auto exchange = get(target(parameters), stop);
   if (!exchange) return failed_request(exchange.error());
   if ((*exchange)->head().status != kOk) return refused(**exchange, initial, stop);
+  state_.absent.clear();
   if (initial)
     known_.begin_list();
   else

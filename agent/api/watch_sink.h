@@ -17,6 +17,7 @@ struct WatchState {
   std::size_t objects = 0;  ///< known at present
   std::size_t lists = 0;    ///< that were completed
   std::string failure;      ///< what the last try failed of; empty while all is well
+  std::string absent;       ///< why the server does not give an optional resource; empty: it does
 };
 
 /// Who hears of what a watch finds. Called on the watch's thread.

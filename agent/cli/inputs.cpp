@@ -94,7 +94,8 @@ rules::Result<LoadedConfig> command_config(const Options& options) {
   return loaded;
 }
 
-WatchPods pods_to_watch(const Config& config) {
+WatchPods pods_to_watch(const Options& options, const Config& config) {
+  if (options.command == Options::Command::kExplain) return WatchPods::kAll;
   switch (config.host_ports) {
     case Config::HostPorts::kOff: return WatchPods::kNo;
     case Config::HostPorts::kAuto: return WatchPods::kOptional;
@@ -137,7 +138,7 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel) {
   } else {
     const auto access = access_of(config);
     if (!access) return std::unexpected(access.error());
-    auto source = open_api(*access, *name, pods_to_watch(config));
+    auto source = open_api(*access, *name, pods_to_watch(options, config));
     if (!source) return std::unexpected(source.error());
     inputs.source = std::move(*source);
     if (for_kernel) {

@@ -51,16 +51,26 @@ class ApiServer final : public ObjectSource {
   }
 
  private:
+  struct Standing {
+    bool up = false;
+    bool absent = false;
+    bool operator==(const Standing&) const = default;
+  };
+
   /// Only coming and going is worth a line: a watch is renewed every few minutes.
   void log_change(const WatchState& state) {
-    bool& up = up_[state.resource];
-    const bool now = state.synced && state.failure.empty();
-    if (std::exchange(up, now) != now && now)
+    const Standing now{.up = state.synced && state.failure.empty(), .absent = !state.absent.empty()};
+    if (std::exchange(standing_[state.resource], now) == now || !now.up) return;
+    if (now.absent) {
+      log_info("going on without what the API server does not give",
+               {{"resource", state.resource}, {"reason", state.absent}});
+    } else {
       log_info("watching the API server", {{"resource", state.resource}, {"objects", state.objects}});
+    }
   }
 
   std::unique_ptr<ApiSource> source_;
-  std::map<std::string, bool> up_;
+  std::map<std::string, Standing> standing_;
 };
 
 }  // namespace
@@ -73,9 +83,12 @@ rules::Result<std::unique_ptr<ObjectSource>> open_manifests(const std::vector<st
 
 rules::Result<std::unique_ptr<ObjectSource>> open_api(const ClusterAccess& access, const std::string& node_name,
                                                       WatchPods pods) {
-  ApiOptions options{.access = access, .node_name = node_name, 
+  ApiOptions options{.access = access,
+                     .node_name = node_name,
                      .pods = pods != WatchPods::kNo,
-                     .pods_optional = pods == WatchPods::kOptional,
+                     .all_pods = pods == WatchPods::kAll,
+                     .ingresses = pods == WatchPods::kAll,
+                     .pods_optional = pods != WatchPods::kNeeded,
                      .timing = {}};
   auto source = ApiSource::open(options);
   if (!source) return std::unexpected(source.error());

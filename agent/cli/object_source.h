@@ -43,8 +43,9 @@ class ObjectSource {
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> open_manifests(
     const std::vector<std::filesystem::path>& folders);
 /// Whether an API server is asked for this node's Pods. With kOptional a role that does not allow it holds nothing up;
-/// with kNeeded nothing is synced before they are in.
-enum class WatchPods : std::uint8_t { kNo, kOptional, kNeeded };
+/// with kNeeded nothing is synced before they are in. kAll: those of every node, and Ingresses, for explaining;
+/// optional.
+enum class WatchPods : std::uint8_t { kNo, kOptional, kNeeded, kAll };
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> open_api(const ClusterAccess& access,
                                                                     const std::string& node_name, WatchPods pods);
 
