@@ -148,12 +148,15 @@ route add default via fd00:77::1 dev eth0"
   local number other
   for number in 1 2; do
     other=$((3 - number))
-    # A node has a way out: without one the kernel refuses to send to a service address before any chain sees it.
+    # What is meant for a pod that is gone ends at its node instead of going round by the default route; and that has to
+    # be there: without one the kernel refuses to send to a service address before any chain sees it.
     lab_links "node-$number" <<<"address add 172.18.0.$((number + 1))/16 dev eth0
 address add fd00:18::$((number + 1))/64 dev eth0 nodad
 link set eth0 up
 route add default via 172.18.0.1 dev eth0
 route add default via fd00:18::1 dev eth0
+route add unreachable 10.244.$number.0/24
+route add unreachable fd00:10:244:$number::/64
 route add 10.244.$other.0/24 via 172.18.0.$((other + 1))
 route add fd00:10:244:$other::/64 via fd00:18::$((other + 1)) dev eth0"
   done

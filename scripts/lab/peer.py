@@ -4,7 +4,7 @@
 peer.py serve NAME [--http PORT]... [--udp PORT]...   answers each request with its name and who asked
 peer.py get ADDRESS PORT [--count N]                  one HTTP request per new connection, one answer a line
 peer.py ask ADDRESS PORT [--source-port P] [--count N]   the same by UDP, all from one socket
-peer.py load ADDRESS PORT [--host NAME] [--path PATH]    HTTP requests steadily until SIGTERM; then says how it went
+peer.py load ADDRESS PORT [--host NAME] [--path PATH] [--patience S]   HTTP requests steadily until SIGTERM: how it went
 peer.py relay FROM TO          copies connections, both ways; each end is a port of 127.0.0.1 or a Unix socket's path
 
 On SIGTERM a server goes on until nobody has asked for half a second, as an application that ends gracefully.
@@ -24,7 +24,6 @@ import threading
 import time
 
 TIMEOUT = 2.0  # seconds a client waits
-PATIENCE = 20.0  # the same under load, where only a wrong answer or none is a failure
 WORKERS = 4  # of the load
 PAUSE = 0.02  # seconds between two requests of a worker
 QUIET = 0.5  # seconds without a request after which a server may end
@@ -96,10 +95,10 @@ def serve(arguments):
 
 def load(arguments):
     lock, failures, requests = threading.Lock(), [], 0
-    ended, last_answer, longest = threading.Event(), time.monotonic(), 0.0
+    ended, last_answer, broken = threading.Event(), time.monotonic(), False
 
     def one_request():
-        connection = http.client.HTTPConnection(arguments.address, arguments.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(arguments.address, arguments.port, timeout=arguments.patience)
         with contextlib.closing(connection):
             connection.request("GET", arguments.path, headers={"Host": arguments.host, "Connection": "close"})
             answer = connection.getresponse()
@@ -107,7 +106,7 @@ def load(arguments):
             return None if answer.status == 200 else f"status {answer.status}"
 
     def work():
-        nonlocal last_answer, longest, requests
+        nonlocal last_answer, broken, requests
         while not ended.wait(PAUSE):
             try:
                 why = one_request()
@@ -117,9 +116,12 @@ def load(arguments):
                 requests += 1
                 if why:
                     failures.append(why)
+                    broken = True
                     continue
                 now = time.monotonic()
-                longest, last_answer = max(longest, now - last_answer), now
+                if broken:
+                    print(f"answered again after {(now - last_answer) * 1000:.0f} ms", flush=True)
+                broken, last_answer = False, now
 
     workers = [threading.Thread(target=work) for _ in range(WORKERS)]
     for worker in workers:
@@ -129,7 +131,7 @@ def load(arguments):
     ended.set()
     for worker in workers:
         worker.join()
-    print(f"{requests} requests, {len(failures)} failed, longest without an answer {longest * 1000:.0f} ms", flush=True)
+    print(f"{requests} requests, {len(failures)} failed", flush=True)
     for why in sorted(set(failures)):
         print(f"{failures.count(why)} x {why}", flush=True)
     return 1 if failures else 0
@@ -234,6 +236,7 @@ def main():
     worker.add_argument("port", type=port_number)
     worker.add_argument("--host", default="localhost")
     worker.add_argument("--path", default="/")
+    worker.add_argument("--patience", type=float, default=20.0, help="seconds after which no answer is a failure")
     worker.set_defaults(run=load)
     copier = commands.add_parser("relay", help="copies connections, as a port-forward does")
     copier.add_argument("source")

@@ -7,7 +7,7 @@ lab_cluster
 expect host $host http://shop.local:8080/ "200 shop-*"
 expect client $node_2 http://shop.local:31290/ "200 shop-*"
 old=$(lab_address_of ingress-1)
-lab_start load host python3 scripts/lab/peer.py load 127.0.0.1 8080 --host shop.local
+lab_start load host python3 scripts/lab/peer.py load 127.0.0.1 8080 --host shop.local --patience 2
 lab_eventually grep -q ready "$lab_dir/log/load"
 
 say "the pod is killed, without notice"
@@ -36,9 +36,9 @@ one_host_port_chain() {
 check "the hostPorts are the new pod's alone" one_host_port_chain
 told node-1 http://shop.local:8080/cart "" answer
 
+check "a steady client is answered again" lab_eventually grep -q '^answered again' "$lab_dir/log/load"
 lab_stop load
-echo "the gap as a steady client on the host saw it: $(sed -n '/requests/p' "$lab_dir/log/load")"
-check "it was not one long failure" grep -qE '^[1-9][0-9]* requests' "$lab_dir/log/load"
+echo "the gap as it saw it: $(sed 1d "$lab_dir/log/load")"
 
 say "on the other node: the hostPorts go with it, NodePorts stay"
 lab_delete_pod ingress-2

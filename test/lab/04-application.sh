@@ -39,7 +39,7 @@ say "wrong targetPort: nothing listens there"
 sed 's/targetPort: http/targetPort: 8081/' <<<"$shop" | lab_put shop
 become host $host http://shop.local:8080/ "502 *"
 expect pages-1 10.96.0.80 http://10.96.0.80/ "connection refused"
-told node-1 http://shop.local:8080/ "" answer --desired
+told node-1 http://shop.local:8080/ "" answer
 lab_put shop <<<"$shop"
 become host $host http://shop.local:8080/ "200 shop-3*"
 

@@ -19,8 +19,9 @@ for round in 1 2; do
     pod=shop-$round-$number
     lab_pod "$pod" "node-$number" shop
     check "$pod is an endpoint" lab_eventually lab_is_endpoint "$pod"
+    gone=$(lab_address_of "${old[number - 1]}")
     lab_delete_pod "${old[number - 1]}"
-    check "${old[number - 1]} is gone" lab_nothing_leads_to "10.244.$number.$((round + 10))"
+    check "${old[number - 1]} is gone, and all rules to it" lab_nothing_leads_to "$gone"
     new+=("$pod")
   done
   old=("${new[@]}")
