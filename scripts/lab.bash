@@ -32,6 +32,7 @@ lab_binary=${KUBENATD:-$lab_here/../build/kubenatd}
 lab_ipv6=false
 if [[ -e /proc/sys/net/ipv6/conf/all/forwarding ]]; then lab_ipv6=true; fi
 lab_lock_fd=
+lab_mine=false # this shell made the lab or was told to use it
 
 lab_die() {
   echo "lab: $*" >&2
@@ -111,6 +112,7 @@ lab_up() {
   flock "$all"
   lab_sweep
   mkdir "$lab_dir" 2>/dev/null || lab_die "a lab named $lab_name is up: scripts/lab.sh down removes it"
+  lab_mine=true
   if [[ ${1:-} == keep ]]; then touch "$lab_dir/keep"; else
     exec {lab_lock_fd}>"$lab_dir/lock"
     flock "$lab_lock_fd"
@@ -174,10 +176,15 @@ COMMIT
 END
 }
 
-lab_attach() { [[ -d $lab_objects ]] || lab_die "no lab named $lab_name is up: scripts/lab.sh up makes one"; }
+lab_attach() {
+  [[ -d $lab_objects ]] || lab_die "no lab named $lab_name is up: scripts/lab.sh up makes one"
+  lab_mine=true
+}
 
 lab_down() {
+  if ! $lab_mine; then return; fi
   lab_remove "$lab_dir"
+  lab_mine=false
   if [[ -n $lab_lock_fd ]]; then exec {lab_lock_fd}>&-; fi
   lab_lock_fd=
 }
@@ -375,6 +382,20 @@ lab_web() {
     52 | 56) echo "connection reset" ;;
     *) echo "curl ends with $status" ;;
   esac
+}
+
+# An nginx that reads its configuration anew has two workers for a moment, one that answers by the old one. True when
+# that is over, provided that the new one has answered before.
+lab_ingress_settled() {
+  local file pid count
+  for file in "$lab_dir"/pods/*; do
+    if ! grep -qx ingress "$file"; then continue; fi
+    count=0
+    for pid in $(ip netns pids "$lab_name-${file##*/}"); do
+      if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == nginx ]]; then count=$((count + 1)); fi
+    done
+    ((count == 2)) || return 1
+  done
 }
 
 # The rest is for this file only.

@@ -18,10 +18,10 @@ usage() { sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p}' "${BASH_SOURCE[0]}"; }
 up() {
   lab_require
   [[ -x $lab_binary ]] || lab_die "$lab_binary is not there: build it, or set KUBENATD"
+  trap lab_down EXIT
   lab_up keep
-  trap 'lab_down' ERR EXIT
   lab_cluster
-  trap - ERR EXIT
+  trap - EXIT
   cat <<END
 The lab $lab_name is up; the objects that kubenatd and the Ingress controller follow are in
   $lab_objects

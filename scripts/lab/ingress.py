@@ -206,8 +206,13 @@ def main():
         while nginx is None or nginx.poll() is None:
             now = snapshot(folder)
             if now != seen:
-                text = configuration(Objects(now), state)
                 seen = now
+                try:
+                    text = configuration(Objects(now), state)
+                except (AttributeError, KeyError, TypeError, ValueError) as error:
+                    # An object of another shape than the API server would let in: the last configuration goes on.
+                    print(f"configuration not written: {error!r}", flush=True)
+                    text = written or PREAMBLE.format(state=state) + "}\n"
                 if text != written:
                     file.write_text(text, encoding="utf-8")
                     written = text

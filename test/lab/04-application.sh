@@ -13,6 +13,17 @@ always 12 host $host http://shop.local:8080/ "200 shop-1*"
 lab_ready shop-2 True
 check "and again, when it is ready" lab_eventually lab_is_endpoint shop-2
 
+say "one pod's program has died, and nobody has noticed yet: a part of the requests fails, until it is taken out"
+lab_stop shop-2 KILL
+check "some meet it: 502 from the controller" lab_eventually outcome_is host $host http://shop.local:8080/ "502 *"
+check "some do not" lab_eventually outcome_is host $host http://shop.local:8080/ "200 shop-1*"
+lab_ready shop-2 False
+check "no rule leads to shop-2" lab_eventually lab_nothing_leads_to "$second"
+always 12 host $host http://shop.local:8080/ "200 shop-1*"
+lab_application shop-2
+lab_ready_when_serving shop-2
+check "and again, when it is restarted" lab_eventually lab_is_endpoint shop-2
+
 say "one pod is gone: the others serve"
 lab_delete_pod shop-2
 always 12 host $host http://shop.local:8080/ "200 shop-1*"

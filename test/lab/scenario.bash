@@ -3,8 +3,7 @@
 # from the first line to the last, and ends with 1 when something is not as expected, after having checked the rest.
 #
 #   expect FROM ADDRESS URL PATTERN [curl's options]   one request, at once: its outcome (lab_web) matches the pattern
-#   become FROM ADDRESS URL PATTERN [curl's options]   the same after a while, from then on (three times: for a moment an
-#                                                      nginx that reads its configuration anew answers by both)
+#   become FROM ADDRESS URL PATTERN [curl's options]   the same after a while, and from then on
 #   always COUNT FROM ADDRESS URL PATTERN              each of COUNT requests
 #   told NODE QUESTION CODE CLIENT [explain's options]   kubenatd explain finds CODE ("" for nothing that is wrong) and
 #                                                      foresees CLIENT
@@ -67,9 +66,9 @@ expect() {
 }
 # shellcheck disable=SC2053
 outcome_is() { [[ $(lab_web "$1" "$2" "$3" "${@:5}") == $4 ]]; }
-thrice() { outcome_is "$@" && outcome_is "$@" && outcome_is "$@"; }
 become() {
-  lab_eventually thrice "$@" || true
+  lab_eventually outcome_is "$@" || true
+  lab_eventually lab_ingress_settled || true
   expect "$@"
 }
 always() {
