@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A request by every way in: host and path through the hostPort, NodePort, ClusterIP, and past all chains by port-forward.
+# shellcheck source=test/lab/scenario.bash
 source "$(dirname "${BASH_SOURCE[0]}")/scenario.bash"
 lab_up
 lab_cluster

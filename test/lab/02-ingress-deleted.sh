@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # An Ingress is no hop of the packets' way but the controller's configuration: without it the controller answers 404,
 # while the Service behind it goes on.
+# shellcheck source=test/lab/scenario.bash
 source "$(dirname "${BASH_SOURCE[0]}")/scenario.bash"
 lab_up
 lab_cluster

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The controller's pod goes and comes back with another address: no way in for a while, refused and not left hanging,
-# then again by both ways, and no rule or connection tracking entry for the old address.
+# then again by both ways, and no rule is left that leads to the old address.
+# shellcheck source=test/lab/scenario.bash
 source "$(dirname "${BASH_SOURCE[0]}")/scenario.bash"
 lab_up
 lab_cluster

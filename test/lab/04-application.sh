@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What goes wrong behind the controller, one thing after another: what a client sees, and what explain says of it.
+# shellcheck source=test/lab/scenario.bash
 source "$(dirname "${BASH_SOURCE[0]}")/scenario.bash"
 lab_up
 lab_cluster

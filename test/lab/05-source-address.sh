@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Whom the application sees in each way in; externalTrafficPolicy Local on a node with a pod and on one without.
+# shellcheck source=test/lab/scenario.bash
 source "$(dirname "${BASH_SOURCE[0]}")/scenario.bash"
 lab_up
 lab_cluster

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # All pods of an application are replaced, one after another, under steady load by four ways: not one failed request.
+# shellcheck source=test/lab/scenario.bash
 source "$(dirname "${BASH_SOURCE[0]}")/scenario.bash"
 lab_up
 lab_cluster
@@ -16,13 +17,13 @@ old=(shop-1 shop-2)
 for round in 1 2; do
   new=()
   for number in 1 2; do
-    pod=shop-$round-$number
-    lab_pod "$pod" "node-$number" shop
-    check "$pod is an endpoint" lab_eventually lab_is_endpoint "$pod"
+    fresh=shop-$round-$number
+    lab_pod "$fresh" "node-$number" shop
+    check "$fresh is an endpoint" lab_eventually lab_is_endpoint "$fresh"
     gone=$(lab_address_of "${old[number - 1]}")
     lab_delete_pod "${old[number - 1]}"
     check "${old[number - 1]} is gone, and all rules to it" lab_nothing_leads_to "$gone"
-    new+=("$pod")
+    new+=("$fresh")
   done
   old=("${new[@]}")
 done
