@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Shows kubenatd at work in a lab of network namespaces: installs what it needs, builds, runs, asks, breaks, cleans up.
-# Run as root; nothing outside the lab's namespaces (knd-*) is changed.
+# The story of a request, from localhost:8080 to a pod, in a lab of network namespaces: installs what it needs, builds,
+# runs, asks, breaks, explains, cleans up. Run as root; nothing outside the lab's namespaces (demo-*) is changed.
 #
 #   scripts/demo.sh           everything
 #   KUBENATD=PATH …           uses that binary instead of building one
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+KUBENATD_LAB=demo
 # shellcheck source=scripts/lab.bash
 source scripts/lab.bash
 
@@ -20,144 +21,153 @@ show() {
   local word line=
   for word in "$@"; do
     case $word in
-      "$binary") word=kubenatd ;;
-      "$folder") word=DIR ;;
+      "$lab_binary") word=kubenatd ;;
+      "$lab_objects") word=DIR ;;
+      "$lab_config") word=CONFIG ;;
       *[[:space:]]*) word="\"$word\"" ;;
     esac
     line+=" $word"
   done
   printf '\n[%s]$%s\n' "$name" "$line"
-  lab_in "$name" "$@"
+  lab_in "$name" "$@" 2>/dev/null
 }
-# Asks COUNT times and prints each different answer with its number, most frequent first.
+objects=(--manifests "$lab_objects" --config "$lab_config" --hostname-override node-1)
+# That it finds a problem is no failure of the demo. The known connections, most of them over, would fill a screen.
+explain() {
+  printf '\n[node-1]$ kubenatd explain %s --manifests DIR --config CONFIG … | grep -v ^connection\n' "$*"
+  local said status=0
+  said=$(lab_in node-1 "$lab_binary" explain "$@" "${objects[@]}" 2>/dev/null) || status=$?
+  ((status <= 1)) || fail "explain does not work"
+  grep -v ^connection <<<"$said"
+}
 tally() { sort | uniq -c | sort -rn | sed -E 's/^ +([0-9]+) /  \1 × /'; }
+# ask NS ADDRESS URL COUNT PATTERN WHAT: asks COUNT times; each different outcome with its number, most frequent first.
 ask() {
-  local name=$1 address=$2 port=$3 what=$4 count=$5 answers status=0
-  shift 5
-  if [[ $address == *:* ]]; then printf '\n%s asks [%s]:%s' "$name" "$address" "$port"; else
-    printf '\n%s asks %s:%s' "$name" "$address" "$port"
-  fi
-  printf ' × %s: %s\n' "$count" "$what"
-  answers=$(lab_in "$name" python3 scripts/lab/peer.py "$@" "$address" "$port" --count "$count") || status=1
-  tally <<<"$answers"
-  if ((status != expect_refusal)); then fail "that is not how it should be"; fi
-}
-expect_refusal=0
-ask_http() { ask "$1" "$2" "$3" "$4" "${5:-20}" get; }
-ask_refused() { expect_refusal=1 ask "$1" "$2" "$3" "$4" 1 get; }
-# All packets from one source port, as a client that keeps its socket sends them.
-ask_udp() { ask "$1" "$2" "$3" "$4" "$5" ask --source-port 40000; }
-milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
-# Waits until a command on the node succeeds; the time it took is then in `waited`, in milliseconds.
-until_node() {
-  local begin tries=0
-  begin=$(milliseconds)
-  until lab_in node "$@" >/dev/null 2>&1; do
-    kill -0 "$daemon" 2>/dev/null || fail "kubenatd ended by itself"
-    if ((++tries > 1000)); then fail "waited in vain for: $*"; fi
-    sleep 0.01
+  local number outcome=() seen
+  for ((number = 0; number < $4; ++number)); do
+    seen=$(lab_web "$1" "$2" "$3")
+    outcome+=("$seen")
+    # shellcheck disable=SC2053
+    [[ $seen == $5 ]] || fail "$1 asked $3 at $2 and got: $seen"
   done
+  printf '\n%s asks %s%s × %s: %s\n' "$1" "$3" "$([[ $3 == *"$2"* ]] || echo " at $2")" "$4" "$6"
+  printf '%s\n' "${outcome[@]}" | tally
+}
+# All packets from one source port, as a client that keeps its socket sends them.
+ask_udp() {
+  printf '\n%s\n' "pages-1 asks 10.96.0.53:53 × 4: $1"
+  lab_in pages-1 python3 scripts/lab/peer.py ask --source-port 40000 10.96.0.53 53 --count 4 | tally
+}
+milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+# Waits until a command succeeds; the time it took is then in `waited`, in milliseconds.
+await() {
+  local begin
+  begin=$(milliseconds)
+  lab_eventually "$@" || fail "waited in vain for: $*"
   waited=$(($(milliseconds) - begin))
 }
-pod_address() { echo "10.244.1.1${1#web-}"; }
 fail() {
   printf '\ndemo: %s\n' "$*" >&2
-  if [[ -s $log ]]; then
+  if [[ -s $lab_dir/log/kubenatd-node-1 ]]; then
     echo "demo: the last lines of kubenatd's log:" >&2
-    tail -n 20 "$log" >&2
+    tail -n 20 "$lab_dir/log/kubenatd-node-1" >&2
   fi
   exit 1
 }
 
-log=/dev/null
-binary=${KUBENATD:-}
-if [[ -z $binary ]]; then
+if [[ -z ${KUBENATD:-} ]]; then
   title "Installing what is missing, building"
-  scripts/install.sh build
+  scripts/install.sh lab
   cmake --preset release >/dev/null
   cmake --build --preset release --target kubenatd
-  binary=build/kubenatd
 fi
 
 lab_require
-folder=$(mktemp -d)
-trap 'lab_down; rm -rf "$folder"' EXIT
+trap lab_down EXIT
 trap 'exit 130' INT TERM
-cp manifests/demo/*.yaml "$folder"
 
-title "A node, two pods, a client outside"
+title "A host with Docker's port mapping, two nodes of a kind cluster, pods, a client outside"
 lab_up
-for number in 11 12; do
-  pod=web-${number#1}
-  lab_pod "$pod" "$number"
-  lab_serve "$pod" --http 8080 --http 9090 --udp 5353
-done
+lab_cluster
 cat <<'END'
-client 192.168.77.100 ─── 192.168.77.2 node-1 ─┬─ 10.244.1.11 pod web-1
-                                               └─ 10.244.1.12 pod web-2
+client ── host ──┬── node-1 ─┬─ ingress-1   nginx, hostPorts 80 and 443, configured from Ingress objects
+  :8080 → node-1:80          ├─ shop-1
+  :8443 → node-1:443         └─ pages-1
+                 └── node-2 ─┬─ shop-2
+                             └─ cart-1
 END
+echo
+echo "[node-1]\$ kubenatd run --manifests DIR --config CONFIG --hostname-override node-1 &     (and so on node-2)"
+grep -h -m1 ready "$lab_dir/log/kubenatd-node-1"
+show node-1 iptables -t nat -L KUBE-SERVICES -n
 
-title "kubenatd follows a copy of manifests/demo"
-log=$lab_logs/kubenatd
-echo "[node]\$ kubenatd run --manifests DIR --config manifests/demo-config.yaml --hostname-override node-1 &"
-lab_start node "$log" "$binary" run --manifests "$folder" --config manifests/demo-config.yaml --hostname-override node-1
-daemon=$lab_pid
-until_node iptables -w -t nat -C KUBE-SERVICES -m comment --comment \
-  "kubernetes service nodeports; NOTE: this must be the last rule in this chain" -m addrtype --dst-type LOCAL \
-  -j KUBE-NODEPORTS
-cat "$log"
-show node iptables -t nat -L KUBE-SERVICES -n
+title "http://localhost:8080/cart: port mapping, hostPort, Ingress controller, Service, pod"
+ask host 127.0.0.1 http://shop.local:8080/cart 5 "200 cart-1*" "Host and path lead to cart"
+ask host 127.0.0.1 http://shop.local:8080/ 10 "200 shop-*" "the rest to shop"
+ask host 127.0.0.1 https://shop.local:8443/ 1 "200 shop-*" "TLS"
+ask host 127.0.0.1 http://nobody.local:8080/ 1 "404 *" "no such host"
+show node-1 iptables -t nat -L CNI-HOSTPORT-DNAT -n
+chain=$(lab_in node-1 iptables -w -t nat -S CNI-HOSTPORT-DNAT | grep -o 'CNI-DN-.*')
+show node-1 iptables -t nat -L "$chain" -n
+explain http://shop.local:8080/cart
 
-title "Requests: which pod answers, and whom it saw"
-ask_http web-1 10.96.0.80 80 "ClusterIP, from a pod: both answer; a pod that reaches itself sees the node"
-ask_http node 10.96.0.80 80 "ClusterIP, from the node"
-if $lab_ipv6; then ask_http web-1 fd00:10:96::80 80 "the same Service's IPv6 ClusterIP"; fi
-ask_http client 192.168.77.2 30080 "NodePort, from outside: pods see the node"
-ask_http client 203.0.113.80 80 "LoadBalancer IP, from outside"
-ask_http client 192.168.77.2 30090 "NodePort with externalTrafficPolicy Local: the pod sees the client"
-ask_refused web-1 10.96.0.99 80 "a Service without endpoints: refused at once"
-ask_udp client 10.96.0.53 53 "UDP" 4
+title "Other ways in"
+ask host 172.18.0.2 http://shop.local:31290/cart 1 "200 cart-1*" "the controller by NodePort: KUBE-NODEPORTS → KUBE-EXT → KUBE-SVC → KUBE-SEP"
+ask pages-1 10.96.0.80 http://10.96.0.80/ 10 "200 shop-*" "a ClusterIP, from a pod"
+if $lab_ipv6; then ask pages-1 "[fd00:10:96::80]" "http://[fd00:10:96::80]/" 4 "200 shop-*" "by IPv6"; fi
+ask client 203.0.113.80 http://203.0.113.80/ 4 "200 shop-*" "a load balancer's address: the pods see a node"
+ask client 172.18.0.2 http://172.18.0.2:30090/ 4 "200 shop-1*100" "externalTrafficPolicy Local: the node's own pod, which sees the client"
+ask pages-1 10.96.0.99 http://10.96.0.99/ 1 "connection refused" "a Service without endpoints: refused at once"
+ask_udp "UDP"
 
-title "An endpoint is taken away, traffic goes on"
-gone=web-2
-if lab_in client python3 scripts/lab/peer.py ask 10.96.0.53 53 --source-port 40000 | grep -q ^web-1; then
+title "A pod is no longer ready"
+gone=shop-2
+if lab_in pages-1 python3 scripts/lab/peer.py ask 10.96.0.53 53 --source-port 40000 | grep -q ^shop-1; then
   # The pod that the UDP client is tied to is the one to lose.
-  gone=web-1
+  gone=shop-1
 fi
-echo "\$ sed -i 's/Ready, status: \"True\"/Ready, status: \"False\"/' DIR/pod-$gone.yaml"
-sed -i 's/Ready, status: "True"/Ready, status: "False"/' "$folder/pod-$gone.yaml"
-begin=$(milliseconds)
-tries=0
-while lab_in node iptables -w -t nat -S | grep -q "demo/web:http.*$(pod_address "$gone")"; do
-  if ((++tries > 500)); then fail "the rules for $gone stay"; fi
-  sleep 0.01
-done
-echo "its rules were gone after about $(($(milliseconds) - begin)) ms (as iptables sees it)"
-ask_http web-1 10.96.0.80 80 "ClusterIP"
-ask_http client 192.168.77.2 30080 "NodePort"
-ask_udp client 10.96.0.53 53 "UDP, the same socket address: no stale entry" 4
+lab_ready "$gone" False
+await lab_nothing_leads_to "$(lab_address_of "$gone")"
+echo "all rules to $gone were gone after about $waited ms (as iptables sees it)"
+ask host 127.0.0.1 http://shop.local:8080/ 5 "200 shop-*" "the other one answers"
+ask_udp "UDP, the same socket address: no stale entry"
 
-title "Someone deletes a rule by hand"
-rule=(KUBE-SERVICES -d 10.96.0.80/32 -p tcp -m comment --comment "demo/web:http cluster IP" -m tcp --dport 80
-  -j "$(lab_in node iptables -w -t nat -S KUBE-SERVICES |
-    sed -n 's/^-A .*-d 10\.96\.0\.80\/32 .* -j \(KUBE-[A-Z0-9-]*\)$/\1/p')")
-show node iptables -t nat -D "${rule[@]}"
-until_node iptables -w -t nat -C "${rule[@]}"
+title "Nor is the other one: where does the 502 come from?"
+other=shop-$((3 - ${gone#shop-}))
+lab_ready "$other" False
+await lab_nothing_leads_to "$(lab_address_of "$other")"
+ask host 127.0.0.1 http://shop.local:8080/ 1 "502 *" "the controller has nobody to ask"
+explain http://shop.local:8080/
+for pod in "$gone" "$other"; do
+  lab_ready "$pod" True
+  await lab_is_endpoint "$pod"
+done
+ask host 127.0.0.1 http://shop.local:8080/ 4 "200 shop-*" "both are ready again"
+
+title "Someone deletes a rule by hand, then flushes a chain"
+has_host_port() { lab_in node-1 iptables -w -t nat -S CNI-HOSTPORT-DNAT | grep -F "$chain"; }
+show node-1 iptables -t nat -D CNI-HOSTPORT-DNAT 1
+await has_host_port
 echo "it was back after about $waited ms (as iptables sees it)"
-show node iptables -t nat -F KUBE-SERVICES
-until_node iptables -w -t nat -C "${rule[@]}"
-echo "the chain was whole again after about $waited ms"
-ask_http web-1 10.96.0.80 80 "ClusterIP"
+show node-1 iptables -t nat -F KUBE-SERVICES
+await lab_agent_works node-1
+echo "the chain was whole again after about $waited ms (as iptables sees it)"
+ask host 127.0.0.1 http://shop.local:8080/cart 2 "200 cart-1*" "as before"
+
+title "The controller's pod goes, a new one comes"
+lab_delete_pod ingress-1
+ask host 127.0.0.1 http://shop.local:8080/ 1 "connection refused" "nobody has the hostPort"
+lab_pod ingress-2 node-1 ingress
+await lab_is_endpoint ingress-2
+ask host 127.0.0.1 http://shop.local:8080/ 2 "200 shop-*" "the chains lead to $(lab_address_of ingress-2)"
 
 title "kubenatd is killed: traffic goes on, the rules are what they should be"
-kill -KILL "$daemon"
-wait "$daemon" 2>/dev/null || true
-ask_http web-1 10.96.0.80 80 "ClusterIP, nobody at home"
-show node "$binary" diff --manifests "$folder" --config manifests/demo-config.yaml --hostname-override node-1 ||
-  fail "the rules are not what they should be"
+lab_stop kubenatd-node-1 KILL
+ask host 127.0.0.1 http://shop.local:8080/cart 2 "200 cart-1*" "nobody at home"
+show node-1 "$lab_binary" diff "${objects[@]}" || fail "the rules are not what they should be"
 echo "(no difference)"
 
 title "Clean-up removes what kubenatd made"
-show node "$binary" cleanup
-show node iptables-save -t nat
+show node-1 "$lab_binary" cleanup
+show node-1 iptables-save -t nat
 printf '\nThe namespaces go away now.\n'

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need, from Debian 12's own packages.
 #
-#   scripts/install.sh [build|all]     (default: all)
+#   scripts/install.sh [build|lab|all]     (default: all)
 #
-# "build" is what the demo needs; "all" adds the tests' and the linters' tools. Nothing is asked, and a run that finds
+# "lab" adds to "build" what the lab and the demo run, "all" the tests' and the linters' tools. Nothing is asked, and a run that finds
 # everything in place asks only dpkg and takes a fraction of a second. Needs root when something is missing.
 set -euo pipefail
 
@@ -14,9 +14,10 @@ readonly build_packages=(
   catch2 libbenchmark-dev
   iproute2 iptables nftables procps python3 ca-certificates
 )
+readonly lab_packages=(nginx-light openssl curl python3-yaml)
 # clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
 readonly test_packages=(
-  clang-tidy-16 clang-format buildah conntrack strace python3-yaml iputils-ping containernetworking-plugins
+  clang-tidy-16 clang-format buildah conntrack strace iputils-ping containernetworking-plugins
 )
 
 missing_packages() {
@@ -44,9 +45,10 @@ apt_get() {
 
 case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;
-  all) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
+  lab) packages=("${build_packages[@]}" "${lab_packages[@]}") ;;
+  all) packages=("${build_packages[@]}" "${lab_packages[@]}" "${test_packages[@]}") ;;
   *)
-    echo "usage: scripts/install.sh [build|all]" >&2
+    echo "usage: scripts/install.sh [build|lab|all]" >&2
     exit 2
     ;;
 esac
@@ -66,8 +68,18 @@ fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+# The lab wants nginx the program: a service of the machine's own is neither started nor left to start at the next boot.
+without_service=false
+if [[ " ${missing[*]} " == *" nginx-light "* && ! -e /usr/sbin/nginx ]]; then without_service=true; fi
+if $without_service && [[ ! -e /usr/sbin/policy-rc.d ]]; then
+  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+  chmod 755 /usr/sbin/policy-rc.d
+  trap 'rm -f "$log" /usr/sbin/policy-rc.d' EXIT
+fi
 apt_get update
 apt_get install --yes --no-install-recommends "${missing[@]}"
+
+if $without_service; then update-rc.d nginx disable >/dev/null 2>&1 || true; fi
 
 mapfile -t missing < <(missing_packages "${packages[@]}")
 if ((${#missing[@]} > 0)); then
