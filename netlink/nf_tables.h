@@ -92,6 +92,15 @@ class NfTables {
                                          const RuleVisitor& visit, const std::function<void()>& restart,
                                          Interrupted interrupted = Interrupted::kRepeat);
 
+  /// What is in a table: answers to a request of type `type` (NFT_MSG_GETSET, ...GETCHAIN, ...GETRULE, ...GETSETELEM,
+  /// the last one with the name of a set), as attributes. The kernel may answer about other tables of the family, too.
+  using AttributeVisitor = std::function<void(std::string_view attributes)>;
+  [[nodiscard]] rules::Status dump_objects(rules::Family family, std::string_view table, std::uint16_t type,
+                                           std::string_view set, const AttributeVisitor& visit,
+                                           const std::function<void()>& restart);
+  /// Whether any table is there; for tables that are not iptables'.
+  [[nodiscard]] rules::Result<bool> has_table(rules::Family family, std::string_view table);
+
   /// Sends the batch as one transaction. With `generation`, only if that is still the kernel's generation.
   [[nodiscard]] std::expected<CommitReport, CommitFailure> commit(Batch& batch,
                                                                   std::optional<std::uint32_t> generation);

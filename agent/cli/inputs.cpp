@@ -68,7 +68,6 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::
   if (!loaded) return std::unexpected(loaded.error());
   for (const std::string& remark : loaded->remarks) log_info("configuration", {{"remark", remark}});
   Config& config = loaded->config;
-  if (auto supported = check_mode(config); !supported) return std::unexpected(supported.error());
   config.dispatch = options.dispatch;
   config.tree_threshold = options.tree_threshold;
   config.audit_period = options.audit_period;

@@ -133,4 +133,17 @@ CompileOptions compile_options(const Config& config, const Environment& environm
   return options;
 }
 
+rules::nftables::RulesetOptions nftables_options(const Config& config, const CompileOptions& options) {
+  rules::nftables::RulesetOptions result;
+  result.family = options.family;
+  result.masquerade_mark = options.masquerade_mark;
+  result.masquerade_all = options.masquerade_all;
+  result.local_detector = options.local_detector;
+  result.node_port_addresses = options.node_port_addresses;
+  result.node_address = options.node_address;
+  for (const Prefix& cidr : config.service_cidrs)
+    if (cidr.address.family == options.family) result.service_cidrs.push_back(cidr);
+  return result;
+}
+
 }  // namespace kubenatd::agent

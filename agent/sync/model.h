@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "agent/objects/objects.h"
 #include "agent/state/service_state.h"
 #include "rules/iptables/desired.h"
+#include "rules/nftables/desired.h"
 
 namespace kubenatd::agent {
 
@@ -34,13 +36,21 @@ class Model {
     return desired_[static_cast<std::size_t>(family)];
   }
 
+  /// The desired state of nftables mode; empty in iptables mode, as desired() is in nftables mode but for its options.
+  [[nodiscard]] rules::nftables::DesiredElements& elements(rules::Family family) {
+    return elements_[static_cast<std::size_t>(family)];
+  }
+  void for_each_view(rules::Family family, const std::function<void(const rules::ServicePortView&)>& visit) const;
+
  private:
   void update_options();
+  void apply(const ViewChange& change);
 
   Config config_;
   Environment environment_;
   ServiceState state_;
   std::array<rules::iptables::DesiredTables, 2> desired_;
+  std::array<rules::nftables::DesiredElements, 2> elements_;
 };
 
 }  // namespace kubenatd::agent

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/sync/cleanup.h"
+#include "agent/sync/family_sync.h"
+#include "agent/sync/nftables_sync.h"
 #include "netlink/conntrack.h"
 
 namespace kubenatd::agent {
@@ -59,10 +62,14 @@ Reconciler::Reconciler(Model& model, NfSession session)
       next_audit_(Clock::now() + model.config().audit_period) {
   for (const Family family : rules::kFamilies) {
     if (family == Family::kIpv6 && !model_.environment().ipv6) continue;
-    families_.push_back(std::make_unique<FamilySync>(family, model_.desired(family)));
+    if (model_.config().mode == Config::Mode::kNftables) {
+      families_.push_back(std::make_unique<NftablesSync>(family, model_.elements(family)));
+    } else {
+      families_.push_back(std::make_unique<FamilySync>(family, model_.desired(family)));
+    }
     UdpFrontends& frontends = frontends_[index_of(family)];
     frontends.set_node_addresses(node_port_addresses(model_, family, model_.desired(family).options()));
-    model_.desired(family).for_each_view([&](const rules::ServicePortView& view) {
+    model_.for_each_view(family, [&](const rules::ServicePortView& view) {
       if (view.protocol == rules::Protocol::kUdp) frontends.upsert(view);
     });
   }
@@ -116,7 +123,7 @@ rules::Status Reconciler::handle_events() {
   return {};
 }
 
-bool Reconciler::held(const FamilySync& family, Clock::time_point now) const {
+bool Reconciler::held(const Dataplane& family, Clock::time_point now) const {
   return family.only_drift() && held_until_[index_of(family.family())] > now;
 }
 
@@ -146,7 +153,7 @@ RoundReport Reconciler::reconcile(bool everything) {
   const std::chrono::nanoseconds kernel_before = session_.kernel_time();
   RoundReport report;
   if (start >= next_audit_) {
-    for (const auto& family : families_) family->require_audit();
+    for (const auto& family : families_) family->require_audit(false);
     next_audit_ = start + model_.config().audit_period;
   }
   if (auto handled = handle_events(); !handled) report.problems.push_back(handled.error().to_string());
@@ -162,7 +169,7 @@ RoundReport Reconciler::reconcile(bool everything) {
   return report;
 }
 
-void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
+void Reconciler::reconcile_family(Dataplane& family, RoundReport& report) {
   const std::size_t index = index_of(family.family());
   const Clock::time_point start = Clock::now();
   auto done = family.sync(session_, [this](const netlink::TableEvent& event) { note(event); });
@@ -195,10 +202,11 @@ void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
     report.disputes.push_back(
         fmt::format("{} more chains of {} are changed again and again", unnamed, name_of(family.family())));
   if (!std::exchange(left_over_known_[index], true)) forget_left_over(family);
+  if (!std::exchange(alone_[index], true)) remove_other_mode(family.family(), report);
   report.families.push_back({family.family(), std::move(*done), std::nullopt, now - start, healed_after});
 }
 
-void Reconciler::forget_left_over(FamilySync& family) {
+void Reconciler::forget_left_over(Dataplane& family) {
   for (const LiveTables::UdpFrontend& frontend : family.found_at_start()) {
     UdpFrontends& frontends = frontends_[index_of(family.family())];
     if (frontend.address) {
@@ -209,11 +217,20 @@ void Reconciler::forget_left_over(FamilySync& family) {
   }
 }
 
-bool Reconciler::may_sweep(const FamilySync& family) const {
+void Reconciler::remove_other_mode(Family family, RoundReport& report) {
+  if (model_.config().mode == Config::Mode::kNftables) {
+    if (const auto removed = remove_all(session_.kernel(), family); !removed)
+      report.problems.push_back(removed.error().to_string());
+  } else if (const auto removed = remove_nftables_table(session_.kernel(), family); !removed) {
+    report.problems.push_back(removed.error().to_string());
+  }
+}
+
+bool Reconciler::may_sweep(const Dataplane& family) const {
   return !family.has_work() || family.only_drift();
 }
 
-bool Reconciler::sweep_due(const FamilySync& family, Clock::time_point now) const {
+bool Reconciler::sweep_due(const Dataplane& family, Clock::time_point now) const {
   const std::size_t index = index_of(family.family());
   const Sweep& sweep = sweeps_[index];
   const bool changed = sweep.now && frontends_[index].needs_sweep();
