@@ -231,6 +231,14 @@ class Expressions {
       close(data, NFTA_IMMEDIATE_DATA);
     });
   }
+  void random(std::uint32_t numbers, std::uint32_t first, std::uint32_t to) {
+    expression("numgen", [&] {
+      out_.be32(NFTA_NG_DREG, to);
+      out_.be32(NFTA_NG_MODULUS, numbers);
+      out_.be32(NFTA_NG_TYPE, NFT_NG_RANDOM);
+      out_.be32(NFTA_NG_OFFSET, first);
+    });
+  }
   /// Loads the parts of a key one behind the other; gives the word behind the last.
   std::uint32_t load(const Key& key, std::uint32_t word = 0) {
     for (const Operand& operand : key) {
@@ -242,19 +250,9 @@ class Expressions {
         case kProtocol: meta(NFT_META_L4PROTO, to); break;
         case kPort: payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, to); break;
         case kPriority: meta(NFT_META_PRIORITY, to); break;
-        case kRandom:
-          expression("numgen", [&] {
-            out_.be32(NFTA_NG_DREG, to);
-            out_.be32(NFTA_NG_MODULUS, operand.value);
-            out_.be32(NFTA_NG_TYPE, NFT_NG_RANDOM);
-          });
-          break;
-        case kConstant:
-          expression("immediate", [&] {
-            out_.be32(NFTA_IMMEDIATE_DREG, to);
-            value(NFTA_IMMEDIATE_DATA, &operand.value, sizeof operand.value);
-          });
-          break;
+        case kRandom: random(operand.value, 0, to); break;
+        // One of one numbers: nft 1.0.6 has no other way to say a constant within a key.
+        case kConstant: random(1, operand.value, to); break;
       }
       const bool is_address = operand.kind == kSource || operand.kind == kDestination;
       word += is_address ? address_size() / 4 : 1;

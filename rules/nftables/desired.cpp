@@ -13,7 +13,8 @@ std::vector<Backend> backends(const ServicePortView& view, bool local) {
   std::vector<Backend> chosen;
   for (const Endpoint& endpoint : view.endpoints)
     if (local ? endpoint.for_local : endpoint.for_cluster) chosen.push_back({endpoint.address, endpoint.port});
-  if (chosen.size() > kMaxEndpoints) chosen.resize(kMaxEndpoints);
+  const std::size_t most = local ? kMaxLocalEndpoints : kMaxEndpoints;
+  if (chosen.size() > most) chosen.resize(most);
   return chosen;
 }
 

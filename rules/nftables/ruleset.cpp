@@ -69,15 +69,16 @@ GoTo jump(std::string chain) {
 struct Way {
   const char* name;
   bool node_port;
+  std::size_t sizes;
   SetId endpoints;
   SetId larger;
   SetId sticky;
 };
-constexpr Way kCluster{"endpoints", false, SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
-constexpr Way kLocal{"local-endpoints", false, SetId::kLocalEndpoints, SetId::kLocalLarger, SetId::kLocalSticky};
-constexpr Way kNodePort{"nodeport-endpoints", true, SetId::kNodePortEndpoints, SetId::kNodePortLarger,
+constexpr Way kCluster{"endpoints", false, kSizes.size(), SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
+constexpr Way kLocal{"local-endpoints", false, kLocalSizes, SetId::kLocalEndpoints, SetId::kLocalLarger, SetId::kLocalSticky};
+constexpr Way kNodePort{"nodeport-endpoints", true, kSizes.size(), SetId::kNodePortEndpoints, SetId::kNodePortLarger,
                         SetId::kNodePortSticky};
-constexpr Way kNodePortLocal{"nodeport-local-endpoints", true, SetId::kNodePortLocalEndpoints,
+constexpr Way kNodePortLocal{"nodeport-local-endpoints", true, kLocalSizes, SetId::kNodePortLocalEndpoints,
                              SetId::kNodePortLocalLarger, SetId::kNodePortLocalSticky};
 
 class Compiler {
@@ -147,10 +148,10 @@ class Compiler {
     const Key key = frontend(way.node_port);
     const auto name = [&](std::size_t level) { return fmt::format("{}-{}", way.name, kSizes[level]); };
     const auto draw = [&](Operand number) { return rule(Translate{with(key, number), {way.endpoints}}); };
-    for (std::size_t level = kSizes.size(); level-- > 0;) {
+    for (std::size_t level = way.sizes; level-- > 0;) {
       const std::uint32_t size = kSizes[level];
       std::vector<NftRule> rules;
-      if (level + 1 < kSizes.size())
+      if (level + 1 < way.sizes)
         rules.push_back(rule(InSet{with(key, {Kind::kConstant, size}), {way.larger}}, go(name(level + 1))));
       for (int i = 0; i < kWholeDraws; ++i) rules.push_back(draw({Kind::kRandom, size}));
       for (int i = 0; i < kHalfDraws; ++i) rules.push_back(draw({Kind::kRandom, size / 2}));

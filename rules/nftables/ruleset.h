@@ -78,7 +78,7 @@ struct SetSpec {
 struct Operand {
   enum class Kind : std::uint8_t { kSource, kDestination, kProtocol, kPort, kPriority, kRandom, kConstant };
   Kind kind = Kind::kSource;
-  std::uint32_t value = 0;  ///< kRandom: how many numbers there are; kConstant: it
+  std::uint32_t value = 0;  ///< kRandom: how many numbers there are; kConstant: the number
 
   bool operator==(const Operand&) const = default;
 };
@@ -177,8 +177,10 @@ struct Ruleset {
 
 /// Endpoints of one service port are found by a random number: past so many it is drawn from the next larger range.
 inline constexpr std::array<std::uint32_t, 7> kSizes{4, 16, 64, 256, 1024, 4096, 16384};
-/// More endpoints than that are not used.
+/// More endpoints than that are not used, and of those on this node not more than the other.
 inline constexpr std::uint32_t kMaxEndpoints = kSizes.back();
+inline constexpr std::size_t kLocalSizes = 5;
+inline constexpr std::uint32_t kMaxLocalEndpoints = kSizes[kLocalSizes - 1];
 
 /// All of it. `timeouts` are the affinity timeouts in use, in seconds, ascending.
 [[nodiscard]] Ruleset compile_ruleset(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts);
