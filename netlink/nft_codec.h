@@ -32,8 +32,7 @@ void add_nft_rule(Batch& batch, rules::Family family, std::string_view chain, co
 class ElementWriter {
  public:
   enum class Change : std::uint8_t { kAdd, kRemove };
-  ElementWriter(Batch& batch, rules::Family family, Change change)
-      : batch_(batch), family_(family), change_(change) {}
+  ElementWriter(Batch& batch, rules::Family family, Change change) : batch_(batch), family_(family), change_(change) {}
 
   /// `value` does not count when removing.
   void write(const rules::nftables::ElementKey& key, const rules::nftables::ElementValue& value = {});

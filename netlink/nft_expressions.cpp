@@ -17,8 +17,8 @@ namespace {
 using namespace rules::nftables;
 using rules::Family;
 
-constexpr std::uint32_t kStateNew = 8;       // NF_CT_STATE_BIT(IP_CT_NEW)
-constexpr std::uint32_t kStatusDnat = 0x20;  // IPS_DST_NAT
+constexpr std::uint32_t kStateNew = 8;        // NF_CT_STATE_BIT(IP_CT_NEW)
+constexpr std::uint32_t kStatusDnat = 0x20;   // IPS_DST_NAT
 constexpr std::uint32_t kFullyRandom = 0x10;  // NF_NAT_RANGE_PROTO_RANDOM_FULLY
 constexpr std::uint32_t kAddressAndPort = 3;  // NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED
 constexpr std::size_t kInterfaceSize = 16;    // IFNAMSIZ
@@ -143,9 +143,7 @@ class Expressions {
     });
   }
   void operator()(const Drop& /*drop*/) { verdict(NF_DROP, {}); }
-  void operator()(const GoTo& go) {
-    verdict(static_cast<std::uint32_t>(go.jump ? NFT_JUMP : NFT_GOTO), go.chain);
-  }
+  void operator()(const GoTo& go) { verdict(static_cast<std::uint32_t>(go.jump ? NFT_JUMP : NFT_GOTO), go.chain); }
 
  private:
   [[nodiscard]] std::uint32_t address_size() const { return family_ == Family::kIpv4 ? 4 : 16; }

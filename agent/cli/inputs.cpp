@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "agent/cli/configuration.h"
 #include "agent/cli/log.h"
 #include "agent/config/conntrack_settings.h"
 #include "agent/config/sysctl.h"
+#include "agent/text/printable.h"
 #include "netlink/addresses.h"
 #include "netlink/counters.h"
 
@@ -71,6 +73,11 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::
   config.dispatch = options.dispatch;
   config.tree_threshold = options.tree_threshold;
   config.audit_period = options.audit_period;
+  for (const std::string& text : options.service_cidrs) {
+    const auto cidr = rules::Prefix::parse(text);
+    if (!cidr) return rules::fail("--service-cidr", "read", in_quotes(text) + " is not a CIDR", EINVAL);
+    config.service_cidrs.push_back(*cidr);
+  }
 
   auto name = node_name(config, options.flags.hostname_override);
   if (!name) return std::unexpected(name.error());

@@ -43,6 +43,13 @@ void add_source_options(CLI::App& command, Options& options) {
                   "--tree-threshold service addresses")
       ->transform(CLI::CheckedTransformer(kDispatchNames, CLI::ignore_case).description(""))
       ->type_name("linear|tree|auto");
+  command
+      .add_option(
+          "--service-cidr", options.service_cidrs,
+          "Range of cluster IPs: what no Service has in it is dropped in nftables mode. May be given more than\n"
+          "once")
+      ->allow_extra_args(false)
+      ->type_name("CIDR");
   command.add_option("--tree-threshold", options.tree_threshold, "Service addresses up to which auto stays linear")
       ->type_name("N")
       ->capture_default_str();
@@ -89,7 +96,8 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     register_kube_proxy_flags(run, options.flags);
 
     CLI::App& render = *app.add_subcommand(
-        "render", "Print the desired state as iptables-save text; needs no rights and does not touch the kernel");
+        "render",
+        "Print the desired state as iptables-save or nft would; needs no rights and does not touch the kernel");
     add_source_options(render, options);
     add_config_options(render, options);
     add_family_option(render, options);
@@ -108,7 +116,7 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
 
     CLI::App& cleanup = *app.add_subcommand(
         "cleanup",
-        "Remove every chain and jump that kubenatd, or kube-proxy in iptables mode, has made, and nothing else");
+        "Remove every chain, jump and table that kubenatd, or kube-proxy in iptables mode, has made, and nothing else");
     add_verbosity(cleanup, options);
 
     CLI::App& version = *app.add_subcommand("version", "Print the version");

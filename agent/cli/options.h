@@ -22,6 +22,7 @@ struct Options {
   Config::Dispatch dispatch = Config::Dispatch::kAuto;
   std::size_t tree_threshold = 1000;
   std::chrono::seconds audit_period = std::chrono::minutes(5);
+  std::vector<std::string> service_cidrs;  ///< as given; read with the configuration
   int verbosity = 0;
   FlagValues flags;  ///< --config and --hostname-override; run and check: all of kube-proxy's
 };

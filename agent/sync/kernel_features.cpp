@@ -29,8 +29,8 @@ constexpr Feature kFeatures[] = {
 
 std::string missing_feature(const rules::Error& refusal, rules::Family family) {
   if (refusal.operation == "create table" && (refusal.code == EAFNOSUPPORT || refusal.code == EOPNOTSUPP)) {
-    return fmt::format("the kernel lacks {}", family == rules::Family::kIpv4 ? "CONFIG_NF_TABLES_IPV4"
-                                                                             : "CONFIG_NF_TABLES_IPV6");
+    return fmt::format("the kernel lacks {}",
+                       family == rules::Family::kIpv4 ? "CONFIG_NF_TABLES_IPV4" : "CONFIG_NF_TABLES_IPV6");
   }
   if (refusal.operation == "create set" && refusal.code == EOPNOTSUPP)
     return "the kernel lacks sets of concatenated ranges (Linux 5.6 and later)";

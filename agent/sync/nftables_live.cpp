@@ -42,15 +42,14 @@ rules::Status read_nftables_elements(netlink::NfTables& kernel, rules::Family fa
       family, kTable, NFT_MSG_GETSETELEM, name_of(set),
       [&](std::string_view attributes) {
         netlink::read_nft_elements(attributes, set, [&](const netlink::LiveElement& element) {
-          elements.insert_or_assign(element.key,
-                                    LiveValue{element.data, std::string(element.comment), element.plain});
+          elements.insert_or_assign(element.key, LiveValue{element.data, std::string(element.comment), element.plain});
         });
       },
       [&] { std::erase_if(elements, [&](const auto& element) { return element.first.set == set; }); });
 }
 
-bool equal_rules(const std::vector<NftablesStructure::Rule>& live,
-                 const std::vector<rules::nftables::NftRule>& wanted, rules::Family family) {
+bool equal_rules(const std::vector<NftablesStructure::Rule>& live, const std::vector<rules::nftables::NftRule>& wanted,
+                 rules::Family family) {
   return std::ranges::equal(live, wanted, [&](const auto& one, const auto& other) {
     return one.comment == other.comment &&
            netlink::same_expressions(one.expressions, netlink::encode_nft_expressions(other, family));

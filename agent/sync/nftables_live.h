@@ -24,8 +24,7 @@ struct NftablesStructure {
   std::map<std::string, std::vector<Rule>> rules;  ///< by chain, in order
 };
 
-[[nodiscard]] rules::Result<NftablesStructure> read_nftables_structure(netlink::NfTables& kernel,
-                                                                       rules::Family family);
+[[nodiscard]] rules::Result<NftablesStructure> read_nftables_structure(netlink::NfTables& kernel, rules::Family family);
 
 struct LiveValue {
   rules::nftables::Bytes<rules::nftables::kDataCapacity> data;

@@ -297,8 +297,7 @@ void NftablesSync::note_found(const LiveElements& live) {
   constexpr auto kUdp = static_cast<std::uint8_t>(rules::Protocol::kUdp);
   const std::size_t address_size = bits_of(family_) / 8;
   for (const auto& [key, value] : live) {
-    const bool node_port =
-        key.set.id == SetId::kNodePortEndpoints || key.set.id == SetId::kNodePortLocalEndpoints;
+    const bool node_port = key.set.id == SetId::kNodePortEndpoints || key.set.id == SetId::kNodePortLocalEndpoints;
     const bool address = key.set.id == SetId::kEndpoints || key.set.id == SetId::kLocalEndpoints;
     if ((!node_port && !address) || last_number(key.key) != 0) continue;
     const std::uint8_t* protocol = key.key.data.data() + (address ? address_size : 0);

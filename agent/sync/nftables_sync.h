@@ -52,8 +52,8 @@ class NftablesSync final : public Dataplane {
     std::set<std::string> touched;  ///< names of sets and chains
 
     [[nodiscard]] bool empty() const {
-      return !delete_table && !everything && new_sets.empty() && old_sets.empty() && rewritten.empty() && old_chains.empty() &&
-             removed.empty() && added.empty();
+      return !delete_table && !everything && new_sets.empty() && old_sets.empty() && rewritten.empty() &&
+             old_chains.empty() && removed.empty() && added.empty();
     }
   };
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "agent/state/stale_flows.h"
-#include "agent/sync/drift_backoff.h"
 #include "agent/sync/dataplane.h"
+#include "agent/sync/drift_backoff.h"
 #include "agent/sync/model.h"
 #include "agent/sync/nf_session.h"
 
@@ -49,8 +49,8 @@ struct RoundReport {
 /// Purpose: the loop's centre: events of objects come in through apply(), events of the kernel through handle_events(),
 /// and reconcile() puts right whatever differs. Threading: one thread. fd() is for epoll; deadline() says when
 /// reconcile() is due without any event. Failure: a family that fails is tried again with growing delays, the other
-/// goes on; the kernel keeps forwarding what it has. Cost: as the mode's Dataplane; a conntrack sweep reads the UDP entries of a
-/// family, only after UDP service ports changed.
+/// goes on; the kernel keeps forwarding what it has. Cost: as the mode's Dataplane; a conntrack sweep reads the UDP
+/// entries of a family, only after UDP service ports changed.
 class Reconciler {
  public:
   using Clock = std::chrono::steady_clock;

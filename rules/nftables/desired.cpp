@@ -39,8 +39,8 @@ std::vector<Address> hairpins(const ServicePortView& view) {
 
 /// Everything but the endpoints is the same.
 bool same_shape(const ServicePortView& one, const ServicePortView& other) {
-  return one.cluster_ip == other.cluster_ip && one.has_endpoints == other.has_endpoints && one.port == other.port && one.node_port == other.node_port &&
-         one.internal_policy_local == other.internal_policy_local &&
+  return one.cluster_ip == other.cluster_ip && one.has_endpoints == other.has_endpoints && one.port == other.port &&
+         one.node_port == other.node_port && one.internal_policy_local == other.internal_policy_local &&
          one.external_policy_local == other.external_policy_local && one.affinity_seconds == other.affinity_seconds &&
          one.external_ips == other.external_ips && one.load_balancer_ips == other.load_balancer_ips &&
          one.source_ranges == other.source_ranges;
@@ -148,8 +148,7 @@ void DesiredElements::replace(PortEntry& entry, Port next) {
 
 void DesiredElements::claim(PortEntry& entry, const Frontend& frontend) {
   std::vector<PortEntry*>& claims = claims_[frontend];
-  const auto place =
-      std::ranges::find_if(claims, [&](const PortEntry* other) { return entry.first < other->first; });
+  const auto place = std::ranges::find_if(claims, [&](const PortEntry* other) { return entry.first < other->first; });
   const bool first = place == claims.begin();
   if (first && !claims.empty()) retract_frontend(*claims.front(), frontend, nullptr);
   claims.insert(place, &entry);
@@ -172,12 +171,13 @@ void DesiredElements::release(PortEntry& entry, const Frontend& frontend) {
 void DesiredElements::emit_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched,
                                     const ElementVisitor& visit) const {
   const Port& port = entry.second;
-  const FrontendInput input{.view = port.view,
-                            .options = options_,
-                            .frontend = frontend,
-                            .comment = port.comment,
-                            .cluster = {port.cluster, touched != nullptr ? &touched->cluster : nullptr, port.cluster_id},
-                            .local = {port.local, touched != nullptr ? &touched->local : nullptr, port.local_id}};
+  const FrontendInput input{
+      .view = port.view,
+      .options = options_,
+      .frontend = frontend,
+      .comment = port.comment,
+      .cluster = {port.cluster, touched != nullptr ? &touched->cluster : nullptr, port.cluster_id},
+      .local = {port.local, touched != nullptr ? &touched->local : nullptr, port.local_id}};
   emit(input, visit);
 }
 
@@ -238,7 +238,8 @@ void DesiredElements::count_port(const PortEntry& entry, int by) {
 }
 
 std::uint32_t DesiredElements::take_id(PortEntry& entry, bool local) {
-  const std::string text = entry.first.first + '/' + std::string(rules::name_of(entry.first.second)) + (local ? "/local" : "");
+  const std::string text =
+      entry.first.first + '/' + std::string(rules::name_of(entry.first.second)) + (local ? "/local" : "");
   std::uint32_t id = hash_of(text);
   // 0 and 0xffffffff are "none" and "root" to the kernel's packet schedulers.
   while (id == 0 || id == 0xffffffffU || ids_.contains(id)) ++id;
@@ -314,9 +315,8 @@ bool DesiredElements::is_sticky_backend(std::uint32_t sticky_id, const Backend& 
 std::optional<DesiredElements::PortKey> DesiredElements::owner_of(const ElementKey& element) const {
   for (const auto& [frontend, claims] : claims_) {
     bool found = false;
-    emit_frontend(*claims.front(), frontend, nullptr, [&](const ElementKey& key, const ElementValue& /*value*/) {
-      found = found || key == element;
-    });
+    emit_frontend(*claims.front(), frontend, nullptr,
+                  [&](const ElementKey& key, const ElementValue& /*value*/) { found = found || key == element; });
     if (found) return claims.front()->first;
   }
   return std::nullopt;

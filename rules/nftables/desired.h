@@ -131,7 +131,7 @@ class DesiredElements {
 
   RulesetOptions options_;
   std::map<PortKey, Port> ports_;
-  std::map<Frontend, std::vector<PortEntry*>> claims_;  ///< the first of them has it
+  std::map<Frontend, std::vector<PortEntry*>> claims_;    ///< the first of them has it
   std::unordered_map<ElementKey, std::uint32_t> counts_;  ///< elements that several service ports share
   std::unordered_map<std::uint32_t, StickyOwner> ids_;
   std::map<std::uint32_t, std::uint32_t> timeouts_;  ///< service ports by affinity timeout

@@ -75,11 +75,13 @@ struct Way {
   SetId sticky;
 };
 constexpr Way kCluster{"endpoints", false, kSizes.size(), SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
-constexpr Way kLocal{"local-endpoints", false, kLocalSizes, SetId::kLocalEndpoints, SetId::kLocalLarger, SetId::kLocalSticky};
-constexpr Way kNodePort{"nodeport-endpoints", true, kSizes.size(), SetId::kNodePortEndpoints, SetId::kNodePortLarger,
+constexpr Way kLocal{"local-endpoints",  false, kLocalSizes, SetId::kLocalEndpoints, SetId::kLocalLarger,
+                     SetId::kLocalSticky};
+constexpr Way kNodePort{"nodeport-endpoints",  true, kSizes.size(), SetId::kNodePortEndpoints, SetId::kNodePortLarger,
                         SetId::kNodePortSticky};
-constexpr Way kNodePortLocal{"nodeport-local-endpoints", true, kLocalSizes, SetId::kNodePortLocalEndpoints,
-                             SetId::kNodePortLocalLarger, SetId::kNodePortLocalSticky};
+constexpr Way kNodePortLocal{
+    "nodeport-local-endpoints", true, kLocalSizes, SetId::kNodePortLocalEndpoints, SetId::kNodePortLocalLarger,
+    SetId::kNodePortLocalSticky};
 
 class Compiler {
  public:
@@ -206,8 +208,7 @@ class Compiler {
   /// "on an address where NodePorts answer"
   [[nodiscard]] std::vector<Statement> to_node() const {
     if (options_.node_port_addresses) return {InSet{{kDestination}, {SetId::kNodePortAddresses}}};
-    return {IsLocal{false},
-            InPrefix{options_.family == Family::kIpv4 ? kLoopback4 : kLoopback6, false, true}};
+    return {IsLocal{false}, InPrefix{options_.family == Family::kIpv4 ? kLoopback4 : kLoopback6, false, true}};
   }
 
   [[nodiscard]] NftRule to_node_port(SetId set, Statement then) const {
@@ -233,16 +234,15 @@ class Compiler {
                            rule(InSet{frontend(false), {SetId::kNoLocalEndpoints}}, Drop{})});
     chain("nodeports-no-endpoints", {to_node_port(SetId::kNodePortsNoEndpoints, Reject{}),
                                      to_node_port(SetId::kNodePortsNoLocalEndpoints, Drop{})});
-    std::vector<NftRule> unused{
-        commented("ports that no Service of the cluster IP has", InSet{{kDestination}, {SetId::kClusterIps}}, Reject{})};
+    std::vector<NftRule> unused{commented("ports that no Service of the cluster IP has",
+                                          InSet{{kDestination}, {SetId::kClusterIps}}, Reject{})};
     for (const Prefix& cidr : options_.service_cidrs)
       if (cidr.address.family == options_.family)
         unused.push_back(commented("cluster IPs that no Service has", InPrefix{cidr, false, false}, Drop{}));
     chain("unused-cluster-ips", std::move(unused));
     std::vector<NftRule> remember;
     for (const std::uint32_t timeout : timeouts_)
-      remember.push_back(
-          rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{timeout}, SetPriority{}));
+      remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{timeout}, SetPriority{}));
     chain("remember", std::move(remember));
   }
 
@@ -262,8 +262,8 @@ class Compiler {
     base("filter-output", Hook::kOutput, false, kFilter, {no_endpoints, unused});
     base("nat-postrouting", Hook::kPostrouting, true, kSnat,
          {rule(HasMark{options_.masquerade_mark}, ChangeMark{options_.masquerade_mark, true}, Masquerade{}),
-          commented("a pod that reaches itself", IsTranslated{},
-                    InSet{{kSource, kDestination}, {SetId::kHairpin}}, Masquerade{})});
+          commented("a pod that reaches itself", IsTranslated{}, InSet{{kSource, kDestination}, {SetId::kHairpin}},
+                    Masquerade{})});
   }
 
   const RulesetOptions& options_;

@@ -117,8 +117,9 @@ class StatementText {
     return fmt::format("dnat {} to {} map @{}", word_, key(translate.key), name_of(translate.map));
   }
   std::string operator()(const Remember& remember) const {
-    return fmt::format("update @affinity {{ {0} saddr . meta l4proto . meta priority timeout {1} : {0} daddr . th dport }}",
-                       word_, seconds_text(remember.timeout));
+    return fmt::format(
+        "update @affinity {{ {0} saddr . meta l4proto . meta priority timeout {1} : {0} daddr . th dport }}", word_,
+        seconds_text(remember.timeout));
   }
   std::string operator()(const Masquerade& /*masquerade*/) const { return "masquerade fully-random"; }
   std::string operator()(const Reject& /*reject*/) const { return "reject"; }
@@ -179,8 +180,7 @@ void append_set(std::string& text, const SetSpec& set, const std::set<std::strin
   if (set.size != 0) text += fmt::format("\t\tsize {}\n", set.size);
   if (set.dynamic) text += "\t\tflags dynamic,timeout\n";
   if (set.interval) text += "\t\tflags interval\n";
-  if (!elements.empty())
-    text += fmt::format("\t\telements = {{ {} }}\n", fmt::join(elements, ",\n\t\t\t     "));
+  if (!elements.empty()) text += fmt::format("\t\telements = {{ {} }}\n", fmt::join(elements, ",\n\t\t\t     "));
   text += "\t}\n\n";
 }
 
@@ -212,8 +212,7 @@ std::string to_text(const DesiredElements& desired, Family family) {
   desired.for_each_element([](const SetRef& /*set*/) { return true; },
                            [&](const ElementKey& key, const ElementValue& value) {
                              const auto set = sets.find(key.set);
-                             if (set != sets.end())
-                               elements[key.set].insert(to_text(key, value, *set->second, family));
+                             if (set != sets.end()) elements[key.set].insert(to_text(key, value, *set->second, family));
                            });
   std::string text = fmt::format("table {} {} {{\n\tcomment \"{}\"\n", family_word(family), kTable, kTableComment);
   for (const SetSpec& set : ruleset.sets) append_set(text, set, elements[set.ref], family);

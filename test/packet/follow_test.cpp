@@ -272,7 +272,8 @@ TEST_CASE("A running kubenatd follows its folder") {
   REQUIRE(ended);
   INFO(ended->describe());
   CHECK(ended->status == 0);
-  CHECK(has_rule(lab.node, in_nftables_mode() ? "chain nat-postrouting" : "-A KUBE-POSTROUTING"));  // stopping takes nothing away
+  CHECK(has_rule(lab.node,
+                 in_nftables_mode() ? "chain nat-postrouting" : "-A KUBE-POSTROUTING"));  // stopping takes nothing away
 }
 
 }  // namespace

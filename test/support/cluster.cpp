@@ -164,8 +164,7 @@ namespace {
 std::string in_mode(std::string config) {
   if (!in_nftables_mode()) return config;
   constexpr std::string_view kSection = "iptables:";
-  if (const auto at = config.find(kSection); at != std::string::npos)
-    config.replace(at, kSection.size(), "nftables:");
+  if (const auto at = config.find(kSection); at != std::string::npos) config.replace(at, kSection.size(), "nftables:");
   return "mode: nftables\n" + config;
 }
 
