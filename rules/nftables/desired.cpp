@@ -1,7 +1,6 @@
 #include "rules/nftables/desired.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "rules/nftables/emit.h"
@@ -196,6 +195,7 @@ void DesiredElements::assert_frontend(const PortEntry& entry, const Frontend& fr
 }
 
 void DesiredElements::retract(const ElementKey& key, const ElementValue& value) {
+  if (!follows_) return;
   const auto [change, fresh] = changes_.try_emplace(key);
   if (fresh) change->second.before = value;
   change->second.after.reset();
@@ -203,6 +203,7 @@ void DesiredElements::retract(const ElementKey& key, const ElementValue& value) 
 }
 
 void DesiredElements::assert_element(const ElementKey& key, const ElementValue& value) {
+  if (!follows_) return;
   const auto [change, fresh] = changes_.try_emplace(key);
   change->second.after = value;
   if (change->second.before == change->second.after) changes_.erase(change);
@@ -276,6 +277,7 @@ void DesiredElements::for_each_element(const std::function<bool(const SetRef&)>&
 
 void DesiredElements::committed() {
   changes_.clear();
+  follows_ = true;
   ruleset_changed_ = false;
 }
 

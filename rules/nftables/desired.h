@@ -70,6 +70,7 @@ class DesiredElements {
     std::optional<ElementValue> before;
     std::optional<ElementValue> after;
   };
+  /// Empty before the first commit, which is about everything.
   [[nodiscard]] const std::unordered_map<ElementKey, Change>& changes() const { return changes_; }
   [[nodiscard]] bool has_changes() const { return ruleset_changed_ || !changes_.empty(); }
   /// The ruleset may be another one than at the last commit.
@@ -136,6 +137,7 @@ class DesiredElements {
   std::unordered_map<std::uint32_t, StickyOwner> ids_;
   std::map<std::uint32_t, std::uint32_t> timeouts_;  ///< service ports by affinity timeout
   std::unordered_map<ElementKey, Change> changes_;
+  bool follows_ = false;  ///< changes are collected: before the first commit everything is one
   bool ruleset_changed_ = true;
   bool forgotten_ = false;
 };

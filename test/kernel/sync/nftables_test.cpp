@@ -31,10 +31,15 @@ std::vector<ObjectEvent> objects() {
   balanced.source_ranges = {rules::Prefix::parse("192.0.2.0/24").value(),
                             rules::Prefix::parse("192.0.2.128/25").value(),
                             rules::Prefix::parse("198.51.100.7/32").value()};
+  Service open = service("open", "10.96.0.5");
+  open.load_balancer_ips = {ip("203.0.113.5")};
+  open.source_ranges = {rules::Prefix::parse("0.0.0.0/0").value()};
   return {put(web),
           put(slice("web", {"10.244.1.5", "10.244.2.7"})),
           put(balanced),
           put(slice("balanced", addresses(7))),
+          put(open),
+          put(slice("open", {"10.244.1.6"})),
           put(service("idle", "10.96.0.3")),
           put(service("six", "fd00:10:96::1")),
           put(slice("six", {"fd00:10:244:1::5"}))};
