@@ -187,17 +187,20 @@ Figures measure(Size size, bool with_nft) {
   const int cold_fd = ::memfd_create("cold", 0);
   const int change_fd = ::memfd_create("change", 0);
   auto figures = isolated<Figures>([&] { return measure_sync(size, cold_fd, change_fd); });
-  const auto floor = isolated<std::pair<double, double>>([&] {
+  struct Floor {
+    double cold, change;
+  };
+  const auto floor = isolated<Floor>([&] {
     const double cold = replay(restore(cold_fd));
     std::vector<double> times;
     for (const std::string& transaction : restore(change_fd)) {
       ::usleep(20'000);
       times.push_back(replay({transaction}));
     }
-    return std::pair(cold, median(times));
+    return Floor{cold, median(times)};
   });
-  figures.cold_floor = floor.first;
-  figures.replaced_floor = floor.second;
+  figures.cold_floor = floor.cold;
+  figures.replaced_floor = floor.change;
   ::close(cold_fd);
   ::close(change_fd);
   if (with_nft) figures.nft = isolated<double>([&] { return measure_nft(size); });

@@ -95,7 +95,7 @@ TEST_CASE("policy Local has both lists behind what is reached from outside, and 
         "nodeports-local tcp . 30080 comment \"demo/lb\"",
         "nodeport-local-endpoints tcp . 30080 . 0x00000000 comment \"demo/lb\" : 10.244.1.5 . 8080",
         "firewalled 203.0.113.1 . tcp . 80 comment \"demo/lb\"", "source-ranges 203.0.113.1 . tcp . 80 . 192.0.2.0/24",
-        "source-ranges 203.0.113.1 . tcp . 80 . 203.0.113.1/32"}) {
+        "source-ranges 203.0.113.1 . tcp . 80 . 203.0.113.1"}) {
     INFO(element);
     CHECK(all.contains(element));
   }
