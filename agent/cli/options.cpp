@@ -55,7 +55,7 @@ void add_source_options(CLI::App& command, Options& options) {
       ->capture_default_str();
 }
 
-/// The two of kube-proxy's flags that a command has which only looks.
+/// The three of kube-proxy's flags that a command has which only looks.
 void add_config_options(CLI::App& command, Options& options) {
   command.add_option("--config", options.flags.config, "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)")
       ->type_name("FILE");
@@ -63,6 +63,11 @@ void add_config_options(CLI::App& command, Options& options) {
       .add_option("--hostname-override", options.flags.hostname_override,
                   "Name of this node, instead of the configuration's or the host's")
       ->type_name("NAME");
+  command
+      .add_option_function<std::string>(
+          "--proxy-mode", [&options](const std::string& mode) { options.flags.given["proxy-mode"] = {mode}; },
+          "The mode, where no --config says it")
+      ->type_name("iptables|nftables");
 }
 
 void add_family_option(CLI::App& command, Options& options) {

@@ -202,7 +202,7 @@ void Reconciler::reconcile_family(Dataplane& family, RoundReport& report) {
     report.disputes.push_back(
         fmt::format("{} more chains of {} are changed again and again", unnamed, name_of(family.family())));
   if (!std::exchange(left_over_known_[index], true)) forget_left_over(family);
-  if (!std::exchange(alone_[index], true)) remove_other_mode(family.family(), report);
+  if (!alone_[index]) remove_other_mode(family, report);
   report.families.push_back({family.family(), std::move(*done), std::nullopt, now - start, healed_after});
 }
 
@@ -217,12 +217,16 @@ void Reconciler::forget_left_over(Dataplane& family) {
   }
 }
 
-void Reconciler::remove_other_mode(Family family, RoundReport& report) {
+void Reconciler::remove_other_mode(Dataplane& family, RoundReport& report) {
+  const auto note = [&](const auto& removed) {
+    alone_[index_of(family.family())] = removed.has_value();
+    // With the next round it is tried again.
+    if (!removed) report.problems.push_back(removed.error().to_string());
+  };
   if (model_.config().mode == Config::Mode::kNftables) {
-    if (const auto removed = remove_all(session_.kernel(), family); !removed)
-      report.problems.push_back(removed.error().to_string());
-  } else if (const auto removed = remove_nftables_table(session_.kernel(), family); !removed) {
-    report.problems.push_back(removed.error().to_string());
+    note(remove_all(session_.kernel(), family.family()));
+  } else {
+    note(remove_nftables_table(session_.kernel(), family.family()));
   }
 }
 

@@ -101,7 +101,7 @@ class Reconciler {
   [[nodiscard]] bool sweep_due(const Dataplane& family, Clock::time_point now) const;
   void forget_left_over(Dataplane& family);
   /// Takes away what the other mode left behind, once this one stands.
-  void remove_other_mode(rules::Family family, RoundReport& report);
+  void remove_other_mode(Dataplane& family, RoundReport& report);
   [[nodiscard]] bool held(const Dataplane& family, Clock::time_point now) const;
 
   Model& model_;
