@@ -19,6 +19,7 @@ int dispatch(const Options& options) {
     case Command::kRun: return kubenatd::agent::run(options);
     case Command::kRender: return kubenatd::agent::render(options);
     case Command::kDiff: return kubenatd::agent::diff(options);
+    case Command::kExplain: return kubenatd::agent::explain(options);
     case Command::kCheck: return kubenatd::agent::check(options);
     case Command::kCleanup: return kubenatd::agent::cleanup(options);
     case Command::kVersion: std::puts("kubenatd " KUBENATD_VERSION); return kubenatd::agent::kExitOk;

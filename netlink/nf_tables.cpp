@@ -1,5 +1,6 @@
 #include "netlink/nf_tables.h"
 
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -203,6 +204,7 @@ rules::Result<bool> NfTables::dump_chains_once(Family family, Table table, const
         case NFTA_CHAIN_NAME: chain.name = attribute.text(); break;
         case NFTA_CHAIN_HOOK: chain.is_base = true; break;
         case NFTA_CHAIN_USE: chain.use = attribute.be32(); break;
+        case NFTA_CHAIN_POLICY: chain.policy_drop = attribute.be32() == NF_DROP; break;
         default: break;
       }
     }
@@ -263,6 +265,24 @@ rules::Result<bool> NfTables::dump_rules_once(Family family, Table table, std::s
   auto whole = dump_once(request.finish(), describe_object(family, table_name, chain), read, loose);
   if (whole && !same_generation) return false;
   return whole;
+}
+
+rules::Status NfTables::dump_foreign_rules(Family family, std::string_view table, const ForeignVisitor& visit,
+                                           const std::function<void()>& restart) {
+  const auto once = [&](bool loose) {
+    Request request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
+    request.name(NFTA_RULE_TABLE, table);
+    const auto read = [&](const Message& message) {
+      if (message.table_type() != NFT_MSG_NEWRULE || message.family() != number_of(family)) return;
+      const std::string_view attributes = message.attributes();
+      if (find_attribute(attributes, NFTA_RULE_TABLE).text() != table) return;
+      visit(find_attribute(attributes, NFTA_RULE_CHAIN).text(),
+            find_attribute(attributes, NFTA_RULE_EXPRESSIONS).payload);
+    };
+    return dump_once(request.finish(), describe_object(family, table, {}), read, loose);
+  };
+  // Whoever asks hears of every change from the monitor.
+  return dump(describe_object(family, table, {}), once, restart, Interrupted::kAccept);
 }
 
 rules::Result<bool> NfTables::dump_table_once(Family family, Table table, LiveRule& rule, const RuleVisitor& visit) {

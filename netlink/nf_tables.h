@@ -18,8 +18,9 @@ namespace kubenatd::netlink {
 /// A chain as the kernel lists it. Views are valid only during the callback.
 struct LiveChain {
   std::string_view name;
-  bool is_base = false;   ///< has a hook
-  std::uint32_t use = 0;  ///< rules in it plus references to it (NFTA_CHAIN_USE)
+  bool is_base = false;      ///< has a hook
+  bool policy_drop = false;  ///< of a base chain: packets without a verdict are dropped
+  std::uint32_t use = 0;     ///< rules in it plus references to it (NFTA_CHAIN_USE)
 };
 
 /// A rule as the kernel lists it. Valid only during the callback.
@@ -100,6 +101,11 @@ class NfTables {
                                            const std::function<void()>& restart);
   /// Whether any table is there; for tables that are not iptables'.
   [[nodiscard]] rules::Result<bool> has_table(rules::Family family, std::string_view table);
+  /// Rules of a table that is none of iptables', with their undecoded NFTA_RULE_EXPRESSIONS. A table that is not there
+  /// has none.
+  using ForeignVisitor = std::function<void(std::string_view chain, std::string_view expressions)>;
+  [[nodiscard]] rules::Status dump_foreign_rules(rules::Family family, std::string_view table,
+                                                 const ForeignVisitor& visit, const std::function<void()>& restart);
 
   /// Sends the batch as one transaction. With `generation`, only if that is still the kernel's generation.
   [[nodiscard]] std::expected<CommitReport, CommitFailure> commit(Batch& batch,

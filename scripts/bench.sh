@@ -81,3 +81,10 @@ for services in "${sizes[@]}"; do
   fi
   memory "$services" nftables
 done
+
+# The program in a cluster: lists are streamed to it by an API server on loopback. "lists" is from its start to the
+# lists' end, "commit" from there until all chains are in the kernel (the floor above is the kernel's own part of it),
+# "change" from one changed EndpointSlice to its commit.
+printf '\n| N      | lists    | commit   | 1 change  | steady RSS | peak RSS   | CPU     |\n'
+printf '|--------|----------|----------|-----------|------------|------------|---------|\n'
+for services in "${sizes[@]}"; do build/kubenatd_bench --api "$services" build/kubenatd; done

@@ -15,7 +15,9 @@ readonly build_packages=(
   iproute2 iptables nftables procps python3 ca-certificates
 )
 # clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
-readonly test_packages=(clang-tidy-16 clang-format buildah conntrack strace python3-yaml iputils-ping)
+readonly test_packages=(
+  clang-tidy-16 clang-format buildah conntrack strace python3-yaml iputils-ping containernetworking-plugins
+)
 
 missing_packages() {
   local name status

@@ -204,8 +204,23 @@ ApiClient::~ApiClient() = default;
 rules::Result<std::unique_ptr<ApiExchange>> ApiClient::get(const std::string& target,
                                                            BodyInbox::Clock::time_point until,
                                                            const std::stop_token& stop) {
+  return request(target, nullptr, until, stop);
+}
+
+rules::Result<std::unique_ptr<ApiExchange>> ApiClient::send(const std::string& target, const ApiWrite& write,
+                                                            BodyInbox::Clock::time_point until,
+                                                            const std::stop_token& stop) {
+  return request(target, &write, until, stop);
+}
+
+rules::Result<std::unique_ptr<ApiExchange>> ApiClient::request(const std::string& target, const ApiWrite* write,
+                                                               BodyInbox::Clock::time_point until,
+                                                               const std::stop_token& stop) {
   const ClusterAccess& access = credentials_->access();
   const std::string object = "API server " + access.server.to_string();
+  const std::string method = write == nullptr                           ? web::http::methods::GET
+                             : write->method == ApiWrite::Method::kPost ? web::http::methods::POST
+                                                                        : web::http::methods::PATCH;
   auto exchange = std::make_unique<Exchange>();
   try {
     Credentials::Current current = credentials_->current();
@@ -217,25 +232,26 @@ rules::Result<std::unique_ptr<ApiExchange>> ApiClient::get(const std::string& ta
       connection_->client = std::make_unique<web::http::client::http_client>(
           library_uri(access.server), configure(access, current.tls, connection_->findings));
     }
-    web::http::http_request request(web::http::methods::GET);
+    web::http::http_request request(method);
     request.set_request_uri(web::uri(target));
     request.headers().add("Host", access.server.authority());
     request.headers().add("Accept", "application/json");
     request.headers().add("User-Agent", kUserAgent);
     if (!current.authorization.empty()) request.headers().add("Authorization", current.authorization);
+    if (write != nullptr) request.set_body(write->body, write->content_type);
     static_cast<void>(connection_->findings->take());  // of an earlier request
     exchange->start(*connection_->client, request);
   } catch (...) {
-    return rules::fail(object, "GET", describe(std::current_exception()));
+    return rules::fail(object, method, describe(std::current_exception()));
   }
   switch (exchange->wait_head(until, stop)) {
     case BodyInbox::State::kReady: return exchange;
-    case BodyInbox::State::kStopped: return rules::fail(object, "GET", "stopped", ECANCELED);
-    case BodyInbox::State::kTimeout: return rules::fail(object, "GET", "no answer in time", ETIMEDOUT);
+    case BodyInbox::State::kStopped: return rules::fail(object, method, "stopped", ECANCELED);
+    case BodyInbox::State::kTimeout: return rules::fail(object, method, "no answer in time", ETIMEDOUT);
     default: break;
   }
   const std::string finding = connection_->findings->take();
-  return rules::fail(object, "GET", finding.empty() ? exchange->failure() : finding);
+  return rules::fail(object, method, finding.empty() ? exchange->failure() : finding);
 }
 
 void limit_http_threads() {

@@ -32,7 +32,15 @@ class ApiExchange {
   ResponseHead head_;
 };
 
-/// GET requests to one API server, over cpprestsdk.
+/// A request other than GET: what to do, and the body with its type.
+struct ApiWrite {
+  enum class Method : std::uint8_t { kPost, kPatch };
+  Method method = Method::kPost;
+  std::string body;
+  std::string content_type = "application/json";
+};
+
+/// Requests to one API server, over cpprestsdk.
 ///
 /// Purpose: the answer's body comes as a stream; connections are reused when a body was read to its end; redirects are
 /// not followed, as they would take the credentials elsewhere. Threading: one thread at a time; the library's own
@@ -50,12 +58,20 @@ class ApiClient {
   [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> get(const std::string& target,
                                                                 BodyInbox::Clock::time_point until,
                                                                 const std::stop_token& stop);
+  /// The same with a body.
+  [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> send(const std::string& target, const ApiWrite& write,
+                                                                 BodyInbox::Clock::time_point until,
+                                                                 const std::stop_token& stop);
   /// About credentials that could not be read again; empty: none. Told once.
   [[nodiscard]] std::string take_problem() { return std::exchange(problem_, {}); }
   [[nodiscard]] Credentials& credentials() const { return *credentials_; }
 
  private:
   struct Connection;
+  [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> request(const std::string& target, const ApiWrite* write,
+                                                                    BodyInbox::Clock::time_point until,
+                                                                    const std::stop_token& stop);
+
   std::shared_ptr<Credentials> credentials_;
   std::unique_ptr<Connection> connection_;
   std::string problem_;

@@ -2,47 +2,62 @@
 
 #include <fmt/format.h>
 
-#include <pthread.h>
-#include <csignal>
 #include <system_error>
 #include <utility>
 
+#include "agent/api/signals_blocked.h"
 #include "agent/objects/field.h"
 #include "agent/text/printable.h"
 
 namespace kubenatd::agent {
-namespace {
-
-/// Threads that are started meanwhile take no signals: those are the main thread's.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
-
-}  // namespace
 
 std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
   std::vector<WatchedResource> resources;
-  if (options.services)
-    resources.push_back({Kind::kService, "services", "/api/v1/services", "v1",
-                         "!service.kubernetes.io/service-proxy-name", "spec.clusterIP!=None", true});
-  if (options.endpoint_slices)
-    resources.push_back({Kind::kEndpointSlice, "endpointslices", "/apis/discovery.k8s.io/v1/endpointslices",
-                         "discovery.k8s.io/v1", "!service.kubernetes.io/headless", "", false});
-  if (options.node)
-    resources.push_back({Kind::kNode, "nodes", "/api/v1/nodes", "v1", "", "metadata.name=" + options.node_name, false});
-  if (options.pods)
-    resources.push_back({Kind::kPod, "pods", "/api/v1/pods", "v1", "", "spec.nodeName=" + options.node_name, false});
+  if (options.services) {
+    WatchedResource& services = resources.emplace_back();
+    services.kind = Kind::kService;
+    services.name = "services";
+    services.path = "/api/v1/services";
+    services.api_version = "v1";
+    services.label_selector = "!service.kubernetes.io/service-proxy-name";
+    services.field_selector = "spec.clusterIP!=None";
+    services.field_selector_optional = true;
+  }
+  if (options.endpoint_slices) {
+    WatchedResource& slices = resources.emplace_back();
+    slices.kind = Kind::kEndpointSlice;
+    slices.name = "endpointslices";
+    slices.path = "/apis/discovery.k8s.io/v1/endpointslices";
+    slices.api_version = "discovery.k8s.io/v1";
+    slices.label_selector = "!service.kubernetes.io/headless";
+  }
+  if (options.node) {
+    WatchedResource& node = resources.emplace_back();
+    node.kind = Kind::kNode;
+    node.name = "nodes";
+    node.path = "/api/v1/nodes";
+    node.api_version = "v1";
+    node.field_selector = "metadata.name=" + options.node_name;
+  }
+  if (options.service_cidrs) {
+    WatchedResource& ranges = resources.emplace_back();
+    ranges.kind = Kind::kServiceCidr;
+    ranges.name = "servicecidrs";
+    ranges.path = "/apis/networking.k8s.io/v1/servicecidrs";
+    ranges.api_version = "networking.k8s.io/v1";
+    ranges.optional = true;
+    ranges.older_path = "/apis/networking.k8s.io/v1beta1/servicecidrs";
+    ranges.older_api_version = "networking.k8s.io/v1beta1";
+  }
+  if (options.pods) {
+    WatchedResource& pods = resources.emplace_back();
+    pods.kind = Kind::kPod;
+    pods.name = "pods";
+    pods.path = "/api/v1/pods";
+    pods.api_version = "v1";
+    pods.field_selector = "spec.nodeName=" + options.node_name;
+    pods.optional = options.pods_optional;
+  }
   return resources;
 }
 

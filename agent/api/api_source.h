@@ -19,8 +19,10 @@ struct ApiOptions {
   std::string node_name;
   bool services = true;
   bool endpoint_slices = true;
-  bool node = true;   ///< the own one
-  bool pods = false;  ///< those on the own node
+  bool node = true;  ///< the own one
+  bool service_cidrs = true;
+  bool pods = false;           ///< those on the own node
+  bool pods_optional = false;  ///< a role that may not see them holds nothing up
   ApiTiming timing;
 };
 

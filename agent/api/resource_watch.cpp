@@ -24,8 +24,8 @@ constexpr std::size_t kPageSize = 500;  // client-go's
 constexpr std::size_t kMostPages = 10'000;
 constexpr std::size_t kLongestVersion = 256;
 
-constexpr unsigned kOk = 200, kBadRequest = 400, kUnauthorized = 401, kMethodNotAllowed = 405, kGone = 410,
-                   kUnprocessable = 422;
+constexpr unsigned kOk = 200, kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404,
+                   kMethodNotAllowed = 405, kGone = 410, kUnprocessable = 422;
 
 const json* member(const json& object, const char* name) {
   if (!object.is_object()) return nullptr;
@@ -47,8 +47,8 @@ std::string version_of(const json& object) {
 ObjectKey key_of(const json& object, Kind kind) {
   const json* metadata = member(object, "metadata");
   if (metadata == nullptr) return {};
-  ObjectKey key{kind == Kind::kNode ? std::string() : text_of(*metadata, "namespace"), text_of(*metadata, "name")};
-  if (kind != Kind::kNode && key.ns.empty()) key.ns = "default";  // as decode_object() has it
+  ObjectKey key{has_namespace(kind) ? text_of(*metadata, "namespace") : std::string(), text_of(*metadata, "name")};
+  if (has_namespace(kind) && key.ns.empty()) key.ns = "default";  // as decode_object() has it
   return key;
 }
 
@@ -103,10 +103,13 @@ void ResourceWatch::settle(const Outcome& outcome, const std::stop_token& stop) 
     delay = std::max(delay.value_or(Duration{}), std::min(*outcome.retry_after, timing_.retry_after_most));
   const std::string when =
       delay ? fmt::format("{} in {:.1f} s", then, std::chrono::duration<double>(*delay).count()) : std::string(then);
-  if (outcome.next == Outcome::Next::kRetry)
+  if (outcome.problem.empty()) {
+    // Nothing is wrong; the resource is only not there.
+  } else if (outcome.next == Outcome::Next::kRetry) {
     sink_.problem(fmt::format("{}: {}{}", resource_.name, outcome.problem, when));
-  else
+  } else {
     sink_.remark(fmt::format("{}: {}{}", resource_.name, outcome.problem, when));
+  }
   if (!delay) return;
   enter(WatchState::Phase::kWaiting, outcome.problem);
   wait_for(*delay, stop);
@@ -166,7 +169,22 @@ ResourceWatch::Outcome ResourceWatch::refused(ApiExchange& exchange, bool stream
     streamed_lists_ = false;
     return {};
   }
+  if (resource_.optional && (status == kNotFound || status == kForbidden)) return not_there(problem);
   return {Outcome::Next::kRetry, std::move(problem), exchange.head().retry_after, false};
+}
+
+ResourceWatch::Outcome ResourceWatch::not_there(const std::string& problem) {
+  if (!resource_.older_path.empty()) {
+    std::swap(resource_.path, resource_.older_path);
+    std::swap(resource_.api_version, resource_.older_api_version);
+    asked_older_ = !asked_older_;
+    if (asked_older_) return {};
+  }
+  sink_.remark(fmt::format("{}: {}; gone on without them", resource_.name, problem));
+  known_.begin_list();
+  list_complete("as none");
+  version_.clear();
+  return {Outcome::Next::kRelist, {}, timing_.absent, false};
 }
 
 ResourceWatch::Outcome ResourceWatch::list_pages(const std::stop_token& stop) {
@@ -240,7 +258,7 @@ ResourceWatch::Outcome ResourceWatch::stream(bool initial, const std::stop_token
   events_ = 0;
   Outcome outcome = read_events(**exchange, begun + time + timing_.watch_margin, initial, stop);
   if (outcome.next != Outcome::Next::kGoOn || stop.stop_requested()) return outcome;
-  if (events_ == 0 && version_.empty()) return outcome;  // on to pages
+  if (version_.empty()) return outcome;  // on to pages
   if (events_ == 0 && Clock::now() - begun < timing_.watch_short)
     return {Outcome::Next::kRetry, "the watch ended at once and without an event", {}, false};
   relists_ = bad_streams_ = 0;
@@ -288,7 +306,15 @@ ResourceWatch::Verdict ResourceWatch::take_line(std::string_view line, bool& ini
   const json* object = member(*event, "object");
   if (object == nullptr || !object->is_object())
     return Outcome{Outcome::Next::kRetry, fmt::format("an event {} without an object", in_quotes(type)), {}, true};
-  if (type == "ERROR") return take_error(*object);
+  if (type == "ERROR") {
+    Outcome outcome = take_error(*object);
+    if (!initial || outcome.next == Outcome::Next::kRelist) return outcome;
+    // An API server (v1.36) before an etcd that reports no progress (3.4.24 and older) accepts the request and then
+    // says so here. Pages are the surer way, whatever it is.
+    sink_.remark(fmt::format("{}: {}; lists are read in pages", resource_.name, outcome.problem));
+    streamed_lists_ = false;
+    return Outcome{};
+  }
   if (type == "BOOKMARK") {
     take_bookmark(*object, initial);
     return std::nullopt;
@@ -303,7 +329,7 @@ ResourceWatch::Verdict ResourceWatch::take_line(std::string_view line, bool& ini
   return std::nullopt;
 }
 
-ResourceWatch::Verdict ResourceWatch::take_error(const json& status) const {
+ResourceWatch::Outcome ResourceWatch::take_error(const json& status) const {
   const json* code = member(status, "code");
   const std::string reason = text_of(status, "reason");
   const bool gone = (code != nullptr && *code == kGone) || reason == "Expired" || reason == "Gone";

@@ -24,6 +24,11 @@ struct WatchedResource {
   std::string label_selector;
   std::string field_selector;
   bool field_selector_optional = false;  ///< asked for without it where a server refuses it
+  /// Not every server has it: where it does not, the path of an older version is asked, and where that is unknown too
+  /// the list counts as empty and is asked for again from time to time.
+  bool optional = false;
+  std::string older_path;
+  std::string older_api_version;
 };
 
 /// Follows the objects of one resource: a list, then its changes from there on, for as long as it runs.
@@ -70,10 +75,12 @@ class ResourceWatch {
                                     const std::stop_token& stop);
   /// An answer other than 200.
   [[nodiscard]] Outcome refused(ApiExchange& exchange, bool streamed_list, const std::stop_token& stop);
+  /// An optional resource that the server does not know.
+  [[nodiscard]] Outcome not_there(const std::string& problem);
   [[nodiscard]] Outcome failed_request(const rules::Error& error) const;
 
   [[nodiscard]] Verdict take_line(std::string_view line, bool& initial);
-  [[nodiscard]] Verdict take_error(const nlohmann::json& status) const;
+  [[nodiscard]] Outcome take_error(const nlohmann::json& status) const;
   void take_object(const nlohmann::json& object, bool deleted);
   void take_bookmark(const nlohmann::json& object, bool& initial);
   void list_complete(std::string_view how);
@@ -92,6 +99,7 @@ class ResourceWatch {
   WatchState state_;
   std::string version_;  ///< resourceVersion to watch from; empty: a list comes first
   bool streamed_lists_ = true;
+  bool asked_older_ = false;
   std::size_t events_ = 0;       ///< of the watch under way
   std::size_t relists_ = 0;      ///< in a row, without an event or a watch's regular end between them
   std::size_t bad_streams_ = 0;  ///< likewise, watches that said something wrong

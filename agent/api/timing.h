@@ -21,6 +21,7 @@ struct ApiTiming {
   Duration stall{30'000};          ///< between two bytes of a list
   Duration page{120'000};          ///< for a page of a list; the API server gives up after 60 s
   Duration initial_quiet{10'000};  ///< a streamed list that is silent for so long is none: the server ignored the wish
+  Duration absent{60'000};         ///< before a resource is asked for again that the server does not have
   Duration retry_after_most{60'000};  ///< of what a server asks for with Retry-After
   Duration credentials{60'000};       ///< files with a token or certificates are looked at so often, when needed
 };

@@ -8,6 +8,7 @@ namespace kubenatd::agent {
 [[nodiscard]] int run(const Options& options);
 [[nodiscard]] int render(const Options& options);
 [[nodiscard]] int diff(const Options& options);
+[[nodiscard]] int explain(const Options& options);
 [[nodiscard]] int check(const Options& options);
 [[nodiscard]] int cleanup(const Options& options);
 

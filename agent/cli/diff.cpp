@@ -45,8 +45,7 @@ rules::Result<bool> compare(netlink::NfTables& kernel, rules::Family family, Mod
 }  // namespace
 
 int diff(const Options& options) {
-  std::size_t problems = 0;
-  auto inputs = read_inputs(options, false, problems);
+  auto inputs = read_inputs(options, false);
   if (!inputs) {
     log_error(inputs.error().to_string(), {});
     return kExitNoAnswer;
@@ -55,7 +54,10 @@ int diff(const Options& options) {
   Environment environment = model.environment();
   environment.has_nfacct = counters_exist();
   model.set_environment(std::move(environment));
-  (void)model.apply(std::move(inputs->first.events));
+  if (auto gathered = gather(*inputs); !gathered) {
+    log_error(gathered.error().to_string(), {});
+    return kExitNoAnswer;
+  }
 
   auto kernel = netlink::NfTables::open();
   if (!kernel) {
@@ -71,6 +73,8 @@ int diff(const Options& options) {
       log_error(same.error().to_string(), {});
       return kExitNoAnswer;
     }
+    for (const std::string& remark : model.desired(family).host_ports().take_remarks())
+      log_warning(remark, {{"family", std::string(name_of(family))}});
     equal = equal && *same;
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return kExitNoAnswer;

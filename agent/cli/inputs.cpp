@@ -1,15 +1,19 @@
 #include "agent/cli/inputs.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
+#include "agent/api/api_source.h"
 #include "agent/cli/configuration.h"
 #include "agent/cli/log.h"
 #include "agent/config/conntrack_settings.h"
+#include "agent/config/file.h"
 #include "agent/config/sysctl.h"
 #include "agent/text/printable.h"
 #include "netlink/addresses.h"
@@ -17,6 +21,19 @@
 
 namespace kubenatd::agent {
 namespace {
+
+/// klog's levels below are "useful steady state information"; 4 is "debug level verbosity".
+constexpr int kDebugVerbosity = 4;
+/// For commands that only look: how long an API server may take to give all there is.
+constexpr auto kGatherTime = std::chrono::seconds(60);
+
+/// kube-proxy sets it too. Lowering it needs CAP_SYS_RESOURCE, which a container does not have to have.
+void set_oom_score(const Config& config) {
+  const std::string value = std::to_string(config.oom_score_adj);
+  if (auto now = read_file("/proc/self/oom_score_adj", 64, "read"); now && trimmed(*now) == value) return;
+  if (auto set = write_existing_file("/proc/self/oom_score_adj", value, "set oomScoreAdj"); !set)
+    log_debug("oomScoreAdj is left as it is", {{"reason", set.error().to_string()}});
+}
 
 bool make_counters() {
   for (const char* name : {rules::iptables::kNfacctInvalid, rules::iptables::kNfacctLocalhost}) {
@@ -30,13 +47,15 @@ bool make_counters() {
 
 }  // namespace
 
-bool prepare_node(const Config& config, std::size_t& problems) {
+rules::Result<bool> prepare_node(const Config& config) {
+  set_oom_score(config);
   const auto wanted = wanted_conntrack_settings(config.conntrack, count_cpus());
   const ConntrackOutcome outcome = apply_conntrack_settings(wanted);
   for (const std::string& line : outcome.changed) log_info("kernel setting", {{"set", line}});
   for (const std::string& line : outcome.left) log_info("kernel setting left as it is", {{"what", line}});
-  for (const std::string& line : outcome.failed) log_error("a kernel setting could not be made", {{"what", line}});
-  problems += outcome.failed.size();
+  if (!outcome.failed.empty())
+    return rules::fail("kernel settings", "make what the configuration asks for",
+                       fmt::to_string(fmt::join(outcome.failed, "; ")));
   return outcome.not_loaded;
 }
 
@@ -59,18 +78,15 @@ bool counters_exist() {
          netlink::read_counter(rules::iptables::kNfacctLocalhost).has_value();
 }
 
-void log_update(const SourceUpdate& update) {
-  for (const std::string& line : update.passed_over) log_info("passed over", {{"what", line}});
-  for (const std::string& line : update.remarks) log_warning("taken in part", {{"what", line}});
-  for (const std::string& line : update.problems) log_warning("left out", {{"what", line}});
-}
+namespace {
 
-rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::size_t& problems) {
+/// The configuration of a command, with what its other options say.
+rules::Result<LoadedConfig> command_config(const Options& options) {
   auto loaded = load_configuration(options.flags);
-  if (!loaded) return std::unexpected(loaded.error());
-  for (const std::string& remark : loaded->remarks) log_info("configuration", {{"remark", remark}});
+  if (!loaded) return loaded;
   Config& config = loaded->config;
   config.dispatch = options.dispatch;
+  config.host_ports = options.host_ports;
   config.tree_threshold = options.tree_threshold;
   config.audit_period = options.audit_period;
   for (const std::string& text : options.service_cidrs) {
@@ -78,22 +94,107 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel, std::
     if (!cidr) return rules::fail("--service-cidr", "read", in_quotes(text) + " is not a CIDR", EINVAL);
     config.service_cidrs.push_back(*cidr);
   }
+  if (config.sync_period_set) config.audit_period = std::min<Duration>(config.audit_period, config.sync_period);
+  return loaded;
+}
+
+WatchPods pods_to_watch(const Config& config) {
+  switch (config.host_ports) {
+    case Config::HostPorts::kOff: return WatchPods::kNo;
+    case Config::HostPorts::kAuto: return WatchPods::kOptional;
+    case Config::HostPorts::kOn: break;
+  }
+  return WatchPods::kNeeded;
+}
+
+rules::Result<ClusterAccess> access_of(const Config& config) {
+  return find_access(
+      {.kubeconfig = config.client_connection.kubeconfig, .context = {}, .master = config.master, .pod = {}});
+}
+
+}  // namespace
+
+rules::Status check_inputs(const Options& options) {
+  auto loaded = command_config(options);
+  if (!loaded) return std::unexpected(loaded.error());
+  if (!options.manifests.empty()) return {};
+  if (auto access = access_of(loaded->config); !access) return std::unexpected(access.error());
+  return {};
+}
+
+rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel) {
+  auto loaded = command_config(options);
+  if (!loaded) return std::unexpected(loaded.error());
+  for (const std::string& remark : loaded->remarks) log_info("configuration", {{"remark", remark}});
+  Config& config = loaded->config;
+  set_log_verbosity(std::max(options.verbosity, config.logging.verbosity >= kDebugVerbosity ? 1 : 0));
 
   auto name = node_name(config, options.flags.hostname_override);
   if (!name) return std::unexpected(name.error());
-  const bool prepare_again = for_kernel && prepare_node(config, problems);
+  Inputs inputs;
+  if (options.flags.config) inputs.files.push_back(*options.flags.config);
+  // The source first: an API server answers while the node is prepared.
+  if (!options.manifests.empty()) {
+    auto source = open_manifests(options.manifests);
+    if (!source) return std::unexpected(source.error());
+    inputs.source = std::move(*source);
+  } else {
+    const auto access = access_of(config);
+    if (!access) return std::unexpected(access.error());
+    auto source = open_api(*access, *name, pods_to_watch(config));
+    if (!source) return std::unexpected(source.error());
+    inputs.source = std::move(*source);
+    if (for_kernel) {
+      auto events = EventRecorder::open(*access, *name, {}, [](const std::string& line) {
+        log_warning("Events are not written at present", {{"error", line}});
+      });
+      if (!events) return std::unexpected(events.error());
+      inputs.events = std::move(*events);
+    }
+    log_info("objects come from an API server", {{"server", access->server.to_string()}, {"said_by", access->origin}});
+    if (const std::string& file = config.client_connection.kubeconfig; !file.empty()) inputs.files.emplace_back(file);
+  }
+  if (for_kernel) {
+    const auto prepared = prepare_node(config);
+    if (!prepared) return std::unexpected(prepared.error());
+    inputs.prepare_again = *prepared;
+  }
   Environment environment = read_environment(config, std::move(*name));
-  if (for_kernel) environment.has_nfacct = make_counters();
+  environment.has_nfacct = for_kernel && config.mode != Config::Mode::kNftables && make_counters();
+  inputs.model = std::make_unique<Model>(std::move(config), std::move(environment));
+  return inputs;
+}
 
-  auto source = ManifestSource::open(options.manifests);
-  if (!source) return std::unexpected(source.error());
-  SourceUpdate first = source->load();
-  log_update(first);
-  problems += first.problems.size();
-  return Inputs{.model = std::make_unique<Model>(std::move(config), std::move(environment)),
-                .source = std::move(*source),
-                .first = std::move(first),
-                .prepare_again = prepare_again};
+rules::Result<std::size_t> gather(Inputs& inputs, const std::function<void(const ObjectEvent&)>& see) {
+  const auto until = std::chrono::steady_clock::now() + kGatherTime;
+  std::size_t problems = 0;
+  while (true) {
+    ObjectSource::Update update = inputs.source->take();
+    problems += update.problems;
+    if (see)
+      for (const ObjectEvent& event : update.events) see(event);
+    (void)inputs.model->apply(std::move(update.events));
+    for (const std::string& remark : inputs.model->take_remarks()) log_warning(remark);
+    if (update.synced) return problems;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0) {
+      std::string states;
+      for (const WatchState& state : update.states) states += (states.empty() ? "" : "; ") + describe(state);
+      return rules::fail("API server", "read all objects", states, ETIMEDOUT);
+    }
+    pollfd readable{.fd = inputs.source->fd(), .events = POLLIN, .revents = 0};
+    (void)::poll(&readable, 1, static_cast<int>(left.count()));
+  }
+}
+
+std::string missing_of_node(const Model& model) {
+  const std::optional<Node>& node = model.state().node();
+  const std::string& name = model.environment().node_name;
+  if (!node) return fmt::format("the API server has no Node {}", name);
+  if (node->addresses.empty()) return fmt::format("Node {} has no address", name);
+  if (model.config().detect_local == Config::DetectLocal::kNodeCidr && node->pod_cidrs.empty())
+    return fmt::format("Node {} has no podCIDRs, which detectLocalMode NodeCIDR needs", name);
+  return {};
 }
 
 }  // namespace kubenatd::agent

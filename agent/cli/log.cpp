@@ -31,6 +31,11 @@ bool wants_colour() {
   return (no_colour == nullptr || *no_colour == '\0') && !is_dumb;
 }
 
+spdlog::level::level_enum level_of(int verbosity) {
+  if (verbosity < 0) return spdlog::level::warn;
+  return verbosity > 0 ? spdlog::level::debug : spdlog::level::info;
+}
+
 Log make_log(bool terminal, int verbosity) {
   spdlog::sink_ptr sink;
   if (terminal) {
@@ -45,8 +50,7 @@ Log make_log(bool terminal, int verbosity) {
   } else {
     logger->set_pattern("time=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc);
   }
-  const auto lowest = verbosity > 0 ? spdlog::level::debug : spdlog::level::info;
-  logger->set_level(verbosity < 0 ? spdlog::level::warn : lowest);
+  logger->set_level(level_of(verbosity));
   logger->flush_on(spdlog::level::trace);
   // The default writes about its own failure to standard error, which is what has just failed.
   logger->set_error_handler([](const std::string&) {});
@@ -99,6 +103,10 @@ std::string terminal_text(std::string_view message, LogFields fields) {
 
 void configure_logging(bool terminal, int verbosity) {
   current_log() = make_log(terminal, verbosity);
+}
+
+void set_log_verbosity(int verbosity) {
+  current_log().logger->set_level(level_of(verbosity));
 }
 
 void log_error(std::string_view message, LogFields fields) {

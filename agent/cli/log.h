@@ -34,6 +34,9 @@ using LogFields = std::initializer_list<LogField>;
 /// other threads; without it the log is logfmt with verbosity 0.
 void configure_logging(bool terminal, int verbosity);
 
+/// The verbosity alone, at any time.
+void set_log_verbosity(int verbosity);
+
 void log_error(std::string_view message, LogFields fields = {});
 void log_warning(std::string_view message, LogFields fields = {});
 void log_info(std::string_view message, LogFields fields = {});

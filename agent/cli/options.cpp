@@ -1,6 +1,7 @@
 #include "agent/cli/options.h"
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <iostream>
 #include <map>
 
@@ -16,15 +17,20 @@ constexpr const char* kExamples =
     "  kubenatd render --manifests manifests/demo            what would be in the kernel, as iptables-save text\n"
     "  kubenatd run --manifests manifests/demo --once        put it there and exit\n"
     "  kubenatd run --manifests manifests/demo               put it there, follow changes, heal what others change\n"
+    "  kubenatd run --config /var/lib/kube-proxy/config.conf as kube-proxy in a cluster, with its configuration\n"
     "  kubenatd diff --manifests manifests/demo              what differs between desired and live, rule by rule\n"
+    "  kubenatd explain 10.96.0.10:53/udp --manifests DIR    what happens to a packet, rule by rule, and why\n"
     "  kubenatd cleanup                                      remove all of it, and nothing else\n"
     "\n"
     "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n"
-    "Exit codes: 0 done; 1 something could not be applied (diff: there are differences); 2 wrong usage;\n"
-    "3 diff could not read the kernel or its input.";
+    "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
+    "problem); 2 wrong usage; 3 diff or explain could not read the kernel or their input.";
 
 const std::map<std::string, Config::Dispatch> kDispatchNames{
     {"auto", Config::Dispatch::kAuto}, {"linear", Config::Dispatch::kLinear}, {"tree", Config::Dispatch::kTree}};
+
+const std::map<std::string, Config::HostPorts> kHostPortsNames{
+    {"auto", Config::HostPorts::kAuto}, {"on", Config::HostPorts::kOn}, {"off", Config::HostPorts::kOff}};
 
 const std::map<std::string, rules::Family> kFamilyNames{{"ipv4", rules::Family::kIpv4}, {"ipv6", rules::Family::kIpv6}};
 
@@ -33,8 +39,8 @@ void add_source_options(CLI::App& command, Options& options) {
       .add_option(
           "--manifests", options.manifests,
           "Folder of Kubernetes objects (*.yaml, *.yml, *.json, at any depth): Services, EndpointSlices, Nodes,\n"
-          "Pods. May be given more than once")
-      ->required()
+          "Pods. May be given more than once. Without it objects come from an API server: --kubeconfig, --master\n"
+          "or, in a pod, its service account")
       ->allow_extra_args(false)
       ->type_name("DIR");
   command
@@ -50,6 +56,12 @@ void add_source_options(CLI::App& command, Options& options) {
           "once")
       ->allow_extra_args(false)
       ->type_name("CIDR");
+  command
+      .add_option("--host-ports", options.host_ports,
+                  "hostPorts of this node's Pods as CNI-* chains, as the portmap plugin makes them; auto: unless\n"
+                  "the API server does not let its Pods be seen; on: wait until it does")
+      ->transform(CLI::CheckedTransformer(kHostPortsNames, CLI::ignore_case).description(""))
+      ->type_name("auto|on|off");
   command.add_option("--tree-threshold", options.tree_threshold, "Service addresses up to which auto stays linear")
       ->type_name("N")
       ->capture_default_str();
@@ -68,6 +80,16 @@ void add_config_options(CLI::App& command, Options& options) {
           "--proxy-mode", [&options](const std::string& mode) { options.flags.given["proxy-mode"] = {mode}; },
           "The mode, where no --config says it")
       ->type_name("iptables|nftables");
+  for (const auto& [name, type, about] :
+       {std::array{"kubeconfig", "FILE", "How to reach the API server, without --config"},
+        std::array{"master", "URL", "Address of the API server, instead of the kubeconfig's"}}) {
+    command
+        .add_option_function<std::string>(
+            std::string("--") + name,
+            [&options, key = std::string(name)](const std::string& value) { options.flags.given[key] = {value}; },
+            about)
+        ->type_name(type);
+  }
 }
 
 void add_family_option(CLI::App& command, Options& options) {
@@ -78,6 +100,46 @@ void add_family_option(CLI::App& command, Options& options) {
 
 void add_verbosity(CLI::App& command, Options& options) {
   command.add_flag("-v,--verbose", options.verbosity, "Say more");
+}
+
+void add_explain_options(CLI::App& command, ExplainOptions& explain) {
+  command
+      .add_option("question", explain.question,
+                  "ADDRESS:PORT[/tcp|udp|sctp], node:PORT[/...], or http(s)://HOST[:PORT][/PATH]")
+      ->required()
+      ->type_name("DESTINATION");
+  command
+      .add_option(
+          "--from", explain.from,
+          "Who asks: an address, or \"node\". Default: a ClusterIP or localhost is asked by the node, anything\n"
+          "else by a client outside")
+      ->type_name("ADDRESS");
+  auto* desired = command.add_flag_callback(
+      "--desired", [&explain] { explain.source = ExplainOptions::Source::kDesired; },
+      "Walk the rules that are wanted; needs no rights");
+  auto* live = command.add_flag_callback(
+      "--live", [&explain] { explain.source = ExplainOptions::Source::kLive; },
+      "Walk the kernel's rules and compare them with what is wanted. The default where the rights are there");
+  auto* saved =
+      command
+          .add_option("--from-save", explain.saved,
+                      "Walk the rules in this output of iptables-save; may be given more than once (ip6tables-save).\n"
+                      "Objects are optional then")
+          ->allow_extra_args(false)
+          ->type_name("FILE");
+  desired->excludes(live)->excludes(saved);
+  live->excludes(saved);
+  command
+      .add_option("--node-address", explain.node_addresses,
+                  "An address of the node, when neither a Node object nor this machine tells it")
+      ->allow_extra_args(false)
+      ->type_name("ADDRESS");
+  command
+      .add_option_function<std::string>(
+          "-o,--output", [&explain](const std::string& value) { explain.json = value == "json"; },
+          "text for people, json for programs")
+      ->check(CLI::IsMember({"text", "json"}).description(""))
+      ->type_name("text|json");
 }
 
 }  // namespace
@@ -98,6 +160,11 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{86400}))
         ->type_name("SECONDS")
         ->capture_default_str();
+    run.add_option("--service-metrics", options.counted_services,
+                   "Count new connections by Service in the metrics, for at most N Services")
+        ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
+        ->type_name("N")
+        ->capture_default_str();
     register_kube_proxy_flags(run, options.flags);
 
     CLI::App& render = *app.add_subcommand(
@@ -114,6 +181,13 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     add_config_options(diff, options);
     add_family_option(diff, options);
     add_verbosity(diff, options);
+
+    CLI::App& explain = *app.add_subcommand(
+        "explain", "Say what happens to a packet: rule by rule, to which endpoint, what is wrong, what a client sees");
+    add_explain_options(explain, options.explain);
+    add_source_options(explain, options);
+    add_config_options(explain, options);
+    add_verbosity(explain, options);
 
     CLI::App& check = *app.add_subcommand(
         "check", "Say what is understood of a configuration and of kube-proxy's flags; exit 1 when it is refused");
@@ -137,6 +211,7 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     if (run.parsed()) options.command = Options::Command::kRun;
     if (render.parsed()) options.command = Options::Command::kRender;
     if (diff.parsed()) options.command = Options::Command::kDiff;
+    if (explain.parsed()) options.command = Options::Command::kExplain;
     if (check.parsed()) options.command = Options::Command::kCheck;
     if (cleanup.parsed()) options.command = Options::Command::kCleanup;
     if (version.parsed()) options.command = Options::Command::kVersion;

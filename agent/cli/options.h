@@ -12,26 +12,41 @@
 
 namespace kubenatd::agent {
 
+/// What `explain` is asked.
+struct ExplainOptions {
+  enum class Source : std::uint8_t { kAuto, kDesired, kLive };
+  std::string question;
+  std::string from;
+  Source source = Source::kAuto;
+  std::vector<std::filesystem::path> saved;  ///< texts of iptables-save, instead of any other source of rules
+  std::vector<std::string> node_addresses;
+  bool json = false;
+};
+
 /// What the command line asks for.
 struct Options {
-  enum class Command : std::uint8_t { kRun, kRender, kDiff, kCheck, kCleanup, kVersion };
+  enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kCheck, kCleanup, kVersion };
   Command command = Command::kVersion;
   std::vector<std::filesystem::path> manifests;
   std::optional<rules::Family> family;  ///< render and diff: only this one
   bool once = false;
   Config::Dispatch dispatch = Config::Dispatch::kAuto;
+  Config::HostPorts host_ports = Config::HostPorts::kAuto;
   std::size_t tree_threshold = 1000;
   std::chrono::seconds audit_period = std::chrono::minutes(5);
   std::vector<std::string> service_cidrs;  ///< as given; read with the configuration
+  std::size_t counted_services = 0;        ///< run: for how many Services new connections are counted
   int verbosity = 0;
+  ExplainOptions explain;
   FlagValues flags;  ///< --config and --hostname-override; run and check: all of kube-proxy's
 };
 
 /// Exit codes; part of the command line's contract.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed = 1;    ///< something could not be applied; for diff: live and desired differ
+inline constexpr int kExitFailed =
+    1;  ///< something could not be applied; diff: live and desired differ; explain: a problem was found
 inline constexpr int kExitUsage = 2;     ///< the command line is wrong
-inline constexpr int kExitNoAnswer = 3;  ///< diff only: it could not be found out
+inline constexpr int kExitNoAnswer = 3;  ///< diff, explain: it could not be found out
 
 /// The options, or the exit code when help was asked for or the usage is wrong (the text is already printed).
 [[nodiscard]] std::variant<Options, int> parse_command_line(int argc, const char* const* argv);

@@ -11,13 +11,15 @@
 namespace kubenatd::agent {
 
 int render(const Options& options) {
-  std::size_t problems = 0;
-  auto inputs = read_inputs(options, false, problems);
+  auto inputs = read_inputs(options, false);
   if (!inputs) {
     log_error(inputs.error().to_string(), {});
     return kExitFailed;
   }
-  (void)inputs->model->apply(std::move(inputs->first.events));
+  if (auto gathered = gather(*inputs); !gathered) {
+    log_error(gathered.error().to_string(), {});
+    return kExitFailed;
+  }
   for (const rules::Family family : rules::kFamilies) {
     if (options.family && *options.family != family) continue;
     if (!options.family) fmt::print("# {}\n", name_of(family));

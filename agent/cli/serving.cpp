@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/cli/cluster_events.h"
 #include "agent/cli/log.h"
 #include "agent/config/bind_address.h"
+#include "agent/serve/nfacct_counters.h"
 #include "agent/serve/pages.h"
 
 namespace kubenatd::agent {
@@ -21,24 +23,56 @@ void report_server(const std::string& what, const std::optional<rules::Error>& e
   }
 }
 
+/// Changes whose latency is told with one sync: more of them wait only while none succeeds.
+constexpr std::size_t kMostTriggers = 100'000;
+
+std::size_t count(const std::vector<ObjectEvent>& events, Kind kind) {
+  return static_cast<std::size_t>(std::ranges::count(events, kind, &ObjectEvent::kind));
+}
+
 }  // namespace
 
-Serving::Serving(const Model& model, std::unique_ptr<HttpTransport> transport)
+Serving::Serving(const Model& model, EventRecorder* events, std::unique_ptr<HttpTransport> transport)
     : model_(model),
+      events_(events),
+      started_(Moment::now().wall),
       health_(model.config().sync_period * kHealthPeriods),
+      metrics_(model.config().mode),
       transport_(std::move(transport)),
       keeper_(*transport_, report_server),
-      health_checks_(keeper_, health_) {}
+      health_checks_(keeper_, health_, [this](const ObjectKey& service, std::uint16_t port, const rules::Error& error) {
+        if (events_ != nullptr)
+          events_->record(health_check_failed_event(model_.environment().node_name, service, port, error.to_string()));
+      }) {}
 
-rules::Result<std::unique_ptr<Serving>> Serving::open(const Model& model) {
+rules::Result<std::unique_ptr<Serving>> Serving::open(const Model& model, const ServingOptions& options) {
   auto transport = HttpTransport::start();
   if (!transport) return std::unexpected(transport.error());
-  std::unique_ptr<Serving> serving(new Serving(model, std::move(*transport)));
+  std::unique_ptr<Serving> serving(new Serving(model, options.events, std::move(*transport)));
+  if (model.environment().has_nfacct) serving->metrics_.add(std::make_shared<NfacctCounters>());
+  if (options.counted_services != 0 && model.config().mode == Config::Mode::kNftables) {
+    log_warning("connections are not counted by Service in nftables mode");
+  } else if (options.counted_services != 0) {
+    auto connections = ServiceConnections::open(options.counted_services);
+    if (!connections) return std::unexpected(connections.error());
+    serving->metrics_.add(*connections);
+    serving->connections_ = std::move(*connections);
+  }
+  if (options.source_has_node) serving->health_.set_node_eligible(false);
+  // As kube-proxy's sync loops do at their start, so that a first sync that never succeeds is noticed.
+  for (const rules::Family family : rules::kFamilies)
+    if (serving->uses(family)) serving->health_.updated(family, Moment::now());
+
   const Config& config = model.config();
   const rules::Status health = serving->keep("healthz " + config.healthz_bind_address, config.healthz_bind_address,
                                              healthz_pages(serving->health_, serving->metrics_));
   const rules::Status metrics = serving->keep("metrics " + config.metrics_bind_address, config.metrics_bind_address,
                                               metrics_pages(serving->metrics_, config));
+  if (options.events != nullptr) {
+    const std::string& node = model.environment().node_name;
+    if (!health) options.events->record(healthz_failed_event(node, health.error().to_string()));
+    if (!metrics) options.events->record(metrics_failed_event(node, metrics.error().to_string()));
+  }
   if (config.bind_address_hard_fail) {
     if (!health) return std::unexpected(health.error());
     if (!metrics) return std::unexpected(metrics.error());
@@ -53,47 +87,93 @@ rules::Status Serving::keep(const std::string& what, const std::string& address,
   return keeper_.keep(what, *bind, std::move(handler));
 }
 
+bool Serving::uses(rules::Family family) const {
+  return family == rules::Family::kIpv4 || model_.environment().ipv6;
+}
+
 void Serving::note(const std::vector<ObjectEvent>& events) {
   if (events.empty()) return;
   objects_changed_ = true;
-  const auto services = static_cast<std::size_t>(
-      std::ranges::count(events, Kind::kService, [](const ObjectEvent& event) { return event.kind; }));
-  const auto slices = static_cast<std::size_t>(
-      std::ranges::count(events, Kind::kEndpointSlice, [](const ObjectEvent& event) { return event.kind; }));
+  const std::size_t services = count(events, Kind::kService);
+  const std::size_t slices = count(events, Kind::kEndpointSlice);
   metrics_.service_changes(services);
   metrics_.endpoint_changes(slices);
   metrics_.pending(waiting_services_ += services, waiting_endpoints_ += slices);
+  for (const ObjectEvent& event : events) {
+    if (event.kind == Kind::kNode) note_node(event);
+    if (event.kind != Kind::kEndpointSlice || !event.object) continue;
+    const auto& slice = std::get<EndpointSlice>(*event.object);
+    auto& triggers = triggers_[static_cast<std::size_t>(slice.family)];
+    // What happened before this process began says nothing about how fast it is.
+    if (slice.change_triggered && *slice.change_triggered > started_ && triggers.size() < kMostTriggers)
+      triggers.push_back(*slice.change_triggered);
+  }
+  if (connections_) connections_->note(events);
   for (const rules::Family family : rules::kFamilies) {
-    if (family == rules::Family::kIpv6 && !model_.environment().ipv6) continue;
+    if (!uses(family)) continue;
     health_.queued(family, Moment::now());
     metrics_.queued(family);
   }
 }
 
+void Serving::note_node(const ObjectEvent& event) {
+  if (event.key.name != model_.environment().node_name) return;
+  health_.set_node_eligible(event.object && !std::get<Node>(*event.object).is_leaving);
+}
+
 void Serving::note(const RoundReport& report) {
   metrics_.round(report);
-  for (const RoundReport::Family& family : report.families)
-    if (!family.error) health_.updated(family.family, Moment::now());
-  if (!report.families.empty() && !report.failed()) {
-    metrics_.pending(waiting_services_ = 0, waiting_endpoints_ = 0);
-    metrics_.objects(Kind::kService, model_.state().services());
-    metrics_.objects(Kind::kEndpointSlice, model_.state().endpoint_slices());
-    if (std::exchange(objects_changed_, false)) update_health_checks();
+  for (const RoundReport::Family& family : report.families) {
+    if (family.error) {
+      health_.queued(family.family, Moment::now());  // also drift that cannot be healed waits
+      continue;
+    }
+    const auto& desired = model_.desired(family.family);
+    for (const rules::Table table : {rules::Table::kFilter, rules::Table::kNat})
+      metrics_.rules(family.family, table, desired.rules(table), family.sync.rules[static_cast<std::size_t>(table)]);
   }
+  bool all_settled = true;
+  for (const rules::Family family : rules::kFamilies) {
+    if (!uses(family)) continue;
+    const bool settled = report.settled[static_cast<std::size_t>(family)];
+    if (settled) note_settled(family);
+    all_settled = all_settled && settled;
+  }
+  if (!all_settled) return;
+  metrics_.pending(waiting_services_ = 0, waiting_endpoints_ = 0);
+  metrics_.objects(Kind::kService, model_.state().services());
+  metrics_.objects(Kind::kEndpointSlice, model_.state().endpoint_slices());
+  metrics_.objects(Kind::kNode, model_.state().node() ? 1 : 0);
+  update_health_checks();
+}
+
+void Serving::note_settled(rules::Family family) {
+  const Moment now = Moment::now();
+  health_.updated(family, now);
+  metrics_.settled(family);
+  for (const WallTime trigger : std::exchange(triggers_[static_cast<std::size_t>(family)], {}))
+    metrics_.network_programming(family, std::max(now.wall - trigger, std::chrono::nanoseconds::zero()));
+  const ServiceState::NoLocalEndpoints none = model_.state().no_local_endpoints(family);
+  metrics_.no_local_endpoints(family, none.internal, none.external);
 }
 
 void Serving::update_health_checks() {
-  std::map<ObjectKey, HealthCheckPorts::Service> services;
-  for (auto& [key, health] : model_.state().health_checks()) services[key] = {health.port, health.local_endpoints};
-  const auto& config = model_.config();
+  bool changed = std::exchange(objects_changed_, false);
+  const Config& config = model_.config();
   if (!config.node_port_addresses.empty() || config.node_port_addresses_primary) {
     std::vector<rules::Address> addresses;
     for (const rules::Family family : rules::kFamilies) {
       const auto& chosen = model_.desired(family).options().node_port_addresses;
-      if (chosen) addresses.insert(addresses.end(), chosen->begin(), chosen->end());
+      if (uses(family) && chosen) addresses.insert(addresses.end(), chosen->begin(), chosen->end());
     }
     health_checks_.set_addresses(addresses);
+    // Interfaces change without any object.
+    changed = changed || addresses != health_check_addresses_;
+    health_check_addresses_ = std::move(addresses);
   }
+  if (!changed) return;
+  std::map<ObjectKey, HealthCheckPorts::Service> services;
+  for (auto& [key, health] : model_.state().health_checks()) services[key] = {health.port, health.local_endpoints};
   health_checks_.sync(services);
 }
 

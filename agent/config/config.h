@@ -20,6 +20,7 @@ using Duration = std::chrono::nanoseconds;
 struct Config {
   enum class Mode : std::uint8_t { kIptables, kNftables };
   enum class DetectLocal : std::uint8_t { kClusterCidr, kNodeCidr, kBridgeInterface, kInterfaceNamePrefix };
+  enum class HostPorts : std::uint8_t { kAuto, kOn, kOff };  ///< auto: where the source gives Pods
   enum class Dispatch : std::uint8_t { kLinear, kTree, kAuto };
 
   std::map<std::string, bool> feature_gates;
@@ -47,6 +48,7 @@ struct Config {
   bool masquerade_all = false;
   bool localhost_node_ports = true;
   Duration sync_period = std::chrono::seconds(30);
+  bool sync_period_set = false;  ///< the file gave a value: then there is a full comparison at least that often
   Duration min_sync_period = std::chrono::seconds(1);
   bool min_sync_period_set = false;  ///< the file gave a value: only then is it honoured
   DetectLocal detect_local = DetectLocal::kClusterCidr;
@@ -74,6 +76,7 @@ struct Config {
   // From flags only: kube-proxy's --master, and kubenatd's own settings.
   std::string master;  ///< address of the API server, instead of the kubeconfig's; empty: not given
   Dispatch dispatch = Dispatch::kAuto;
+  HostPorts host_ports = HostPorts::kAuto;
   std::size_t tree_threshold = 1000;
   Duration audit_period = std::chrono::minutes(5);
   std::vector<rules::Prefix> service_cidrs;  ///< nftables mode: cluster IPs in them that no Service has are dropped

@@ -20,6 +20,7 @@ struct Dataplane {
   bool masquerade_all = false;
   bool localhost_node_ports = true;
   Duration sync_period{};
+  bool sync_period_set = false;
   Duration min_sync_period{};
   bool min_sync_period_set = false;
 };
@@ -47,7 +48,7 @@ Dataplane read_dataplane(FieldReader reader, bool has_localhost, ConfigFindings&
   }
   reader.read("masqueradeAll", plane.masquerade_all);
   if (has_localhost) reader.read("localhostNodePorts", plane.localhost_node_ports);
-  read_or_default(reader, "syncPeriod", seconds(30), plane.sync_period);
+  plane.sync_period_set = read_or_default(reader, "syncPeriod", seconds(30), plane.sync_period);
   plane.min_sync_period_set = read_or_default(reader, "minSyncPeriod", seconds(1), plane.min_sync_period);
   if (plane.sync_period < Duration::zero()) {
     findings.mistake(reader.path_of("syncPeriod"), "must be greater than zero");
@@ -315,6 +316,7 @@ Config read_fields(const YAML::Node& document, ConfigFindings& findings) {
   // nftables mode has no NodePorts on loopback addresses.
   config.localhost_node_ports = config.mode == Config::Mode::kIptables && iptables.localhost_node_ports;
   config.sync_period = in_force.sync_period;
+  config.sync_period_set = in_force.sync_period_set;
   config.min_sync_period = in_force.min_sync_period;
   config.min_sync_period_set = in_force.min_sync_period_set;
   read_detect_local(reader, config, findings);

@@ -119,7 +119,8 @@ CompileOptions compile_options(const Config& config, const Environment& environm
   options.tree_threshold = config.tree_threshold;
 
   const std::optional<std::vector<Prefix>> blocks = node_port_blocks(config, options.node_address, family);
-  options.localhost_node_ports = family == Family::kIpv4 && config.localhost_node_ports &&
+  options.localhost_node_ports = family == Family::kIpv4 && config.mode != Config::Mode::kNftables &&
+                                 config.localhost_node_ports &&
                                  (!blocks || std::ranges::any_of(*blocks, overlaps_loopback));
   if (!blocks) return options;
   std::vector<Address>& chosen = options.node_port_addresses.emplace();
@@ -133,7 +134,8 @@ CompileOptions compile_options(const Config& config, const Environment& environm
   return options;
 }
 
-rules::nftables::RulesetOptions nftables_options(const Config& config, const CompileOptions& options) {
+rules::nftables::RulesetOptions nftables_options(const Config& config, const CompileOptions& options,
+                                                 const std::vector<Prefix>& known_service_cidrs) {
   rules::nftables::RulesetOptions result;
   result.family = options.family;
   result.masquerade_mark = options.masquerade_mark;
@@ -141,8 +143,11 @@ rules::nftables::RulesetOptions nftables_options(const Config& config, const Com
   result.local_detector = options.local_detector;
   result.node_port_addresses = options.node_port_addresses;
   result.node_address = options.node_address;
-  for (const Prefix& cidr : config.service_cidrs)
-    if (cidr.address.family == options.family) result.service_cidrs.push_back(cidr);
+  for (const auto& cidrs : {config.service_cidrs, known_service_cidrs})
+    for (const Prefix& cidr : cidrs)
+      if (cidr.address.family == options.family &&
+          std::ranges::find(result.service_cidrs, cidr) == result.service_cidrs.end())
+        result.service_cidrs.push_back(cidr);
   return result;
 }
 

@@ -30,8 +30,10 @@ struct Environment {
                                                               const std::optional<Node>& node,
                                                               std::size_t known_endpoints, rules::Family family);
 
-/// What nftables mode takes of them, and of the configuration.
+/// What nftables mode takes of them, and of the configuration. `known_service_cidrs` are the cluster's own, as its
+/// objects say; they come beside those of the configuration.
 [[nodiscard]] rules::nftables::RulesetOptions nftables_options(const Config& config,
-                                                               const rules::iptables::CompileOptions& options);
+                                                               const rules::iptables::CompileOptions& options,
+                                                               const std::vector<rules::Prefix>& known_service_cidrs);
 
 }  // namespace kubenatd::agent

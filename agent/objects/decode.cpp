@@ -22,12 +22,21 @@ constexpr KnownKind kKnownKinds[] = {
     {Kind::kEndpointSlice, "discovery.k8s.io/v1"},
     {Kind::kNode, "v1"},
     {Kind::kPod, "v1"},
+    {Kind::kServiceCidr, "networking.k8s.io/v1"},       // Kubernetes 1.33 and newer
+    {Kind::kServiceCidr, "networking.k8s.io/v1beta1"},  // 1.31 and newer
+    {Kind::kIngress, "networking.k8s.io/v1"},
+    {Kind::kIngressClass, "networking.k8s.io/v1"},
 };
 
-const KnownKind* find_kind(std::string_view kind) {
-  for (const KnownKind& known : kKnownKinds)
-    if (name_of(known.kind) == kind) return &known;
-  return nullptr;
+/// Of this version, or else the first one of this kind.
+const KnownKind* find_kind(std::string_view kind, std::string_view api_version) {
+  const KnownKind* found = nullptr;
+  for (const KnownKind& known : kKnownKinds) {
+    if (name_of(known.kind) != kind) continue;
+    if (known.api_version == api_version) return &known;
+    if (found == nullptr) found = &known;
+  }
+  return found;
 }
 
 std::string_view api_group(std::string_view api_version) {
@@ -61,7 +70,7 @@ ObjectKey read_key(const Field& root, Kind kind) {
   key.name = name.text(Wrong::kRefuse);
   if (name.is_text() && !is_dns_subdomain(key.name))
     name.tell(Wrong::kRefuse, in_quotes(key.name) + " is not a DNS name");
-  if (kind == Kind::kNode) return key;
+  if (!has_namespace(kind)) return key;
   const Field ns = metadata.member("namespace");
   key.ns = ns.text(Wrong::kRefuse);
   if (key.ns.empty())
@@ -76,6 +85,9 @@ std::optional<Object> decode_kind(const Field& root, Kind kind, ObjectKey key) {
     case Kind::kService: return decode_service(root, std::move(key));
     case Kind::kEndpointSlice: return decode_endpoint_slice(root, std::move(key));
     case Kind::kNode: return decode_node(root, std::move(key));
+    case Kind::kServiceCidr: return decode_service_cidr(root, std::move(key));
+    case Kind::kIngress: return decode_ingress(root, std::move(key));
+    case Kind::kIngressClass: return decode_ingress_class(root, std::move(key));
     case Kind::kPod: return decode_pod(root, std::move(key));
   }
   return std::nullopt;
@@ -91,7 +103,7 @@ rules::Result<DecodedObject> decode(const json& document) {
     return decoded;
   }
   const std::string described = describe(document, kind);
-  const KnownKind* known = find_kind(kind);
+  const KnownKind* known = find_kind(kind, api_version);
   if (known == nullptr) {
     decoded.passed_over = described + ": this kind is not used";
     return decoded;

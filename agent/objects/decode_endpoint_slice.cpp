@@ -6,6 +6,8 @@
 namespace kubenatd::agent {
 namespace {
 
+constexpr const char* kTriggerTime = "endpoints.kubernetes.io/last-change-trigger-time";
+
 /// Hints are names of zones or nodes; they are only compared.
 std::vector<std::string> read_hints(const Field& field) {
   std::vector<std::string> names;
@@ -76,7 +78,8 @@ void read_endpoints(const Field& field, EndpointSlice& slice) {
 std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey key) {
   EndpointSlice slice;
   slice.key = std::move(key);
-  Labels labels = root.member("metadata").member("labels").labels(Wrong::kLeave);
+  const Field metadata = root.member("metadata");
+  Labels labels = metadata.member("labels").labels(Wrong::kLeave);
   // Slices of headless Services carry a label of their own, by which kube-proxy does not even list them.
   if (!labels.contains("service.kubernetes.io/headless")) slice.service = labels["kubernetes.io/service-name"];
 
@@ -89,6 +92,12 @@ std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey 
     slice.family = rules::Family::kIpv6;
   else if (text != name_of(rules::Family::kIpv4))
     type.tell(Wrong::kRefuse, in_quotes(text) + " is not IPv4, IPv6 or FQDN");
+
+  const Field trigger = metadata.member("annotations", Wrong::kLeave).member(kTriggerTime, Wrong::kLeave);
+  if (const std::string when = trigger.text(Wrong::kLeave); !when.empty()) {
+    slice.change_triggered = parse_rfc3339(when);
+    if (!slice.change_triggered) trigger.tell(Wrong::kLeave, in_quotes(when) + " is not a time");
+  }
 
   read_ports(root.member("ports"), slice);
   read_endpoints(root.member("endpoints"), slice);

@@ -8,6 +8,9 @@ std::string_view name_of(Kind kind) {
     case Kind::kEndpointSlice: return "EndpointSlice";
     case Kind::kNode: return "Node";
     case Kind::kPod: return "Pod";
+    case Kind::kServiceCidr: return "ServiceCIDR";
+    case Kind::kIngress: return "Ingress";
+    case Kind::kIngressClass: return "IngressClass";
   }
   return "";
 }

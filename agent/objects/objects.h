@@ -9,11 +9,12 @@
 #include <variant>
 #include <vector>
 
+#include "agent/text/rfc3339.h"
 #include "rules/address.h"
 #include "rules/rule.h"
 
-/// The parts of Kubernetes objects that decide about chains, typed and checked. Whatever else an object carries
-/// (managedFields, annotations, status of containers) is never kept.
+/// The parts of Kubernetes objects that decide about chains, health and metrics, typed and checked. Whatever else an
+/// object carries (managedFields, other annotations, status of containers) is never kept.
 namespace kubenatd::agent {
 
 struct ObjectKey {
@@ -80,6 +81,8 @@ struct EndpointSlice {
   rules::Family family = rules::Family::kIpv4;
   std::vector<SlicePort> ports;
   std::vector<SliceEndpoint> endpoints;
+  /// Annotation endpoints.kubernetes.io/last-change-trigger-time: when the Pod or Service changed that this is due to.
+  std::optional<WallTime> change_triggered;
   bool operator==(const EndpointSlice&) const = default;
 };
 
@@ -87,7 +90,8 @@ struct Node {
   ObjectKey key;
   std::vector<rules::Address> addresses;  ///< InternalIP first, then ExternalIP, in the order given
   std::vector<rules::Prefix> pod_cidrs;
-  std::string zone;  ///< label topology.kubernetes.io/zone
+  std::string zone;         ///< label topology.kubernetes.io/zone
+  bool is_leaving = false;  ///< is being deleted, or has the taint ToBeDeletedByClusterAutoscaler
   bool operator==(const Node&) const = default;
 };
 
@@ -110,17 +114,68 @@ struct Pod {
   Phase phase = Phase::kUnknown;
   bool ready = false;                     ///< condition Ready
   bool terminating = false;               ///< metadata.deletionTimestamp
+  std::int64_t created = 0;               ///< metadata.creationTimestamp, in seconds of the epoch; 0: not told
   std::vector<rules::Address> addresses;  ///< status.podIPs
   std::vector<ContainerPort> ports;       ///< of all containers (and restartable init containers)
   bool operator==(const Pod&) const = default;
 };
 
-using Object = std::variant<Service, EndpointSlice, Node, Pod>;
+/// Addresses that Services may be given.
+struct ServiceCidr {
+  ObjectKey key;
+  std::vector<rules::Prefix> cidrs;
+  bool operator==(const ServiceCidr&) const = default;
+};
 
-enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod };
+struct IngressBackend {
+  std::string service;  ///< empty: a resource backend, or none
+  std::uint16_t port = 0;
+  std::string port_name;
+  bool operator==(const IngressBackend&) const = default;
+};
+
+struct IngressPath {
+  enum class Type : std::uint8_t { kExact, kPrefix, kImplementationSpecific };
+  std::string path;
+  Type type = Type::kImplementationSpecific;
+  IngressBackend backend;
+  bool operator==(const IngressPath&) const = default;
+};
+
+struct IngressRule {
+  std::string host;  ///< empty: every host; may begin with "*."
+  std::vector<IngressPath> paths;
+  bool operator==(const IngressRule&) const = default;
+};
+
+/// Makes no rules: only `explain` looks at it.
+struct Ingress {
+  ObjectKey key;
+  std::string class_name;  ///< spec.ingressClassName, else the annotation kubernetes.io/ingress.class; may be empty
+  std::optional<IngressBackend> default_backend;
+  std::vector<IngressRule> rules;
+  std::vector<std::string> tls_hosts;
+  bool operator==(const Ingress&) const = default;
+};
+
+struct IngressClass {
+  ObjectKey key;
+  std::string controller;
+  bool is_default = false;
+  bool operator==(const IngressClass&) const = default;
+};
+
+using Object = std::variant<Service, EndpointSlice, Node, Pod, ServiceCidr, Ingress, IngressClass>;
+
+enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod, kServiceCidr, kIngress, kIngressClass };
 
 [[nodiscard]] inline Kind kind_of(const Object& object) {
   return static_cast<Kind>(object.index());
+}
+
+/// Not cluster-scoped.
+[[nodiscard]] constexpr bool has_namespace(Kind kind) {
+  return kind != Kind::kNode && kind != Kind::kServiceCidr && kind != Kind::kIngressClass;
 }
 
 /// "Service", "EndpointSlice", ...

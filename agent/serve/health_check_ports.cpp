@@ -40,7 +40,7 @@ std::string HealthCheckPorts::name_of(const ObjectKey& service, const std::optio
 }
 
 void HealthCheckPorts::set_addresses(const std::vector<rules::Address>& addresses) {
-  addresses_ = {addresses.begin(), addresses.end()};
+  addresses_.emplace(addresses.begin(), addresses.end());
 }
 
 void HealthCheckPorts::sync(const std::map<ObjectKey, Service>& services) {
@@ -71,18 +71,18 @@ void HealthCheckPorts::open(const ObjectKey& key, const Served& served) {
   const HttpHandler handler = [key, count = served.local_endpoints, &health = health_](const HttpRequest&) {
     return health_check_page(key, count->load(), health.healthy(Moment::now()));
   };
-  // Failures are reported by the keeper.
-  if (served.addresses.empty()) {
-    (void)keeper_.keep(name_of(key, std::nullopt), {.address = {}, .port = served.port}, handler);
-    return;
-  }
-  for (const rules::Address& address : served.addresses)
-    (void)keeper_.keep(name_of(key, address), {.address = address, .port = served.port}, handler);
+  const auto keep = [&](const std::optional<rules::Address>& address) {
+    const rules::Status kept =
+        keeper_.keep(name_of(key, address), {address.value_or(rules::Address{}), served.port}, handler);
+    if (!kept && refused_) refused_(key, served.port, kept.error());
+  };
+  if (!served.addresses) return keep(std::nullopt);
+  for (const rules::Address& address : *served.addresses) keep(address);
 }
 
 void HealthCheckPorts::close(const ObjectKey& key, const Served& served) {
-  if (served.addresses.empty()) keeper_.drop(name_of(key, std::nullopt));
-  for (const rules::Address& address : served.addresses) keeper_.drop(name_of(key, address));
+  if (!served.addresses) return keeper_.drop(name_of(key, std::nullopt));
+  for (const rules::Address& address : *served.addresses) keeper_.drop(name_of(key, address));
 }
 
 }  // namespace kubenatd::agent

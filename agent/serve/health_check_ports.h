@@ -3,8 +3,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,14 +30,18 @@ class HealthCheckPorts {
     bool operator==(const Service&) const = default;
   };
 
-  /// Both must outlive this.
-  HealthCheckPorts(ServerKeeper& keeper, const HealthState& health) : keeper_(keeper), health_(health) {}
+  /// The port of a Service cannot be had, at the first try.
+  using Refused = std::function<void(const ObjectKey& service, std::uint16_t port, const rules::Error& error)>;
+
+  /// The two must outlive this.
+  HealthCheckPorts(ServerKeeper& keeper, const HealthState& health, Refused refused = {})
+      : keeper_(keeper), health_(health), refused_(std::move(refused)) {}
   ~HealthCheckPorts();
   HealthCheckPorts(const HealthCheckPorts&) = delete;
   HealthCheckPorts& operator=(const HealthCheckPorts&) = delete;
 
-  /// Where to listen: the node's addresses that nodePortAddresses names; none: on all addresses, of both families.
-  /// Takes effect with the next sync().
+  /// Where to listen: the node's addresses that nodePortAddresses names, and nowhere when there are none of these. Not
+  /// called: on all addresses, of both families. Takes effect with the next sync().
   void set_addresses(const std::vector<rules::Address>& addresses);
   void sync(const std::map<ObjectKey, Service>& services);
 
@@ -43,9 +49,10 @@ class HealthCheckPorts {
   [[nodiscard]] static std::string name_of(const ObjectKey& service, const std::optional<rules::Address>& address);
 
  private:
+  using Addresses = std::optional<std::set<rules::Address>>;  ///< none: all
   struct Served {
     std::uint16_t port = 0;
-    std::set<rules::Address> addresses;
+    Addresses addresses;
     std::shared_ptr<std::atomic<std::size_t>> local_endpoints;
   };
 
@@ -54,7 +61,8 @@ class HealthCheckPorts {
 
   ServerKeeper& keeper_;
   const HealthState& health_;
-  std::set<rules::Address> addresses_;
+  Refused refused_;
+  Addresses addresses_;
   std::map<ObjectKey, Served> served_;
 };
 

@@ -1,6 +1,5 @@
 #include "agent/serve/health_state.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,12 +7,10 @@
 namespace kubenatd::agent {
 namespace {
 
-using Wall = std::chrono::sys_time<std::chrono::nanoseconds>;
-
 /// Go's zero time.
 constexpr std::string_view kNever = "0001-01-01T00:00:00Z";
 
-std::string text_or_never(const std::optional<Wall>& time) {
+std::string text_or_never(const std::optional<WallTime>& time) {
   return time ? to_rfc3339(*time) : std::string(kNever);
 }
 
@@ -21,17 +18,6 @@ std::string text_or_never(const std::optional<Wall>& time) {
 
 Moment Moment::now() {
   return {.steady = std::chrono::steady_clock::now(), .wall = std::chrono::system_clock::now()};
-}
-
-std::string to_rfc3339(Wall time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  std::string text =
-      fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(seconds.time_since_epoch().count())));
-  if (const auto fraction = (time - seconds).count(); fraction != 0) {
-    text += fmt::format(".{:09}", fraction);
-    text.erase(text.find_last_not_of('0') + 1);
-  }
-  return text + "Z";
 }
 
 void HealthState::queued(rules::Family family, Moment now) {
@@ -76,7 +62,7 @@ HealthState::Answer HealthState::answer(Moment now, bool with_node) const {
   const bool is_healthy = all_healthy(now);
   const bool good = is_healthy && (!with_node || node_eligible_);
 
-  std::optional<Wall> last;
+  std::optional<WallTime> last;
   std::string status;
   for (const rules::Family family : rules::kFamilies) {
     const FamilyHealth& health = families_[static_cast<std::size_t>(family)];

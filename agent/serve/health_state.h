@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/text/rfc3339.h"
 #include "rules/address.h"
 
 namespace kubenatd::agent {
@@ -13,13 +14,10 @@ namespace kubenatd::agent {
 /// A moment on both clocks: periods are measured on the one that nobody sets, answers carry the other.
 struct Moment {
   std::chrono::steady_clock::time_point steady;
-  std::chrono::sys_time<std::chrono::nanoseconds> wall;
+  WallTime wall;
 
   [[nodiscard]] static Moment now();
 };
-
-/// RFC 3339 with nanoseconds as Go's time.Time is written in JSON: "2025-07-01T10:00:00.12Z", no trailing zeros.
-[[nodiscard]] std::string to_rfc3339(std::chrono::sys_time<std::chrono::nanoseconds> time);
 
 /// Whether this node's proxying is healthy, as kube-proxy defines it.
 ///

@@ -5,6 +5,14 @@
 namespace kubenatd::agent {
 namespace {
 
+#if defined(__x86_64__)
+constexpr const char* kPlatform = "linux/amd64";
+#elif defined(__aarch64__)
+constexpr const char* kPlatform = "linux/arm64";
+#else
+constexpr const char* kPlatform = "linux";
+#endif
+
 std::string label(rules::Family family) {
   return std::string(name_of(family));
 }
@@ -47,7 +55,8 @@ PerFamily<prometheus::Histogram> Metrics::Series::histogram_per_family(const cha
   return add_per_family(prometheus::BuildHistogram().Name(name).Help(help).Register(registry), {}, buckets);
 }
 
-Metrics::Series::Series() {
+Metrics::Series::Series(Config::Mode mode) {
+  const bool nftables = mode == Config::Mode::kNftables;
   // kube-proxy's, with its help texts.
   sync_duration = histogram_per_family("kubeproxy_sync_proxy_rules_duration_seconds",
                                        "[ALPHA] SyncProxyRules latency in seconds", sync_buckets());
@@ -78,21 +87,39 @@ Metrics::Series::Series() {
   no_external_endpoints = add_per_family(no_local, {{"traffic_policy", "external"}});
   healthz = counters("kubeproxy_proxy_healthz_total", "[ALPHA] Cumulative proxy healthz HTTP status");
   livez = counters("kubeproxy_proxy_livez_total", "[ALPHA] Cumulative proxy livez HTTP status");
-  sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_iptables_restore_failures_total",
-                                     "[ALPHA] Cumulative proxy iptables restore failures");
-  rules_owned =
-      gauges("kubeproxy_sync_proxy_rules_iptables_total", "[ALPHA] Total number of iptables rules owned by kube-proxy");
-  rules_written = gauges("kubeproxy_sync_proxy_rules_iptables_last",
-                         "[ALPHA] Number of iptables rules written by kube-proxy in last sync");
+  if (nftables) {
+    sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+                                       "[ALPHA] Cumulative proxy nftables sync failures");
+    elements_written = counter_per_family("kubenatd_elements_written_total", "Elements of sets written or removed");
+  } else {
+    sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_iptables_restore_failures_total",
+                                       "[ALPHA] Cumulative proxy iptables restore failures");
+    rules_owned = gauges("kubeproxy_sync_proxy_rules_iptables_total",
+                         "[ALPHA] Total number of iptables rules owned by kube-proxy");
+    rules_written = gauges("kubeproxy_sync_proxy_rules_iptables_last",
+                           "[ALPHA] Number of iptables rules written by kube-proxy in last sync");
+  }
   sweep_duration = histogram_per_family("kubeproxy_conntrack_reconciler_sync_duration_seconds",
                                         "[ALPHA] ReconcileConntrackFlowsLatency latency in seconds", sync_buckets());
   sweep_deleted = counter_per_family("kubeproxy_conntrack_reconciler_deleted_entries_total",
                                      "[ALPHA] Cumulative conntrack flows deleted by conntrack reconciler");
 
+  // The one of every component of Kubernetes: the version is that of the kube-proxy whose interface this is.
+  gauges("kubernetes_build_info",
+         "[ALPHA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree state, "
+         "build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running.")
+      ->Add({{"major", "1"},
+             {"minor", "36"},
+             {"git_version", "v1.36.3+kubenatd-" KUBENATD_VERSION},
+             {"compiler", "gcc"},
+             {"platform", kPlatform}})
+      .Set(1);
+
   // The agent's own.
   gauges("kubenatd_build_info", "Which kubenatd this is; always 1")->Add({{"version", KUBENATD_VERSION}}).Set(1);
   syncs = counter_per_family("kubenatd_syncs_total", "Syncs that were tried");
   audits = counter_per_family("kubenatd_audits_total", "Syncs that compared everything with the kernel");
+  drift_found = counters("kubenatd_drift_found_total", "Chains found touched by another program, by kind");
   drift_healed =
       counters("kubenatd_drift_healed_total", "Chains put right after another program had changed them, by kind");
   heal_duration =
@@ -110,7 +137,8 @@ Metrics::Series::Series() {
   problems = counter_per_family("kubenatd_sync_problems_total",
                                 "Service ports that the kernel refused and chains that it would not give up");
   overruns = counter("kubenatd_event_overruns_total", "Times that events of the kernel were lost");
-  objects = gauges("kubenatd_objects", "Objects that the sources know");
+  objects = gauges("kubenatd_source_objects", "Objects that the sources know");
+  source_up = gauges("kubenatd_source_up", "Whether what is known of a resource is up to date");
 
   for (const char* code : {"200", "503"}) {
     healthz->Add({{"code", code}});

@@ -1,5 +1,6 @@
 #include "agent/serve/metrics.h"
 
+#include <prometheus/collectable.h>
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "agent/serve/metric_series.h"
 #include "agent/serve/process_metrics.h"
+#include "rules/nftables/ruleset.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -30,12 +32,20 @@ std::string ip_family(rules::Family family) {
   return std::string(name_of(family));
 }
 
-/// A total that the kernel keeps.
-void add_total(std::vector<prometheus::MetricFamily>& families, const char* name, const char* help,
-               std::uint64_t value) {
-  prometheus::ClientMetric metric;
-  metric.counter.value = static_cast<double>(value);
-  families.push_back({name, help, prometheus::MetricType::Counter, {metric}});
+/// Adds to a counter for each kind of chain. A flush concerns thousands of chains, but only a few kinds.
+void count_chains(prometheus::Family<prometheus::Counter>& counter, rules::Family family,
+                  const std::vector<std::string>& chains) {
+  std::map<std::pair<std::string_view, std::string_view>, std::size_t> by_kind;
+  for (const std::string_view text : chains) {  // "nat KUBE-SERVICES", "kubenatd set endpoints"
+    const std::size_t blank = text.find(' ');
+    const std::string_view table = text.substr(0, blank);
+    const std::string_view chain = blank == std::string_view::npos ? text : text.substr(blank + 1);
+    ++by_kind[{table, table == rules::nftables::kTable ? chain.substr(0, chain.find(' ')) : drift_kind(chain)}];
+  }
+  for (const auto& [what, count] : by_kind)
+    counter
+        .Add({{"ip_family", ip_family(family)}, {"table", std::string(what.first)}, {"kind", std::string(what.second)}})
+        .Increment(number(count));
 }
 
 }  // namespace
@@ -51,7 +61,7 @@ std::string_view drift_kind(std::string_view chain) {
   return "fixed";
 }
 
-Metrics::Metrics() : series_(std::make_unique<Series>()) {}
+Metrics::Metrics(Config::Mode mode) : series_(std::make_unique<Series>(mode)) {}
 Metrics::~Metrics() = default;
 
 void Metrics::round(const RoundReport& report) {
@@ -65,27 +75,16 @@ void Metrics::round(const RoundReport& report) {
     }
     const SyncReport& sync = family.sync;
     (sync.audited ? series_->full_sync_duration : series_->partial_sync_duration)[index]->Observe(seconds(family.took));
-    series_->last_sync[index]->SetToCurrentTime();
     if (sync.audited) series_->audits[index]->Increment();
     series_->transactions[index]->Increment(number(sync.transactions));
     series_->messages[index]->Increment(number(sync.messages));
     series_->bytes[index]->Increment(number(sync.bytes));
     series_->chains_written[index]->Increment(number(sync.chains));
+    if (series_->elements_written[index] != nullptr) series_->elements_written[index]->Increment(number(sync.elements));
     series_->generation_retries[index]->Increment(number(sync.retries));
     series_->problems[index]->Increment(number(sync.problems.size()));
-    std::map<std::pair<std::string_view, std::string_view>, std::size_t> healed_by_kind;  // a flush heals thousands
-    for (const std::string& healed : sync.healed) {
-      const std::string_view text = healed;  // "nat KUBE-SERVICES"
-      const std::size_t blank = text.find(' ');
-      const std::string_view chain = blank == std::string_view::npos ? text : text.substr(blank + 1);
-      ++healed_by_kind[{text.substr(0, blank), drift_kind(chain)}];
-    }
-    for (const auto& [what, count] : healed_by_kind)
-      series_->drift_healed
-          ->Add({{"ip_family", ip_family(family.family)},
-                 {"table", std::string(what.first)},
-                 {"kind", std::string(what.second)}})
-          .Increment(number(count));
+    count_chains(*series_->drift_found, family.family, sync.found);
+    count_chains(*series_->drift_healed, family.family, sync.healed);
     if (family.healed_after) series_->heal_duration[index]->Observe(seconds(*family.healed_after));
   }
   for (const RoundReport::Sweep& sweep : report.sweeps) {
@@ -99,6 +98,10 @@ void Metrics::round(const RoundReport& report) {
 
 void Metrics::queued(rules::Family family) {
   series_->last_queued[index_of(family)]->SetToCurrentTime();
+}
+
+void Metrics::settled(rules::Family family) {
+  series_->last_sync[index_of(family)]->SetToCurrentTime();
 }
 
 void Metrics::service_changes(std::size_t changes) {
@@ -124,6 +127,7 @@ void Metrics::no_local_endpoints(rules::Family family, std::size_t internal, std
 }
 
 void Metrics::rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written) {
+  if (series_->rules_owned == nullptr) return;
   const prometheus::Labels labels{{"ip_family", ip_family(family)}, {"table", std::string(name_of(table))}};
   series_->rules_owned->Add(labels).Set(number(owned));
   series_->rules_written->Add(labels).Set(number(written));
@@ -133,12 +137,12 @@ void Metrics::objects(Kind kind, std::size_t count) {
   series_->objects->Add({{"kind", std::string(name_of(kind))}}).Set(number(count));
 }
 
-void Metrics::invalid_dropped(std::uint64_t packets) {
-  series_->invalid_dropped = packets;
+void Metrics::source_up(std::string_view resource, bool up) {
+  series_->source_up->Add({{"resource", std::string(resource)}}).Set(up ? 1 : 0);
 }
 
-void Metrics::localhost_accepted(std::uint64_t packets) {
-  series_->localhost_accepted = packets;
+void Metrics::add(std::shared_ptr<prometheus::Collectable> collector) {
+  collectors_.push_back(std::move(collector));
 }
 
 void Metrics::answered_healthz(unsigned status) {
@@ -151,13 +155,9 @@ void Metrics::answered_livez(unsigned status) {
 
 std::string Metrics::text() const {
   std::vector<prometheus::MetricFamily> families = series_->registry.Collect();
+  for (const auto& collector : collectors_) std::ranges::move(collector->Collect(), std::back_inserter(families));
+  // A family without series has nothing to say, not even its type.
   std::erase_if(families, [](const prometheus::MetricFamily& family) { return family.metric.empty(); });
-  if (const std::uint64_t packets = series_->invalid_dropped; packets != Series::kUntold)
-    add_total(families, "kubeproxy_iptables_ct_state_invalid_dropped_packets_total",
-              "[ALPHA] packets dropped by iptables to work around conntrack problems", packets);
-  if (const std::uint64_t packets = series_->localhost_accepted; packets != Series::kUntold)
-    add_total(families, "kubeproxy_iptables_localhost_nodeports_accepted_packets_total",
-              "[ALPHA] Number of packets accepted on nodeports of loopback interface", packets);
   std::ranges::move(process_metrics(), std::back_inserter(families));
   std::ranges::sort(families, {}, &prometheus::MetricFamily::name);
   std::ostringstream out;

@@ -6,11 +6,17 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "agent/config/config.h"
 #include "agent/objects/objects.h"
 #include "agent/sync/reconciler.h"
 #include "rules/address.h"
 #include "rules/rule.h"
+
+namespace prometheus {
+class Collectable;
+}
 
 namespace kubenatd::agent {
 
@@ -18,10 +24,12 @@ namespace kubenatd::agent {
 ///
 /// Purpose: kube-proxy's metrics under their own names, types, labels, buckets and help texts, so that its dashboards
 /// and alerts go on working, and kubenatd_* for what is the agent's alone. Threading: any thread. Failure: none.
-/// Cost: the number of series does not depend on the number of objects; text() takes about a millisecond.
+/// Cost: the number of series does not depend on the number of objects; text() takes about a millisecond, and what the
+/// collectors take.
 class Metrics {
  public:
-  Metrics();
+  /// kube-proxy has some metrics in some of its modes only.
+  explicit Metrics(Config::Mode mode);
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
@@ -31,6 +39,8 @@ class Metrics {
 
   /// A sync of this family is wanted.
   void queued(rules::Family family);
+  /// The kernel has all that was asked for in this family, whether or not that took a sync.
+  void settled(rules::Family family);
   /// Services and EndpointSlices that have changed since the last round, and those that still wait for one.
   void service_changes(std::size_t changes);
   void endpoint_changes(std::size_t changes);
@@ -43,9 +53,10 @@ class Metrics {
   void rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written);
   /// Objects that the sources know.
   void objects(Kind kind, std::size_t count);
-  /// What the named counters of the kernel say. Never called: these metrics are left out.
-  void invalid_dropped(std::uint64_t packets);
-  void localhost_accepted(std::uint64_t packets);
+  /// Whether what a source says about a resource ("services") is up to date.
+  void source_up(std::string_view resource, bool up);
+  /// Something that is read at each scrape. To be called before the first text().
+  void add(std::shared_ptr<prometheus::Collectable> collector);
 
   void answered_healthz(unsigned status);
   void answered_livez(unsigned status);
@@ -56,6 +67,7 @@ class Metrics {
  private:
   class Series;
   std::unique_ptr<Series> series_;
+  std::vector<std::shared_ptr<prometheus::Collectable>> collectors_;
 };
 
 /// What kind of thing was healed, from the name of its chain: "jump" (a builtin chain's jump to us), "service",

@@ -142,6 +142,9 @@ void EndpointDeriver::note(const ObjectChange& change) {
     case Kind::kService: return note_service(ns, change);
     case Kind::kEndpointSlice: return note_slice(ns, change);
     case Kind::kPod: return note_pod(ns, change);
+    case Kind::kServiceCidr:
+    case Kind::kIngress:
+    case Kind::kIngressClass: break;
     case Kind::kNode: return;
   }
 }

@@ -86,6 +86,12 @@ rules::ServicePortView view_of(const ObjectKey& key, const Service& service, con
   return view;
 }
 
+void count_no_local(const rules::ServicePortView& view, ServiceState::NoLocalEndpoints& counts) {
+  if (!view.has_endpoints || std::ranges::any_of(view.endpoints, [](const auto& one) { return one.for_local; })) return;
+  counts.internal += view.internal_policy_local ? 1 : 0;
+  counts.external += view.external_policy_local ? 1 : 0;
+}
+
 }  // namespace
 
 std::string service_port_name(const ObjectKey& service, const std::string& port) {
@@ -107,7 +113,11 @@ void ServiceState::apply(ObjectEvent event) {
     case Kind::kService: apply_service(std::move(event)); break;
     case Kind::kEndpointSlice: apply_slice(std::move(event)); break;
     case Kind::kNode: apply_node(std::move(event)); break;
-    case Kind::kPod: break;  // endpoints of Pods reach us as EndpointSlices
+    case Kind::kServiceCidr: apply_service_cidr(event); break;
+    // Endpoints of Pods reach us as EndpointSlices; Ingresses are a matter of the controllers behind the chains.
+    case Kind::kPod:
+    case Kind::kIngress:
+    case Kind::kIngressClass: break;
   }
 }
 
@@ -163,6 +173,24 @@ void ServiceState::apply_node(ObjectEvent&& event) {
   for (const auto& [key, entry] : entries_) changed_.insert(key);
 }
 
+void ServiceState::apply_service_cidr(const ObjectEvent& event) {
+  if (event.object) {
+    service_cidrs_[event.key] = std::get<ServiceCidr>(*event.object).cidrs;
+  } else {
+    service_cidrs_.erase(event.key);
+  }
+}
+
+std::vector<rules::Prefix> ServiceState::service_cidrs(rules::Family family) const {
+  std::vector<rules::Prefix> found;
+  for (const auto& [key, cidrs] : service_cidrs_)
+    std::ranges::copy_if(cidrs, std::back_inserter(found),
+                         [&](const rules::Prefix& prefix) { return prefix.address.family == family; });
+  std::ranges::sort(found);
+  found.erase(std::ranges::unique(found).begin(), found.end());
+  return found;
+}
+
 std::map<ObjectKey, ServiceState::HealthCheck> ServiceState::health_checks() const {
   std::map<ObjectKey, HealthCheck> found;
   for (const auto& [key, entry] : entries_) {
@@ -197,8 +225,13 @@ void ServiceState::recompute(const ObjectKey& key, Entry& entry, std::vector<Vie
   for (const Family family : rules::kFamilies) {
     const auto index = static_cast<std::size_t>(family);
     known_endpoints_[index] -= entry.endpoints[index];
+    no_local_endpoints_[index].internal -= entry.no_local_endpoints[index].internal;
+    no_local_endpoints_[index].external -= entry.no_local_endpoints[index].external;
+    entry.no_local_endpoints[index] = {};
     entry.endpoints[index] = recompute_family(key, entry, family, out);
     known_endpoints_[index] += entry.endpoints[index];
+    no_local_endpoints_[index].internal += entry.no_local_endpoints[index].internal;
+    no_local_endpoints_[index].external += entry.no_local_endpoints[index].external;
   }
 }
 
@@ -222,6 +255,7 @@ std::size_t ServiceState::recompute_family(const ObjectKey& key, Entry& entry, F
       change.name = change.view->name;
       choose_endpoints(*change.view, candidates_of(entry.slices, family, port, topology_.node_name), topology_);
       endpoints += change.view->endpoints.size();
+      count_no_local(*change.view, entry.no_local_endpoints[static_cast<std::size_t>(family)]);
       out.push_back(std::move(change));
       shown.push_back(std::move(port_key));
     }

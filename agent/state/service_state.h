@@ -59,6 +59,20 @@ class ServiceState {
   /// Of all Services that have one. Costs a look at every Service.
   [[nodiscard]] std::map<ObjectKey, HealthCheck> health_checks() const;
 
+  /// Addresses that Services may have in this family, where the source has ServiceCIDRs; sorted.
+  [[nodiscard]] std::vector<rules::Prefix> service_cidrs(rules::Family family) const;
+
+  /// Service ports that traffic of a Local policy reaches no endpoint of on this node, although there are some
+  /// elsewhere: kube-proxy's sync_proxy_rules_no_local_endpoints_total.
+  struct NoLocalEndpoints {
+    std::size_t internal = 0;
+    std::size_t external = 0;
+    bool operator==(const NoLocalEndpoints&) const = default;
+  };
+  [[nodiscard]] NoLocalEndpoints no_local_endpoints(rules::Family family) const {
+    return no_local_endpoints_[static_cast<std::size_t>(family)];
+  }
+
   [[nodiscard]] std::size_t services() const { return services_; }
   [[nodiscard]] std::size_t endpoint_slices() const { return slice_owner_.size(); }
 
@@ -80,11 +94,13 @@ class ServiceState {
     std::vector<SlicePtr> slices;               ///< sorted by name, so that the outcome does not depend on arrival
     std::array<std::vector<PortKey>, 2> shown;  ///< ports with a view, per family
     std::array<std::size_t, 2> endpoints{};
+    std::array<NoLocalEndpoints, 2> no_local_endpoints{};
   };
 
   void apply_service(ObjectEvent&& event);
   void apply_slice(ObjectEvent&& event);
   void apply_node(ObjectEvent&& event);
+  void apply_service_cidr(const ObjectEvent& event);
   void remove_slice(const ObjectKey& slice, const ObjectKey& service);
   void recompute(const ObjectKey& key, Entry& entry, std::vector<ViewChange>& out);
   /// Returns how many endpoints the service ports have.
@@ -92,10 +108,12 @@ class ServiceState {
 
   Topology topology_;
   std::optional<Node> node_;
+  std::map<ObjectKey, std::vector<rules::Prefix>> service_cidrs_;
   std::unordered_map<ObjectKey, Entry, KeyHash> entries_;
   std::unordered_map<ObjectKey, std::string, KeyHash> slice_owner_;  ///< slice -> Service name in its namespace
   std::unordered_set<ObjectKey, KeyHash> changed_;
   std::array<std::size_t, 2> known_endpoints_{};
+  std::array<NoLocalEndpoints, 2> no_local_endpoints_{};
   std::size_t services_ = 0;
 };
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "rules/hostport/compiler.h"
+#include "rules/hostport/names.h"
+
 namespace kubenatd::agent {
 namespace {
 
@@ -44,6 +47,7 @@ void ChangeWriter::write_whole(const ChainId& id, const rules::Digest& digest, a
 void ChangeWriter::chain(const rules::ChainRules& chain, const rules::Digest& digest, std::string_view /*owner*/) {
   write_whole(chain.id, digest, [&](Batch& batch) {
     for (const rules::Rule& rule : chain.rules) batch.add_rule(family_, chain.id.table, chain.id.name, rule);
+    count_added(chain.id.table, chain.rules.size());
   });
 }
 
@@ -54,11 +58,13 @@ void ChangeWriter::shared(const SharedChain& chain) {
     write_whole(chain.id, digest.value(), [&](Batch& batch) {
       for (const Slot& slot : chain.slots)
         batch.add_rule(family_, chain.id.table, chain.id.name, desired_.rule_of(chain, slot));
+      count_added(chain.id.table, chain.slots.size());
     });
     return;
   }
   if (touched_.contains(chain.id)) return;
   const bool exists = live_.has(chain.id);
+  if (!exists && chain.only_if_there) return;
   const std::vector<rules::Digest> wanted = chain.digests();
   const rules::SequenceEdit edit = rules::diff_sequences(live_.rules_in(chain.id), wanted);
   if (exists && edit.empty()) return;
@@ -70,6 +76,7 @@ void ChangeWriter::shared(const SharedChain& chain) {
   for (const std::uint64_t handle : edit.removed) visible_.delete_rule(family_, chain.id.table, chain.id.name, handle);
 
   const auto added = static_cast<std::size_t>(std::ranges::count(edit.handles, std::uint64_t{0}));
+  count_added(chain.id.table, added);
   NewContent content{.id = chain.id, .digest = {}, .by_rule = true, .rules = {}, .unknown_handles = added > kMaxEchoes};
   content.rules.reserve(wanted.size());
   for (std::size_t i = 0; i < wanted.size(); ++i) content.rules.push_back({edit.handles[i], wanted[i]});
@@ -128,6 +135,28 @@ void ChangeWriter::jumps() {
                         place);
     }
     first = last;
+  }
+  if (!desired_.host_ports().empty()) host_port_jumps();
+}
+
+bool ChangeWriter::touches_host_ports() const {
+  return std::ranges::any_of(rules::hostport::compile_shared(),
+                             [&](const auto& shared) { return touched_.contains(shared.id); }) ||
+         touched_.contains({Table::kNat, rules::ChainName(rules::hostport::kDnatChain)});
+}
+
+void ChangeWriter::host_port_jumps() {
+  for (const auto& jump : rules::hostport::entry_jumps()) {
+    const auto& there = live_.jumps(Table::kNat, jump.chain);
+    const rules::Digest wanted = rules::digest_of(jump.rule);
+    if (std::ranges::find(there, wanted, &rules::LiveRuleRef::digest) != there.end()) continue;
+    const std::pair base{Table::kNat, std::string(jump.chain)};
+    // The chain is there, or was made for our other jumps.
+    if (std::ranges::find(bases_, base) == bases_.end()) {
+      bases_.push_back(base);
+      host_port_bases_.insert(base.second);
+    }
+    visible_.add_rule(family_, Table::kNat, jump.chain, jump.rule, jump.first ? Placement::first() : Placement::last());
   }
 }
 

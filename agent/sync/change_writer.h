@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -30,6 +31,9 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   /// Builtin chains and our jumps in them; a table or chain that is missing is made.
   void jumps();
 
+  /// Chains of host ports are to be changed: their jumps may be missing.
+  [[nodiscard]] bool touches_host_ports() const;
+
   [[nodiscard]] bool empty() const { return fresh_.empty() && visible_.empty() && garbage_.empty(); }
 
   /// Called with each part of `fresh` that has grown past `kStageBytes`, to be sent ahead.
@@ -47,6 +51,13 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   [[nodiscard]] const std::unordered_set<rules::ChainId>& touched() const { return touched_; }
   /// Builtin chains that jumps were put into.
   [[nodiscard]] const std::vector<std::pair<rules::Table, std::string>>& touched_bases() const { return bases_; }
+  /// Those of nat that got nothing but jumps of host ports.
+  [[nodiscard]] const std::set<std::string>& host_port_bases() const { return host_port_bases_; }
+
+  /// Rules added so far, by table; jumps from builtin chains are not among them.
+  [[nodiscard]] std::size_t rules_added(rules::Table table) const {
+    return rules_added_[static_cast<std::size_t>(table)];
+  }
 
   static constexpr std::size_t kStageBytes = 4U << 20;
 
@@ -59,9 +70,11 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
     bool unknown_handles = false;           ///< too many were added to ask for each
   };
 
+  void host_port_jumps();
   void write_whole(const rules::ChainId& id, const rules::Digest& digest, auto&& add_rules);
   void ensure_table(netlink::Batch& batch, rules::Table table);
   void stage_if_large();
+  void count_added(rules::Table table, std::size_t rules) { rules_added_[static_cast<std::size_t>(table)] += rules; }
 
   rules::Family family_;
   const rules::iptables::DesiredTables& desired_;
@@ -76,6 +89,8 @@ class ChangeWriter final : public rules::iptables::DesiredTables::Sink {
   std::vector<rules::ChainId> removed_;
   std::unordered_set<rules::ChainId> touched_;
   std::vector<std::pair<rules::Table, std::string>> bases_;
+  std::array<std::size_t, 3> rules_added_{};
+  std::set<std::string> host_port_bases_;
 };
 
 }  // namespace kubenatd::agent

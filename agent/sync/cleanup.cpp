@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <set>
 
+#include "agent/sync/foreign_host_ports.h"
 #include "agent/sync/live_tables.h"
 #include "netlink/nft_codec.h"
+#include "rules/hostport/compiler.h"
+#include "rules/hostport/names.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -19,6 +23,8 @@ constexpr std::string_view kKubeletCanary = "KUBE-KUBELET-CANARY";
 constexpr std::string_view kFirewall = "KUBE-FIREWALL";
 constexpr int kMaxAttempts = 16;
 
+using Kept = std::set<std::pair<Table, std::string>>;
+
 struct Found {
   struct Jump {
     Table table;
@@ -29,12 +35,64 @@ struct Found {
   std::vector<Jump> jumps;
 };
 
+/// The chains and rules of host ports that are ours, and the shared chains when nobody else uses them.
+rules::Status find_host_ports(netlink::NfTables& kernel, rules::Family family, const Kept& kept, Found& found) {
+  constexpr std::array kShared{rules::hostport::kDnatChain, rules::hostport::kMarkChain,
+                               rules::hostport::kMasqueradeChain};
+  ForeignHostPorts seen;
+  std::vector<Found::Jump> entries;
+  auto read = kernel.dump_rules(
+      family, Table::kNat, {},
+      [&](netlink::LiveRule& live) {
+        seen.note(live.chain, live.rule);
+        if (live.chain == rules::hostport::kDnatChain && rules::hostport::own_entry(live.rule))
+          entries.push_back({Table::kNat, std::string(live.chain), live.handle});
+      },
+      [&] {
+        seen.clear();
+        entries.clear();
+      });
+  if (!read) return read;
+  std::vector<std::string> containers, shared;
+  auto listed = kernel.dump_chains(
+      family, Table::kNat,
+      [&](const netlink::LiveChain& chain) {
+        if (rules::hostport::is_container_chain(Table::kNat, chain.name)) containers.emplace_back(chain.name);
+        if (std::ranges::find(kShared, chain.name) != kShared.end()) shared.emplace_back(chain.name);
+      },
+      [&] {
+        containers.clear();
+        shared.clear();
+      });
+  if (!listed) return listed;
+  const auto is_ours = [&](const std::string& chain) { return seen.own_chains().contains(chain); };
+  const auto is_kept = [&](const std::string& chain) { return kept.contains({Table::kNat, chain}); };
+  for (const std::string& chain : containers)
+    if (is_ours(chain)) found.chains.emplace_back(Table::kNat, chain);
+  if (seen.has_foreign_rules() || !std::ranges::all_of(containers, is_ours) || std::ranges::any_of(shared, is_kept)) {
+    found.jumps.insert(found.jumps.end(), entries.begin(), entries.end());
+    return {};
+  }
+  for (const std::string& chain : shared) found.chains.emplace_back(Table::kNat, chain);
+  for (const auto& jump : rules::hostport::entry_jumps()) {
+    const std::size_t before = found.jumps.size();
+    read = kernel.dump_rules(
+        family, Table::kNat, jump.chain,
+        [&](netlink::LiveRule& live) {
+          if (live.rule == jump.rule) found.jumps.push_back({Table::kNat, std::string(jump.chain), live.handle});
+        },
+        [&] { found.jumps.resize(before); });
+    if (!read) return read;
+  }
+  return {};
+}
+
 /// The one rule that stands in KUBE-FIREWALL by our doing.
 bool is_localnet_guard(const rules::Rule& rule) {
   return comment_of(rule) == "block incoming localnet connections";
 }
 
-rules::Result<Found> find_all(netlink::NfTables& kernel, rules::Family family) {
+rules::Result<Found> find_all(netlink::NfTables& kernel, rules::Family family, const Kept& kept) {
   Found found;
   auto kubelet = kernel.has_chain(family, Table::kMangle, kKubeletCanary);
   if (!kubelet) return std::unexpected(kubelet.error());
@@ -75,17 +133,19 @@ rules::Result<Found> find_all(netlink::NfTables& kernel, rules::Family family) {
         [&] { found.jumps.resize(before); });
     if (!read) return std::unexpected(read.error());
   }
+  if (auto host_ports = find_host_ports(kernel, family, kept, found); !host_ports)
+    return std::unexpected(host_ports.error());
   return found;
 }
 
 }  // namespace
 
 rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family family) {
-  std::set<std::pair<Table, std::string>> kept;
+  Kept kept;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     auto generation = kernel.generation();
     if (!generation) return std::unexpected(generation.error());
-    auto found = find_all(kernel, family);
+    auto found = find_all(kernel, family, kept);
     if (!found) return std::unexpected(found.error());
     if (found->chains.empty() && found->jumps.empty()) return CleanupReport{};
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,11 @@ struct SyncReport {
   std::size_t messages = 0;
   std::size_t bytes = 0;
   std::size_t transactions = 0;
-  std::size_t retries = 0;          ///< another writer came between
-  std::vector<std::string> healed;  ///< "nat KUBE-SERVICES": chains that somebody else had changed
+  std::size_t retries = 0;             ///< another writer came between
+  std::array<std::size_t, 2> rules{};  ///< added, in filter and nat (rules::Table); iptables mode
+  std::vector<std::string> found;      ///< "nat KUBE-SERVICES": chains of ours that somebody else had touched
+  std::vector<std::string> healed;     ///< those that had to be written
+  std::vector<std::string> remarks;    ///< one line each: host ports that were withheld, or came into force after that
   std::vector<std::string>
       problems;  ///< one line each: service ports that the kernel refused, chains it would not give up
 };

@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "rules/hostport/compiler.h"
+
 namespace kubenatd::agent {
 namespace {
 
@@ -19,6 +21,7 @@ class Collector final : public rules::iptables::DesiredTables::Sink {
     add(chain.id, chain.rules);
   }
   void shared(const rules::iptables::SharedChain& chain) override {
+    if (chain.only_if_there) return;
     std::vector<rules::Rule> rules;
     rules.reserve(chain.slots.size());
     for (const auto& slot : chain.slots) rules.push_back(desired_.rule_of(chain, slot));
@@ -39,10 +42,13 @@ class Collector final : public rules::iptables::DesiredTables::Sink {
   TableText nat_{.table = Table::kNat, .chains = {}};
 };
 
-void add_builtin(TableText& table, std::string_view name) {
+void add_builtin(TableText& table, std::string_view name, bool host_ports) {
   TableText::Chain chain{.name = std::string(name), .is_builtin = true, .rules = {}};
   for (const auto& jump : rules::iptables::builtin_jumps())
     if (jump.table == table.table && jump.chain == name) chain.rules.push_back(jump.rule);
+  if (host_ports && table.table == Table::kNat)
+    for (const auto& jump : rules::hostport::entry_jumps())
+      if (jump.chain == name) chain.rules.insert(jump.first ? chain.rules.begin() : chain.rules.end(), jump.rule);
   table.chains.push_back(std::move(chain));
 }
 
@@ -51,9 +57,10 @@ void add_builtin(TableText& table, std::string_view name) {
 std::vector<TableText> list_desired(rules::iptables::DesiredTables& desired) {
   Collector collector(desired);
   // Iptables lists all builtin chains of a table, whether or not the kernel has them.
-  for (const std::string_view name : {"INPUT", "FORWARD", "OUTPUT"}) add_builtin(collector.table(Table::kFilter), name);
+  for (const std::string_view name : {"INPUT", "FORWARD", "OUTPUT"})
+    add_builtin(collector.table(Table::kFilter), name, false);
   for (const std::string_view name : {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"})
-    add_builtin(collector.table(Table::kNat), name);
+    add_builtin(collector.table(Table::kNat), name, !desired.host_ports().empty());
   desired.take_changes(collector);
 
   TableText& filter = collector.table(Table::kFilter);

@@ -6,6 +6,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "rules/hostport/compiler.h"
+#include "rules/hostport/names.h"
+
 namespace kubenatd::agent {
 namespace {
 
@@ -29,8 +32,20 @@ std::string describe(const ChainId& chain) {
 
 }  // namespace
 
+bool FamilySync::follows(Table table, std::string_view chain) const {
+  if (is_followed(table, chain)) return true;
+  if (!rules::hostport::is_container_chain(table, chain)) return false;
+  const ChainId id{table, ChainName(chain)};
+  return live_.has(id) || desired_.wants(id);
+}
+
 bool FamilySync::note(const TableEvent& event) {
-  if (event.family != family_ || !event.table) return false;
+  if (event.family != family_) return false;
+  if (!event.table) {
+    const bool concerns = event.table_name == kPortmapTable;
+    suspect_host_ports_ = suspect_host_ports_ || concerns;
+    return concerns;
+  }
   const Table table = *event.table;
   if (table == Table::kMangle) return false;
   switch (event.kind) {
@@ -41,8 +56,14 @@ bool FamilySync::note(const TableEvent& event) {
     case TableEvent::Kind::kRuleDeleted: break;
     default: return false;
   }
-  if (is_followed(table, event.chain)) {
-    suspects_.insert({table, ChainName(event.chain)});
+  if (rules::hostport::is_container_chain(table, event.chain) && !follows(table, event.chain)) {
+    // Another writer's: it may serve other ports now.
+    suspects_.insert({table, ChainName(rules::hostport::kDnatChain)});
+    return true;
+  }
+  if (follows(table, event.chain)) {
+    const ChainId chain{table, ChainName(event.chain)};
+    if (suspects_.insert(chain).second) found_.insert(describe(chain));
     return true;
   }
   // Builtin chains are busy with other people's rules: only the loss of one of ours matters, and that a chain is there
@@ -58,7 +79,8 @@ bool FamilySync::note(const TableEvent& event) {
   const bool ours = event.kind == TableEvent::Kind::kChainDeleted ||
                     (event.kind == TableEvent::Kind::kRuleDeleted &&
                      std::ranges::find(jumps, event.handle, &rules::LiveRuleRef::handle) != jumps.end());
-  if (ours) suspect_bases_.insert({table, std::string(event.chain)});
+  if (ours && suspect_bases_.insert({table, std::string(event.chain)}).second)
+    found_.insert(fmt::format("{} {}", name_of(table), event.chain));
   return ours;
 }
 
@@ -67,8 +89,8 @@ bool FamilySync::only_drift() const {
 }
 
 bool FamilySync::has_work() const {
-  return audit_ || jumps_pending_ || !suspects_.empty() || !suspect_bases_.empty() || !pending_.empty() ||
-         desired_.has_changes();
+  return audit_ || jumps_pending_ || suspect_host_ports_ || !suspects_.empty() || !suspect_bases_.empty() ||
+         !pending_.empty() || desired_.has_changes();
 }
 
 rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
@@ -86,6 +108,7 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
     drifted_.insert(suspects_.begin(), suspects_.end());
     suspects_.clear();
     suspect_bases_.clear();
+    suspect_host_ports_ = false;
     jumps_pending_ = true;
     compare_ = true;
     return {};
@@ -104,6 +127,22 @@ rules::Status FamilySync::refresh(NfSession& session, SyncReport& report) {
       return reloaded;
     }
     jumps_pending_ = true;
+  }
+  if (std::exchange(suspect_host_ports_, false)) {
+    if (auto reloaded = live_.reload_plain_host_ports(session.kernel()); !reloaded) {
+      audit_ = true;
+      return reloaded;
+    }
+  }
+  return {};
+}
+
+rules::Status FamilySync::look_for_host_port_jumps(NfSession& session) {
+  if (desired_.host_ports().empty()) return {};
+  for (const auto& jump : rules::hostport::entry_jumps()) {
+    const auto& there = live_.jumps(Table::kNat, jump.chain);
+    if (std::ranges::find(there, rules::digest_of(jump.rule), &rules::LiveRuleRef::digest) != there.end()) continue;
+    if (auto reloaded = live_.reload_base(session.kernel(), Table::kNat, jump.chain); !reloaded) return reloaded;
   }
   return {};
 }
@@ -137,7 +176,13 @@ rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::
       }
     }
     if (!outcome) return std::unexpected(outcome.error());
-    if (*outcome == Outcome::kDone) return report;
+    if (*outcome == Outcome::kDone) {
+      // What an audit healed without an event was found by it.
+      found_.insert(report.healed.begin(), report.healed.end());
+      report.found = {found_.begin(), found_.end()};
+      found_.clear();
+      return report;
+    }
     ++report.retries;
   }
   return rules::fail(fmt::format("{} tables", name_of(family_)), "synchronise",
@@ -147,6 +192,10 @@ rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::
 rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const NfSession::Visit& others, bool insist,
                                                        SyncReport& report) {
   if (auto refreshed = refresh(session, report); !refreshed) return std::unexpected(refreshed.error());
+  desired_.host_ports().set_foreign(live_.foreign_host_ports());
+  for (std::string& remark : desired_.host_ports().take_remarks()) report.remarks.push_back(std::move(remark));
+
+  if (auto known = look_for_host_port_jumps(session); !known) return std::unexpected(known.error());
 
   ChangeWriter writer(family_, desired_, live_, undeletable_);
   std::optional<netlink::CommitFailure> stage_failure;
@@ -165,7 +214,7 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
   desired_.take_changes(writer);
   if (std::exchange(compare_, false)) collect_differences(writer);
   desired_.replay(std::exchange(pending_, {}), writer);
-  if (jumps_pending_) writer.jumps();
+  if (jumps_pending_ || writer.touches_host_ports()) writer.jumps();
   if (stage_failure) {
     keep_pending(writer);
     audit_ = true;
@@ -188,7 +237,7 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
       return Outcome::kAgain;
     }
     const bool guarded = !insist && tries < kUnguardedAttempt;
-    const bool moved = audit_ || !suspects_.empty() || !suspect_bases_.empty();
+    const bool moved = audit_ || suspect_host_ports_ || !suspects_.empty() || !suspect_bases_.empty();
     if (moved && guarded) {
       keep_pending(writer);
       return Outcome::kAgain;
@@ -207,6 +256,8 @@ rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const
       report.messages += batch.messages();
       report.bytes += batch.bytes();
       report.chains += writer.touched().size();
+      for (const Table table : {Table::kFilter, Table::kNat})
+        report.rules[static_cast<std::size_t>(table)] += writer.rules_added(table);
       report.wrote = true;
       failed_before_ = false;
       jumps_pending_ = false;
@@ -246,10 +297,13 @@ void FamilySync::report_healed(const ChangeWriter& writer, SyncReport& report) {
   for (const ChainId& chain : writer.touched())
     if (drift_audit_ || drifted_.contains(chain)) report.healed.push_back(describe(chain));
   if (written_) {
-    for (const auto& [table, chain] : writer.touched_bases())
-      report.healed.push_back(fmt::format("{} {}", name_of(table), chain));
+    for (const auto& [table, chain] : writer.touched_bases()) {
+      const bool first = !host_port_jumps_ && table == Table::kNat && writer.host_port_bases().contains(chain);
+      if (!first) report.healed.push_back(fmt::format("{} {}", name_of(table), chain));
+    }
   }
   written_ = true;
+  host_port_jumps_ = host_port_jumps_ || !desired_.host_ports().empty();
   drift_audit_ = false;
   drifted_.clear();
 }
@@ -279,6 +333,13 @@ rules::Result<FamilySync::Outcome> FamilySync::after_failure(const netlink::Comm
     if (message.error.code == EBUSY && undeletable_.insert(chain).second) {
       report.problems.push_back(
           fmt::format("{}: left empty, as a rule of another program jumps to it", describe(chain)));
+      some_taken_out = true;
+      continue;
+    }
+    if (const auto pod = desired_.host_ports().owner_of(chain.name, message.rule); pod && chain.table == Table::kNat) {
+      desired_.host_ports().refuse(*pod);
+      report.problems.push_back(
+          fmt::format("host ports of Pod {}: refused by the kernel: {}", *pod, message.error.to_string()));
       some_taken_out = true;
       continue;
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,7 +24,9 @@ class FamilySync final : public Dataplane {
  public:
   /// `desired` must outlive this.
   FamilySync(rules::Family family, rules::iptables::DesiredTables& desired)
-      : family_(family), desired_(desired), live_(family) {}
+      : family_(family),
+        desired_(desired),
+        live_(family, [&desired](const rules::ChainId& chain) { return desired.wants(chain); }) {}
 
   [[nodiscard]] rules::Family family() const override { return family_; }
   [[nodiscard]] const LiveTables& live() const { return live_; }
@@ -48,6 +51,10 @@ class FamilySync final : public Dataplane {
   enum class Outcome : std::uint8_t { kDone, kAgain };
 
   [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
+  /// The portmap plugin writes the same jumps: one that is missing here may have been added by it, unnoticed.
+  [[nodiscard]] rules::Status look_for_host_port_jumps(NfSession& session);
+  /// Followed in general, or a container chain of ours.
+  [[nodiscard]] bool follows(rules::Table table, std::string_view chain) const;
   /// Chains that differ and that `writer` does not change already.
   void collect_differences(const ChangeWriter& writer);
   /// With `insist`, also when others write at the same time.
@@ -64,7 +71,9 @@ class FamilySync final : public Dataplane {
   LiveTables live_;
   std::set<rules::ChainId> suspects_;  ///< live content unknown
   std::set<std::pair<rules::Table, std::string>> suspect_bases_;
+  bool suspect_host_ports_ = false;       ///< the portmap plugin's own table
   std::set<rules::ChainId> drifted_;      ///< read again because of an event; healed when written
+  std::set<std::string> found_;           ///< drift that is to be told with the next sync
   std::set<rules::ChainId> pending_;      ///< to be compared again
   std::set<rules::ChainId> undeletable_;  ///< others jump to them
   std::vector<LiveTables::UdpFrontend> found_at_start_;
@@ -72,7 +81,8 @@ class FamilySync final : public Dataplane {
   bool compare_ = false;      ///< everything was read again and must be compared
   bool drift_audit_ = false;  ///< the audit is due to events, not to our own doubts
   bool loaded_ = false;
-  bool written_ = false;  ///< once: jumps that are missing later were taken away
+  bool written_ = false;          ///< once: jumps that are missing later were taken away
+  bool host_port_jumps_ = false;  ///< the same for those of host ports
   bool jumps_pending_ = true;
   bool failed_before_ = false;  ///< the last commit was refused although everything had just been read
 };

@@ -1,11 +1,14 @@
 #include "agent/sync/live_diff.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
 #include "agent/sync/desired_listing.h"
+#include "agent/sync/foreign_host_ports.h"
 #include "agent/sync/live_tables.h"
+#include "rules/hostport/names.h"
 #include "rules/sequence_diff.h"
 
 namespace kubenatd::agent {
@@ -33,6 +36,25 @@ std::vector<rules::Digest> digests(const std::vector<Rule>& rules) {
   std::vector<rules::Digest> all;
   for (const Rule& rule : rules) all.push_back(rules::digest_of(rule));
   return all;
+}
+
+/// Takes the host ports that others serve into account, and returns what tells their chains from ours.
+rules::Result<ForeignHostPorts> look_at_host_ports(netlink::NfTables& kernel, rules::Family family, const Chains& nat,
+                                                   rules::iptables::DesiredTables& desired) {
+  ForeignHostPorts seen;
+  for (const auto& [name, rules] : nat)
+    for (const Rule& rule : rules) seen.note(name, rule);
+  LiveTables plain(family);
+  if (auto read = plain.reload_plain_host_ports(kernel); !read) return std::unexpected(read.error());
+  auto claims = seen.claims();
+  std::ranges::move(plain.foreign_host_ports(), std::back_inserter(claims));
+  desired.host_ports().set_foreign(std::move(claims));
+  return seen;
+}
+
+/// Leaves only our rules of a chain of nat that others write to as well.
+void keep_own(std::string_view name, std::vector<Rule>& rules) {
+  std::erase_if(rules, [&](const Rule& rule) { return !rules::hostport::is_own_rule(name, rule); });
 }
 
 /// Lines of two rule lists, in the order of the desired one, removed rules where they stood.
@@ -72,9 +94,19 @@ std::vector<ChainDiff::Line> diff_jumps(const std::vector<Rule>& live, const std
 rules::Result<std::vector<ChainDiff>> diff_with_live(netlink::NfTables& kernel, rules::Family family,
                                                      rules::iptables::DesiredTables& desired) {
   std::vector<ChainDiff> diffs;
+  Chains nat;
+  if (auto read = read_live(kernel, family, Table::kNat, nat); !read) return std::unexpected(read.error());
+  const auto host_ports = look_at_host_ports(kernel, family, nat, desired);
+  if (!host_ports) return std::unexpected(host_ports.error());
+  for (auto& [name, rules] : nat)
+    if (rules::hostport::is_shared_chain(Table::kNat, name)) keep_own(name, rules);
   for (const rules::TableText& table : list_desired(desired)) {
     Chains live;
-    if (auto read = read_live(kernel, family, table.table, live); !read) return std::unexpected(read.error());
+    if (table.table == Table::kNat) {
+      live = std::exchange(nat, {});
+    } else if (auto read = read_live(kernel, family, table.table, live); !read) {
+      return std::unexpected(read.error());
+    }
     for (const rules::TableText::Chain& wanted : table.chains) {
       const auto found = live.find(wanted.name);
       const bool exists = found != live.end();
@@ -93,7 +125,11 @@ rules::Result<std::vector<ChainDiff>> diff_with_live(netlink::NfTables& kernel, 
       if (exists) live.erase(found);
     }
     for (const auto& [name, rules] : live) {
-      if (!rules::iptables::is_own_chain(table.table, name)) continue;
+      const bool container =
+          rules::hostport::is_container_chain(table.table, name) && host_ports->own_chains().contains(name);
+      // Without a host port the shared chains stay as they are, but for rules of ours that lead nowhere.
+      const bool left_over = table.table == Table::kNat && name == rules::hostport::kDnatChain && !rules.empty();
+      if (!rules::iptables::is_own_chain(table.table, name) && !container && !left_over) continue;
       diffs.push_back({.table = table.table,
                        .chain = name,
                        .presence = ChainDiff::Presence::kUnwanted,

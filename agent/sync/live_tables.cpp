@@ -1,8 +1,13 @@
 #include "agent/sync/live_tables.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 
+#include "netlink/plain_dnat.h"
+#include "rules/hostport/compiler.h"
+#include "rules/hostport/names.h"
 #include "rules/iptables/address_tree.h"
 
 namespace kubenatd::agent {
@@ -23,6 +28,8 @@ bool is_own_jump(Table table, std::string_view chain, const rules::Digest& diges
     std::map<std::pair<Table, std::string_view>, std::vector<rules::Digest>> all;
     for (const auto& jump : rules::iptables::builtin_jumps())
       all[{jump.table, jump.chain}].push_back(rules::digest_of(jump.rule));
+    for (const auto& jump : rules::hostport::entry_jumps())
+      all[{Table::kNat, jump.chain}].push_back(rules::digest_of(jump.rule));
     return all;
   }();
   const auto found = known.find({table, chain});
@@ -34,7 +41,24 @@ bool may_serve(const ChainId& chain) {
                                         rules::iptables::is_tree_chain(chain.name));
 }
 
+/// The kernel's rule is one of ours, as far as the chain is not ours alone.
+bool is_own_part(const ChainId& chain, const rules::Rule& rule, const std::vector<LiveRuleRef>& before) {
+  if (!rules::hostport::is_shared_chain(chain.table, chain.name)) return true;
+  // What two writers have put there twice is one rule of ours.
+  const bool once = chain.name.view() != rules::hostport::kDnatChain;
+  return (!once || before.empty()) && rules::hostport::is_own_rule(chain.name, rule);
+}
+
+void note_host_ports(const ChainId& chain, const rules::Rule& rule, std::vector<LiveTables::UdpFrontend>& frontends) {
+  if (chain.table != Table::kNat || chain.name.view() != rules::hostport::kDnatChain) return;
+  if (rule.protocol != rules::Protocol::kUdp || !rules::hostport::own_entry(rule)) return;
+  for (const rules::Match& match : rule.matches)
+    if (const auto* several = std::get_if<rules::MultiportMatch>(&match))
+      for (const std::uint16_t port : several->destinations) frontends.push_back({std::nullopt, port});
+}
+
 void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<LiveTables::UdpFrontend>& frontends) {
+  note_host_ports(chain, rule, frontends);
   if (!may_serve(chain) || rule.protocol != rules::Protocol::kUdp) return;
   for (const rules::Match& match : rule.matches) {
     const auto* port = std::get_if<rules::PortMatch>(&match);
@@ -50,17 +74,21 @@ void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<Li
 bool is_followed(Table table, std::string_view chain) {
   // A longer name is not one that iptables or we could give.
   if (!ChainName::from(chain)) return false;
-  return rules::iptables::is_own_chain(table, chain) || (table == Table::kFilter && chain == "KUBE-FIREWALL");
+  return rules::iptables::is_own_chain(table, chain) || rules::hostport::is_shared_chain(table, chain) ||
+         (table == Table::kFilter && chain == "KUBE-FIREWALL");
 }
 
 bool is_by_rule(const ChainId& chain) {
   for (std::size_t i = 0; i < rules::iptables::kDispatchChains; ++i)
     if (rules::iptables::chain_of(static_cast<rules::iptables::DispatchChain>(i)) == chain) return true;
-  return false;
+  return rules::hostport::is_shared_chain(chain.table, chain.name);
 }
 
 rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends) {
-  LiveTables fresh(family_);
+  LiveTables fresh(family_, wanted_);
+  const auto follows = [](Table table, std::string_view chain) {
+    return is_followed(table, chain) || rules::hostport::is_container_chain(table, chain);
+  };
   if (frontends != nullptr) frontends->clear();
   for (const Table table : kTables) {
     const auto forget = [&] {
@@ -78,7 +106,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
         family_, table,
         [&](const netlink::LiveChain& chain) {
           if (chain.is_base) fresh.bases_[{table, std::string(chain.name)}];
-          if (!is_followed(table, chain.name)) return;
+          if (!follows(table, chain.name)) return;
           const ChainId id{table, ChainName(chain.name)};
           if (chain.use == 0) fresh.unused_.insert(id);
           if (is_by_rule(id)) {
@@ -110,7 +138,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
           if (live.chain != current) {
             close();
             current = live.chain;
-            followed = is_followed(table, current);
+            followed = follows(table, current);
             id = followed ? ChainId{table, ChainName(current)} : ChainId{};
             digest = {};
             refs = followed && is_by_rule(id) ? &fresh.by_rule_[id] : nullptr;
@@ -118,11 +146,12 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
             base = found != fresh.bases_.end() ? &found->second : nullptr;
           }
           if (!followed && base == nullptr) return;
+          if (table == Table::kNat) fresh.host_ports_.note(current, live.rule);
           const rules::Digest rule = rules::digest_of(live.rule);
           if (base != nullptr) {
             if (is_own_jump(table, current, rule)) base->push_back({live.handle, rule});
           } else if (refs != nullptr) {
-            refs->push_back({live.handle, rule});
+            if (is_own_part(id, live.rule, *refs)) refs->push_back({live.handle, rule});
           } else {
             digest.add(rule);
           }
@@ -132,6 +161,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
           current.clear();
           followed = false;
           refs = base = nullptr;
+          fresh.host_ports_.clear();
           if (frontends != nullptr) frontends->resize(noted);
           for (auto& [key, rules] : fresh.bases_)
             if (key.first == table) rules.clear();
@@ -143,12 +173,43 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
     if (!read) return read;
     close();
   }
+  std::erase_if(fresh.digests_, [&](const auto& one) {
+    return rules::hostport::is_container_chain(one.first.table, one.first.name) &&
+           !is_ours(fresh.host_ports_, one.first);
+  });
+  if (auto plain = fresh.reload_plain_host_ports(kernel); !plain) return plain;
   *this = std::move(fresh);
   return {};
 }
 
+bool LiveTables::is_ours(const ForeignHostPorts& seen, const ChainId& container) const {
+  // What was ours stays so until it is gone, even when somebody took away the rule that leads there.
+  return has(container) || seen.own_chains().contains(container.name.view()) || (wanted_ && wanted_(container));
+}
+
+rules::Status LiveTables::reload_plain_host_ports(netlink::NfTables& kernel) {
+  std::vector<rules::hostport::Claim> claims;
+  auto read = kernel.dump_foreign_rules(
+      family_, kPortmapTable,
+      [&](std::string_view /*chain*/, std::string_view expressions) {
+        if (const auto dnat = netlink::decode_plain_dnat(expressions, family_))
+          claims.push_back({dnat->protocol, dnat->port, dnat->address, fmt::format("table {}", kPortmapTable)});
+      },
+      [&] { claims.clear(); });
+  if (!read) return read;
+  plain_claims_ = std::move(claims);
+  return {};
+}
+
+std::vector<rules::hostport::Claim> LiveTables::foreign_host_ports() const {
+  std::vector<rules::hostport::Claim> claims = host_ports_.claims();
+  claims.insert(claims.end(), plain_claims_.begin(), plain_claims_.end());
+  return claims;
+}
+
 rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends) {
-  LiveTables fresh(family_);
+  LiveTables fresh(family_, wanted_);
+  std::set<ChainId> containers;
   if (frontends != nullptr) frontends->clear();
   for (const Table table : kTables) {
     auto exists = kernel.has_table(family_, table);
@@ -161,6 +222,7 @@ rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<
     auto listed = kernel.dump_chains(
         family_, table,
         [&](const netlink::LiveChain& chain) {
+          if (rules::hostport::is_container_chain(table, chain.name)) containers.insert({table, ChainName(chain.name)});
           if (!is_followed(table, chain.name)) return;
           chains.insert({table, ChainName(chain.name)});
           if (chain.use == 0) fresh.unused_.insert({table, ChainName(chain.name)});
@@ -171,6 +233,10 @@ rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<
     for (const ChainId& chain : chains)
       if (auto read = fresh.reload(kernel, chain, frontends); !read) return read;
   }
+  for (const ChainId& chain : containers)
+    if (is_ours(fresh.host_ports_, chain))
+      if (auto read = fresh.reload(kernel, chain, frontends); !read) return read;
+  if (auto plain = fresh.reload_plain_host_ports(kernel); !plain) return plain;
   for (const auto& jump : rules::iptables::builtin_jumps()) {
     if (!fresh.tables_.contains(jump.table) || fresh.has_base(jump.table, jump.chain)) continue;
     if (auto read = fresh.reload_base(kernel, jump.table, jump.chain); !read) return read;
@@ -182,24 +248,39 @@ rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<
 rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain, std::vector<UdpFrontend>* frontends) {
   auto exists = kernel.has_chain(family_, chain.table, chain.name);
   if (!exists) return std::unexpected(exists.error());
+  const bool dnat = chain.table == Table::kNat && chain.name.view() == rules::hostport::kDnatChain;
   if (!*exists) {
     erase(chain);
+    if (dnat) host_ports_.clear();
     return {};
   }
   std::vector<LiveRuleRef> refs;
+  ForeignHostPorts host_ports;
   const std::size_t noted = frontends != nullptr ? frontends->size() : 0;
   const auto read = kernel.dump_rules(
       family_, chain.table, chain.name,
       [&](netlink::LiveRule& live) {
-        refs.push_back({live.handle, rules::digest_of(live.rule)});
+        if (is_own_part(chain, live.rule, refs)) refs.push_back({live.handle, rules::digest_of(live.rule)});
+        if (dnat) host_ports.note(live.chain, live.rule);
         if (frontends != nullptr) note_frontend(chain, live.rule, *frontends);
       },
       [&] {
         refs.clear();
+        host_ports.clear();
         if (frontends != nullptr) frontends->resize(noted);
       },
       netlink::Interrupted::kAccept);
   if (!read) return read;
+  if (dnat) {
+    for (const std::string& container : host_ports.foreign_chains()) {
+      const auto note = [&](netlink::LiveRule& live) { host_ports.note(live.chain, live.rule); };
+      const auto restart = [&] { host_ports.forget(container); };
+      const auto inside =
+          kernel.dump_rules(family_, chain.table, container, note, restart, netlink::Interrupted::kAccept);
+      if (!inside) return inside;
+    }
+    host_ports_ = std::move(host_ports);
+  }
   if (is_by_rule(chain)) {
     by_rule_[chain] = std::move(refs);
   } else {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -8,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/sync/foreign_host_ports.h"
 #include "netlink/nf_tables.h"
 #include "rules/digest.h"
 #include "rules/iptables/compiler.h"
@@ -23,7 +25,10 @@ namespace kubenatd::agent {
 /// a handle and a digest a rule.
 class LiveTables {
  public:
-  explicit LiveTables(rules::Family family) : family_(family) {}
+  /// Tells whether a container chain is wanted; those that are not, and that no rule of ours leads to, are others'.
+  using Wanted = std::function<bool(const rules::ChainId&)>;
+
+  explicit LiveTables(rules::Family family, Wanted wanted = {}) : family_(family), wanted_(std::move(wanted)) {}
 
   /// A UDP destination that rules in the kernel serve; no address for a NodePort.
   struct UdpFrontend {
@@ -40,6 +45,8 @@ class LiveTables {
   /// Reads one chain of ours. A change in the meantime is told by an event, too.
   [[nodiscard]] rules::Status reload(netlink::NfTables& kernel, const rules::ChainId& chain,
                                      std::vector<UdpFrontend>* frontends = nullptr);
+  /// Reads the host ports in the portmap plugin's own table of nft.
+  [[nodiscard]] rules::Status reload_plain_host_ports(netlink::NfTables& kernel);
   /// Reads our jumps in one builtin chain.
   [[nodiscard]] rules::Status reload_base(netlink::NfTables& kernel, rules::Table table, std::string_view chain);
 
@@ -53,6 +60,9 @@ class LiveTables {
   [[nodiscard]] rules::Digest digest(const rules::ChainId& chain) const;
   /// Rules of a chain that is changed rule by rule.
   [[nodiscard]] const std::vector<rules::LiveRuleRef>& rules_in(const rules::ChainId& chain) const;
+
+  /// The host ports that others serve.
+  [[nodiscard]] std::vector<rules::hostport::Claim> foreign_host_ports() const;
 
   /// True for a chain that was empty, with no rule of anybody jumping to it, when everything was read last.
   [[nodiscard]] bool was_unused(const rules::ChainId& chain) const { return unused_.contains(chain); }
@@ -71,15 +81,21 @@ class LiveTables {
  private:
   using BaseKey = std::pair<rules::Table, std::string>;
 
+  [[nodiscard]] bool is_ours(const ForeignHostPorts& seen, const rules::ChainId& container) const;
+
   rules::Family family_;
+  Wanted wanted_;
   std::set<rules::Table> tables_;
   std::map<BaseKey, std::vector<rules::LiveRuleRef>> bases_;
   std::unordered_map<rules::ChainId, rules::Digest> digests_;
   std::map<rules::ChainId, std::vector<rules::LiveRuleRef>> by_rule_;
   std::set<rules::ChainId> unused_;
+  ForeignHostPorts host_ports_;
+  std::vector<rules::hostport::Claim> plain_claims_;
 };
 
-/// True for chains whose live content is followed: our own ones and KUBE-FIREWALL.
+/// True for chains whose live content is followed: our own ones, KUBE-FIREWALL, and our rules in the chains that all
+/// writers of host ports share. Container chains are not among them: their names do not tell whose they are.
 [[nodiscard]] bool is_followed(rules::Table table, std::string_view chain);
 
 /// True for the shared chains that are changed rule by rule.

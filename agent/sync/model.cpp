@@ -1,5 +1,7 @@
 #include "agent/sync/model.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace kubenatd::agent {
@@ -12,13 +14,18 @@ Model::Model(Config config, Environment environment)
     : config_(std::move(config)),
       environment_(std::move(environment)),
       state_(environment_.node_name),
+      host_ports_(environment_.node_name),
       desired_{DesiredTables(compile_options(config_, environment_, std::nullopt, 0, Family::kIpv4)),
                DesiredTables(compile_options(config_, environment_, std::nullopt, 0, Family::kIpv6))},
-      elements_{DesiredElements(nftables_options(config_, desired_[0].options())),
-                DesiredElements(nftables_options(config_, desired_[1].options()))} {}
+      elements_{DesiredElements(nftables_options(config_, desired_[0].options(), {})),
+                DesiredElements(nftables_options(config_, desired_[1].options(), {}))} {}
 
 std::vector<ViewChange> Model::apply(std::vector<ObjectEvent> events) {
-  for (ObjectEvent& event : events) state_.apply(std::move(event));
+  for (ObjectEvent& event : events) {
+    if (config_.host_ports != Config::HostPorts::kOff) host_ports_.apply(event);
+    state_.apply(std::move(event));
+  }
+  update_host_ports();
   std::vector<ViewChange> changes = state_.take_changes();
   update_options();
   for (const ViewChange& change : changes) apply(change);
@@ -48,6 +55,14 @@ void Model::for_each_view(Family family, const std::function<void(const rules::S
   }
 }
 
+void Model::update_host_ports() {
+  auto wanted = host_ports_.take_changes();
+  if (!wanted) return;
+  for (const Family family : rules::kFamilies)
+    desired(family).host_ports().set_pods(std::move(wanted->pods[static_cast<std::size_t>(family)]));
+  std::ranges::move(wanted->remarks, std::back_inserter(remarks_));
+}
+
 void Model::set_environment(Environment environment) {
   environment_ = std::move(environment);
   update_options();
@@ -57,7 +72,7 @@ void Model::update_options() {
   for (const Family family : rules::kFamilies) {
     desired(family).set_options(
         compile_options(config_, environment_, state_.node(), state_.known_endpoints(family), family));
-    elements(family).set_options(nftables_options(config_, desired(family).options()));
+    elements(family).set_options(nftables_options(config_, desired(family).options(), state_.service_cidrs(family)));
   }
 }
 

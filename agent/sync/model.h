@@ -3,11 +3,13 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/config/config.h"
 #include "agent/config/environment.h"
 #include "agent/objects/objects.h"
+#include "agent/state/host_port_state.h"
 #include "agent/state/service_state.h"
 #include "rules/iptables/desired.h"
 #include "rules/nftables/desired.h"
@@ -25,6 +27,8 @@ class Model {
   /// Takes events in and returns what changed of the service ports, already handed on to the desired tables.
   std::vector<ViewChange> apply(std::vector<ObjectEvent> events);
   void set_environment(Environment environment);
+  /// What there is to say about host ports since the last call, one line each.
+  [[nodiscard]] std::vector<std::string> take_remarks() { return std::exchange(remarks_, {}); }
 
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const Environment& environment() const { return environment_; }
@@ -45,10 +49,13 @@ class Model {
  private:
   void update_options();
   void apply(const ViewChange& change);
+  void update_host_ports();
 
   Config config_;
   Environment environment_;
   ServiceState state_;
+  HostPortState host_ports_;
+  std::vector<std::string> remarks_;
   std::array<rules::iptables::DesiredTables, 2> desired_;
   std::array<rules::nftables::DesiredElements, 2> elements_;
 };

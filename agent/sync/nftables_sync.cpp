@@ -41,6 +41,14 @@ std::uint32_t last_number(const Bytes<kKeyCapacity>& key) {
   return number;
 }
 
+std::string describe_set(std::string_view set) {
+  return fmt::format("{} set {}", kTable, set);
+}
+
+std::string describe_chain(std::string_view chain) {
+  return fmt::format("{} chain {}", kTable, chain);
+}
+
 rules::Address address_at(const std::uint8_t* bytes, rules::Family family) {
   rules::Address address{family, {}};
   std::copy_n(bytes, bits_of(family) / 8, address.bytes.begin());
@@ -59,9 +67,14 @@ bool NftablesSync::note(const TableEvent& event) {
     if (event.set == name_of({SetId::kAffinity, 0})) return false;
     // An event about elements and one about the set itself look alike: a set that is gone shows when it is read.
     if (const SetSpec* set = find_set(written_, event.set); set != nullptr && loaded_) {
-      suspects_.insert(set->ref);
+      if (suspects_.insert(set->ref).second) found_.insert(describe_set(event.set));
       return true;
     }
+  }
+  if (!event.chain.empty()) {
+    found_.insert(describe_chain(event.chain));
+  } else if (event.kind == TableEvent::Kind::kTableDeleted) {
+    found_.insert(fmt::format("{} table", kTable));
   }
   require_audit(true);
   return true;
@@ -84,7 +97,13 @@ rules::Result<SyncReport> NftablesSync::sync(NfSession& session, const NfSession
       }
     }
     if (!outcome) return std::unexpected(outcome.error());
-    if (*outcome == Outcome::kDone) return report;
+    if (*outcome == Outcome::kDone) {
+      // What an audit healed without an event was found by it.
+      found_.insert(report.healed.begin(), report.healed.end());
+      report.found = {found_.begin(), found_.end()};
+      found_.clear();
+      return report;
+    }
     ++report.retries;
   }
   return rules::fail(fmt::format("{} table {}", name_of(family_), kTable), "synchronise",
@@ -260,13 +279,17 @@ rules::Result<NftablesSync::Outcome> NftablesSync::attempt(NfSession& session, c
     report.chains += plan->rewritten.size() + plan->old_chains.size();
     report.wrote = true;
     if (because_of_drift && !first) {
-      std::set<std::string> touched(plan->old_sets.begin(), plan->old_sets.end());
-      touched.insert(plan->old_chains.begin(), plan->old_chains.end());
-      for (const ElementKey& key : plan->removed) touched.insert(name_of(key.set));
-      for (const auto& [key, value] : plan->added) touched.insert(name_of(key.set));
-      for (const Chain& chain : plan->rewritten) touched.insert(chain.name);
-      if (plan->everything) touched = {"table"};
-      for (const std::string& name : touched) report.healed.push_back(fmt::format("{} {}", kTable, name));
+      std::set<std::string> touched;
+      for (const std::string& set : plan->old_sets) touched.insert(describe_set(set));
+      for (const std::string& chain : plan->old_chains) touched.insert(describe_chain(chain));
+      for (const SetSpec& set : plan->new_sets) touched.insert(describe_set(set.name));
+      std::set<SetRef> sets;
+      for (const ElementKey& key : plan->removed) sets.insert(key.set);
+      for (const auto& [key, value] : plan->added) sets.insert(key.set);
+      for (const SetRef& set : sets) touched.insert(describe_set(name_of(set)));
+      for (const Chain& chain : plan->rewritten) touched.insert(describe_chain(chain.name));
+      if (plan->everything) touched = {fmt::format("{} table", kTable)};
+      report.healed.assign(touched.begin(), touched.end());
     }
   }
   failed_before_ = false;

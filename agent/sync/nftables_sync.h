@@ -49,7 +49,6 @@ class NftablesSync final : public Dataplane {
     std::vector<std::string> old_chains;
     std::vector<rules::nftables::ElementKey> removed;
     std::vector<std::pair<rules::nftables::ElementKey, rules::nftables::ElementValue>> added;
-    std::set<std::string> touched;  ///< names of sets and chains
 
     [[nodiscard]] bool empty() const {
       return !delete_table && !everything && new_sets.empty() && old_sets.empty() && rewritten.empty() &&
@@ -73,6 +72,7 @@ class NftablesSync final : public Dataplane {
   rules::nftables::DesiredElements& desired_;
   rules::nftables::Ruleset written_;  ///< what the kernel holds, as far as we know
   std::set<rules::nftables::SetRef> suspects_;
+  std::set<std::string> found_;  ///< drift that is to be told with the next sync
   std::vector<LiveTables::UdpFrontend> found_at_start_;
   bool audit_ = true;
   bool drift_audit_ = false;

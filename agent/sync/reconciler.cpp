@@ -76,6 +76,7 @@ Reconciler::Reconciler(Model& model, NfSession session)
 }
 
 void Reconciler::apply(std::vector<ObjectEvent> events) {
+  asked_ = asked_ || !events.empty();
   for (const ViewChange& change : model_.apply(std::move(events))) {
     // A port of another protocol may have the same name, and its changes say nothing about the UDP one.
     if (change.protocol != rules::Protocol::kUdp) continue;
@@ -94,11 +95,14 @@ void Reconciler::set_environment(Environment environment) {
   for (const Family family : rules::kFamilies) {
     frontends_[index_of(family)].set_node_addresses(
         node_port_addresses(model_, family, model_.desired(family).options()));
+    host_ports_[index_of(family)].version = 0;
+    follow_host_ports(family);
     sweeps_[index_of(family)].now = true;
   }
 }
 
 void Reconciler::note(const netlink::TableEvent& event) {
+  canary_.note(event);
   if (event.kind == netlink::TableEvent::Kind::kGeneration) {
     last_writer_ = fmt::format("{} ({})", event.process_name, event.process_id);
     return;
@@ -128,7 +132,7 @@ bool Reconciler::held(const Dataplane& family, Clock::time_point now) const {
 }
 
 bool Reconciler::due(Clock::time_point now) const {
-  if (now >= next_audit_) return true;
+  if (asked_ || now >= next_audit_) return true;
   return std::ranges::any_of(families_, [&](const auto& family) {
     if (sweep_due(*family, now)) return true;
     return family->has_work() && !held(*family, now) && retries_[index_of(family->family())].at <= now;
@@ -136,6 +140,7 @@ bool Reconciler::due(Clock::time_point now) const {
 }
 
 Reconciler::Clock::time_point Reconciler::deadline() const {
+  if (asked_) return {};  // long ago
   Clock::time_point earliest = next_audit_;
   for (const auto& family : families_) {
     const Sweep& sweep = sweeps_[index_of(family->family())];
@@ -152,6 +157,7 @@ RoundReport Reconciler::reconcile(bool everything) {
   const Clock::time_point start = Clock::now();
   const std::chrono::nanoseconds kernel_before = session_.kernel_time();
   RoundReport report;
+  asked_ = false;
   if (start >= next_audit_) {
     for (const auto& family : families_) family->require_audit(false);
     next_audit_ = start + model_.config().audit_period;
@@ -161,6 +167,7 @@ RoundReport Reconciler::reconcile(bool everything) {
     const std::size_t index = index_of(family->family());
     const bool waits = held(*family, start) || retries_[index].at > start;
     if (family->has_work() && (everything || !waits)) reconcile_family(*family, report);
+    report.settled[index] = may_sweep(*family);
     if (sweep_due(*family, start)) sweep_flows(family->family(), start, report);
   }
   report.took = Clock::now() - start;
@@ -182,6 +189,7 @@ void Reconciler::reconcile_family(Dataplane& family, RoundReport& report) {
     report.families.push_back({family.family(), {}, done.error(), now - start});
     return;
   }
+  follow_host_ports(family.family());
   std::optional<std::chrono::nanoseconds> healed_after;
   if (const auto since = drift_since_[index]; since && !done->healed.empty()) healed_after = now - *since;
   if (!family.has_work()) drift_since_[index].reset();
@@ -203,6 +211,8 @@ void Reconciler::reconcile_family(Dataplane& family, RoundReport& report) {
         fmt::format("{} more chains of {} are changed again and again", unnamed, name_of(family.family())));
   if (!std::exchange(left_over_known_[index], true)) forget_left_over(family);
   if (!alone_[index]) remove_other_mode(family, report);
+  if (const auto taken = canary_.take_away(session_, family.family()); !taken)
+    report.problems.push_back(taken.error().to_string());
   report.families.push_back({family.family(), std::move(*done), std::nullopt, now - start, healed_after});
 }
 
@@ -228,6 +238,42 @@ void Reconciler::remove_other_mode(Dataplane& family, RoundReport& report) {
   } else {
     note(remove_nftables_table(session_.kernel(), family.family()));
   }
+}
+
+void Reconciler::follow_host_ports(Family family) {
+  const auto& wanted = model_.desired(family).host_ports();
+  FollowedHostPorts& followed = host_ports_[index_of(family)];
+  if (std::exchange(followed.version, wanted.version()) == wanted.version()) return;
+  UdpFrontends& frontends = frontends_[index_of(family)];
+  std::set<std::string> names;
+  for (const auto& [name, chain] : wanted.chains()) {
+    for (const auto& mapping : chain.pod.mappings) {
+      if (mapping.protocol != rules::Protocol::kUdp) continue;
+      // A name that no service port has. To a UDP flow, a host port is a service on the node's addresses.
+      rules::ServicePortView view;
+      view.name = fmt::format("hostPort {}", to_text(mapping));
+      view.protocol = rules::Protocol::kUdp;
+      view.port = mapping.host_port;
+      view.cluster_ip.family = family;
+      if (mapping.host_ip) {
+        view.external_ips = {*mapping.host_ip};
+      } else {
+        for (const rules::Address& address : model_.environment().local_addresses)
+          if (address.family == family) view.external_ips.push_back(address);
+      }
+      rules::Endpoint pod;
+      pod.address = chain.pod.address;
+      pod.port = mapping.container_port;
+      pod.is_serving = true;
+      view.endpoints = {pod};
+      frontends.upsert(view);
+      names.insert(view.name);
+    }
+  }
+  for (const std::string& name : followed.names)
+    if (!names.contains(name)) frontends.erase(name);
+  followed.names = std::move(names);
+  sweeps_[index_of(family)].now = true;
 }
 
 bool Reconciler::may_sweep(const Dataplane& family) const {

@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "agent/state/stale_flows.h"
+#include "agent/sync/canary.h"
 #include "agent/sync/dataplane.h"
 #include "agent/sync/drift_backoff.h"
 #include "agent/sync/model.h"
@@ -32,6 +34,8 @@ struct RoundReport {
     std::chrono::nanoseconds took{};
   };
   std::vector<Family> families;
+  /// Families for which the kernel has all that the objects ask for, also those for which there was nothing to do.
+  std::array<bool, 2> settled{};
   std::vector<Sweep> sweeps;
   std::size_t conntrack_deleted = 0;
   std::size_t overruns = 0;                ///< events were lost since the last round
@@ -74,6 +78,9 @@ class Reconciler {
   /// Puts right what differs. With `everything`, also what is held back or waits for a retry.
   RoundReport reconcile(bool everything = false);
 
+  /// Who has made kube-proxy's canary chains since the last call: a kube-proxy runs here, too.
+  [[nodiscard]] std::optional<std::string> take_canary_maker() { return canary_.take_maker(); }
+
   /// The live side, for reports; a family that the kernel has.
   [[nodiscard]] const Dataplane& family(rules::Family family) const {
     return *families_[static_cast<std::size_t>(family)];
@@ -102,6 +109,8 @@ class Reconciler {
   void forget_left_over(Dataplane& family);
   /// Takes away what the other mode left behind, once this one stands.
   void remove_other_mode(Dataplane& family, RoundReport& report);
+  /// Hands the UDP host ports in force to those whose flows are watched, when they are not the same any more.
+  void follow_host_ports(rules::Family family);
   [[nodiscard]] bool held(const Dataplane& family, Clock::time_point now) const;
 
   Model& model_;
@@ -109,6 +118,11 @@ class Reconciler {
   std::vector<std::unique_ptr<Dataplane>> families_;  ///< those that the kernel has, by Family
   std::array<UdpFrontends, 2> frontends_;
   std::array<Sweep, 2> sweeps_;
+  struct FollowedHostPorts {
+    std::uint64_t version = 0;
+    std::set<std::string> names;
+  };
+  std::array<FollowedHostPorts, 2> host_ports_;
   std::array<bool, 2> left_over_known_{};
   std::array<bool, 2> alone_{};  ///< nothing of the other mode is left
   std::array<Retry, 2> retries_;
@@ -117,6 +131,8 @@ class Reconciler {
   std::array<std::optional<Clock::time_point>, 2> drift_since_{};
   std::size_t overruns_told_ = 0;
   std::string last_writer_;
+  bool asked_ = false;  ///< objects came in since the last round, which is to say that it has been seen to
+  Canary canary_;
   Clock::time_point next_audit_;
 };
 

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
+#include "rules/hostport/compiler.h"
+#include "rules/hostport/names.h"
 #include "rules/iptables/address_tree.h"
 
 namespace kubenatd::rules::iptables {
@@ -69,6 +72,7 @@ void DesiredTables::erase(const PortKey& key) {
   const auto found = ports_.find(key);
   if (found == ports_.end()) return;
   set_dispatch(found->second, {});
+  port_rules_ -= found->second.rules;
   for (const ChainName& name : found->second.chains) {
     owners_.erase(name);
     orphans_.push_back(name);
@@ -85,7 +89,7 @@ void DesiredTables::refuse(const PortKey& key) {
 }
 
 bool DesiredTables::has_changes() const {
-  return changed_fixed_ || !changed_ports_.empty() || !orphans_.empty() ||
+  return changed_fixed_ || host_ports_.has_changes() || !changed_ports_.empty() || !orphans_.empty() ||
          std::ranges::find(changed_shared_, true) != changed_shared_.end();
 }
 
@@ -101,12 +105,15 @@ void DesiredTables::set_dispatch(Port& port, std::vector<DispatchEntry> dispatch
   mark_shared(port.dispatch);
   mark_shared(dispatch);
   for (const DispatchEntry& entry : port.dispatch) {
+    --dispatch_rules_[index_of(entry.chain)];
     if (entry.chain != DispatchChain::kNatServices) continue;
     const auto use = address_uses_.find(entry.address);
     if (--use->second == 0) address_uses_.erase(use);
   }
-  for (const DispatchEntry& entry : dispatch)
+  for (const DispatchEntry& entry : dispatch) {
+    ++dispatch_rules_[index_of(entry.chain)];
     if (entry.chain == DispatchChain::kNatServices) ++address_uses_[entry.address];
+  }
   port.dispatch = std::move(dispatch);
 }
 
@@ -123,12 +130,15 @@ void DesiredTables::recompile(const PortKey& key, Port& port, Sink& sink) {
   std::vector<ChainName> before = std::move(port.chains);
   port.chains.clear();
   port.chains.reserve(compiled.chains.size());
+  port_rules_ -= std::exchange(port.rules, 0);
   for (const ChainRules& chain : compiled.chains) {
     const Digest digest = digest_of(chain.rules);
     owners_.insert_or_assign(chain.id.name, Owned{digest, &key});
     port.chains.push_back(chain.id.name);
+    port.rules += static_cast<std::uint32_t>(chain.rules.size());
     sink.chain(chain, digest, key.first);
   }
+  port_rules_ += port.rules;
   std::erase_if(before,
                 [&](const ChainName& name) { return std::ranges::find(port.chains, name) != port.chains.end(); });
   for (const ChainName& name : before) owners_.erase(name);
@@ -141,7 +151,7 @@ void DesiredTables::drop_chains(const std::vector<ChainName>& chains, Sink& sink
 }
 
 SharedChain DesiredTables::linear_chain(DispatchChain which) const {
-  SharedChain chain{.id = chain_of(which), .by_rule = true, .slots = {}, .literals = {}};
+  SharedChain chain{.id = chain_of(which), .by_rule = true, .slots = {}, .literals = {}, .only_if_there = false};
   for (const auto& [key, port] : ports_) {
     for (std::uint32_t i = 0; i < port.dispatch.size(); ++i)
       if (port.dispatch[i].chain == which) chain.slots.push_back({port.dispatch[i].digest, &port.view, i});
@@ -176,7 +186,8 @@ std::vector<SharedChain> DesiredTables::tree_chains() const {
   }
   std::vector<SharedChain> chains;
   for (const TreeChain& tree : arrange_tree(addresses)) {
-    SharedChain chain{.id = {Table::kNat, tree.name}, .by_rule = chains.empty(), .slots = {}, .literals = {}};
+    SharedChain chain{
+        .id = {Table::kNat, tree.name}, .by_rule = chains.empty(), .slots = {}, .literals = {}, .only_if_there = false};
     for (const TreeChain::Branch& branch : tree.branches) add_literal(chain, branch_rule(branch));
     for (const std::size_t position : tree.exact)
       chain.slots.insert(chain.slots.end(), by_address[position].begin(), by_address[position].end());
@@ -197,7 +208,9 @@ std::vector<SharedChain> DesiredTables::services_chains() const {
 
 void DesiredTables::rearrange_services(Sink& sink) {
   std::map<ChainName, Digest> tree;
+  services_literals_ = 0;
   for (const SharedChain& chain : services_chains()) {
+    services_literals_ += chain.literals.size();
     if (chain.by_rule) {
       sink.shared(chain);
       continue;
@@ -227,6 +240,31 @@ void DesiredTables::take_changes(Sink& sink) {
   for (const DispatchChain chain : kSharedInOrder)
     if (changed[index_of(chain)]) sink.shared(linear_chain(chain));
   if (changed[index_of(DispatchChain::kNatServices)]) rearrange_services(sink);
+  if (const auto host_ports = host_ports_.take_changes(); host_ports.any) {
+    hand_out_host_ports(
+        [&](const ChainId& chain) {
+          return hostport::is_shared_chain(chain.table, chain.name) || host_ports.changed.contains(chain.name);
+        },
+        sink);
+    for (const ChainName& chain : host_ports.gone) sink.gone({Table::kNat, chain});
+  }
+}
+
+void DesiredTables::hand_out_host_ports(const std::function<bool(const ChainId&)>& is_asked, Sink& sink) const {
+  const auto shared = [&](const ChainId& id, std::vector<Rule> rules) {
+    if (!is_asked(id)) return;
+    SharedChain chain{.id = id, .by_rule = true, .slots = {}, .literals = {}, .only_if_there = rules.empty()};
+    for (Rule& rule : rules) add_literal(chain, std::move(rule));
+    sink.shared(chain);
+  };
+  // Without a host port they may be another writer's: they are left as they are, as portmap leaves them.
+  if (!host_ports_.empty())
+    for (const ChainRules& chain : hostport::compile_shared()) shared(chain.id, chain.rules);
+  for (const auto& [name, chain] : host_ports_.chains()) {
+    if (!is_asked({Table::kNat, name})) continue;
+    sink.chain(hostport::compile_container(chain.pod), chain.digest, chain.pod.id);
+  }
+  shared({Table::kNat, ChainName(hostport::kDnatChain)}, host_ports_.entries());
 }
 
 void DesiredTables::replay_port(const PortKey& key, const Port& port, const std::set<ChainId>* only, Sink& sink) const {
@@ -253,6 +291,7 @@ void DesiredTables::replay(const std::set<ChainId>& chains, Sink& sink) const {
     for (const SharedChain& chain : services_chains())
       if (chains.contains(chain.id)) sink.shared(chain);
   }
+  hand_out_host_ports([&](const ChainId& id) { return chains.contains(id); }, sink);
   for (const ChainId& id : chains)
     if (!wants(id)) sink.gone(id);
 }
@@ -262,10 +301,22 @@ void DesiredTables::replay_all(Sink& sink) const {
   for (const auto& [key, port] : ports_) replay_port(key, port, nullptr, sink);
   for (const DispatchChain chain : kSharedInOrder) sink.shared(linear_chain(chain));
   for (const SharedChain& chain : services_chains()) sink.shared(chain);
+  hand_out_host_ports([](const ChainId&) { return true; }, sink);
+}
+
+std::size_t DesiredTables::rules(Table table) const {
+  std::size_t count = table == Table::kNat ? port_rules_ + services_literals_ : 0;
+  for (std::size_t i = 0; i < kDispatchChains; ++i)
+    if (chain_of(static_cast<DispatchChain>(i)).table == table) count += dispatch_rules_[i];
+  for (const ChainRules& fixed : compile_fixed(options_))
+    if (fixed.id.table == table) count += fixed.rules.size();
+  return count;
 }
 
 bool DesiredTables::wants(const ChainId& chain) const {
   if (chain.table == Table::kNat && (owners_.contains(chain.name) || tree_.contains(chain.name))) return true;
+  if (hostport::is_shared_chain(chain.table, chain.name)) return true;
+  if (chain.table == Table::kNat && host_ports_.chains().contains(chain.name)) return true;
   for (std::size_t i = 0; i < kDispatchChains; ++i)
     if (chain_of(static_cast<DispatchChain>(i)) == chain) return true;
   return std::ranges::any_of(compile_fixed(options_), [&](const ChainRules& fixed) { return fixed.id == chain; });
@@ -276,6 +327,10 @@ void DesiredTables::for_each_wanted(const std::function<void(const WantedChain&)
   for (const auto& [name, owned] : owners_) visit({{Table::kNat, name}, owned.digest});
   for (const auto& [name, digest] : tree_) visit({{Table::kNat, name}, digest});
   for (std::size_t i = 0; i < kDispatchChains; ++i) visit({chain_of(static_cast<DispatchChain>(i)), std::nullopt});
+  if (!host_ports_.empty())
+    for (const ChainRules& chain : hostport::compile_shared()) visit({chain.id, std::nullopt});
+  for (const auto& [name, chain] : host_ports_.chains()) visit({{Table::kNat, name}, chain.digest});
+  visit({{Table::kNat, ChainName(hostport::kDnatChain)}, std::nullopt});
 }
 
 std::optional<DesiredTables::PortKey> DesiredTables::owner_of(const ChainId& chain) const {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "rules/digest.h"
+#include "rules/hostport/host_ports.h"
 #include "rules/iptables/compiler.h"
 #include "rules/iptables/options.h"
 
@@ -31,6 +32,7 @@ struct SharedChain {
   bool by_rule = false;  ///< long-lived and large: changed rule by rule; otherwise rewritten as a whole
   std::vector<Slot> slots;
   std::vector<Rule> literals;
+  bool only_if_there = false;  ///< nothing of ours is wanted in it: it is not made for that
 
   [[nodiscard]] std::vector<Digest> digests() const;
 };
@@ -77,7 +79,8 @@ class DesiredTables {
   /// Hands out everything.
   void replay_all(Sink& sink) const;
 
-  /// Chains that are wanted, with the digest of their content; shared chains without one.
+  /// Chains that are wanted, with the digest of their content; shared chains without one. CNI-HOSTPORT-DNAT is always
+  /// among them, because rules of ours may be left over there.
   struct WantedChain {
     ChainId id;
     std::optional<Digest> digest;
@@ -92,9 +95,16 @@ class DesiredTables {
   /// Content of a slot.
   [[nodiscard]] Rule rule_of(const SharedChain& chain, const Slot& slot) const;
 
+  /// Rules that are wanted in our chains of a table, as of the last take_changes(). Cost: the fixed rules.
+  [[nodiscard]] std::size_t rules(Table table) const;
+
   [[nodiscard]] std::size_t service_ports() const { return ports_.size(); }
   [[nodiscard]] const ServicePortView* view_of(const PortKey& key) const;
   void for_each_view(const std::function<void(const ServicePortView&)>& visit) const;
+
+  /// Host ports, which stand beside the service ports.
+  [[nodiscard]] hostport::HostPorts& host_ports() { return host_ports_; }
+  [[nodiscard]] const hostport::HostPorts& host_ports() const { return host_ports_; }
 
  private:
   struct DispatchEntry {
@@ -106,6 +116,7 @@ class DesiredTables {
     ServicePortView view;
     std::vector<DispatchEntry> dispatch;
     std::vector<ChainName> chains;
+    std::uint32_t rules = 0;  ///< in `chains`
     bool refused = false;
   };
   struct Owned {
@@ -123,12 +134,18 @@ class DesiredTables {
   [[nodiscard]] std::vector<SharedChain> services_chains() const;
   void rearrange_services(Sink& sink);
   void replay_port(const PortKey& key, const Port& port, const std::set<ChainId>* only, Sink& sink) const;
+  /// The chains of host ports for which `is_asked` holds.
+  void hand_out_host_ports(const std::function<bool(const ChainId&)>& is_asked, Sink& sink) const;
 
   CompileOptions options_;
+  hostport::HostPorts host_ports_;
   std::map<PortKey, Port> ports_;
   std::unordered_map<ChainName, Owned> owners_;    ///< service chains, all in nat
   std::map<ChainName, Digest> tree_;               ///< tree chains in force, without the root
   std::map<Address, std::uint32_t> address_uses_;  ///< nat KUBE-SERVICES rules by address
+  std::size_t port_rules_ = 0;                     ///< of all ports, in their own chains
+  std::size_t services_literals_ = 0;              ///< rules of nat KUBE-SERVICES and the tree that no port has
+  std::array<std::size_t, kDispatchChains> dispatch_rules_{};
   std::set<PortKey> changed_ports_;
   std::vector<ChainName> orphans_;  ///< of erased ports
   std::array<bool, kDispatchChains> changed_shared_{};

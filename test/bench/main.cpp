@@ -17,6 +17,7 @@
 #include "agent/config/config.h"
 #include "agent/sync/desired_listing.h"
 #include "agent/sync/reconciler.h"
+#include "test/bench/api_load.h"
 #include "test/bench/cluster_state.h"
 #include "test/bench/isolated.h"
 #include "test/bench/latency.h"
@@ -259,6 +260,10 @@ int main(int argc, char** argv) {
     return repeat_changes(std::stoul(argv[2]), std::stoul(argv[3]));
   if (argc > 1 && std::strcmp(argv[1], "--nftables") == 0)
     return run_nftables(argc > 2 && std::strcmp(argv[2], "--quick") == 0);
+  if (argc == 4 && std::strcmp(argv[1], "--api") == 0) {
+    measure_api_load(std::stoul(argv[2]), argv[3]);
+    return 0;
+  }
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
 
   utsname system{};

@@ -67,9 +67,6 @@ TEST_CASE("Bad usage exits 2 with a line that says what is wrong") {
   const std::vector<std::vector<std::string>> bad{
       {},
       {"fly"},
-      {"run"},
-      {"render"},
-      {"diff"},
       {"run", "--manifests"},
       {"run", "--manifests", "/tmp", "--no-such-flag"},
       {"run", "--manifests", "/tmp", "stray"},
@@ -82,6 +79,17 @@ TEST_CASE("Bad usage exits 2 with a line that says what is wrong") {
     INFO((arguments.empty() ? std::string("no arguments") : arguments.back()) << ": " << result.describe());
     CHECK(result.status == 2);
     CHECK(result.err.size() + result.out.size() > 0);
+  }
+}
+
+TEST_CASE("Without manifests, a kubeconfig or a pod around it a command says what it misses") {
+  for (const auto& [command, status] : {std::pair{"run", 1}, std::pair{"render", 1}, std::pair{"diff", 3}}) {
+    const auto result = kubenatd({command});
+    INFO(result.describe());
+    CHECK(result.status == status);
+    CHECK(result.err.find("KUBERNETES_SERVICE_HOST") != std::string::npos);
+    CHECK(result.err.find("manifests") != std::string::npos);
+    CHECK(result.out.empty());
   }
 }
 

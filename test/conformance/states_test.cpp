@@ -138,6 +138,11 @@ TEST_CASE("States recorded from kube-proxy are equal by the comparison that come
   }
 }
 
+/// The chains that all writers of host ports share stay, as the portmap plugin leaves them; no rule leads out of them.
+bool is_shared_host_port_line(const std::string& line) {
+  return line.find("CNI-HOSTPORT-") != std::string::npos && line.find("CNI-DN-") == std::string::npos;
+}
+
 TEST_CASE("One node that goes from state to state keeps nothing of the last") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
@@ -157,8 +162,11 @@ TEST_CASE("One node that goes from state to state keeps nothing of the last") {
     auto found = differences(read_file(state / "iptables-save"), must_run_in(bare.node, {"iptables-save"}));
     // KUBE-FIREWALL is kubelet's too: like kube-proxy, kubenatd takes nothing out of it.
     std::erase_if(found, [](const std::string& line) { return line.starts_with("filter KUBE-FIREWALL: + ! -s 127"); });
+    std::erase_if(found, is_shared_host_port_line);
     report(state, "IPv4", found);
-    report(state, "IPv6", differences(read_file(state / "ip6tables-save"), must_run_in(bare.node, {"ip6tables-save"})));
+    auto found6 = differences(read_file(state / "ip6tables-save"), must_run_in(bare.node, {"ip6tables-save"}));
+    std::erase_if(found6, is_shared_host_port_line);
+    report(state, "IPv6", found6);
   }
 }
 

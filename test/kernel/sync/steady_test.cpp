@@ -125,6 +125,50 @@ TEST_CASE("rules that stay keep their counters and handles when an endpoint else
   CHECK(counted() == before);
 }
 
+TEST_CASE("what objects ask for is answered by a round, also for a family that has nothing to do") {
+  SYNC_TEST_NAMESPACE();
+  Agent agent;
+  agent.apply(objects());
+  Reconciler& reconciler = agent.reconciler();
+  while (reconciler.due(Reconciler::Clock::now())) (void)reconciler.reconcile();
+  for (const auto& event : {put(slice("s1", {"10.244.9.9"})), put(slice("of-no-service", {"10.244.9.9"}))}) {
+    reconciler.apply({event});
+    CHECK(reconciler.due(Reconciler::Clock::now()));
+    CHECK(reconciler.deadline() <= Reconciler::Clock::now());
+    const RoundReport report = reconciler.reconcile();
+    CHECK(report.settled == std::array{true, true});
+    for (const auto& family : report.families) CHECK(family.family == rules::Family::kIpv4);
+    CHECK_FALSE(reconciler.due(Reconciler::Clock::now()));
+  }
+}
+
+TEST_CASE("rules that are written are counted by table, and drift is told") {
+  SYNC_TEST_NAMESPACE();
+  Agent agent;
+  const RoundReport first = agent.apply(objects());
+  const auto& ipv4 = first.families.at(0).sync;
+  const auto rules_of = [](const std::string& table) {
+    const auto lines = kubenatd::test::lines_of(must_run("iptables-save -t " + table));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(lines, [](const std::string& line) { return line.starts_with("-A KUBE-"); }));
+  };
+  CHECK(ipv4.rules == std::array{rules_of("filter"), rules_of("nat")});
+  CHECK(agent.model().desired(rules::Family::kIpv4).rules(rules::Table::kNat) == rules_of("nat"));
+  CHECK(ipv4.found.empty());
+
+  must_run("iptables -t nat -F KUBE-MARK-MASQ");
+  const RoundReport healed = agent.sync();
+  CHECK(healed.families.at(0).sync.found == std::vector<std::string>{"nat KUBE-MARK-MASQ"});
+  CHECK(healed.families.at(0).sync.healed == std::vector<std::string>{"nat KUBE-MARK-MASQ"});
+  CHECK(healed.families.at(0).sync.rules == std::array<std::size_t, 2>{0, 1});
+  // Put back by the other program itself before anybody looked: found, with nothing to heal.
+  must_run("iptables -t filter -I KUBE-FORWARD -j RETURN");
+  must_run("iptables -t filter -D KUBE-FORWARD -j RETURN");
+  const RoundReport found = agent.sync();
+  CHECK(found.families.at(0).sync.found == std::vector<std::string>{"filter KUBE-FORWARD"});
+  CHECK(found.families.at(0).sync.healed.empty());
+}
+
 TEST_CASE("a service that comes or goes moves no rule of others in the shared chains") {
   SYNC_TEST_NAMESPACE();
   Agent agent;

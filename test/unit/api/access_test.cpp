@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "agent/api/credentials.h"
-#include "test/unit/api/certificates.h"
+#include "test/server/certificates.h"
 #include "test/unit/api/scratch_folder.h"
 
 namespace kubenatd::test {

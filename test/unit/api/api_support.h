@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "agent/api/api_source.h"
-#include "test/unit/api/scripted_server.h"
+#include "test/server/scripted_server.h"
 
 namespace kubenatd::test {
 
@@ -105,7 +105,7 @@ inline agent::ApiOptions services_of(const ScriptedServer& server) {
   agent::ApiOptions options;
   options.access.origin = "test";
   options.access.server = {false, "127.0.0.1", server.port(), ""};
-  options.endpoint_slices = options.node = false;
+  options.endpoint_slices = options.node = options.service_cidrs = false;
   options.timing = quick();
   return options;
 }

@@ -115,6 +115,60 @@ TEST_CASE("a server that ignores the wish for a streamed list") {
   CHECK(follower.events_of["demo/a"] == 1);
 }
 
+TEST_CASE("a server that accepts the wish for a streamed list and then cannot: pages, at once") {
+  const bool some_came = GENERATE(true, false);
+  ScriptedServer server;
+  server.on(kServices, {[some_came](Reply& reply) {
+                          reply.begin();
+                          if (some_came) reply.line(event("ADDED", service("gone-meanwhile")));
+                          reply.line(error_event(500, "InternalError"));
+                          reply.end();
+                        },
+                        [](Reply& reply) {
+                          reply.answer(200, list({service("a"), service("b")}, "30"));
+                        }});
+  Follower follower(services_of(server));
+  follower.until_synced();
+  CHECK(follower.objects.size() == 2);
+  CHECK(follower.remarked("lists are read in pages"));
+  CHECK(follower.problems.empty());
+  const auto asked = server.asked(kServices);
+  REQUIRE(asked.size() >= 2);
+  CHECK(asked[0].has("sendInitialEvents"));
+  CHECK(asked[1].query.at("limit") == "500");
+}
+
+TEST_CASE("a server without ServiceCIDRs, or with an older version of them, holds nothing up") {
+  const std::string path = "/apis/networking.k8s.io/v1/servicecidrs";
+  const std::string older = "/apis/networking.k8s.io/v1beta1/servicecidrs";
+  const bool has_older = GENERATE(true, false);
+  const int refusal = GENERATE(404, 403);
+  ScriptedServer server;
+  server.always([&](Reply& reply) {
+    if (!has_older || reply.ask.path != older) return reply.answer(refusal, status(refusal, "NotFound", "no such"));
+    if (reply.ask.has("sendInitialEvents")) return reply.answer(400, status(400, "Invalid", "no streams"));
+    if (reply.ask.has("watch")) {
+      reply.begin();
+      return reply.hang();
+    }
+    reply.answer(200, R"({"kind":"ServiceCIDRList","apiVersion":"networking.k8s.io/v1beta1",)"
+                      R"("metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":"kubernetes"},)"
+                      R"("spec":{"cidrs":["10.96.0.0/16","fd00:10:96::/112"]}}]})");
+  });
+  auto options = services_of(server);
+  options.services = false;
+  options.service_cidrs = true;
+  Follower follower(options);
+  follower.until_synced();
+  CHECK(follower.problems.empty());
+  CHECK(follower.objects.size() == (has_older ? 1 : 0));
+  CHECK(server.asked(path).size() == 1);
+  if (has_older) {
+    const auto& object = *follower.objects.begin()->second;
+    CHECK(std::get<agent::ServiceCidr>(object).cidrs.size() == 2);
+  }
+}
+
 TEST_CASE("a place in a list that is gone: the list begins again") {
   ScriptedServer server;
   server.on(kServices, {refuse_streaming, [](Reply& reply) { reply.answer(200, list({service("a")}, "30", "more")); },

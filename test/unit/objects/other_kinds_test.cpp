@@ -79,9 +79,36 @@ TEST_CASE("a Node gives its internal addresses first") {
             .pod_cidrs.size() == 1);
 }
 
+TEST_CASE("a Node that is deleted or marked by the autoscaler is leaving") {
+  const auto is_leaving = [](const std::string& rest) {
+    return decoded<Node>("apiVersion: v1\nkind: Node\n" + rest).is_leaving;
+  };
+  CHECK_FALSE(is_leaving("metadata: {name: n1}\nspec: {taints: [{key: other, effect: NoSchedule}]}\n"));
+  CHECK(is_leaving(
+      "metadata: {name: n1}\nspec: {taints: [{key: other}, {key: ToBeDeletedByClusterAutoscaler, value: '1'}]}\n"));
+  CHECK(is_leaving("metadata: {name: n1, deletionTimestamp: '2025-07-01T10:00:00Z'}\n"));
+  CHECK(remarks_on("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nspec: {taints: [5, {key: 7}]}\n").size() == 2);
+}
+
+TEST_CASE("an EndpointSlice tells when the change happened that it is due to") {
+  const auto annotated = [](const std::string& annotations) {
+    return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"
+           "metadata: {name: web-1, annotations: " +
+           annotations + "}\n";
+  };
+  CHECK(
+      decoded<EndpointSlice>(annotated("{endpoints.kubernetes.io/last-change-trigger-time: '2025-07-01T10:00:00.5Z'}"))
+          .change_triggered == parse_rfc3339("2025-07-01T10:00:00.5Z"));
+  CHECK_FALSE(decoded<EndpointSlice>(annotated("{other: x}")).change_triggered);
+  CHECK_FALSE(decoded<EndpointSlice>(annotated("null")).change_triggered);
+  CHECK(remarks_on(annotated("{endpoints.kubernetes.io/last-change-trigger-time: soon}")).size() == 1);
+  CHECK(remarks_on(annotated("[]")).size() == 1);
+}
+
 TEST_CASE("a Pod gives what endpoints and host ports need") {
   const auto web = decoded<Pod>(
-      pod("metadata: {name: web-1, namespace: demo, labels: {app: web}, deletionTimestamp: 2024-05-01T00:00:00Z}\n"
+      pod("metadata: {name: web-1, namespace: demo, labels: {app: web}, creationTimestamp: 1970-01-02T00:00:00Z,\n"
+          "  deletionTimestamp: 2024-05-01T00:00:00Z}\n"
           "spec:\n  nodeName: n1\n  hostname: h\n  hostNetwork: true\n"
           "  containers:\n"
           "  - ports: [{name: http, containerPort: 8080, hostPort: 80, hostIP: 1.2.3.4}]\n"
@@ -92,6 +119,7 @@ TEST_CASE("a Pod gives what endpoints and host ports need") {
           "status:\n  phase: Running\n  podIP: 10.0.0.1\n  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n"
           "  conditions: [{type: Initialized, status: 'True'}, {type: Ready, status: 'True'}]\n"));
   CHECK(web.terminating);
+  CHECK(web.created == 86400);
   CHECK(web.ready);
   CHECK(web.host_network);
   CHECK(web.phase == Pod::Phase::kRunning);
@@ -105,6 +133,16 @@ TEST_CASE("a Pod gives what endpoints and host ports need") {
   CHECK(bare.addresses == std::vector{address("10.0.0.9")});
   CHECK_FALSE(bare.ready);
   CHECK_FALSE(bare.terminating);
+}
+
+TEST_CASE("a Pod's wrong time of creation is none, and told") {
+  for (const char* time : {"yesterday", "2024-05-01", "2024-05-01T00:00:00+02:00", "5"}) {
+    INFO(time);
+    const auto result = decode_yaml(pod(std::string("metadata: {name: a, creationTimestamp: '") + time + "'}\n"));
+    REQUIRE(result);
+    CHECK(std::get<Pod>(*result->object).created == 0);
+    CHECK(result->remarks.size() == 1);
+  }
 }
 
 TEST_CASE("a hostPort with a wrong hostIP is not opened on every address") {

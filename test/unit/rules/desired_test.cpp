@@ -27,6 +27,7 @@ class Kernel final : public DesiredTables::Sink {
     write(chain.id, chain.rules);
   }
   void shared(const SharedChain& chain) override {
+    if (chain.only_if_there) return;
     std::vector<Rule> rules;
     for (const Slot& slot : chain.slots) {
       rules.push_back(desired_.rule_of(chain, slot));
@@ -100,6 +101,12 @@ const ChainId kNatServices{Table::kNat, ChainName("KUBE-SERVICES")};
 std::size_t tree_chains(const Kernel& kernel) {
   return static_cast<std::size_t>(
       std::ranges::count_if(kernel.chains, [](const auto& one) { return is_tree_chain(one.first.name); }));
+}
+
+std::size_t rules_in(const Kernel& kernel, Table table) {
+  std::size_t count = 0;
+  for (const auto& [id, rules] : kernel.chains) count += id.table == table ? rules.size() : 0;
+  return count;
 }
 
 /// What a fresh object with these views would want.
@@ -394,6 +401,7 @@ TEST_CASE("chains that are asked for again come with their present content, othe
       CHECK(desired.wants(one.id));
       if (one.digest) CHECK(*one.digest == digest_of(all.chains.at(one.id)));
     });
+    CHECK(wanted.erase({Table::kNat, ChainName("CNI-HOSTPORT-DNAT")}) == 1);
     CHECK(wanted.size() == all.chains.size());
   }
 }
@@ -433,6 +441,8 @@ TEST_CASE("any history of views, in any form, ends in the chains of its outcome"
       desired.take_changes(kernel);
       REQUIRE(kernel.broken_jumps() == std::vector<std::string>{});
       REQUIRE(kernel.early == std::vector<std::string>{});
+      REQUIRE(desired.rules(Table::kNat) == rules_in(kernel, Table::kNat));
+      REQUIRE(desired.rules(Table::kFilter) == rules_in(kernel, Table::kFilter));
     }
     kernel.forget();
     desired.take_changes(kernel);

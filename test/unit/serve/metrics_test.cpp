@@ -1,11 +1,14 @@
 #include "agent/serve/metrics.h"
 
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <regex>
 #include <set>
@@ -23,6 +26,18 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// Stands for what is read from the kernel at each scrape.
+class KernelTotals final : public prometheus::Collectable {
+ public:
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
+    prometheus::ClientMetric metric;
+    metric.label = {{"service", "we\"b"}};
+    metric.counter.value = 9;
+    return {{"kubenatd_service_new_connections_total", "New connections", prometheus::MetricType::Counter, {metric}},
+            {"kubenatd_nothing_total", "Has no series", prometheus::MetricType::Counter, {}}};
+  }
+};
+
 /// Everything has been told once.
 void fill(Metrics& metrics) {
   RoundReport report;
@@ -33,9 +48,11 @@ void fill(Metrics& metrics) {
                   .bytes = 4000,
                   .transactions = 2,
                   .retries = 3,
+                  .found = {"nat KUBE-SERVICES", "nat KUBE-SVC-AAAAAAAAAAAAAAAA", "filter KUBE-FORWARD"},
                   .healed = {"nat KUBE-SERVICES", "nat KUBE-SVC-AAAAAAAAAAAAAAAA", "nat KUBE-SEP-AAAAAAAAAAAAAAAA",
                              "nat KUBE-FW-AAAAAAAAAAAAAAAA", "nat KUBE-SVC-IP-0A601000-20", "nat PREROUTING",
                              "filter KUBE-FORWARD"},
+                  .remarks = {},
                   .problems = {"one"}};
   report.families.push_back({Family::kIpv4, sync, std::nullopt, 3ms, 5ms});
   report.families.push_back({Family::kIpv6, {}, kubenatd::rules::Error{"ip6", "sync", "refused", 1}, 1ms});
@@ -52,8 +69,9 @@ void fill(Metrics& metrics) {
   metrics.no_local_endpoints(Family::kIpv4, 1, 2);
   metrics.rules(Family::kIpv4, Table::kNat, 100, 10);
   metrics.objects(Kind::kService, 12);
-  metrics.invalid_dropped(9);
-  metrics.localhost_accepted(8);
+  metrics.source_up("services", true);
+  metrics.source_up("nodes", false);
+  metrics.add(std::make_shared<KernelTotals>());
   metrics.answered_healthz(200);
   metrics.answered_livez(503);
 }
@@ -72,12 +90,12 @@ bool has_line(const std::string& text, const std::string& line) {
 }  // namespace
 
 TEST_CASE("the exposition keeps the grammar, with one HELP and TYPE before each family's samples") {
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const std::string text = metrics.text();
   REQUIRE(text.ends_with("\n"));
   static const std::regex sample(
-      R"re(^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-z_]+="[^"\\]*"(,[a-z_]+="[^"\\]*")*\})? ([-+0-9.e]+|\+Inf)$)re");
+      R"re(^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-z_]+="([^"\\]|\\.)*"(,[a-z_]+="([^"\\]|\\.)*")*\})? ([-+0-9.e]+|\+Inf)$)re");
   std::set<std::string> families;
   std::set<std::string> seen;
   std::string family;
@@ -108,10 +126,11 @@ TEST_CASE("the exposition keeps the grammar, with one HELP and TYPE before each 
     }
   }
   CHECK(families.size() > 40);
+  CHECK_FALSE(families.contains("kubenatd_nothing_total"));
 }
 
 TEST_CASE("kube-proxy's metrics under their names, types and help texts") {
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const std::string text = metrics.text();
   const std::vector<std::array<std::string, 3>> expected = {
@@ -133,10 +152,6 @@ TEST_CASE("kube-proxy's metrics under their names, types and help texts") {
       {"sync_proxy_rules_iptables_restore_failures_total", "counter", "Cumulative proxy iptables restore failures"},
       {"sync_proxy_rules_iptables_total", "gauge", "Total number of iptables rules owned by kube-proxy"},
       {"sync_proxy_rules_iptables_last", "gauge", "Number of iptables rules written by kube-proxy in last sync"},
-      {"iptables_ct_state_invalid_dropped_packets_total", "counter",
-       "packets dropped by iptables to work around conntrack problems"},
-      {"iptables_localhost_nodeports_accepted_packets_total", "counter",
-       "Number of packets accepted on nodeports of loopback interface"},
       {"conntrack_reconciler_sync_duration_seconds", "histogram", "ReconcileConntrackFlowsLatency latency in seconds"},
       {"conntrack_reconciler_deleted_entries_total", "counter",
        "Cumulative conntrack flows deleted by conntrack reconciler"},
@@ -149,7 +164,7 @@ TEST_CASE("kube-proxy's metrics under their names, types and help texts") {
 }
 
 TEST_CASE("a round is counted") {
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const std::string text = metrics.text();
   for (const char* line : {
@@ -166,7 +181,11 @@ TEST_CASE("a round is counted") {
            R"(kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"} 100)",
            R"(kubeproxy_sync_proxy_rules_iptables_last{ip_family="IPv4",table="nat"} 10)",
            R"(kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv4"} 4)",
-           R"(kubeproxy_iptables_ct_state_invalid_dropped_packets_total 9)",
+           R"(kubenatd_service_new_connections_total{service="we\"b"} 9)",
+           R"(kubenatd_source_up{resource="services"} 1)",
+           R"(kubenatd_source_up{resource="nodes"} 0)",
+           R"(kubenatd_drift_found_total{ip_family="IPv4",kind="service",table="nat"} 1)",
+           R"(kubenatd_drift_found_total{ip_family="IPv4",kind="fixed",table="filter"} 1)",
            R"(kubeproxy_sync_proxy_rules_service_changes_total 5)",
            R"(kubeproxy_sync_proxy_rules_service_changes_pending 1)",
            R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="service",table="nat"} 2)",
@@ -185,7 +204,7 @@ TEST_CASE("a round is counted") {
            R"(kubenatd_event_overruns_total 2)",
            R"(kubenatd_drift_disputes_total 1)",
            R"(kubenatd_transaction_seconds_total 0.25)",
-           R"(kubenatd_objects{kind="Service"} 12)",
+           R"(kubenatd_source_objects{kind="Service"} 12)",
        }) {
     CAPTURE(line);
     std::string wanted = line;
@@ -209,7 +228,7 @@ TEST_CASE("buckets are kube-proxy's") {
 }
 
 TEST_CASE("figures of the process") {
-  const Metrics metrics;
+  const Metrics metrics(Config::Mode::kIptables);
   std::map<std::string, double> values;
   for (const std::string& line : lines_of(metrics.text()))
     if (line.starts_with("process_")) values[line.substr(0, line.find(' '))] = std::stod(line.substr(line.find(' ')));
@@ -221,12 +240,52 @@ TEST_CASE("figures of the process") {
   CHECK(values.at("process_start_time_seconds") > 1.6e9);
 }
 
+TEST_CASE("alerts and the dashboard are about metrics and labels that are told") {
+  Metrics metrics(Config::Mode::kIptables);
+  fill(metrics);
+  const std::string text = metrics.text();
+  // Names of series, and of the labels that each has.
+  std::map<std::string, std::set<std::string>> told;
+  static const std::regex sample(R"re(^([a-z_]+)(\{.*\})? )re");
+  static const std::regex label(R"re(([a-z_]+)=")re");
+  for (const std::string& line : lines_of(text)) {
+    std::smatch match;
+    if (!std::regex_search(line, match, sample)) continue;
+    std::set<std::string>& labels = told[match[1]];
+    const std::string all = match[2];
+    for (std::sregex_iterator one(all.begin(), all.end(), label), end; one != end; ++one) labels.insert((*one)[1]);
+  }
+  for (const char* file : {"alerts.yaml", "dashboard.json"}) {
+    std::ifstream in(std::string(KUBENATD_SOURCE_DIR) + "/manifests/monitoring/" + file);
+    REQUIRE(in);
+    const std::string manifest((std::istreambuf_iterator<char>(in)), {});
+    static const std::regex name("\\b(?:kubeproxy|kubenatd|process|kubernetes)_[a-z_]+");
+    std::size_t names = 0;
+    for (std::sregex_iterator one(manifest.begin(), manifest.end(), name), end; one != end; ++one, ++names) {
+      CAPTURE(file, one->str());
+      CHECK(told.contains(one->str()));
+    }
+    CHECK(names > 5);
+  }
+  // Labels that the dashboard and the alerts group by.
+  for (const auto& [series, labels] : std::map<std::string, std::set<std::string>>{
+           {"kubenatd_drift_found_total", {"ip_family", "kind", "table"}},
+           {"kubenatd_source_up", {"resource"}},
+           {"kubenatd_source_objects", {"kind"}},
+           {"kubeproxy_sync_proxy_rules_iptables_total", {"ip_family", "table"}},
+           {"kubeproxy_sync_proxy_rules_no_local_endpoints_total", {"ip_family", "traffic_policy"}},
+           {"kubenatd_build_info", {"version"}}}) {
+    CAPTURE(series);
+    CHECK(told.at(series) == labels);
+  }
+}
+
 TEST_CASE("promtool has nothing to say but what kube-proxy's own names earn") {
   if (std::system("command -v promtool >/dev/null 2>&1") != 0) {
     std::cout << "SKIPPED: promtool is not installed\n";
     return;
   }
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const kubenatd::test::TempFolder folder;
   folder.write("metrics", metrics.text());

@@ -21,7 +21,7 @@ namespace {
 struct Servers {
   std::unique_ptr<HttpTransport> transport = HttpTransport::start().value();
   HealthState health{60s};
-  Metrics metrics;
+  Metrics metrics{Config::Mode::kIptables};
   std::atomic<int> failures = 0;
   std::atomic<int> recoveries = 0;
   ServerKeeper keeper{*transport, [this](const std::string&, const auto& error) { ++(error ? failures : recoveries); },
@@ -183,8 +183,16 @@ TEST_CASE("health check ports follow their Services") {
   REQUIRE(there);
   CHECK(fetch("127.0.0.2", *there, "/").status == 503);
   CHECK_THROWS(fetch("127.0.0.1", *there, "/"));
-  ports.sync({});
+  // None of the node's addresses is wanted: nowhere, not everywhere.
+  ports.set_addresses({});
+  ports.sync({{web, {.port = 0, .local_endpoints = 1}}});
   CHECK_THROWS(fetch("127.0.0.2", *there, "/"));
+  CHECK_FALSE(servers.keeper.port(everywhere(web)));
+  ports.set_addresses({address});
+  ports.sync({{web, {.port = 0, .local_endpoints = 1}}});
+  CHECK(servers.keeper.port(HealthCheckPorts::name_of(web, address)));
+  ports.sync({});
+  CHECK_FALSE(servers.keeper.port(HealthCheckPorts::name_of(web, address)));
   CHECK(servers.failures == 0);
 }
 

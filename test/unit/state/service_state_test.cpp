@@ -413,6 +413,34 @@ TEST_CASE("endpoints are counted for each service port that has them") {
   CHECK(follower.state.known_endpoints(Family::kIpv4) == 0);
 }
 
+TEST_CASE("service ports of a Local policy without an endpoint here are counted, by policy") {
+  const auto none = [](const Follower& follower) { return follower.state.no_local_endpoints(Family::kIpv4); };
+  using None = ServiceState::NoLocalEndpoints;
+  Service service = web();
+  service.internal_policy_local = true;
+  Follower follower;
+  follower.take(put(service));
+  CHECK(none(follower) == None{0, 0});  // without any endpoint it is refused, not dropped
+  follower.take(put(slice("web-1", {"10.0.0.1"})));
+  CHECK(none(follower) == None{1, 0});
+  service.external_policy_local = true;
+  service.ports[0].node_port = 30080;
+  follower.take(put(service));
+  CHECK(none(follower) == None{1, 1});
+  CHECK(follower.state.no_local_endpoints(Family::kIpv6) == None{});
+  service.internal_policy_local = false;
+  follower.take(put(service));
+  CHECK(none(follower) == None{0, 1});
+  EndpointSlice here = slice("web-2", {"10.0.0.2"});
+  here.endpoints[0].node_name = "node-1";
+  follower.take(put(here));
+  CHECK(none(follower) == None{0, 0});
+  follower.take(remove(Kind::kEndpointSlice, "web-2"));
+  CHECK(none(follower) == None{0, 1});
+  follower.take(remove(Kind::kService, "web"));
+  CHECK(none(follower) == None{0, 0});
+}
+
 TEST_CASE("any history ends in the views of its outcome") {
   for (unsigned seed = 1; seed <= 40; ++seed) {
     test::RandomCluster cluster(seed, 6);

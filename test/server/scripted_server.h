@@ -16,18 +16,20 @@
 #include <utility>
 #include <vector>
 
-#include "test/unit/api/certificates.h"
+#include "test/server/certificates.h"
 
 /// An HTTP server that does what a test says: answers, cuts, stalls, sends garbage.
 namespace kubenatd::test {
 
 struct Ask {
+  std::string method;
   std::string target;  ///< as it was sent
   std::string path;
   std::map<std::string, std::string> query;    ///< decoded
   std::map<std::string, std::string> headers;  ///< names in lower case
-  std::string peer;                            ///< common name of the client's certificate
-  std::string server_name;                     ///< of the TLS handshake
+  std::string body;
+  std::string peer;         ///< common name of the client's certificate
+  std::string server_name;  ///< of the TLS handshake
   [[nodiscard]] bool has(const std::string& name) const { return query.contains(name); }
 };
 
@@ -69,7 +71,8 @@ struct ServerTls {
 /// a watch is answered and says nothing, and everything else is 404.
 class ScriptedServer {
  public:
-  explicit ScriptedServer(std::optional<ServerTls> tls = std::nullopt, bool ipv6 = false);
+  /// Port 0: any free one.
+  explicit ScriptedServer(std::optional<ServerTls> tls = std::nullopt, bool ipv6 = false, std::uint16_t port = 0);
   ~ScriptedServer();
   ScriptedServer(const ScriptedServer&) = delete;
   ScriptedServer& operator=(const ScriptedServer&) = delete;
@@ -80,6 +83,7 @@ class ScriptedServer {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::vector<Ask> asked(const std::string& path) const;
+  [[nodiscard]] std::vector<Ask> all_asked() const;
   /// No more connections, and those there are cut.
   void stop();
 

@@ -1,4 +1,4 @@
-#include "test/unit/api/certificates.h"
+#include "test/server/certificates.h"
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>

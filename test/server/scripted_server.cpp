@@ -1,4 +1,4 @@
-#include "test/unit/api/scripted_server.h"
+#include "test/server/scripted_server.h"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -16,6 +16,8 @@
 namespace kubenatd::test {
 namespace {
 
+constexpr std::size_t kLargestBody = 1U << 20;
+
 std::string decoded(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -32,6 +34,7 @@ std::string decoded(std::string_view text) {
 Ask parse(const std::string& head) {
   Ask ask;
   const auto first = head.find(' ');
+  ask.method = head.substr(0, first);
   const auto second = head.find(' ', first + 1);
   ask.target = head.substr(first + 1, second - first - 1);
   const auto question = ask.target.find('?');
@@ -89,6 +92,21 @@ class Wire {
       head.push_back(c);
     }
     return head;
+  }
+
+  std::string read_body(std::size_t size) {
+    std::string body(size, '\0');
+    std::size_t at = 0;
+    while (open_ && at < size) {
+      const auto got = ssl_ ? SSL_read(ssl_.get(), body.data() + at, static_cast<int>(size - at))
+                            : ::recv(socket_, body.data() + at, size - at, 0);
+      if (got <= 0) {
+        open_ = false;
+        break;
+      }
+      at += static_cast<std::size_t>(got);
+    }
+    return body;
   }
 
   void write(std::string_view bytes) {
@@ -149,7 +167,7 @@ bool Reply::pause(std::chrono::milliseconds time) {
   return wire_.pause(time);
 }
 
-ScriptedServer::ScriptedServer(std::optional<ServerTls> tls, bool ipv6) {
+ScriptedServer::ScriptedServer(std::optional<ServerTls> tls, bool ipv6, std::uint16_t port) {
   std::signal(SIGPIPE, SIG_IGN);  // TLS writes have no flag for it
   if (tls) {
     context_.reset(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
@@ -182,15 +200,18 @@ ScriptedServer::ScriptedServer(std::optional<ServerTls> tls, bool ipv6) {
     auto& typed = reinterpret_cast<sockaddr_in6&>(address);
     typed.sin6_family = AF_INET6;
     typed.sin6_addr = in6addr_loopback;
+    typed.sin6_port = htons(port);
     size = sizeof(typed);
   } else {
     auto& typed = reinterpret_cast<sockaddr_in&>(address);
     typed.sin_family = AF_INET;
     typed.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    typed.sin_port = htons(port);
     size = sizeof(typed);
   }
-  if (listener_ < 0 || ::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      ::listen(listener_, 64) != 0)
+  const int reuse = 1;
+  if (listener_ < 0 || ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) != 0 ||
+      ::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 64) != 0)
     throw std::runtime_error("cannot listen on loopback");
   ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
   port_ = ntohs(ipv6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
@@ -235,6 +256,11 @@ std::vector<Ask> ScriptedServer::asked(const std::string& path) const {
   return found;
 }
 
+std::vector<Ask> ScriptedServer::all_asked() const {
+  const std::scoped_lock lock(mutex_);
+  return asked_;
+}
+
 void ScriptedServer::accept_all() {
   for (;;) {
     const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -254,6 +280,8 @@ void ScriptedServer::serve(int socket) {
     const std::string head = wire.read_head();
     if (!wire.open()) break;
     Ask ask = parse(head);
+    if (const auto length = ask.headers.find("content-length"); length != ask.headers.end())
+      ask.body = wire.read_body(std::min(std::stoul(length->second), kLargestBody));
     if (wire.ssl() != nullptr) {
       if (const char* name = SSL_get_servername(wire.ssl(), TLSEXT_NAMETYPE_host_name)) ask.server_name = name;
       if (X509* peer = SSL_get1_peer_certificate(wire.ssl())) {

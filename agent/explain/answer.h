@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/explain/question.h"
+#include "rules/walk/packet.h"
+#include "rules/walk/walker.h"
+
+/// What `explain` answers, as values: printing it is another matter.
+namespace kubenatd::agent {
+
+/// Something that is wrong, or worth knowing. The code is part of the JSON contract.
+struct Finding {
+  enum class Weight : std::uint8_t { kProblem, kRemark };
+  Weight weight = Weight::kProblem;
+  std::string code;
+  std::string text;
+  std::vector<std::string> details;
+};
+
+/// What the destination is.
+struct Subject {
+  enum class Kind : std::uint8_t {
+    kNone,
+    kClusterIp,
+    kExternalIp,
+    kLoadBalancerIp,
+    kNodePort,
+    kHostPort,
+    kHealthCheck,
+    kPod,
+    kNode,
+  };
+  Kind kind = Kind::kNone;
+  std::string name;  ///< "demo/web:http", "demo/pod-1"
+};
+
+/// A rule on the way.
+struct PathStep {
+  std::string table, chain;
+  std::string rule;  ///< empty: the policy
+  bool matched = true;
+  std::string why;  ///< not matched: what did not fit; matched by chance: the odds
+  bool foreign = false;
+  bool idle = false;  ///< a jump to a chain in which no rule fitted
+  std::optional<rules::walk::Counters> counters;
+};
+
+/// One way that the packet may go.
+struct PathEnd {
+  rules::walk::End end = rules::walk::End::kForwarded;
+  double odds = 1;
+  bool remembered = false;
+  rules::Address destination;
+  std::uint16_t port = 0;
+  bool destination_changed = false;
+  bool masqueraded = false;
+  std::string who;              ///< "pod demo/web-1 on node-1", "this node"; may be empty
+  std::vector<PathStep> steps;  ///< after those that all ways share
+};
+
+/// A difference between the rules and what is wanted, in a chain on the path.
+struct PathDifference {
+  std::string table, chain;
+  char sign = '-';  ///< '-': there and not wanted, '+': wanted and not there
+  std::string rule;
+};
+
+struct KnownFlow {
+  std::string original;  ///< "10.244.1.5:40000 -> 10.96.0.10:53"
+  std::string served_by;
+};
+
+/// What a client would see. The code is part of the JSON contract.
+struct ClientView {
+  std::string code;  ///< answer, refused, timeout, not-here, http-404, http-502, http-503, mixed, unknown
+  std::string text;
+};
+
+struct IngressAnswer {
+  std::string ingress;  ///< "demo/shop"; empty: no Ingress fits
+  std::string host;     ///< of the rule that fits; empty: every host
+  std::string path;
+  std::string path_type;  ///< Exact, Prefix, ImplementationSpecific, DefaultBackend
+  std::string ingress_class;
+  std::string backend;     ///< "demo/web:80"
+  std::string controller;  ///< the pod or Service that is the way in; empty: not found
+};
+
+struct Answer {
+  Question question;
+  std::string source;  ///< desired, live, saved
+  rules::walk::Packet packet;
+  std::string from;  ///< in words
+  Subject subject;
+  std::vector<PathStep> steps;  ///< those that all ways share
+  std::vector<PathEnd> ends;
+  std::string masquerade;  ///< why; empty: none
+  std::vector<Finding> findings;
+  std::vector<PathDifference> differences;
+  std::vector<KnownFlow> flows;
+  ClientView client;
+  std::optional<IngressAnswer> ingress;
+  std::unique_ptr<Answer> backend;  ///< of a URL: the way from the controller to the Service behind it
+};
+
+}  // namespace kubenatd::agent

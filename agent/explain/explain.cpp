@@ -1,0 +1,126 @@
+#include "agent/explain/explain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/explain/diagnose.h"
+#include "agent/explain/identify.h"
+#include "agent/explain/path.h"
+#include "agent/explain/url.h"
+
+namespace kubenatd::agent {
+namespace {
+
+using rules::Address;
+using rules::Family;
+using rules::walk::Packet;
+
+/// Addresses of nobody (RFC 5737, RFC 3849): a client somewhere outside.
+Address anybody(Family family) {
+  return Address::parse(family == Family::kIpv4 ? "192.0.2.1" : "2001:db8::1").value();
+}
+
+std::optional<Address> node_address(const ExplainContext& context, Family family) {
+  for (const Address& address : context.node_addresses)
+    if (address.family == family) return address;
+  return std::nullopt;
+}
+
+/// Who asks, when the question does not say: a ClusterIP or localhost is asked on the node, anything else from outside.
+void choose_source(const ExplainContext& context, const Question& question, const Identity& identity, Answer& answer) {
+  Packet& packet = answer.packet;
+  const Family family = packet.destination.family;
+  const bool inside = identity.subject.kind == Subject::Kind::kClusterIp || packet.destination.is_loopback();
+  const bool from_node = question.from_node || (!question.from && inside);
+  if (from_node) {
+    packet.source =
+        packet.destination.is_loopback() ? packet.destination : node_address(context, family).value_or(anybody(family));
+    packet.origin = Packet::Origin::kLocal;
+    answer.from = "this node";
+    return;
+  }
+  packet.source = question.from.value_or(anybody(family));
+  if (context.surroundings.is_local(packet.source)) {
+    packet.origin = Packet::Origin::kLocal;
+    answer.from = "this node";
+    return;
+  }
+  packet.in_interface = context.surroundings.interface_to(packet.source).value_or("");
+  if (const Pod* pod = context.inventory.pod_with(packet.source)) {
+    answer.from = "pod " + pod->key.to_string();
+  } else {
+    answer.from = question.from ? "an address of no known pod" : "any client outside the cluster";
+  }
+}
+
+/// Without objects: what the comment of the rule that served it says ("demo/web:http cluster IP").
+Subject subject_of_comments(const Answer& answer) {
+  using Kind = Subject::Kind;
+  constexpr std::pair<std::string_view, Kind> kEndings[] = {{" cluster IP", Kind::kClusterIp},
+                                                            {" external IP", Kind::kExternalIp},
+                                                            {" loadbalancer IP", Kind::kLoadBalancerIp}};
+  for (const PathStep& step : answer.steps) {
+    const bool node_ports = step.chain == "KUBE-NODEPORTS";
+    const bool dispatch = node_ports || step.chain == "KUBE-SERVICES" || step.chain.starts_with("KUBE-SVC-IP-");
+    const auto begin = step.rule.find("--comment ");
+    if (!step.matched || !dispatch || begin == std::string::npos) continue;
+    std::string_view comment = std::string_view(step.rule).substr(begin + 10);
+    comment =
+        comment.starts_with('"') ? comment.substr(1, comment.find('"', 1) - 1) : comment.substr(0, comment.find(' '));
+    for (const auto& [ending, kind] : kEndings)
+      if (comment.ends_with(ending)) return {kind, std::string(comment.substr(0, comment.size() - ending.size()))};
+    if (node_ports) return {Kind::kNodePort, std::string(comment)};
+  }
+  return {};
+}
+
+}  // namespace
+
+rules::Result<Answer> explain(const ExplainContext& context, const Question& question) {
+  if (question.form == Question::Form::kUrl) return explain_url(context, question);
+  Answer answer;
+  answer.question = question;
+  answer.source = context.source;
+  const Family wanted = question.from ? question.from->family : Family::kIpv4;
+  auto destination = question.address;
+  if (!destination) destination = node_address(context, wanted);
+  if (!destination)
+    return rules::fail("question " + question.text, "find this node's address",
+                       fmt::format("no {} address is known; name one with --node-address", name_of(wanted)));
+  const auto& ruleset = context.rules[static_cast<std::size_t>(destination->family)];
+  if (!ruleset)
+    return rules::fail("question " + question.text, "walk the rules",
+                       fmt::format("there are no {} rules in this source", name_of(destination->family)));
+  answer.packet.protocol = question.protocol;
+  answer.packet.destination = *destination;
+  answer.packet.destination_port = question.port;
+
+  const Identity identity = identify(context, *destination, question.port, question.protocol);
+  answer.subject = identity.subject;
+  if (identity.near != nullptr) answer.subject.name = identity.near->key.to_string();
+  choose_source(context, question, identity, answer);
+
+  const auto walk = rules::walk::walk(*ruleset, answer.packet, context.surroundings);
+  tell_path(context, *ruleset, walk, answer);
+  if (context.inventory.empty() && answer.subject.kind != Subject::Kind::kHealthCheck)
+    if (const Subject told = subject_of_comments(answer); told.kind != Subject::Kind::kNone) answer.subject = told;
+  if (const auto& desired = context.desired[static_cast<std::size_t>(destination->family)]) {
+    const auto desired_walk = rules::walk::walk(*desired, answer.packet, context.surroundings);
+    answer.differences = differences_on_path(*ruleset, walk, *desired, desired_walk);
+  }
+  if (context.flows) answer.flows = context.flows(answer.packet);
+  diagnose_objects(context, identity, answer);
+  diagnose_walk(identity, walk, destination->family, answer);
+  answer.client = client_view(identity, answer);
+  return answer;
+}
+
+bool has_problem(const Answer& answer) {
+  return std::ranges::any_of(answer.findings,
+                             [](const Finding& one) { return one.weight == Finding::Weight::kProblem; }) ||
+         (answer.backend != nullptr && has_problem(*answer.backend));
+}
+
+}  // namespace kubenatd::agent

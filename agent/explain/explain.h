@@ -1,0 +1,16 @@
+#pragma once
+
+#include "agent/explain/context.h"
+
+namespace kubenatd::agent {
+
+/// Answers a question. Pure, but for context.flows.
+///
+/// Failure: a question that cannot be answered here is an error: the node's address is not known, or there are no rules
+/// of the family. What is wrong with the cluster is part of the answer.
+[[nodiscard]] rules::Result<Answer> explain(const ExplainContext& context, const Question& question);
+
+/// True when the answer names a problem.
+[[nodiscard]] bool has_problem(const Answer& answer);
+
+}  // namespace kubenatd::agent

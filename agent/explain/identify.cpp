@@ -1,0 +1,88 @@
+#include "agent/explain/identify.h"
+
+#include <algorithm>
+
+namespace kubenatd::agent {
+namespace {
+
+using Target = Subject::Kind;
+
+bool has(const std::vector<rules::Address>& addresses, const rules::Address& address) {
+  return std::ranges::find(addresses, address) != addresses.end();
+}
+
+Target kind_in(const rules::ServicePortView& view, const rules::Address& address, std::uint16_t port, bool local) {
+  if (view.port == port) {
+    if (view.cluster_ip == address) return Target::kClusterIp;
+    if (has(view.load_balancer_ips, address)) return Target::kLoadBalancerIp;
+    if (has(view.external_ips, address)) return Target::kExternalIp;
+  }
+  return local && view.node_port == port ? Target::kNodePort : Target::kNone;
+}
+
+bool has_address(const Service& service, const rules::Address& address) {
+  return has(service.cluster_ips, address) || has(service.external_ips, address) ||
+         has(service.load_balancer_ips, address);
+}
+
+}  // namespace
+
+ObjectKey service_key(std::string_view service_port_name) {
+  const auto slash = service_port_name.find('/');
+  if (slash == std::string_view::npos) return {};
+  const std::string_view rest = service_port_name.substr(slash + 1);
+  return {std::string(service_port_name.substr(0, slash)), std::string(rest.substr(0, rest.find(':')))};
+}
+
+bool claims(const Pod& pod, const std::string& node, const rules::Address& address, std::uint16_t port,
+            rules::Protocol protocol) {
+  const bool ended = pod.phase == Pod::Phase::kSucceeded || pod.phase == Pod::Phase::kFailed;
+  if (pod.host_network || ended || (!pod.node_name.empty() && pod.node_name != node)) return false;
+  return std::ranges::any_of(pod.ports, [&](const ContainerPort& one) {
+    return one.host_port == port && one.protocol == protocol &&
+           (!one.host_ip || one.host_ip->is_unspecified() || *one.host_ip == address);
+  });
+}
+
+Identity identify(const ExplainContext& context, const rules::Address& address, std::uint16_t port,
+                  rules::Protocol protocol) {
+  Identity found;
+  const bool local = context.surroundings.is_local(address);
+  for (const rules::ServicePortView& view : context.views[static_cast<std::size_t>(address.family)]) {
+    if (local && protocol == rules::Protocol::kTcp && view.health_check_node_port == port)
+      found.subject = {Target::kHealthCheck, view.name};
+    if (view.protocol != protocol) continue;
+    const Target kind = kind_in(view, address, port, local);
+    if (kind == Target::kNone) continue;
+    found.subject = {kind, view.name};
+    found.view = &view;
+    break;
+  }
+  if (found.view != nullptr) {
+    const ObjectKey key = service_key(found.view->name);
+    found.service = context.inventory.find<Service>(key);
+    if (found.service != nullptr)
+      for (const ServicePort& one : found.service->ports)
+        if (one.port == found.view->port && one.protocol == protocol) found.port = &one;
+    return found;
+  }
+  if (found.subject.kind != Target::kNone) return found;
+  for (const Pod* pod : context.inventory.all<Pod>()) {
+    if (!local || !claims(*pod, context.node_name, address, port, protocol)) continue;
+    found.subject = {Target::kHostPort, pod->key.to_string()};
+    found.pod = pod;
+    return found;
+  }
+  for (const Service* service : context.inventory.all<Service>())
+    if (has_address(*service, address)) found.near = service;
+  if (found.near != nullptr) return found;
+  found.pod = context.inventory.pod_with(address);
+  if (found.pod != nullptr) {
+    found.subject = {Target::kPod, found.pod->key.to_string()};
+  } else if (local) {
+    found.subject = {Target::kNode, context.node_name};
+  }
+  return found;
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "agent/explain/context.h"
+
+namespace kubenatd::agent {
+
+/// What stands behind an address and port, by the objects. Pointers into the context.
+struct Identity {
+  Subject subject;
+  const rules::ServicePortView* view = nullptr;
+  const Service* service = nullptr;
+  const ServicePort* port = nullptr;
+  const Pod* pod = nullptr;  ///< kHostPort, kPod
+  /// Of a Service that has the address, but not this port, or that no chains are made for.
+  const Service* near = nullptr;
+};
+
+/// "demo", "web" of the service port name "demo/web:http".
+[[nodiscard]] ObjectKey service_key(std::string_view service_port_name);
+
+[[nodiscard]] Identity identify(const ExplainContext& context, const rules::Address& address, std::uint16_t port,
+                                rules::Protocol protocol);
+
+/// A pod of this node that claims the port by hostPort.
+[[nodiscard]] bool claims(const Pod& pod, const std::string& node, const rules::Address& address, std::uint16_t port,
+                          rules::Protocol protocol);
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,111 @@
+#include "agent/serve/service_connections.h"
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "agent/state/service_state.h"
+#include "rules/iptables/names.h"
+
+namespace kubenatd::agent {
+namespace {
+
+constexpr std::string_view kEndpointPrefix = "KUBE-SEP-";
+
+}  // namespace
+
+rules::Result<std::shared_ptr<ServiceConnections>> ServiceConnections::open(std::size_t most) {
+  auto kernel = netlink::NfTables::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  return std::shared_ptr<ServiceConnections>(new ServiceConnections(std::move(*kernel), std::min(most, kMostServices)));
+}
+
+ServiceConnections::Ports ServiceConnections::ports_of(const Service& service) {
+  Ports ports;
+  if (!is_proxied(service)) return ports;
+  for (const rules::Address& address : service.cluster_ips)
+    for (const ServicePort& port : service.ports)
+      ports.push_back({port.name, port.protocol, address.family, port.port});
+  // The API forbids two of the same; here they would be one series told twice.
+  const auto id = [](const Port& port) { return std::tie(port.name, port.protocol, port.family); };
+  std::ranges::sort(ports);
+  ports.erase(std::ranges::unique(ports, {}, id).begin(), ports.end());
+  return ports;
+}
+
+void ServiceConnections::note(const std::vector<ObjectEvent>& events) {
+  const std::scoped_lock lock(services_mutex_);
+  for (const ObjectEvent& event : events)
+    if (event.kind == Kind::kService) take_over(event);
+  fill();
+}
+
+void ServiceConnections::take_over(const ObjectEvent& event) {
+  Ports ports = event.object ? ports_of(std::get<Service>(*event.object)) : Ports{};
+  if (ports.empty()) {
+    counted_.erase(event.key);
+    waiting_.erase(event.key);
+  } else if (const auto counted = counted_.find(event.key); counted != counted_.end()) {
+    counted->second = std::move(ports);
+  } else {
+    waiting_.insert_or_assign(event.key, std::move(ports));
+  }
+}
+
+void ServiceConnections::fill() {
+  while (counted_.size() < most_ && !waiting_.empty()) counted_.insert(waiting_.extract(waiting_.begin()));
+}
+
+void ServiceConnections::read(const CountKey& key, Count& count) const {
+  const auto& [service, port] = key;
+  const rules::iptables::ServicePortNames names(service_port_name(service, port.name), port.protocol);
+  std::map<std::uint64_t, std::uint64_t> packets;
+  for (const rules::ChainName& chain : {names.cluster, names.local}) {
+    std::map<std::uint64_t, std::uint64_t> found;
+    const auto visit = [&](const netlink::LiveRule& rule) {
+      if (rules::jump_target(rule.rule).starts_with(kEndpointPrefix)) found[rule.handle] = rule.packets;
+    };
+    // Half a chain would be taken for rules that went, and the next scrape would count them again.
+    if (!kernel_.dump_rules(port.family, rules::Table::kNat, chain.view(), visit, [&] { found.clear(); })) return;
+    packets.merge(found);
+  }
+  for (const auto& [handle, now] : packets) {
+    const auto before = count.packets.find(handle);
+    const bool goes_on = before != count.packets.end() && before->second <= now;  // else: new, or set to zero
+    count.connections += goes_on ? now - before->second : now;
+  }
+  count.packets = std::move(packets);
+}
+
+std::vector<prometheus::MetricFamily> ServiceConnections::Collect() const {
+  const std::scoped_lock lock(kernel_mutex_);
+  std::map<CountKey, Count> counts;
+  {
+    const std::scoped_lock services_lock(services_mutex_);
+    for (const auto& [service, ports] : counted_)
+      for (const Port& port : ports) counts.try_emplace({service, port});
+  }
+  prometheus::MetricFamily family{
+      "kubenatd_service_new_connections_total",
+      "New connections that were sent to an endpoint of the service port, by the packet counters of the rules",
+      prometheus::MetricType::Counter,
+      {}};
+  for (auto& [key, count] : counts) {
+    if (const auto before = counts_.find(key); before != counts_.end()) count = std::move(before->second);
+    read(key, count);
+    const auto& [service, port] = key;
+    prometheus::ClientMetric metric;
+    metric.label = {{"namespace", service.ns},
+                    {"service", service.name},
+                    {"port", port.name.empty() ? std::to_string(port.number) : port.name},
+                    {"protocol", std::string(name_of(port.protocol))},
+                    {"ip_family", std::string(name_of(port.family))}};
+    metric.counter.value = static_cast<double>(count.connections);
+    family.metric.push_back(std::move(metric));
+  }
+  counts_ = std::move(counts);
+  return {std::move(family)};
+}
+
+}  // namespace kubenatd::agent

@@ -1,0 +1,105 @@
+#include "rules/hostport/host_ports.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "rules/hostport/compiler.h"
+#include "rules/hostport/names.h"
+
+namespace kubenatd::rules::hostport {
+
+void HostPorts::set_pods(std::vector<PodPorts> pods) {
+  std::ranges::sort(pods, {}, &PodPorts::id);
+  if (pods == pods_) return;
+  pods_ = std::move(pods);
+  std::erase_if(refused_, [&](const auto& one) { return std::ranges::find(pods_, one.second) == pods_.end(); });
+  update();
+}
+
+void HostPorts::set_foreign(std::vector<Claim> claims) {
+  std::ranges::sort(claims);
+  if (claims == foreign_) return;
+  foreign_ = std::move(claims);
+  update();
+}
+
+void HostPorts::refuse(const std::string& id) {
+  const auto pod = std::ranges::find(pods_, id, &PodPorts::id);
+  if (pod == pods_.end() || !refused_.emplace(id, *pod).second) return;
+  update();
+}
+
+const Claim* HostPorts::claimed_by(const Mapping& mapping) const {
+  for (const Claim& claim : foreign_)
+    if (overlap(mapping, claim.protocol, claim.port, claim.address)) return &claim;
+  return nullptr;
+}
+
+void HostPorts::update() {
+  std::map<ChainName, Chain> now;
+  std::map<std::string, std::string> withheld;
+  for (const PodPorts& pod : pods_) {
+    if (refused_.contains(pod.id)) continue;
+    PodPorts in_force{.id = pod.id, .address = pod.address, .mappings = {}};
+    for (const Mapping& mapping : pod.mappings) {
+      if (const Claim* claim = claimed_by(mapping)) {
+        withheld.emplace(fmt::format("Pod {}: hostPort {}", pod.id, to_text(mapping)), claim->owner);
+      } else {
+        in_force.mappings.push_back(mapping);
+      }
+    }
+    if (in_force.mappings.empty()) continue;
+    ChainRules chain = compile_container(in_force);
+    now.emplace(chain.id.name, Chain{std::move(in_force), digest_of(chain.rules)});
+  }
+  for (const auto& [port, owner] : withheld) {
+    const auto before = withheld_.find(port);
+    if (before == withheld_.end() || before->second != owner)
+      remarks_.push_back(fmt::format("{} is withheld: {} serves it already", port, owner));
+  }
+  for (const auto& [port, owner] : withheld_)
+    if (!withheld.contains(port)) remarks_.push_back(fmt::format("{} is no longer withheld", port));
+  withheld_ = std::move(withheld);
+  // What there is to say is said with the next sync, even when that has nothing to write.
+  changes_.any = changes_.any || !remarks_.empty();
+
+  bool any = false;
+  for (const auto& [name, chain] : now) {
+    const auto before = chains_.find(name);
+    if (before != chains_.end() && before->second.pod == chain.pod) continue;
+    changes_.changed.insert(name);
+    changes_.gone.erase(name);
+    any = true;
+  }
+  for (const auto& [name, chain] : chains_) {
+    if (now.contains(name)) continue;
+    changes_.changed.erase(name);
+    changes_.gone.insert(name);
+    any = true;
+  }
+  chains_ = std::move(now);
+  if (!any) return;
+  changes_.any = true;
+  ++version_;
+}
+
+std::optional<std::string> HostPorts::owner_of(const ChainName& chain, const Rule& rule) const {
+  const auto found = chains_.find(chain);
+  if (found != chains_.end()) return found->second.pod.id;
+  if (chain.view() != kDnatChain) return std::nullopt;
+  return own_entry(rule);
+}
+
+std::vector<Rule> HostPorts::entries() const {
+  std::vector<const PodPorts*> pods;
+  for (const auto& [name, chain] : chains_) pods.push_back(&chain.pod);
+  std::ranges::sort(pods, {}, &PodPorts::id);
+  std::vector<Rule> rules;
+  for (const PodPorts* pod : pods)
+    for (Rule& rule : compile_entries(*pod)) rules.push_back(std::move(rule));
+  return rules;
+}
+
+}  // namespace kubenatd::rules::hostport

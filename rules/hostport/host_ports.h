@@ -1,0 +1,68 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rules/digest.h"
+#include "rules/hostport/mapping.h"
+#include "rules/rule.h"
+
+namespace kubenatd::rules::hostport {
+
+/// The desired host ports of one family: which of them are in force, and what changed.
+///
+/// Purpose: takes what the pods want and what others serve already; a port that others serve is withheld until they let
+/// go of it. Threading: one thread. Failure: none. Cost: a change looks at every pod with host ports, on a node about
+/// a hundred at most.
+class HostPorts {
+ public:
+  /// All pods with host ports, in place of those before. They do not overlap.
+  void set_pods(std::vector<PodPorts> pods);
+  /// All ports that others serve, in place of those before.
+  void set_foreign(std::vector<Claim> claims);
+  /// Takes a pod out because the kernel refused its rules; it comes back when it changes.
+  void refuse(const std::string& id);
+
+  /// A pod in force, with the mappings that are.
+  struct Chain {
+    PodPorts pod;
+    Digest digest;  ///< of its chain
+  };
+  [[nodiscard]] const std::map<ChainName, Chain>& chains() const { return chains_; }
+  [[nodiscard]] bool empty() const { return chains_.empty(); }
+  /// Whose chain, or rule in CNI-HOSTPORT-DNAT, this is.
+  [[nodiscard]] std::optional<std::string> owner_of(const ChainName& chain, const Rule& rule) const;
+  /// Every rule in CNI-HOSTPORT-DNAT, in order.
+  [[nodiscard]] std::vector<Rule> entries() const;
+  /// Grows with every change of what is in force.
+  [[nodiscard]] std::uint64_t version() const { return version_; }
+
+  struct Changes {
+    bool any = false;
+    std::set<ChainName> changed;
+    std::set<ChainName> gone;
+  };
+  [[nodiscard]] bool has_changes() const { return changes_.any; }
+  [[nodiscard]] Changes take_changes() { return std::exchange(changes_, {}); }
+  /// One line for each port that was withheld, or came into force after that, since the last call.
+  [[nodiscard]] std::vector<std::string> take_remarks() { return std::exchange(remarks_, {}); }
+
+ private:
+  void update();
+  [[nodiscard]] const Claim* claimed_by(const Mapping& mapping) const;
+
+  std::vector<PodPorts> pods_;
+  std::vector<Claim> foreign_;
+  std::map<std::string, PodPorts> refused_;  ///< as they were refused
+  std::map<ChainName, Chain> chains_;
+  std::map<std::string, std::string> withheld_;  ///< "Pod: port" -> by whom
+  Changes changes_;
+  std::vector<std::string> remarks_;
+  std::uint64_t version_ = 0;
+};
+
+}  // namespace kubenatd::rules::hostport

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "rules/walk/ruleset.h"
+
+namespace kubenatd::rules::walk {
+
+/// Reads one rule as iptables-save prints it, without its "-A CHAIN". `is_chain` tells chains from targets.
+/// Never fails: what is not understood is kept in words.
+[[nodiscard]] WalkRule read_rule(std::string_view text, Family family,
+                                 const std::function<bool(std::string_view)>& is_chain);
+
+}  // namespace kubenatd::rules::walk

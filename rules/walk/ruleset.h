@@ -1,0 +1,92 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rules/rule.h"
+#include "rules/text.h"
+
+/// What happens to a packet: rules as they stand in a kernel, a saved text or the desired state, and a walk through
+/// them. Pure.
+namespace kubenatd::rules::walk {
+
+/// --sport, or --dport of a form that rules::PortMatch has not: ranges, lists, negated.
+struct PortsMatch {
+  bool source = false;
+  bool negate = false;
+  std::vector<std::pair<std::uint16_t, std::uint16_t>> ranges;  ///< first and last
+};
+
+struct Counters {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// A rule of anybody: what is understood of it is judged, the rest is kept in words.
+struct WalkRule {
+  Rule rule;
+  std::vector<PortsMatch> ports;
+  std::string never;                 ///< a part that no TCP, UDP or SCTP packet fits ("-p icmp")
+  std::vector<std::string> unknown;  ///< parts that cannot be judged here ("-m limit --limit 3/min")
+  std::string other_target;          ///< the target's words, when Rule::target cannot express it
+  std::string text;                  ///< as it was read; empty: to_text(rule)
+  std::optional<Counters> counters;
+};
+
+/// What a target that rules::Target cannot express does to a walk.
+enum class OtherEffect : std::uint8_t {
+  kNone,       ///< nothing that matters here (LOG, TRACE, ...): the next rule follows
+  kMark,       ///< may change the mark (CONNMARK): the next rule follows
+  kReject,     ///< REJECT with another answer than port-unreachable
+  kSourceNat,  ///< SNAT: as MASQUERADE, with an address
+  kUnknown,    ///< anything: the walk ends
+};
+[[nodiscard]] OtherEffect effect_of(std::string_view other_target);
+
+struct WalkChain {
+  Table table = Table::kFilter;
+  std::string name;
+  bool is_builtin = false;
+  bool policy_drop = false;  ///< of a builtin chain
+  std::vector<WalkRule> rules;
+};
+
+/// All chains of one family.
+///
+/// Cost: every rule is a value here, so this is for a look at a state, not for keeping it.
+class Ruleset {
+ public:
+  explicit Ruleset(Family family = Family::kIpv4) : family_(family) {}
+
+  [[nodiscard]] Family family() const { return family_; }
+  /// The chain, made when it is not there.
+  WalkChain& chain(Table table, std::string_view name);
+  [[nodiscard]] const WalkChain* find(Table table, std::string_view name) const;
+  void for_each(const std::function<void(const WalkChain&)>& visit) const;
+  [[nodiscard]] std::size_t chains() const;
+
+ private:
+  Family family_;
+  std::array<std::map<std::string, WalkChain, std::less<>>, 3> tables_;
+};
+
+/// The rule as it is shown: its text as read, or that of the model.
+[[nodiscard]] std::string text_of(const WalkRule& rule, Family family);
+
+/// A rule of the model as a rule of a walk; an opaque one cannot be judged.
+[[nodiscard]] WalkRule walk_rule(Rule rule);
+
+/// Adds the chains of a table.
+void add_table(Ruleset& ruleset, const TableText& table);
+
+/// True for the chains that a hook of the table starts at.
+[[nodiscard]] bool is_builtin_name(Table table, std::string_view name);
+
+}  // namespace kubenatd::rules::walk

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "rules/walk/judge.h"
+#include "rules/walk/packet.h"
+#include "rules/walk/ruleset.h"
+
+namespace kubenatd::rules::walk {
+
+/// One rule that a packet met, or the end of a chain. Points into the Ruleset.
+struct Hop {
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  const WalkChain* chain = nullptr;
+  const WalkRule* rule = nullptr;  ///< none: the policy of a builtin chain
+  std::uint32_t before = kNone;    ///< the hop that led here
+  std::uint32_t mark = 0;          ///< of the packet at the rule
+  Fit fit = Fit::kNo;              ///< of this way: kByChance and kIfRemembered mean that the dice fell for it
+  Part part = Part::kNone;         ///< what failed or cannot be judged
+};
+
+/// What becomes of the packet.
+enum class End : std::uint8_t {
+  kForwarded,  ///< leaves the node
+  kLocal,      ///< reaches a process in the node's own network, if one listens
+  kDropped,
+  kRejected,
+  kUnknown,  ///< a rule decides that cannot be followed here; see `undecided`
+};
+
+/// One way that the packet may go.
+struct Outcome {
+  End end = End::kForwarded;
+  double odds = 1;          ///< among the ways with the same `remembered`
+  bool remembered = false;  ///< only for a client that was at this endpoint lately (session affinity)
+  Packet packet;            ///< as it is in the end; the source is still the original one when it is masqueraded
+  bool destination_changed = false;
+  bool masqueraded = false;  ///< the source becomes an address of this node
+  std::uint32_t last = Hop::kNone;
+  std::vector<std::uint32_t> doubts;  ///< hops that could not be judged and were taken as not fitting
+};
+
+/// All ways of one packet.
+struct Walk {
+  std::vector<Hop> hops;
+  std::vector<Outcome> outcomes;
+  bool cut = false;  ///< the rules are of a size or depth at which the walk gave up; not all ways are there
+
+  /// Indices of the hops of an outcome, from the first on.
+  [[nodiscard]] std::vector<std::uint32_t> path(const Outcome& outcome) const;
+};
+
+/// Walks the first packet of a connection through mangle, nat and filter, as the kernel does: hook by hook, with the
+/// routing decision between them. Rules of -m statistic and -m recent --rcheck split the way. What cannot be judged is
+/// taken as not fitting, and noted.
+///
+/// Purpose: the answer to "what happens to this packet" for any source of rules.
+/// Failure: none; rules from a hostile text end in `cut`. Cost: the rules met, for each way.
+[[nodiscard]] Walk walk(const Ruleset& ruleset, const Packet& packet, const Surroundings& surroundings);
+
+}  // namespace kubenatd::rules::walk

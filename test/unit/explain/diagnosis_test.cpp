@@ -1,0 +1,179 @@
+#include "test/unit/explain/explain_support.h"
+
+namespace kubenatd::agent::test {
+
+TEST_CASE("explain: a ClusterIP that works") {
+  const World world(web() + pod("web-1", "web", "10.244.1.5", true) +
+                    pod("web-2", "web", "10.244.2.7", true, "node-2"));
+  const Answer answer = world.ask("10.96.0.80:80", "10.244.1.9");
+  CHECK(answer.subject.kind == Subject::Kind::kClusterIp);
+  CHECK(answer.subject.name == "demo/web:http");
+  CHECK(problem(answer) == "none");
+  CHECK(answer.client.code == "answer");
+  REQUIRE(answer.ends.size() == 2);
+  CHECK(answer.ends[0].odds == Approx(0.5));
+  CHECK(answer.ends[0].who == "pod demo/web-1 on this node");
+  CHECK(answer.ends[1].who == "pod demo/web-2 on node-2");
+  CHECK(answer.masquerade.empty());
+}
+
+TEST_CASE("explain: why a connection is masqueraded") {
+  const World world(web("  type: NodePort\n") + pod("web-1", "web", "10.244.1.5", true));
+  CHECK(world.ask("10.96.0.80:80", "10.244.1.5").masquerade.find("speak to itself") != std::string::npos);
+  CHECK(world.ask("10.96.0.80:80").masquerade.find("not known as a pod") != std::string::npos);
+  CHECK(world.ask("node:30080").masquerade.find("from outside") != std::string::npos);
+  CHECK(world.ask("10.96.0.80:80", "10.244.1.9").masquerade.empty());
+}
+
+TEST_CASE("explain: no ready endpoint, with the reason of each pod") {
+  const World world(web() + pod("web-1", "web", "10.244.1.5", false) + pod("web-2", "web", "10.244.1.6", false));
+  const Answer answer = world.ask("10.96.0.80:80");
+  CHECK(
+      problem(answer) ==
+      "no-ready-endpoint: pod demo/web-1: its condition Ready is not True, pod demo/web-2: its condition Ready is not "
+      "True");
+  CHECK(answer.client.code == "refused");
+}
+
+TEST_CASE("explain: some endpoints are not ready") {
+  const World world(web() + pod("web-1", "web", "10.244.1.5", true) + pod("web-2", "web", "10.244.1.6", false));
+  const Answer answer = world.ask("10.96.0.80:80");
+  CHECK(problem(answer) == "none");
+  REQUIRE(finding(answer, "some-endpoints-not-ready") != nullptr);
+  CHECK(answer.client.code == "answer");
+}
+
+TEST_CASE("explain: a selector that matches nothing") {
+  const World world(web() + pod("web-1", "wep", "10.244.1.5", true));
+  const Answer answer = world.ask("10.96.0.80:80");
+  CHECK(problem(answer) == "selector-matches-nothing");
+  CHECK(finding(answer, "selector-matches-nothing")->text.find("app=web") != std::string::npos);
+  CHECK(answer.client.code == "refused");
+}
+
+TEST_CASE("explain: a port name that no pod and no slice has") {
+  const World pods(web("", "web") + pod("web-1", "web", "10.244.1.5", true));
+  CHECK(problem(pods.ask("10.96.0.80:80")) ==
+        "port-name-mismatch: pod demo/web-1 has container port \"http\" 8080/tcp");
+
+  const World slices(web() +
+                     "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\nmetadata:\n"
+                     "  name: web-1\n  namespace: demo\n  labels: {kubernetes.io/service-name: web}\n"
+                     "ports: [{name: other, port: 8080}]\nendpoints: [{addresses: [10.244.1.5]}]\n");
+  CHECK(problem(slices.ask("10.96.0.80:80")) ==
+        "port-name-mismatch: EndpointSlice demo/web-1 has port \"other\" 8080/tcp");
+}
+
+TEST_CASE("explain: policy Local without a local endpoint") {
+  const World world(web("  type: NodePort\n  externalTrafficPolicy: Local\n  internalTrafficPolicy: Local\n") +
+                    pod("web-1", "web", "10.244.2.7", true, "node-2"));
+  const Answer outside = world.ask("node:30080");
+  CHECK(problem(outside) == "local-policy-without-local-endpoint: 10.244.2.7:8080");
+  CHECK(outside.client.code == "timeout");
+  CHECK(problem(world.ask("10.96.0.80:80", "10.244.1.5")) == "local-policy-without-local-endpoint: 10.244.2.7:8080");
+}
+
+TEST_CASE("explain: a source outside loadBalancerSourceRanges") {
+  const World world(web("  type: LoadBalancer\n  loadBalancerSourceRanges: [198.51.100.0/24]\n", "http",
+                        "status: {loadBalancer: {ingress: [{ip: 203.0.113.80}]}}\n") +
+                    pod("web-1", "web", "10.244.1.5", true));
+  const Answer refused = world.ask("203.0.113.80:80", "192.0.2.9");
+  CHECK(refused.subject.kind == Subject::Kind::kLoadBalancerIp);
+  CHECK(problem(refused) == "source-not-in-ranges: 198.51.100.0/24");
+  CHECK(refused.client.code == "timeout");
+  CHECK(problem(world.ask("203.0.113.80:80", "198.51.100.9")) == "none");
+}
+
+TEST_CASE("explain: wrong port, wrong address, a Service that no rules are made for") {
+  const World world(web() + pod("web-1", "web", "10.244.1.5", true) +
+                    "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: other\n  namespace: demo\n"
+                    "  labels: {service.kubernetes.io/service-proxy-name: x}\nspec:\n  clusterIP: 10.96.0.90\n"
+                    "  ports: [{port: 80}]\n");
+  CHECK(problem(world.ask("10.96.0.80:81")) == "port-not-in-service: 80/tcp http");
+  CHECK(problem(world.ask("10.96.0.80:80/udp")) == "port-not-in-service: 80/tcp http");
+  CHECK(problem(world.ask("10.96.0.81:80")) == "address-not-a-service");
+  CHECK(problem(world.ask("10.96.0.90:80")) == "service-without-rules");
+  CHECK(world.ask("10.96.0.81:80").client.code == "not-here");
+  CHECK(problem(world.ask("10.244.1.5:8080")) == "none");
+  CHECK(world.ask("10.244.1.5:8080").client.code == "answer");
+  const Answer node = world.ask("node:9");
+  CHECK(problem(node) == "none");
+  CHECK(finding(node, "port-not-served") != nullptr);
+  CHECK(node.client.code == "local");
+}
+
+TEST_CASE("explain: hostPorts that have no rule, or two claimants") {
+  const std::string port = "{name: http, containerPort: 8080, hostPort: 8443}";
+  World world(pod("a", "a", "10.244.1.5", true, "node-1", port) + pod("b", "b", "10.244.1.6", true, "node-1", port) +
+              pod("c", "c", "10.244.2.7", true, "node-2", port));
+  // Rules without hostPorts, as on a node where nobody makes them.
+  world.context.rules[0].emplace(rules::Family::kIpv4);
+  const Answer answer = world.ask("node:8443");
+  CHECK(answer.subject.kind == Subject::Kind::kHostPort);
+  CHECK(problem(answer) == "host-port-claimed-twice: pod demo/b | host-port-withheld");
+  CHECK(answer.client.code == "refused");
+}
+
+TEST_CASE("explain: a rule that is missing, one that is too much") {
+  World world(web() + pod("web-1", "web", "10.244.1.5", true));
+  std::string text = world.saved;
+  const auto at = text.find("-A KUBE-SERVICES -d 10.96.0.80/32 -p tcp");
+  REQUIRE(at != std::string::npos);
+  text.erase(at, text.find('\n', at) + 1 - at);
+  text.insert(text.find("-A KUBE-SERVICES"), "-A KUBE-SERVICES -d 10.96.0.80/32 -j RETURN\n");
+  world.replace_rules(text);
+  const Answer answer = world.ask("10.96.0.80:80");
+  CHECK(problem(answer) == "rules-differ");
+  REQUIRE(answer.differences.size() == 2);
+  CHECK(answer.differences[0].sign == '+');
+  CHECK(answer.differences[0].chain == "KUBE-SERVICES");
+  CHECK(answer.differences[1].sign == '-');
+  CHECK(answer.differences[1].rule == "-d 10.96.0.80/32 -j RETURN");
+  CHECK(answer.client.code == "not-here");
+}
+
+TEST_CASE("explain: a foreign rule that comes earlier, drops, or cannot be judged") {
+  const std::string objects = web() + pod("web-1", "web", "10.244.1.5", true);
+  const auto ask_with = [&](const std::string& before, const std::string& rule) {
+    World world(objects);
+    std::string text = world.saved;
+    text.insert(text.find(before), rule + "\n");
+    world.replace_rules(text);
+    return world.ask("10.96.0.80:80", "10.244.1.9");
+  };
+  const Answer shadowed = ask_with("-A PREROUTING", "-A PREROUTING -d 10.96.0.0/16 -p tcp -j ACCEPT");
+  CHECK(problem(shadowed) == "shadowed: nat PREROUTING: -d 10.96.0.0/16 -p tcp -j ACCEPT");
+  const Answer dropped = ask_with("-A FORWARD", "-A FORWARD -s 10.244.1.9/32 -j DROP");
+  CHECK(problem(dropped) == "foreign-rule: filter FORWARD: -s 10.244.1.9/32 -j DROP");
+  CHECK(dropped.client.code == "timeout");
+  const Answer doubted = ask_with("-A FORWARD", "-A FORWARD -m limit --limit 3/min -j DROP");
+  CHECK(problem(doubted) == "none");
+  REQUIRE(finding(doubted, "not-judged") != nullptr);
+  CHECK(doubted.client.code == "answer");
+}
+
+TEST_CASE("explain: rules alone, without any object") {
+  const World world(web("  type: NodePort\n") + pod("web-1", "web", "10.244.1.5", true));
+  ExplainContext bare;
+  auto saved = rules::walk::read_save_text(world.saved);
+  REQUIRE(saved);
+  bare.rules = std::move(saved->families);
+  bare.source = "saved";
+  const auto question = parse_question("10.96.0.80:80", "10.244.1.9");
+  REQUIRE(question);
+  const auto answer = explain(bare, *question);
+  REQUIRE(answer);
+  CHECK(answer->subject.kind == Subject::Kind::kClusterIp);
+  CHECK(answer->subject.name == "demo/web:http");
+  CHECK(answer->client.code == "answer");
+  const auto node = parse_question("node:30080", "");
+  REQUIRE(node);
+  CHECK_FALSE(explain(bare, *node));
+  bare.node_addresses = bare.surroundings.local = {rules::Address::parse("192.168.77.2").value()};
+  const auto told = explain(bare, *node);
+  REQUIRE(told);
+  CHECK(told->subject.kind == Subject::Kind::kNodePort);
+  CHECK(told->subject.name == "demo/web:http");
+}
+
+}  // namespace kubenatd::agent::test

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "agent/explain/explain.h"
+#include "agent/explain/show.h"
+#include "agent/sources/manifest_source.h"
+#include "agent/sync/desired_listing.h"
+#include "agent/sync/model.h"
+#include "rules/walk/save_text.h"
+#include "test/support/process.h"
+
+namespace kubenatd::agent::test {
+
+/// node-1, 192.168.77.2, with pods 10.244.0.0/16.
+inline const std::string kNode = R"(
+apiVersion: v1
+kind: Node
+metadata: {name: node-1}
+spec: {podCIDR: 10.244.1.0/24}
+status: {addresses: [{type: InternalIP, address: 192.168.77.2}]}
+)";
+
+/// A pod with the label app=NAME, a container port "http" 8080, and more YAML in its spec and status.
+inline std::string pod(const std::string& name, const std::string& app, const std::string& address, bool is_ready,
+                       const std::string& node = "node-1",
+                       const std::string& port = "{name: http, containerPort: 8080}") {
+  return "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: demo, labels: {app: " + app +
+         "}}\nspec: {nodeName: " + node + ", containers: [{name: c, ports: [" + port + "]}]}\n" +
+         "status: {phase: Running, podIP: " + address + ", conditions: [{type: Ready, status: \"" +
+         (is_ready ? "True" : "False") + "\"}]}\n";
+}
+
+/// Service demo/web, 10.96.0.80:80, with more YAML in its spec.
+inline std::string web(const std::string& more = "", const std::string& target = "http", const std::string& rest = "") {
+  return "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: demo}\nspec:\n  selector: {app: web}\n"
+         "  clusterIP: 10.96.0.80\n  ports: [{name: http, port: 80, targetPort: " +
+         target + ", nodePort: 30080}]\n" + more + rest;
+}
+
+/// What `explain` works on, from manifests.
+class World {
+ public:
+  explicit World(const std::string& manifests) : model_(config(), environment()) {
+    kubenatd::test::TempFolder folder;
+    folder.write("all.yaml", kNode + manifests);
+    auto source = ManifestSource::open({folder.path()});
+    REQUIRE(source);
+    SourceUpdate update = source->load();
+    for (const std::string& problem : update.problems) FAIL_CHECK(problem);
+    for (const ObjectEvent& event : update.events) context.inventory.take(event);
+    (void)model_.apply(std::move(update.events));
+    const auto family = rules::Family::kIpv4;
+    context.rules[0].emplace(family);
+    const auto tables = list_desired(model_.desired(family));
+    for (const rules::TableText& table : tables) add_table(*context.rules[0], table);
+    saved = rules::to_save_text(tables, family);
+    model_.desired(family).for_each_view([&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
+    context.source = "desired";
+    context.node_name = "node-1";
+    context.node_addresses = {rules::Address::parse("192.168.77.2").value()};
+    context.surroundings.local = context.node_addresses;
+  }
+
+  /// From now on other rules are walked, and compared with the desired ones.
+  void replace_rules(const std::string& text) {
+    auto read = rules::walk::read_save_text(text);
+    INFO((read ? "" : read.error().to_string()));
+    REQUIRE(read);
+    context.desired[0] = std::move(context.rules[0]);
+    context.rules[0] = std::move(read->families[0]);
+    context.source = "saved";
+  }
+
+  [[nodiscard]] Answer ask(const std::string& text, const std::string& from = "") const {
+    const auto question = parse_question(text, from);
+    INFO((question ? "" : question.error().to_string()));
+    REQUIRE(question);
+    auto answer = explain(context, *question);
+    INFO((answer ? "" : answer.error().to_string()));
+    REQUIRE(answer);
+    return std::move(*answer);
+  }
+
+  ExplainContext context;
+  std::string saved;  ///< the desired rules as text
+
+ private:
+  static Config config() {
+    Config config = default_config();
+    config.cluster_cidrs = {rules::Prefix::parse("10.244.0.0/16").value()};
+    return config;
+  }
+  static Environment environment() {
+    Environment environment;
+    environment.node_name = "node-1";
+    environment.has_nfacct = false;
+    environment.local_addresses = {rules::Address::parse("192.168.77.2").value()};
+    return environment;
+  }
+
+  Model model_;
+};
+
+inline const Finding* finding(const Answer& answer, const std::string& code) {
+  const auto found = std::ranges::find(answer.findings, code, &Finding::code);
+  return found == answer.findings.end() ? nullptr : &*found;
+}
+
+/// "CODE: DETAIL DETAIL" of the only problem; "none".
+inline std::string problem(const Answer& answer) {
+  std::string text;
+  for (const Finding& one : answer.findings) {
+    if (one.weight != Finding::Weight::kProblem) continue;
+    text += (text.empty() ? "" : " | ") + one.code;
+    for (const std::string& detail : one.details) text += (&detail == one.details.data() ? ": " : ", ") + detail;
+  }
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace kubenatd::agent::test
