@@ -5,6 +5,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/inputs.h"
 #include "agent/cli/log.h"
+#include "agent/sync/foreign_host_ports.h"
 #include "agent/sync/live_diff.h"
 #include "agent/sync/nftables_diff.h"
 
@@ -37,8 +38,16 @@ rules::Result<bool> compare(netlink::NfTables& kernel, rules::Family family, Mod
     for (const auto& one : *diffs) print(one, family);
     return diffs->empty();
   };
-  if (model.config().mode == Config::Mode::kNftables)
+  if (model.config().mode == Config::Mode::kNftables) {
+    auto& host_ports = model.desired(family).host_ports();
+    if (host_ports.any_wanted()) {
+      auto claims = read_foreign_host_ports(kernel, family);
+      if (!claims) return std::unexpected(claims.error());
+      host_ports.set_foreign(std::move(*claims));
+      model.elements(family).set_host_ports(host_ports.in_force());
+    }
     return print_all(diff_nftables_with_live(kernel, family, model.elements(family)));
+  }
   return print_all(diff_with_live(kernel, family, model.desired(family)));
 }
 

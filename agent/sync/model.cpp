@@ -58,8 +58,11 @@ void Model::for_each_view(Family family, const std::function<void(const rules::S
 void Model::update_host_ports() {
   auto wanted = host_ports_.take_changes();
   if (!wanted) return;
-  for (const Family family : rules::kFamilies)
-    desired(family).host_ports().set_pods(std::move(wanted->pods[static_cast<std::size_t>(family)]));
+  for (const Family family : rules::kFamilies) {
+    auto& host_ports = desired(family).host_ports();
+    host_ports.set_pods(std::move(wanted->pods[static_cast<std::size_t>(family)]));
+    if (config_.mode == Config::Mode::kNftables) elements(family).set_host_ports(host_ports.in_force());
+  }
   std::ranges::move(wanted->remarks, std::back_inserter(remarks_));
 }
 

@@ -7,7 +7,9 @@
 #include <cstring>
 #include <utility>
 
+#include "agent/sync/foreign_host_ports.h"
 #include "agent/sync/kernel_features.h"
+#include "rules/hostport/names.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -41,6 +43,14 @@ std::uint32_t last_number(const Bytes<kKeyCapacity>& key) {
   return number;
 }
 
+/// Chains or the table in which others may have host ports.
+bool concerns_host_ports(const TableEvent& event) {
+  if (event.table_name == kPortmapTable) return true;
+  if (event.table != rules::Table::kNat) return false;
+  return event.chain.empty() || event.chain == rules::hostport::kDnatChain ||
+         rules::hostport::is_container_chain(rules::Table::kNat, event.chain);
+}
+
 std::string describe_set(std::string_view set) {
   return fmt::format("{} set {}", kTable, set);
 }
@@ -62,7 +72,12 @@ std::uint16_t port_at(const std::uint8_t* bytes) {
 }  // namespace
 
 bool NftablesSync::note(const TableEvent& event) {
-  if (event.family != family_ || event.table_name != kTable) return false;
+  if (event.family != family_) return false;
+  if (concerns_host_ports(event)) {
+    suspect_host_ports_ = true;
+    return host_ports_.any_wanted();
+  }
+  if (event.table_name != kTable) return false;
   if (event.kind == TableEvent::Kind::kOther && !event.set.empty()) {
     if (event.set == name_of({SetId::kAffinity, 0})) return false;
     // An event about elements and one about the set itself look alike: a set that is gone shows when it is read.
@@ -108,6 +123,18 @@ rules::Result<SyncReport> NftablesSync::sync(NfSession& session, const NfSession
   }
   return rules::fail(fmt::format("{} table {}", name_of(family_), kTable), "synchronise",
                      fmt::format("other programs kept changing it during {} attempts", kMaxAttempts), EAGAIN);
+}
+
+rules::Status NftablesSync::update_host_ports(NfSession& session, SyncReport& report) {
+  if (host_ports_.any_wanted() && (suspect_host_ports_ || audit_)) {
+    auto claims = read_foreign_host_ports(session.kernel(), family_);
+    if (!claims) return std::unexpected(claims.error());
+    host_ports_.set_foreign(std::move(*claims));
+    suspect_host_ports_ = false;
+  }
+  for (std::string& remark : host_ports_.take_remarks()) report.remarks.push_back(std::move(remark));
+  if (host_ports_.has_changes() && host_ports_.take_changes().any) desired_.set_host_ports(host_ports_.in_force());
+  return {};
 }
 
 rules::Result<NftablesSync::Plan> NftablesSync::compare_everything(NfSession& session, const Ruleset& wanted) {
@@ -231,6 +258,7 @@ void NftablesSync::write(const Plan& plan, netlink::Batch& batch, SyncReport& re
 
 rules::Result<NftablesSync::Outcome> NftablesSync::attempt(NfSession& session, const NfSession::Visit& others,
                                                            bool guarded, SyncReport& report) {
+  if (auto updated = update_host_ports(session, report); !updated) return std::unexpected(updated.error());
   const bool audit = audit_ || suspects_.size() > kMaxSuspects;
   const bool because_of_drift = drift_audit_ || !suspects_.empty();
   const Ruleset wanted = audit || desired_.ruleset_changed() ? desired_.ruleset() : written_;
@@ -259,7 +287,7 @@ rules::Result<NftablesSync::Outcome> NftablesSync::attempt(NfSession& session, c
       if (!drained) return std::unexpected(drained.error());
       return Outcome::kAgain;
     }
-    if (guarded && (audit_ || !suspects_.empty())) {
+    if (guarded && (audit_ || !suspects_.empty() || must_see_others())) {
       undo();
       return Outcome::kAgain;
     }
@@ -320,6 +348,8 @@ void NftablesSync::note_found(const LiveElements& live) {
   constexpr auto kUdp = static_cast<std::uint8_t>(rules::Protocol::kUdp);
   const std::size_t address_size = bits_of(family_) / 8;
   for (const auto& [key, value] : live) {
+    if (key.set.id == SetId::kHostPorts && key.key.data[0] == kUdp)
+      found_at_start_.push_back({std::nullopt, port_at(key.key.data.data() + 4)});
     const bool node_port = key.set.id == SetId::kNodePortEndpoints || key.set.id == SetId::kNodePortLocalEndpoints;
     const bool address = key.set.id == SetId::kEndpoints || key.set.id == SetId::kLocalEndpoints;
     if ((!node_port && !address) || last_number(key.key) != 0) continue;

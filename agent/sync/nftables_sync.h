@@ -8,6 +8,7 @@
 
 #include "agent/sync/dataplane.h"
 #include "agent/sync/nftables_live.h"
+#include "rules/hostport/host_ports.h"
 #include "rules/nftables/desired.h"
 
 namespace kubenatd::agent {
@@ -18,8 +19,9 @@ namespace kubenatd::agent {
 /// elements that changed; drift in a set reads that set, an audit or any other drift reads the whole table.
 class NftablesSync final : public Dataplane {
  public:
-  /// `desired` must outlive this.
-  NftablesSync(rules::Family family, rules::nftables::DesiredElements& desired) : family_(family), desired_(desired) {}
+  /// `desired` and `host_ports`, from which it gets those in force, must outlive this.
+  NftablesSync(rules::Family family, rules::nftables::DesiredElements& desired, rules::hostport::HostPorts& host_ports)
+      : family_(family), desired_(desired), host_ports_(host_ports) {}
 
   [[nodiscard]] rules::Family family() const override { return family_; }
   bool note(const netlink::TableEvent& event) override;
@@ -28,10 +30,11 @@ class NftablesSync final : public Dataplane {
     drift_audit_ = drift_audit_ || because_of_events;
   }
   [[nodiscard]] bool has_work() const override {
-    return audit_ || purge_ || !suspects_.empty() || desired_.has_changes();
+    return audit_ || purge_ || !suspects_.empty() || must_see_others() || desired_.has_changes() ||
+           host_ports_.has_changes();
   }
   [[nodiscard]] bool only_drift() const override {
-    return (!audit_ || drift_audit_) && !purge_ && !desired_.has_changes() && loaded_;
+    return (!audit_ || drift_audit_) && !purge_ && !desired_.has_changes() && !host_ports_.has_changes() && loaded_;
   }
   [[nodiscard]] rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others) override;
   [[nodiscard]] const std::vector<LiveTables::UdpFrontend>& found_at_start() const override { return found_at_start_; }
@@ -58,6 +61,10 @@ class NftablesSync final : public Dataplane {
 
   [[nodiscard]] rules::Result<Outcome> attempt(NfSession& session, const NfSession::Visit& others, bool guarded,
                                                SyncReport& report);
+  /// Others may serve other host ports than they did, and there are some of ours.
+  [[nodiscard]] bool must_see_others() const { return suspect_host_ports_ && host_ports_.any_wanted(); }
+  /// Puts the host ports into the desired state that are in force beside those of others.
+  [[nodiscard]] rules::Status update_host_ports(NfSession& session, SyncReport& report);
   [[nodiscard]] rules::Result<Plan> compare_everything(NfSession& session, const rules::nftables::Ruleset& wanted);
   [[nodiscard]] rules::Result<Plan> compare_changes(NfSession& session, const rules::nftables::Ruleset& wanted);
   /// What makes the elements of `sets` as they are wanted.
@@ -70,10 +77,12 @@ class NftablesSync final : public Dataplane {
 
   rules::Family family_;
   rules::nftables::DesiredElements& desired_;
+  rules::hostport::HostPorts& host_ports_;
   rules::nftables::Ruleset written_;  ///< what the kernel holds, as far as we know
   std::set<rules::nftables::SetRef> suspects_;
   std::set<std::string> found_;  ///< drift that is to be told with the next sync
   std::vector<LiveTables::UdpFrontend> found_at_start_;
+  bool suspect_host_ports_ = true;
   bool audit_ = true;
   bool drift_audit_ = false;
   bool loaded_ = false;

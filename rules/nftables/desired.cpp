@@ -110,6 +110,22 @@ void DesiredElements::refuse(const PortKey& key) {
   replace(*found, std::move(next));
 }
 
+void DesiredElements::set_host_ports(const std::vector<hostport::PodPorts>& pods) {
+  HostPortElements next = emit_host_ports(pods);
+  for (const auto& [key, forward] : host_ports_.forwards) retract(key, forward.value);
+  for (const auto& [key, forward] : next.forwards) assert_element(key, forward.value);
+  // What stays is counted twice for a moment, so that it does not go and come.
+  for (const ElementKey& pair : next.masqueraded) count(pair, 1);
+  for (const ElementKey& pair : host_ports_.masqueraded) count(pair, -1);
+  host_ports_ = std::move(next);
+}
+
+std::optional<std::string> DesiredElements::host_port_owner_of(const ElementKey& element) const {
+  const auto found = host_ports_.forwards.find(element);
+  if (found == host_ports_.forwards.end()) return std::nullopt;
+  return found->second.pod;
+}
+
 void DesiredElements::replace(PortEntry& entry, Port next) {
   Port& present = entry.second;
   const bool was = !present.refused;
@@ -269,6 +285,8 @@ void DesiredElements::for_each_element(const std::function<bool(const SetRef&)>&
                                        const ElementVisitor& visit) const {
   for (const auto& [key, users] : counts_)
     if (wanted(key.set)) visit(key, {});
+  for (const auto& [key, forward] : host_ports_.forwards)
+    if (wanted(key.set)) visit(key, forward.value);
   for (const auto& [frontend, claims] : claims_)
     emit_frontend(*claims.front(), frontend, nullptr, [&](const ElementKey& key, const ElementValue& value) {
       if (wanted(key.set)) visit(key, value);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "rules/nftables/element.h"
+#include "rules/nftables/host_ports.h"
 #include "rules/nftables/ruleset.h"
 #include "rules/service_port.h"
 
@@ -58,6 +59,11 @@ class DesiredElements {
   void erase(const PortKey& key);
   /// Takes a service port out because the kernel refused it; it comes back with its next change.
   void refuse(const PortKey& key);
+
+  /// All pods with host ports, in place of those before.
+  void set_host_ports(const std::vector<hostport::PodPorts>& pods);
+  /// The pod (PodPorts::id) whose host port this element is.
+  [[nodiscard]] std::optional<std::string> host_port_owner_of(const ElementKey& element) const;
 
   /// The ruleset as it should be now.
   [[nodiscard]] Ruleset ruleset() const;
@@ -137,6 +143,7 @@ class DesiredElements {
   std::unordered_map<std::uint32_t, StickyOwner> ids_;
   std::map<std::uint32_t, std::uint32_t> timeouts_;  ///< service ports by affinity timeout
   std::unordered_map<ElementKey, Change> changes_;
+  HostPortElements host_ports_;
   bool follows_ = false;  ///< changes are collected: before the first commit everything is one
   bool ruleset_changed_ = true;
   bool forgotten_ = false;

@@ -94,6 +94,7 @@ class Compiler {
     for (const Way& way : {kCluster, kLocal, kNodePort, kNodePortLocal}) choices(way);
     entries();
     services();
+    host_ports();
     checks();
     base_chains();
     return std::move(out_);
@@ -141,6 +142,8 @@ class Compiler {
     for (const SetId id : {SetId::kNodePortsNoEndpoints, SetId::kNodePortsNoLocalEndpoints}) add({id}, node_port);
     add({SetId::kFirewalled}, service);
     add({SetId::kSourceRanges}, plus(service, kAddress)).interval = true;
+    add({SetId::kHostPorts}, node_port, {kAddress, kPort});
+    add({SetId::kHostIpHostPorts}, service, {kAddress, kPort});
     for (const std::uint32_t timeout : timeouts_) add({SetId::kTimeout, timeout}, {kClassId});
   }
 
@@ -227,6 +230,12 @@ class Compiler {
                        to_node_port(SetId::kNodePortsLocal, go("nodeport-local"))});
   }
 
+  /// Behind the Services, whatever they have left: as the portmap plugin's jumps stand to kube-proxy's.
+  void host_ports() {
+    chain("hostports", {rule(Translate{frontend(false), {SetId::kHostIpHostPorts}}),
+                        rule(Translate{frontend(true), {SetId::kHostPorts}})});
+  }
+
   void checks() {
     chain("firewall", {rule(InSet{frontend(false), {SetId::kFirewalled}},
                             InSet{with(frontend(false), kSource), {SetId::kSourceRanges}, true}, Drop{})});
@@ -253,8 +262,9 @@ class Compiler {
     const NftRule remember = rule(IsNew{}, IsTranslated{}, jump("remember"));
     base("filter-prerouting-pre-dnat", Hook::kPrerouting, false, kBeforeDnat, {firewall});
     base("filter-output-pre-dnat", Hook::kOutput, false, kBeforeDnat, {firewall});
-    base("nat-prerouting", Hook::kPrerouting, true, kDnat, {rule(jump("services"))});
-    base("nat-output", Hook::kOutput, true, kDnat, {rule(jump("services"))});
+    const std::vector<NftRule> translate{rule(jump("services")), rule(IsLocal{false}, jump("hostports"))};
+    base("nat-prerouting", Hook::kPrerouting, true, kDnat, translate);
+    base("nat-output", Hook::kOutput, true, kDnat, translate);
     base("filter-prerouting-post-dnat", Hook::kPrerouting, false, kAfterDnat, {remember});
     base("filter-output-post-dnat", Hook::kOutput, false, kAfterDnat, {remember});
     base("filter-input", Hook::kInput, false, kFilter, {rule(IsNew{}, jump("nodeports-no-endpoints")), no_endpoints});
@@ -262,7 +272,7 @@ class Compiler {
     base("filter-output", Hook::kOutput, false, kFilter, {no_endpoints, unused});
     base("nat-postrouting", Hook::kPostrouting, true, kSnat,
          {rule(HasMark{options_.masquerade_mark}, ChangeMark{options_.masquerade_mark, true}, Masquerade{}),
-          commented("a pod that reaches itself", IsTranslated{}, InSet{{kSource, kDestination}, {SetId::kHairpin}},
+          commented("a pod that reaches itself, or localhost that reaches a hostPort", IsTranslated{}, InSet{{kSource, kDestination}, {SetId::kHairpin}},
                     Masquerade{})});
   }
 
@@ -301,6 +311,8 @@ std::string name_of(const SetRef& set) {
     case SetId::kNodePortsNoLocalEndpoints: return "nodeports-no-local-endpoints";
     case SetId::kFirewalled: return "firewalled";
     case SetId::kSourceRanges: return "source-ranges";
+    case SetId::kHostPorts: return "hostports";
+    case SetId::kHostIpHostPorts: return "hostip-hostports";
     case SetId::kTimeout: return fmt::format("affinity-{}s", set.timeout);
   }
   return "";

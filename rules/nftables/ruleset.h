@@ -49,6 +49,8 @@ enum class SetId : std::uint8_t {
   kNodePortsNoLocalEndpoints,
   kFirewalled,
   kSourceRanges,
+  kHostPorts,
+  kHostIpHostPorts,
   kTimeout,  ///< the set of an affinity timeout: SetRef::timeout says which
 };
 inline constexpr std::size_t kFixedSets = static_cast<std::size_t>(SetId::kTimeout);
