@@ -49,6 +49,13 @@ class Batch {
                 Placement placement = {}, bool echo = false);
   void delete_rule(rules::Family family, rules::Table table, std::string_view chain, std::uint64_t handle);
 
+  /// Any message: `write` is given a place for up to `bytes` after the header, as an AttributeWriter would take it, and
+  /// returns the end of what it wrote.
+  template <class Write>
+  void add(std::uint16_t type, std::uint16_t flags, rules::Family family, std::size_t bytes, Write write) {
+    finish(write(begin(type, flags, family, bytes)));
+  }
+
   /// Adds all messages of `other` after the present ones.
   void append(const Batch& other);
 

@@ -37,6 +37,10 @@ std::string_view operation_of(std::uint16_t type) {
     case NFT_MSG_DELCHAIN: return "delete chain";
     case NFT_MSG_NEWRULE: return "add rule";
     case NFT_MSG_DELRULE: return "delete rule";
+    case NFT_MSG_NEWSET: return "create set";
+    case NFT_MSG_DELSET: return "delete set";
+    case NFT_MSG_NEWSETELEM: return "add elements";
+    case NFT_MSG_DELSETELEM: return "delete elements";
     default: return "commit";
   }
 }
@@ -79,7 +83,9 @@ CommitFailure::Message name_refusal(const Acknowledgement& refusal, std::string_
   result.table = table_of(table).value_or(Table::kFilter);
   if (is_rule) result.chain = find_attribute(parsed.attributes(), NFTA_RULE_CHAIN).text();
   if (is_chain) result.chain = find_attribute(parsed.attributes(), NFTA_CHAIN_NAME).text();
-  result.error.object = describe_object(*family, table, result.chain);
+  const bool is_set = type >= NFT_MSG_NEWSET && type <= NFT_MSG_DELSETELEM;
+  const std::string_view set = is_set ? find_attribute(parsed.attributes(), NFTA_SET_NAME).text() : std::string_view();
+  result.error.object = describe_object(*family, table, is_set ? set : std::string_view(result.chain));
   result.error.operation = operation_of(type);
   if (type == NFT_MSG_NEWRULE)
     if (const std::string fault = describe_fault(message, refusal.offset, *family, result.rule); !fault.empty())

@@ -77,7 +77,11 @@ TableEvent read_event(const Message& message, std::uint16_t type) {
     return event;
   }
   event.family = *family;
-  if (event.kind == Kind::kOther) return event;
+  if (event.kind == Kind::kOther) {
+    event.table_name = find_attribute(message.attributes(), NFTA_SET_TABLE).text();
+    event.set = find_attribute(message.attributes(), NFTA_SET_NAME).text();
+    return event;
+  }
   read_names(message.attributes(), event);
   event.table = table_of(event.table_name);
   if (!event.table) event.kind = Kind::kOther;

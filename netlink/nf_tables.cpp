@@ -133,9 +133,29 @@ rules::Result<bool> NfTables::exists(std::string_view request, std::uint32_t seq
 }
 
 rules::Result<bool> NfTables::has_table(Family family, Table table) {
+  return has_table(family, rules::name_of(table));
+}
+
+rules::Result<bool> NfTables::has_table(Family family, std::string_view table) {
   Request request(NFT_MSG_GETTABLE, NLM_F_ACK, ++sequence_, number_of(family));
-  request.name(NFTA_TABLE_NAME, rules::name_of(table));
-  return exists(request.finish(), sequence_, describe_object(family, rules::name_of(table), {}));
+  request.name(NFTA_TABLE_NAME, table);
+  return exists(request.finish(), sequence_, describe_object(family, table, {}));
+}
+
+rules::Status NfTables::dump_objects(Family family, std::string_view table, std::uint16_t type, std::string_view set,
+                                     const AttributeVisitor& visit, const std::function<void()>& restart) {
+  // The name of the table has number 1 in requests for sets, chains, rules and elements alike, that of the set 2.
+  static_assert(NFTA_SET_TABLE == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1);
+  const auto once = [&](bool loose) {
+    Request request(type, NLM_F_DUMP, ++sequence_, number_of(family));
+    request.name(NFTA_SET_ELEM_LIST_TABLE, table);
+    if (!set.empty()) request.name(NFTA_SET_ELEM_LIST_SET, set);
+    const auto read = [&](const Message& message) {
+      if (message.table_type() && message.family() == number_of(family)) visit(message.attributes());
+    };
+    return dump_once(request.finish(), describe_object(family, table, set), read, loose);
+  };
+  return dump(describe_object(family, table, set), once, restart, Interrupted::kRepeat);
 }
 
 rules::Result<bool> NfTables::has_chain(Family family, Table table, std::string_view chain) {

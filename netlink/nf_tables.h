@@ -93,6 +93,14 @@ class NfTables {
                                          const RuleVisitor& visit, const std::function<void()>& restart,
                                          Interrupted interrupted = Interrupted::kRepeat);
 
+  /// What is in a table: answers to a request of type `type` (NFT_MSG_GETSET, ...GETCHAIN, ...GETRULE, ...GETSETELEM,
+  /// the last one with the name of a set), as attributes. The kernel may answer about other tables of the family, too.
+  using AttributeVisitor = std::function<void(std::string_view attributes)>;
+  [[nodiscard]] rules::Status dump_objects(rules::Family family, std::string_view table, std::uint16_t type,
+                                           std::string_view set, const AttributeVisitor& visit,
+                                           const std::function<void()>& restart);
+  /// Whether any table is there; for tables that are not iptables'.
+  [[nodiscard]] rules::Result<bool> has_table(rules::Family family, std::string_view table);
   /// Rules of a table that is none of iptables', with their undecoded NFTA_RULE_EXPRESSIONS. A table that is not there
   /// has none.
   using ForeignVisitor = std::function<void(std::string_view chain, std::string_view expressions)>;

@@ -21,10 +21,6 @@ int check(const Options& options) {
   for (const auto& [name, value] : fields) fmt::print("{:<{}}  {}\n", name, width, value);
   for (const std::string& remark : loaded->remarks) fmt::print("remark: {}\n", remark);
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  if (const auto supported = check_mode(loaded->config); !supported) {
-    log_error(supported.error().to_string());
-    return kExitFailed;
-  }
   return written ? kExitOk : kExitFailed;
 }
 

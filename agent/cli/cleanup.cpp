@@ -23,9 +23,15 @@ int cleanup(const Options& /*options*/) {
       complete = false;
       continue;
     }
-    log_info(
-        "removed",
-        {{"family", name}, {"chains", std::to_string(removed->chains)}, {"jumps", std::to_string(removed->jumps)}});
+    auto table = remove_nftables_table(*kernel, family);
+    if (!table) {
+      log_error(table.error().to_string(), {{"family", name}});
+      complete = false;
+    }
+    log_info("removed", {{"family", name},
+                         {"chains", std::to_string(removed->chains)},
+                         {"jumps", std::to_string(removed->jumps)},
+                         {"tables", table && *table ? 1 : 0}});
     for (const std::string& chain : removed->left) {
       log_warning("left empty, as a rule of another program jumps to it", {{"family", name}, {"chain", chain}});
       complete = false;

@@ -17,10 +17,4 @@ rules::Result<LoadedConfig> load_configuration(const FlagValues& flags) {
   return loaded;
 }
 
-rules::Status check_mode(const Config& config) {
-  if (config.mode != Config::Mode::kNftables) return {};
-  return rules::fail("configuration", "mode",
-                     "nftables is not supported by this version; use iptables or leave it out");
-}
-
 }  // namespace kubenatd::agent

@@ -8,7 +8,4 @@ namespace kubenatd::agent {
 /// The configuration that a command works with: the file of --config, or kube-proxy's defaults, and its flags over it.
 [[nodiscard]] rules::Result<LoadedConfig> load_configuration(const FlagValues& flags);
 
-/// An error when this version has nothing for the mode that is asked for.
-[[nodiscard]] rules::Status check_mode(const Config& config);
-
 }  // namespace kubenatd::agent

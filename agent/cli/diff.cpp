@@ -5,17 +5,50 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/inputs.h"
 #include "agent/cli/log.h"
+#include "agent/sync/foreign_host_ports.h"
 #include "agent/sync/live_diff.h"
+#include "agent/sync/nftables_diff.h"
 
 namespace kubenatd::agent {
 namespace {
 
+std::string_view note_of(ChainDiff::Presence presence) {
+  switch (presence) {
+    case ChainDiff::Presence::kMissing: return " (missing)";
+    case ChainDiff::Presence::kUnwanted: return " (not wanted)";
+    case ChainDiff::Presence::kBoth: break;
+  }
+  return "";
+}
+
 void print(const ChainDiff& diff, rules::Family family) {
-  const std::string_view note = diff.presence == ChainDiff::Presence::kMissing    ? " (missing)"
-                                : diff.presence == ChainDiff::Presence::kUnwanted ? " (not wanted)"
-                                                                                  : "";
-  fmt::print("{} {} {}{}\n", name_of(family), name_of(diff.table), diff.chain, note);
+  fmt::print("{} {} {}{}\n", name_of(family), name_of(diff.table), diff.chain, note_of(diff.presence));
   for (const ChainDiff::Line& line : diff.lines) fmt::print("  {} -A {} {}\n", line.sign, diff.chain, line.rule);
+}
+
+void print(const NftablesDiff& diff, rules::Family family) {
+  fmt::print("{} {}{}\n", name_of(family), diff.object, note_of(diff.presence));
+  for (const ChainDiff::Line& line : diff.lines) fmt::print("  {} {}\n", line.sign, line.rule);
+}
+
+/// Compares and prints one family; whether it is equal.
+rules::Result<bool> compare(netlink::NfTables& kernel, rules::Family family, Model& model) {
+  const auto print_all = [&](const auto& diffs) -> rules::Result<bool> {
+    if (!diffs) return std::unexpected(diffs.error());
+    for (const auto& one : *diffs) print(one, family);
+    return diffs->empty();
+  };
+  if (model.config().mode == Config::Mode::kNftables) {
+    auto& host_ports = model.desired(family).host_ports();
+    if (host_ports.any_wanted()) {
+      auto claims = read_foreign_host_ports(kernel, family);
+      if (!claims) return std::unexpected(claims.error());
+      host_ports.set_foreign(std::move(*claims));
+      model.elements(family).set_host_ports(host_ports.in_force());
+    }
+    return print_all(diff_nftables_with_live(kernel, family, model.elements(family)));
+  }
+  return print_all(diff_with_live(kernel, family, model.desired(family)));
 }
 
 }  // namespace
@@ -44,15 +77,14 @@ int diff(const Options& options) {
   for (const rules::Family family : rules::kFamilies) {
     if (options.family && *options.family != family) continue;
     if (family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
-    auto diffs = diff_with_live(*kernel, family, model.desired(family));
-    if (!diffs) {
-      log_error(diffs.error().to_string(), {});
+    const auto same = compare(*kernel, family, model);
+    if (!same) {
+      log_error(same.error().to_string(), {});
       return kExitNoAnswer;
     }
     for (const std::string& remark : model.desired(family).host_ports().take_remarks())
       log_warning(remark, {{"family", std::string(name_of(family))}});
-    equal = equal && diffs->empty();
-    for (const ChainDiff& one : *diffs) print(one, family);
+    equal = equal && *same;
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return kExitNoAnswer;
   return equal ? kExitOk : kExitFailed;

@@ -164,6 +164,19 @@ rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainCont
   return {};
 }
 
+/// The rules of nftables mode cannot be walked. On request the same objects are explained as iptables mode treats them.
+rules::Status leave_nftables_mode(const ExplainOptions& asked, Inputs& inputs) {
+  if (inputs.model->config().mode != Config::Mode::kNftables || !asked.saved.empty()) return {};
+  if (asked.source != Source::kDesired)
+    return rules::fail("rules of nftables mode", "walk",
+                       "not possible yet; --desired says what iptables mode does with the same objects");
+  log_warning("the rules of nftables mode cannot be walked; these are those of iptables mode for the same objects");
+  Config config = inputs.model->config();
+  config.mode = Config::Mode::kIptables;
+  inputs.model = std::make_unique<Model>(std::move(config), inputs.model->environment());
+  return {};
+}
+
 }  // namespace
 
 int explain(const Options& options) {
@@ -182,6 +195,10 @@ int explain(const Options& options) {
       return kExitNoAnswer;
     }
     inputs = std::move(*read);
+    if (auto walkable = leave_nftables_mode(asked, *inputs); !walkable) {
+      log_error(walkable.error().to_string(), {});
+      return kExitNoAnswer;
+    }
     if (auto gathered = gather(*inputs, [&](const ObjectEvent& event) { context.inventory.take(event); }); !gathered) {
       log_error(gathered.error().to_string(), {});
       return kExitNoAnswer;

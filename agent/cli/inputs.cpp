@@ -85,11 +85,15 @@ rules::Result<LoadedConfig> command_config(const Options& options) {
   auto loaded = load_configuration(options.flags);
   if (!loaded) return loaded;
   Config& config = loaded->config;
-  if (auto supported = check_mode(config); !supported) return std::unexpected(supported.error());
   config.dispatch = options.dispatch;
   config.host_ports = options.host_ports;
   config.tree_threshold = options.tree_threshold;
   config.audit_period = options.audit_period;
+  for (const std::string& text : options.service_cidrs) {
+    const auto cidr = rules::Prefix::parse(text);
+    if (!cidr) return rules::fail("--service-cidr", "read", in_quotes(text) + " is not a CIDR", EINVAL);
+    config.service_cidrs.push_back(*cidr);
+  }
   if (config.sync_period_set) config.audit_period = std::min<Duration>(config.audit_period, config.sync_period);
   return loaded;
 }
@@ -157,7 +161,7 @@ rules::Result<Inputs> read_inputs(const Options& options, bool for_kernel) {
     inputs.prepare_again = *prepared;
   }
   Environment environment = read_environment(config, std::move(*name));
-  environment.has_nfacct = for_kernel ? make_counters() : environment.has_nfacct;
+  environment.has_nfacct = for_kernel && config.mode != Config::Mode::kNftables && make_counters();
   inputs.model = std::make_unique<Model>(std::move(config), std::move(environment));
   return inputs;
 }

@@ -50,6 +50,13 @@ void add_source_options(CLI::App& command, Options& options) {
       ->transform(CLI::CheckedTransformer(kDispatchNames, CLI::ignore_case).description(""))
       ->type_name("linear|tree|auto");
   command
+      .add_option(
+          "--service-cidr", options.service_cidrs,
+          "Range of cluster IPs: what no Service has in it is dropped in nftables mode. May be given more than\n"
+          "once")
+      ->allow_extra_args(false)
+      ->type_name("CIDR");
+  command
       .add_option("--host-ports", options.host_ports,
                   "hostPorts of this node's Pods as CNI-* chains, as the portmap plugin makes them; auto: unless\n"
                   "the API server does not let its Pods be seen; on: wait until it does")
@@ -60,7 +67,7 @@ void add_source_options(CLI::App& command, Options& options) {
       ->capture_default_str();
 }
 
-/// The few of kube-proxy's flags that a command has which only looks.
+/// The three of kube-proxy's flags that a command has which only looks.
 void add_config_options(CLI::App& command, Options& options) {
   command.add_option("--config", options.flags.config, "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)")
       ->type_name("FILE");
@@ -68,6 +75,11 @@ void add_config_options(CLI::App& command, Options& options) {
       .add_option("--hostname-override", options.flags.hostname_override,
                   "Name of this node, instead of the configuration's or the host's")
       ->type_name("NAME");
+  command
+      .add_option_function<std::string>(
+          "--proxy-mode", [&options](const std::string& mode) { options.flags.given["proxy-mode"] = {mode}; },
+          "The mode, where no --config says it")
+      ->type_name("iptables|nftables");
   for (const auto& [name, type, about] :
        {std::array{"kubeconfig", "FILE", "How to reach the API server, without --config"},
         std::array{"master", "URL", "Address of the API server, instead of the kubeconfig's"}}) {
@@ -156,7 +168,8 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     register_kube_proxy_flags(run, options.flags);
 
     CLI::App& render = *app.add_subcommand(
-        "render", "Print the desired state as iptables-save text; needs no rights and does not touch the kernel");
+        "render",
+        "Print the desired state as iptables-save or nft would; needs no rights and does not touch the kernel");
     add_source_options(render, options);
     add_config_options(render, options);
     add_family_option(render, options);
@@ -182,7 +195,7 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
 
     CLI::App& cleanup = *app.add_subcommand(
         "cleanup",
-        "Remove every chain and jump that kubenatd, or kube-proxy in iptables mode, has made, and nothing else");
+        "Remove every chain, jump and table that kubenatd, or kube-proxy in iptables mode, has made, and nothing else");
     add_verbosity(cleanup, options);
 
     CLI::App& version = *app.add_subcommand("version", "Print the version");

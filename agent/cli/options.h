@@ -34,7 +34,8 @@ struct Options {
   Config::HostPorts host_ports = Config::HostPorts::kAuto;
   std::size_t tree_threshold = 1000;
   std::chrono::seconds audit_period = std::chrono::minutes(5);
-  std::size_t counted_services = 0;  ///< run: for how many Services new connections are counted
+  std::vector<std::string> service_cidrs;  ///< as given; read with the configuration
+  std::size_t counted_services = 0;        ///< run: for how many Services new connections are counted
   int verbosity = 0;
   ExplainOptions explain;
   FlagValues flags;  ///< --config and --hostname-override; run and check: all of kube-proxy's

@@ -37,6 +37,7 @@ Serving::Serving(const Model& model, EventRecorder* events, std::unique_ptr<Http
       events_(events),
       started_(Moment::now().wall),
       health_(model.config().sync_period * kHealthPeriods),
+      metrics_(model.config().mode),
       transport_(std::move(transport)),
       keeper_(*transport_, report_server),
       health_checks_(keeper_, health_, [this](const ObjectKey& service, std::uint16_t port, const rules::Error& error) {
@@ -49,7 +50,9 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(const Model& model, const 
   if (!transport) return std::unexpected(transport.error());
   std::unique_ptr<Serving> serving(new Serving(model, options.events, std::move(*transport)));
   if (model.environment().has_nfacct) serving->metrics_.add(std::make_shared<NfacctCounters>());
-  if (options.counted_services != 0) {
+  if (options.counted_services != 0 && model.config().mode == Config::Mode::kNftables) {
+    log_warning("connections are not counted by Service in nftables mode");
+  } else if (options.counted_services != 0) {
     auto connections = ServiceConnections::open(options.counted_services);
     if (!connections) return std::unexpected(connections.error());
     serving->metrics_.add(*connections);

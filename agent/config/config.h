@@ -79,6 +79,7 @@ struct Config {
   HostPorts host_ports = HostPorts::kAuto;
   std::size_t tree_threshold = 1000;
   Duration audit_period = std::chrono::minutes(5);
+  std::vector<rules::Prefix> service_cidrs;  ///< nftables mode: cluster IPs in them that no Service has are dropped
 };
 
 /// A configuration and what there is to say about it.

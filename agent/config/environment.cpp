@@ -119,7 +119,8 @@ CompileOptions compile_options(const Config& config, const Environment& environm
   options.tree_threshold = config.tree_threshold;
 
   const std::optional<std::vector<Prefix>> blocks = node_port_blocks(config, options.node_address, family);
-  options.localhost_node_ports = family == Family::kIpv4 && config.localhost_node_ports &&
+  options.localhost_node_ports = family == Family::kIpv4 && config.mode != Config::Mode::kNftables &&
+                                 config.localhost_node_ports &&
                                  (!blocks || std::ranges::any_of(*blocks, overlaps_loopback));
   if (!blocks) return options;
   std::vector<Address>& chosen = options.node_port_addresses.emplace();
@@ -131,6 +132,23 @@ CompileOptions compile_options(const Config& config, const Environment& environm
   const auto doubles = std::ranges::unique(chosen);
   chosen.erase(doubles.begin(), doubles.end());
   return options;
+}
+
+rules::nftables::RulesetOptions nftables_options(const Config& config, const CompileOptions& options,
+                                                 const std::vector<Prefix>& known_service_cidrs) {
+  rules::nftables::RulesetOptions result;
+  result.family = options.family;
+  result.masquerade_mark = options.masquerade_mark;
+  result.masquerade_all = options.masquerade_all;
+  result.local_detector = options.local_detector;
+  result.node_port_addresses = options.node_port_addresses;
+  result.node_address = options.node_address;
+  for (const auto& cidrs : {config.service_cidrs, known_service_cidrs})
+    for (const Prefix& cidr : cidrs)
+      if (cidr.address.family == options.family &&
+          std::ranges::find(result.service_cidrs, cidr) == result.service_cidrs.end())
+        result.service_cidrs.push_back(cidr);
+  return result;
 }
 
 }  // namespace kubenatd::agent

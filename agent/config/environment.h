@@ -7,6 +7,7 @@
 #include "agent/config/config.h"
 #include "agent/objects/objects.h"
 #include "rules/iptables/options.h"
+#include "rules/nftables/options.h"
 
 namespace kubenatd::agent {
 
@@ -28,5 +29,11 @@ struct Environment {
 [[nodiscard]] rules::iptables::CompileOptions compile_options(const Config& config, const Environment& environment,
                                                               const std::optional<Node>& node,
                                                               std::size_t known_endpoints, rules::Family family);
+
+/// What nftables mode takes of them, and of the configuration. `known_service_cidrs` are the cluster's own, as its
+/// objects say; they come beside those of the configuration.
+[[nodiscard]] rules::nftables::RulesetOptions nftables_options(const Config& config,
+                                                               const rules::iptables::CompileOptions& options,
+                                                               const std::vector<rules::Prefix>& known_service_cidrs);
 
 }  // namespace kubenatd::agent

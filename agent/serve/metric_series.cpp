@@ -55,7 +55,8 @@ PerFamily<prometheus::Histogram> Metrics::Series::histogram_per_family(const cha
   return add_per_family(prometheus::BuildHistogram().Name(name).Help(help).Register(registry), {}, buckets);
 }
 
-Metrics::Series::Series() {
+Metrics::Series::Series(Config::Mode mode) {
+  const bool nftables = mode == Config::Mode::kNftables;
   // kube-proxy's, with its help texts.
   sync_duration = histogram_per_family("kubeproxy_sync_proxy_rules_duration_seconds",
                                        "[ALPHA] SyncProxyRules latency in seconds", sync_buckets());
@@ -86,12 +87,18 @@ Metrics::Series::Series() {
   no_external_endpoints = add_per_family(no_local, {{"traffic_policy", "external"}});
   healthz = counters("kubeproxy_proxy_healthz_total", "[ALPHA] Cumulative proxy healthz HTTP status");
   livez = counters("kubeproxy_proxy_livez_total", "[ALPHA] Cumulative proxy livez HTTP status");
-  sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_iptables_restore_failures_total",
-                                     "[ALPHA] Cumulative proxy iptables restore failures");
-  rules_owned =
-      gauges("kubeproxy_sync_proxy_rules_iptables_total", "[ALPHA] Total number of iptables rules owned by kube-proxy");
-  rules_written = gauges("kubeproxy_sync_proxy_rules_iptables_last",
-                         "[ALPHA] Number of iptables rules written by kube-proxy in last sync");
+  if (nftables) {
+    sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+                                       "[ALPHA] Cumulative proxy nftables sync failures");
+    elements_written = counter_per_family("kubenatd_elements_written_total", "Elements of sets written or removed");
+  } else {
+    sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_iptables_restore_failures_total",
+                                       "[ALPHA] Cumulative proxy iptables restore failures");
+    rules_owned = gauges("kubeproxy_sync_proxy_rules_iptables_total",
+                         "[ALPHA] Total number of iptables rules owned by kube-proxy");
+    rules_written = gauges("kubeproxy_sync_proxy_rules_iptables_last",
+                           "[ALPHA] Number of iptables rules written by kube-proxy in last sync");
+  }
   sweep_duration = histogram_per_family("kubeproxy_conntrack_reconciler_sync_duration_seconds",
                                         "[ALPHA] ReconcileConntrackFlowsLatency latency in seconds", sync_buckets());
   sweep_deleted = counter_per_family("kubeproxy_conntrack_reconciler_deleted_entries_total",

@@ -26,7 +26,7 @@ class Metrics::Series {
   template <class Metric>
   using PerFamily = std::array<Metric*, 2>;
 
-  Series();
+  explicit Series(Config::Mode mode);
 
   prometheus::Registry registry;
 
@@ -37,13 +37,14 @@ class Metrics::Series {
   Counter *endpoint_changes, *service_changes;
   Family<Counter>*healthz, *livez;
   PerFamily<Counter> sync_failures;
-  Family<Gauge>*rules_owned, *rules_written;
+  Family<Gauge>*rules_owned = nullptr, *rules_written = nullptr;  ///< iptables mode
   PerFamily<Histogram> sweep_duration;
   PerFamily<Counter> sweep_deleted;
 
   Family<Counter>*drift_found, *drift_healed;
   PerFamily<Histogram> heal_duration;
   PerFamily<Counter> syncs, audits, transactions, messages, bytes, chains_written, generation_retries, problems;
+  PerFamily<Counter> elements_written{};  ///< nftables mode
   Counter *disputes, *kernel_seconds, *overruns;
   Family<Gauge>*objects, *source_up;
 

@@ -11,6 +11,7 @@
 
 #include "agent/serve/metric_series.h"
 #include "agent/serve/process_metrics.h"
+#include "rules/nftables/ruleset.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -35,10 +36,11 @@ std::string ip_family(rules::Family family) {
 void count_chains(prometheus::Family<prometheus::Counter>& counter, rules::Family family,
                   const std::vector<std::string>& chains) {
   std::map<std::pair<std::string_view, std::string_view>, std::size_t> by_kind;
-  for (const std::string_view text : chains) {  // "nat KUBE-SERVICES"
+  for (const std::string_view text : chains) {  // "nat KUBE-SERVICES", "kubenatd set endpoints"
     const std::size_t blank = text.find(' ');
+    const std::string_view table = text.substr(0, blank);
     const std::string_view chain = blank == std::string_view::npos ? text : text.substr(blank + 1);
-    ++by_kind[{text.substr(0, blank), drift_kind(chain)}];
+    ++by_kind[{table, table == rules::nftables::kTable ? chain.substr(0, chain.find(' ')) : drift_kind(chain)}];
   }
   for (const auto& [what, count] : by_kind)
     counter
@@ -59,7 +61,7 @@ std::string_view drift_kind(std::string_view chain) {
   return "fixed";
 }
 
-Metrics::Metrics() : series_(std::make_unique<Series>()) {}
+Metrics::Metrics(Config::Mode mode) : series_(std::make_unique<Series>(mode)) {}
 Metrics::~Metrics() = default;
 
 void Metrics::round(const RoundReport& report) {
@@ -78,6 +80,7 @@ void Metrics::round(const RoundReport& report) {
     series_->messages[index]->Increment(number(sync.messages));
     series_->bytes[index]->Increment(number(sync.bytes));
     series_->chains_written[index]->Increment(number(sync.chains));
+    if (series_->elements_written[index] != nullptr) series_->elements_written[index]->Increment(number(sync.elements));
     series_->generation_retries[index]->Increment(number(sync.retries));
     series_->problems[index]->Increment(number(sync.problems.size()));
     count_chains(*series_->drift_found, family.family, sync.found);
@@ -124,6 +127,7 @@ void Metrics::no_local_endpoints(rules::Family family, std::size_t internal, std
 }
 
 void Metrics::rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written) {
+  if (series_->rules_owned == nullptr) return;
   const prometheus::Labels labels{{"ip_family", ip_family(family)}, {"table", std::string(name_of(table))}};
   series_->rules_owned->Add(labels).Set(number(owned));
   series_->rules_written->Add(labels).Set(number(written));

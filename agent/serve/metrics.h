@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/config/config.h"
 #include "agent/objects/objects.h"
 #include "agent/sync/reconciler.h"
 #include "rules/address.h"
@@ -27,7 +28,8 @@ namespace kubenatd::agent {
 /// collectors take.
 class Metrics {
  public:
-  Metrics();
+  /// kube-proxy has some metrics in some of its modes only.
+  explicit Metrics(Config::Mode mode);
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;

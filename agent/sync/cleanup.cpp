@@ -9,6 +9,7 @@
 
 #include "agent/sync/foreign_host_ports.h"
 #include "agent/sync/live_tables.h"
+#include "netlink/nft_codec.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 
@@ -173,6 +174,17 @@ rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family
   }
   return rules::fail(fmt::format("{} tables", name_of(family)), "clean up", "other programs keep changing the tables",
                      EAGAIN);
+}
+
+rules::Result<bool> remove_nftables_table(netlink::NfTables& kernel, rules::Family family) {
+  auto there = kernel.has_table(family, rules::nftables::kTable);
+  if (!there) return std::unexpected(there.error());
+  if (!*there) return false;
+  netlink::Batch batch;
+  netlink::delete_nft_table(batch, family, rules::nftables::kTable);
+  if (auto committed = kernel.commit(batch, std::nullopt); !committed && committed.error().error.code != ENOENT)
+    return std::unexpected(committed.error().error);
+  return true;
 }
 
 }  // namespace kubenatd::agent

@@ -18,4 +18,7 @@ struct CleanupReport {
 /// canary chain in mangle tells); tables and builtin chains stay, as nobody can tell who made them.
 [[nodiscard]] rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family family);
 
+/// Removes the table of nftables mode in one family; true when there was one.
+[[nodiscard]] rules::Result<bool> remove_nftables_table(netlink::NfTables& kernel, rules::Family family);
+
 }  // namespace kubenatd::agent

@@ -6,28 +6,12 @@
 #include <vector>
 
 #include "agent/sync/change_writer.h"
+#include "agent/sync/dataplane.h"
 #include "agent/sync/live_tables.h"
 #include "agent/sync/nf_session.h"
 #include "rules/iptables/desired.h"
 
 namespace kubenatd::agent {
-
-/// What one sync did.
-struct SyncReport {
-  bool wrote = false;
-  bool audited = false;
-  std::size_t chains = 0;  ///< written, made or removed
-  std::size_t messages = 0;
-  std::size_t bytes = 0;
-  std::size_t transactions = 0;
-  std::size_t retries = 0;             ///< another writer came between
-  std::array<std::size_t, 2> rules{};  ///< added, in filter and nat (rules::Table)
-  std::vector<std::string> found;      ///< "nat KUBE-SERVICES": chains of ours that somebody else had touched
-  std::vector<std::string> healed;     ///< those that had to be written
-  std::vector<std::string> remarks;    ///< one line each: host ports that were withheld, or came into force after that
-  std::vector<std::string>
-      problems;  ///< one line each: service ports that the kernel refused, chains it would not give up
-};
 
 /// Keeps the live chains of one family equal to the desired ones.
 ///
@@ -36,7 +20,7 @@ struct SyncReport {
 /// Failure: a failed sync leaves the kernel as it was and everything pending for the next one. A service port whose
 /// rules the kernel refuses is taken out and named, and the rest is applied. Cost: proportional to what changed; an
 /// audit reads everything.
-class FamilySync {
+class FamilySync final : public Dataplane {
  public:
   /// `desired` must outlive this.
   FamilySync(rules::Family family, rules::iptables::DesiredTables& desired)
@@ -44,24 +28,24 @@ class FamilySync {
         desired_(desired),
         live_(family, [&desired](const rules::ChainId& chain) { return desired.wants(chain); }) {}
 
-  [[nodiscard]] rules::Family family() const { return family_; }
+  [[nodiscard]] rules::Family family() const override { return family_; }
   [[nodiscard]] const LiveTables& live() const { return live_; }
 
   /// Takes a change by somebody else into account. True when it concerns something of ours.
-  bool note(const netlink::TableEvent& event);
+  bool note(const netlink::TableEvent& event) override;
   /// Everything must be read again before the next comparison.
-  void require_audit(bool because_of_events = false) {
+  void require_audit(bool because_of_events) override {
     audit_ = true;
     drift_audit_ = drift_audit_ || because_of_events;
   }
-  [[nodiscard]] bool has_work() const;
+  [[nodiscard]] bool has_work() const override;
   /// True when nothing but drift has to be looked at: such work may be held back when somebody fights over a chain.
-  [[nodiscard]] bool only_drift() const;
+  [[nodiscard]] bool only_drift() const override;
 
-  [[nodiscard]] rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others);
+  [[nodiscard]] rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others) override;
 
   /// UDP destinations that the kernel served when it was first read and that no rule of ours serves.
-  [[nodiscard]] const std::vector<LiveTables::UdpFrontend>& found_at_start() const { return found_at_start_; }
+  [[nodiscard]] const std::vector<LiveTables::UdpFrontend>& found_at_start() const override { return found_at_start_; }
 
  private:
   enum class Outcome : std::uint8_t { kDone, kAgain };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "netlink/plain_dnat.h"
 #include "rules/hostport/names.h"
 
 namespace kubenatd::agent {
@@ -74,6 +75,31 @@ std::vector<hostport::Claim> ForeignHostPorts::claims() const {
       claims.push_back({served.protocol, served.port, served.address, entry.owner});
     }
   }
+  return claims;
+}
+
+rules::Result<std::vector<rules::hostport::Claim>> read_foreign_host_ports(netlink::NfTables& kernel,
+                                                                           rules::Family family) {
+  ForeignHostPorts seen;
+  const auto shared = kernel.has_chain(family, rules::Table::kNat, rules::hostport::kDnatChain);
+  if (!shared) return std::unexpected(shared.error());
+  if (*shared) {
+    auto read = kernel.dump_rules(
+        family, rules::Table::kNat, {}, [&](netlink::LiveRule& live) { seen.note(live.chain, live.rule); },
+        [&] { seen.clear(); });
+    if (!read) return std::unexpected(read.error());
+  }
+  std::vector<rules::hostport::Claim> plain;
+  auto read = kernel.dump_foreign_rules(
+      family, kPortmapTable,
+      [&](std::string_view /*chain*/, std::string_view expressions) {
+        if (const auto dnat = netlink::decode_plain_dnat(expressions, family))
+          plain.push_back({dnat->protocol, dnat->port, dnat->address, "table " + std::string(kPortmapTable)});
+      },
+      [&] { plain.clear(); });
+  if (!read) return std::unexpected(read.error());
+  std::vector<rules::hostport::Claim> claims = seen.claims();
+  claims.insert(claims.end(), plain.begin(), plain.end());
   return claims;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "netlink/nf_tables.h"
 #include "rules/hostport/mapping.h"
 #include "rules/rule.h"
 
@@ -58,5 +59,9 @@ class ForeignHostPorts {
   std::map<std::string, std::vector<Served>, std::less<>> served_;
   bool foreign_rules_ = false;
 };
+
+/// The host ports that others serve in one family, read from the kernel.
+[[nodiscard]] rules::Result<std::vector<rules::hostport::Claim>> read_foreign_host_ports(netlink::NfTables& kernel,
+                                                                                         rules::Family family);
 
 }  // namespace kubenatd::agent

@@ -8,6 +8,7 @@ namespace kubenatd::agent {
 
 using rules::Family;
 using rules::iptables::DesiredTables;
+using rules::nftables::DesiredElements;
 
 Model::Model(Config config, Environment environment)
     : config_(std::move(config)),
@@ -15,7 +16,9 @@ Model::Model(Config config, Environment environment)
       state_(environment_.node_name),
       host_ports_(environment_.node_name),
       desired_{DesiredTables(compile_options(config_, environment_, std::nullopt, 0, Family::kIpv4)),
-               DesiredTables(compile_options(config_, environment_, std::nullopt, 0, Family::kIpv6))} {}
+               DesiredTables(compile_options(config_, environment_, std::nullopt, 0, Family::kIpv6))},
+      elements_{DesiredElements(nftables_options(config_, desired_[0].options(), {})),
+                DesiredElements(nftables_options(config_, desired_[1].options(), {}))} {}
 
 std::vector<ViewChange> Model::apply(std::vector<ObjectEvent> events) {
   for (ObjectEvent& event : events) {
@@ -25,21 +28,41 @@ std::vector<ViewChange> Model::apply(std::vector<ObjectEvent> events) {
   update_host_ports();
   std::vector<ViewChange> changes = state_.take_changes();
   update_options();
-  for (const ViewChange& change : changes) {
-    if (change.view) {
-      desired(change.family).upsert(*change.view);
-    } else {
-      desired(change.family).erase({change.name, change.protocol});
-    }
-  }
+  for (const ViewChange& change : changes) apply(change);
   return changes;
+}
+
+void Model::apply(const ViewChange& change) {
+  const auto hand_on = [&](auto& desired) {
+    if (change.view) {
+      desired.upsert(*change.view);
+    } else {
+      desired.erase({change.name, change.protocol});
+    }
+  };
+  if (config_.mode == Config::Mode::kNftables) {
+    hand_on(elements(change.family));
+  } else {
+    hand_on(desired(change.family));
+  }
+}
+
+void Model::for_each_view(Family family, const std::function<void(const rules::ServicePortView&)>& visit) const {
+  if (config_.mode == Config::Mode::kNftables) {
+    elements_[static_cast<std::size_t>(family)].for_each_view(visit);
+  } else {
+    desired(family).for_each_view(visit);
+  }
 }
 
 void Model::update_host_ports() {
   auto wanted = host_ports_.take_changes();
   if (!wanted) return;
-  for (const Family family : rules::kFamilies)
-    desired(family).host_ports().set_pods(std::move(wanted->pods[static_cast<std::size_t>(family)]));
+  for (const Family family : rules::kFamilies) {
+    auto& host_ports = desired(family).host_ports();
+    host_ports.set_pods(std::move(wanted->pods[static_cast<std::size_t>(family)]));
+    if (config_.mode == Config::Mode::kNftables) elements(family).set_host_ports(host_ports.in_force());
+  }
   std::ranges::move(wanted->remarks, std::back_inserter(remarks_));
 }
 
@@ -49,9 +72,11 @@ void Model::set_environment(Environment environment) {
 }
 
 void Model::update_options() {
-  for (const Family family : rules::kFamilies)
+  for (const Family family : rules::kFamilies) {
     desired(family).set_options(
         compile_options(config_, environment_, state_.node(), state_.known_endpoints(family), family));
+    elements(family).set_options(nftables_options(config_, desired(family).options(), state_.service_cidrs(family)));
+  }
 }
 
 }  // namespace kubenatd::agent

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "agent/state/host_port_state.h"
 #include "agent/state/service_state.h"
 #include "rules/iptables/desired.h"
+#include "rules/nftables/desired.h"
 
 namespace kubenatd::agent {
 
@@ -38,8 +40,16 @@ class Model {
     return desired_[static_cast<std::size_t>(family)];
   }
 
+  /// The desired state of nftables mode; empty in iptables mode, as desired() is in nftables mode but for its options and
+  /// host ports.
+  [[nodiscard]] rules::nftables::DesiredElements& elements(rules::Family family) {
+    return elements_[static_cast<std::size_t>(family)];
+  }
+  void for_each_view(rules::Family family, const std::function<void(const rules::ServicePortView&)>& visit) const;
+
  private:
   void update_options();
+  void apply(const ViewChange& change);
   void update_host_ports();
 
   Config config_;
@@ -48,6 +58,7 @@ class Model {
   HostPortState host_ports_;
   std::vector<std::string> remarks_;
   std::array<rules::iptables::DesiredTables, 2> desired_;
+  std::array<rules::nftables::DesiredElements, 2> elements_;
 };
 
 }  // namespace kubenatd::agent

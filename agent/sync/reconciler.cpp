@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/sync/cleanup.h"
+#include "agent/sync/family_sync.h"
+#include "agent/sync/nftables_sync.h"
 #include "netlink/conntrack.h"
 
 namespace kubenatd::agent {
@@ -59,10 +62,14 @@ Reconciler::Reconciler(Model& model, NfSession session)
       next_audit_(Clock::now() + model.config().audit_period) {
   for (const Family family : rules::kFamilies) {
     if (family == Family::kIpv6 && !model_.environment().ipv6) continue;
-    families_.push_back(std::make_unique<FamilySync>(family, model_.desired(family)));
+    if (model_.config().mode == Config::Mode::kNftables) {
+      families_.push_back(std::make_unique<NftablesSync>(family, model_.elements(family), model_.desired(family).host_ports()));
+    } else {
+      families_.push_back(std::make_unique<FamilySync>(family, model_.desired(family)));
+    }
     UdpFrontends& frontends = frontends_[index_of(family)];
     frontends.set_node_addresses(node_port_addresses(model_, family, model_.desired(family).options()));
-    model_.desired(family).for_each_view([&](const rules::ServicePortView& view) {
+    model_.for_each_view(family, [&](const rules::ServicePortView& view) {
       if (view.protocol == rules::Protocol::kUdp) frontends.upsert(view);
     });
   }
@@ -120,7 +127,7 @@ rules::Status Reconciler::handle_events() {
   return {};
 }
 
-bool Reconciler::held(const FamilySync& family, Clock::time_point now) const {
+bool Reconciler::held(const Dataplane& family, Clock::time_point now) const {
   return family.only_drift() && held_until_[index_of(family.family())] > now;
 }
 
@@ -152,7 +159,7 @@ RoundReport Reconciler::reconcile(bool everything) {
   RoundReport report;
   asked_ = false;
   if (start >= next_audit_) {
-    for (const auto& family : families_) family->require_audit();
+    for (const auto& family : families_) family->require_audit(false);
     next_audit_ = start + model_.config().audit_period;
   }
   if (auto handled = handle_events(); !handled) report.problems.push_back(handled.error().to_string());
@@ -169,7 +176,7 @@ RoundReport Reconciler::reconcile(bool everything) {
   return report;
 }
 
-void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
+void Reconciler::reconcile_family(Dataplane& family, RoundReport& report) {
   const std::size_t index = index_of(family.family());
   const Clock::time_point start = Clock::now();
   auto done = family.sync(session_, [this](const netlink::TableEvent& event) { note(event); });
@@ -203,12 +210,13 @@ void Reconciler::reconcile_family(FamilySync& family, RoundReport& report) {
     report.disputes.push_back(
         fmt::format("{} more chains of {} are changed again and again", unnamed, name_of(family.family())));
   if (!std::exchange(left_over_known_[index], true)) forget_left_over(family);
+  if (!alone_[index]) remove_other_mode(family, report);
   if (const auto taken = canary_.take_away(session_, family.family()); !taken)
     report.problems.push_back(taken.error().to_string());
   report.families.push_back({family.family(), std::move(*done), std::nullopt, now - start, healed_after});
 }
 
-void Reconciler::forget_left_over(FamilySync& family) {
+void Reconciler::forget_left_over(Dataplane& family) {
   for (const LiveTables::UdpFrontend& frontend : family.found_at_start()) {
     UdpFrontends& frontends = frontends_[index_of(family.family())];
     if (frontend.address) {
@@ -216,6 +224,19 @@ void Reconciler::forget_left_over(FamilySync& family) {
     } else {
       frontends.add_removed_node_port(frontend.port);
     }
+  }
+}
+
+void Reconciler::remove_other_mode(Dataplane& family, RoundReport& report) {
+  const auto note = [&](const auto& removed) {
+    alone_[index_of(family.family())] = removed.has_value();
+    // With the next round it is tried again.
+    if (!removed) report.problems.push_back(removed.error().to_string());
+  };
+  if (model_.config().mode == Config::Mode::kNftables) {
+    note(remove_all(session_.kernel(), family.family()));
+  } else {
+    note(remove_nftables_table(session_.kernel(), family.family()));
   }
 }
 
@@ -255,11 +276,11 @@ void Reconciler::follow_host_ports(Family family) {
   sweeps_[index_of(family)].now = true;
 }
 
-bool Reconciler::may_sweep(const FamilySync& family) const {
+bool Reconciler::may_sweep(const Dataplane& family) const {
   return !family.has_work() || family.only_drift();
 }
 
-bool Reconciler::sweep_due(const FamilySync& family, Clock::time_point now) const {
+bool Reconciler::sweep_due(const Dataplane& family, Clock::time_point now) const {
   const std::size_t index = index_of(family.family());
   const Sweep& sweep = sweeps_[index];
   const bool changed = sweep.now && frontends_[index].needs_sweep();

@@ -11,8 +11,8 @@
 
 #include "agent/state/stale_flows.h"
 #include "agent/sync/canary.h"
+#include "agent/sync/dataplane.h"
 #include "agent/sync/drift_backoff.h"
-#include "agent/sync/family_sync.h"
 #include "agent/sync/model.h"
 #include "agent/sync/nf_session.h"
 
@@ -53,8 +53,8 @@ struct RoundReport {
 /// Purpose: the loop's centre: events of objects come in through apply(), events of the kernel through handle_events(),
 /// and reconcile() puts right whatever differs. Threading: one thread. fd() is for epoll; deadline() says when
 /// reconcile() is due without any event. Failure: a family that fails is tried again with growing delays, the other
-/// goes on; the kernel keeps forwarding what it has. Cost: as FamilySync; a conntrack sweep reads the UDP entries of a
-/// family, only after UDP service ports changed.
+/// goes on; the kernel keeps forwarding what it has. Cost: as the mode's Dataplane; a conntrack sweep reads the UDP
+/// entries of a family, only after UDP service ports changed.
 class Reconciler {
  public:
   using Clock = std::chrono::steady_clock;
@@ -82,7 +82,7 @@ class Reconciler {
   [[nodiscard]] std::optional<std::string> take_canary_maker() { return canary_.take_maker(); }
 
   /// The live side, for reports; a family that the kernel has.
-  [[nodiscard]] const FamilySync& family(rules::Family family) const {
+  [[nodiscard]] const Dataplane& family(rules::Family family) const {
     return *families_[static_cast<std::size_t>(family)];
   }
 
@@ -101,19 +101,21 @@ class Reconciler {
   Reconciler(Model& model, NfSession session);
   void note(const netlink::TableEvent& event);
   void note_drift(rules::Family family);
-  void reconcile_family(FamilySync& family, RoundReport& report);
+  void reconcile_family(Dataplane& family, RoundReport& report);
   void sweep_flows(rules::Family family, Clock::time_point now, RoundReport& report);
   /// What the objects want is committed; only somebody else's changes may be left to heal.
-  [[nodiscard]] bool may_sweep(const FamilySync& family) const;
-  [[nodiscard]] bool sweep_due(const FamilySync& family, Clock::time_point now) const;
-  void forget_left_over(FamilySync& family);
+  [[nodiscard]] bool may_sweep(const Dataplane& family) const;
+  [[nodiscard]] bool sweep_due(const Dataplane& family, Clock::time_point now) const;
+  void forget_left_over(Dataplane& family);
+  /// Takes away what the other mode left behind, once this one stands.
+  void remove_other_mode(Dataplane& family, RoundReport& report);
   /// Hands the UDP host ports in force to those whose flows are watched, when they are not the same any more.
   void follow_host_ports(rules::Family family);
-  [[nodiscard]] bool held(const FamilySync& family, Clock::time_point now) const;
+  [[nodiscard]] bool held(const Dataplane& family, Clock::time_point now) const;
 
   Model& model_;
   NfSession session_;
-  std::vector<std::unique_ptr<FamilySync>> families_;  ///< those that the kernel has, by Family
+  std::vector<std::unique_ptr<Dataplane>> families_;  ///< those that the kernel has, by Family
   std::array<UdpFrontends, 2> frontends_;
   std::array<Sweep, 2> sweeps_;
   struct FollowedHostPorts {
@@ -122,6 +124,7 @@ class Reconciler {
   };
   std::array<FollowedHostPorts, 2> host_ports_;
   std::array<bool, 2> left_over_known_{};
+  std::array<bool, 2> alone_{};  ///< nothing of the other mode is left
   std::array<Retry, 2> retries_;
   DriftBackoff backoff_;
   std::array<Clock::time_point, 2> held_until_{};

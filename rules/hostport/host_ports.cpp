@@ -85,6 +85,12 @@ void HostPorts::update() {
   ++version_;
 }
 
+std::vector<PodPorts> HostPorts::in_force() const {
+  std::vector<PodPorts> pods;
+  for (const auto& [name, chain] : chains_) pods.push_back(chain.pod);
+  return pods;
+}
+
 std::optional<std::string> HostPorts::owner_of(const ChainName& chain, const Rule& rule) const {
   const auto found = chains_.find(chain);
   if (found != chains_.end()) return found->second.pod.id;

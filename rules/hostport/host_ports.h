@@ -27,6 +27,8 @@ class HostPorts {
   /// Takes a pod out because the kernel refused its rules; it comes back when it changes.
   void refuse(const std::string& id);
 
+  /// Some pod wants a port, in force or not.
+  [[nodiscard]] bool any_wanted() const { return !pods_.empty(); }
   /// A pod in force, with the mappings that are.
   struct Chain {
     PodPorts pod;
@@ -34,6 +36,8 @@ class HostPorts {
   };
   [[nodiscard]] const std::map<ChainName, Chain>& chains() const { return chains_; }
   [[nodiscard]] bool empty() const { return chains_.empty(); }
+  /// The pods in force.
+  [[nodiscard]] std::vector<PodPorts> in_force() const;
   /// Whose chain, or rule in CNI-HOSTPORT-DNAT, this is.
   [[nodiscard]] std::optional<std::string> owner_of(const ChainName& chain, const Rule& rule) const;
   /// Every rule in CNI-HOSTPORT-DNAT, in order.

@@ -21,6 +21,7 @@
 #include "test/bench/cluster_state.h"
 #include "test/bench/isolated.h"
 #include "test/bench/latency.h"
+#include "test/bench/nftables.h"
 #include "test/bench/wire.h"
 
 namespace {
@@ -90,35 +91,6 @@ struct Figures {
   bool restart_wrote = false;
   std::size_t bytes = 0, messages = 0;
 };
-
-/// Transactions are handed from the measuring child to the replaying one through a file without a name.
-void save(int fd, const std::vector<std::string>& transactions) {
-  for (const std::string& one : transactions) {
-    const std::size_t size = one.size();
-    if (::write(fd, &size, sizeof size) != static_cast<ssize_t>(sizeof size)) std::exit(1);
-    for (std::size_t at = 0; at < size;) {
-      const ssize_t written = ::write(fd, one.data() + at, size - at);
-      if (written <= 0) std::exit(1);
-      at += static_cast<std::size_t>(written);
-    }
-  }
-}
-
-std::vector<std::string> restore(int fd) {
-  std::vector<std::string> all;
-  (void)::lseek(fd, 0, SEEK_SET);
-  std::size_t size = 0;
-  while (::read(fd, &size, sizeof size) == static_cast<ssize_t>(sizeof size)) {
-    std::string one(size, '\0');
-    for (std::size_t at = 0; at < size;) {
-      const ssize_t got = ::read(fd, one.data() + at, size - at);
-      if (got <= 0) std::exit(1);
-      at += static_cast<std::size_t>(got);
-    }
-    all.push_back(std::move(one));
-  }
-  return all;
-}
 
 Figures measure_sync(std::size_t services, Config::Dispatch form, int cold_fd, int change_fd) {
   Figures figures;
@@ -286,6 +258,8 @@ int main(int argc, char** argv) {
   if (argc == 4 && std::strcmp(argv[1], "--manifests") == 0) return write_manifests(std::stoul(argv[2]), argv[3]);
   if (argc == 4 && std::strcmp(argv[1], "--changes") == 0)
     return repeat_changes(std::stoul(argv[2]), std::stoul(argv[3]));
+  if (argc > 1 && std::strcmp(argv[1], "--nftables") == 0)
+    return run_nftables(argc > 2 && std::strcmp(argv[2], "--quick") == 0);
   if (argc == 4 && std::strcmp(argv[1], "--api") == 0) {
     measure_api_load(std::stoul(argv[2]), argv[3]);
     return 0;

@@ -116,6 +116,34 @@ double replay(const std::vector<std::string>& transactions) {
   return took.count();
 }
 
+void save(int fd, const std::vector<std::string>& transactions) {
+  for (const std::string& one : transactions) {
+    const std::size_t size = one.size();
+    if (::write(fd, &size, sizeof size) != static_cast<ssize_t>(sizeof size)) std::exit(1);
+    for (std::size_t at = 0; at < size;) {
+      const ssize_t written = ::write(fd, one.data() + at, size - at);
+      if (written <= 0) std::exit(1);
+      at += static_cast<std::size_t>(written);
+    }
+  }
+}
+
+std::vector<std::string> restore(int fd) {
+  std::vector<std::string> all;
+  (void)::lseek(fd, 0, SEEK_SET);
+  std::size_t size = 0;
+  while (::read(fd, &size, sizeof size) == static_cast<ssize_t>(sizeof size)) {
+    std::string one(size, '\0');
+    for (std::size_t at = 0; at < size;) {
+      const ssize_t got = ::read(fd, one.data() + at, size - at);
+      if (got <= 0) std::exit(1);
+      at += static_cast<std::size_t>(got);
+    }
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 }  // namespace kubenatd::bench
 
 // The linker sends every call of sendmsg in this program here (--wrap=sendmsg).

@@ -16,4 +16,8 @@ void start_recording();
 /// seconds it took; ends the program when the kernel refuses one.
 [[nodiscard]] double replay(const std::vector<std::string>& transactions);
 
+/// Transactions are handed from the measuring child to the replaying one through a file without a name.
+void save(int fd, const std::vector<std::string>& transactions);
+[[nodiscard]] std::vector<std::string> restore(int fd);
+
 }  // namespace kubenatd::bench

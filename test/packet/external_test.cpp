@@ -60,7 +60,7 @@ TEST_CASE("A NodePort reaches endpoints on other nodes with the node's address")
   CHECK(outcome.source == kNode);
 }
 
-TEST_CASE("A NodePort answers on the node's 127.0.0.1 unless that is switched off") {
+TEST_CASE("A NodePort answers on the node's 127.0.0.1 unless that is switched off", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;
@@ -81,7 +81,7 @@ TEST_CASE("A NodePort answers on the node's 127.0.0.1 unless that is switched of
   }
 }
 
-TEST_CASE("A neighbour cannot reach what listens on the node's 127.0.0.1") {
+TEST_CASE("A neighbour cannot reach what listens on the node's 127.0.0.1", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;
@@ -303,7 +303,7 @@ TEST_CASE("External addresses of a service without endpoints refuse at once") {
   CHECK(ask(lab.client, Transport::kUdp, kNode, 30091).refused());
 }
 
-TEST_CASE("The health check NodePort of a Local service is let through a closed firewall") {
+TEST_CASE("The health check NodePort of a Local service is let through a closed firewall", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;
@@ -320,7 +320,7 @@ TEST_CASE("The health check NodePort of a Local service is let through a closed 
   CHECK(is_silent(lab.client, Transport::kTcp, kNode, 30998));
 }
 
-TEST_CASE("Forwarded service traffic passes a host that forwards nothing else") {
+TEST_CASE("Forwarded service traffic passes a host that forwards nothing else", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

@@ -265,14 +265,15 @@ TEST_CASE("A running kubenatd follows its folder") {
   manifests.put_endpoints(service, {{.address = kPodC, .terminating = true}, {.address = kPodB}});
   CHECK(answers("pod-b"));
   manifests.remove(service);
-  CHECK(eventually([&] { return !has_rule(lab.node, "demo/dns"); }));
+  CHECK(eventually([&] { return !has_rule(lab.node, in_nftables_mode() ? "10.96.0.53" : "demo/dns"); }));
   REQUIRE(daemon.running());
   daemon.signal(SIGTERM);
   const auto ended = daemon.wait(std::chrono::seconds(10));
   REQUIRE(ended);
   INFO(ended->describe());
   CHECK(ended->status == 0);
-  CHECK(has_rule(lab.node, "-A KUBE-POSTROUTING"));  // stopping takes nothing away
+  CHECK(has_rule(lab.node,
+                 in_nftables_mode() ? "chain nat-postrouting" : "-A KUBE-POSTROUTING"));  // stopping takes nothing away
 }
 
 }  // namespace

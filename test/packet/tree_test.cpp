@@ -89,7 +89,7 @@ std::vector<std::string> verdicts(const Lab& lab) {
   return result;
 }
 
-TEST_CASE("The tree form gives the verdicts of the linear form") {
+TEST_CASE("The tree form gives the verdicts of the linear form", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;
@@ -113,7 +113,7 @@ TEST_CASE("The tree form gives the verdicts of the linear form") {
   CHECK(changed_lines(linear_rules, saved_rules(lab.node)) == "");
 }
 
-TEST_CASE("The tree keeps the NodePort jump last and follows changes") {
+TEST_CASE("The tree keeps the NodePort jump last and follows changes", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

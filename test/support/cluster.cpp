@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cstdlib>
 #include <regex>
 #include <stdexcept>
 
@@ -152,13 +153,30 @@ std::string install_binary(const TempFolder& folder) {
   return target.string();
 }
 
+bool in_nftables_mode() {
+  const char* mode = std::getenv("KUBENATD_TEST_MODE");
+  return mode != nullptr && std::string_view(mode) == "nftables";
+}
+
+namespace {
+
+/// The configuration's words for the mode under test; a section "iptables:" becomes that of the mode.
+std::string in_mode(std::string config) {
+  if (!in_nftables_mode()) return config;
+  constexpr std::string_view kSection = "iptables:";
+  if (const auto at = config.find(kSection); at != std::string::npos) config.replace(at, kSection.size(), "nftables:");
+  return "mode: nftables\n" + config;
+}
+
+}  // namespace
+
 Agent::Agent(const Namespace& node, const Manifests& manifests, const std::string& extra_config, bool detection)
     : node_(node), manifests_(manifests) {
   static_cast<void>(install_binary(files_));
   files_.write("config.yaml", std::string("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
                                           "hostnameOverride: node-1\nconntrack: {maxPerCore: 0, min: 0}\n") +
                                   (detection ? "clusterCIDR: \"10.244.0.0/16,fd00:10:244::/56\"\n" : "") +
-                                  extra_config);
+                                  in_mode(extra_config));
 }
 
 std::vector<std::string> Agent::command(const std::string& verb) const {
@@ -207,6 +225,8 @@ std::string saved_rules(const Namespace& where, bool ipv6) {
 }
 
 bool has_rule(const Namespace& where, const std::string& part, bool ipv6) {
+  if (in_nftables_mode())
+    return must_run_in(where, {"nft", "list", "ruleset", ipv6 ? "ip6" : "ip"}).find(part) != std::string::npos;
   return saved_rules(where, ipv6).find(part) != std::string::npos;
 }
 

@@ -67,6 +67,10 @@ class Manifests {
 /// Addresses of pods as ready endpoints.
 [[nodiscard]] std::vector<EndpointSpec> ready(const std::vector<std::string>& addresses);
 
+/// Whether the tests of this run are about nftables mode: KUBENATD_TEST_MODE=nftables in the environment. Tests that
+/// are about iptables' own words or ways are tagged [iptables] and are not run then.
+[[nodiscard]] bool in_nftables_mode();
+
 /// The program under test on a node: its command lines, the configuration and the folder it reads.
 ///
 /// The configuration says clusterCIDR 10.244.0.0/16,fd00:10:244::/56 unless `detection` is false; `extra_config` is

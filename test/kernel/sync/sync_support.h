@@ -113,7 +113,7 @@ class Agent {
   /// Reads everything again, as the slow audit does.
   RoundReport audit() {
     for (const rules::Family family : rules::kFamilies)
-      const_cast<FamilySync&>(reconciler_->family(family)).require_audit();
+      const_cast<Dataplane&>(reconciler_->family(family)).require_audit(false);
     return sync();
   }
 

@@ -52,6 +52,7 @@ void fill(Metrics& metrics) {
                   .healed = {"nat KUBE-SERVICES", "nat KUBE-SVC-AAAAAAAAAAAAAAAA", "nat KUBE-SEP-AAAAAAAAAAAAAAAA",
                              "nat KUBE-FW-AAAAAAAAAAAAAAAA", "nat KUBE-SVC-IP-0A601000-20", "nat PREROUTING",
                              "filter KUBE-FORWARD"},
+                  .remarks = {},
                   .problems = {"one"}};
   report.families.push_back({Family::kIpv4, sync, std::nullopt, 3ms, 5ms});
   report.families.push_back({Family::kIpv6, {}, kubenatd::rules::Error{"ip6", "sync", "refused", 1}, 1ms});
@@ -89,7 +90,7 @@ bool has_line(const std::string& text, const std::string& line) {
 }  // namespace
 
 TEST_CASE("the exposition keeps the grammar, with one HELP and TYPE before each family's samples") {
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const std::string text = metrics.text();
   REQUIRE(text.ends_with("\n"));
@@ -129,7 +130,7 @@ TEST_CASE("the exposition keeps the grammar, with one HELP and TYPE before each 
 }
 
 TEST_CASE("kube-proxy's metrics under their names, types and help texts") {
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const std::string text = metrics.text();
   const std::vector<std::array<std::string, 3>> expected = {
@@ -163,7 +164,7 @@ TEST_CASE("kube-proxy's metrics under their names, types and help texts") {
 }
 
 TEST_CASE("a round is counted") {
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const std::string text = metrics.text();
   for (const char* line : {
@@ -227,7 +228,7 @@ TEST_CASE("buckets are kube-proxy's") {
 }
 
 TEST_CASE("figures of the process") {
-  const Metrics metrics;
+  const Metrics metrics(Config::Mode::kIptables);
   std::map<std::string, double> values;
   for (const std::string& line : lines_of(metrics.text()))
     if (line.starts_with("process_")) values[line.substr(0, line.find(' '))] = std::stod(line.substr(line.find(' ')));
@@ -240,7 +241,7 @@ TEST_CASE("figures of the process") {
 }
 
 TEST_CASE("alerts and the dashboard are about metrics and labels that are told") {
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const std::string text = metrics.text();
   // Names of series, and of the labels that each has.
@@ -284,7 +285,7 @@ TEST_CASE("promtool has nothing to say but what kube-proxy's own names earn") {
     std::cout << "SKIPPED: promtool is not installed\n";
     return;
   }
-  Metrics metrics;
+  Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
   const kubenatd::test::TempFolder folder;
   folder.write("metrics", metrics.text());

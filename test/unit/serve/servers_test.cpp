@@ -21,7 +21,7 @@ namespace {
 struct Servers {
   std::unique_ptr<HttpTransport> transport = HttpTransport::start().value();
   HealthState health{60s};
-  Metrics metrics;
+  Metrics metrics{Config::Mode::kIptables};
   std::atomic<int> failures = 0;
   std::atomic<int> recoveries = 0;
   ServerKeeper keeper{*transport, [this](const std::string&, const auto& error) { ++(error ? failures : recoveries); },

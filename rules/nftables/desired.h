@@ -1,0 +1,152 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "rules/nftables/element.h"
+#include "rules/nftables/host_ports.h"
+#include "rules/nftables/ruleset.h"
+#include "rules/service_port.h"
+
+namespace kubenatd::rules::nftables {
+
+/// Where an endpoint listens.
+struct Backend {
+  Address address;
+  std::uint16_t port = 0;
+  auto operator<=>(const Backend&) const = default;
+};
+
+/// Puts `wanted` into the order that takes the fewest changes from `present`: what stays keeps its place, what is new
+/// fills the holes, and the last ones move into the holes that are left.
+[[nodiscard]] std::vector<Backend> keep_places(std::vector<Backend> present, const std::vector<Backend>& wanted);
+
+/// One way to address a service port: an address and port, or a NodePort.
+struct Frontend {
+  std::optional<Address> address;  ///< none: a NodePort
+  Protocol protocol = Protocol::kTcp;
+  std::uint16_t port = 0;
+  auto operator<=>(const Frontend&) const = default;
+};
+
+/// The desired state of one family in nftables mode: the constant ruleset and the elements in it.
+///
+/// Purpose: keeps service ports, knows which elements follow from them, and collects what has changed since the last
+/// commit. Of several service ports that claim one frontend, the first by name has it. Threading: one thread.
+/// Failure: none. Cost: a changed service port costs the elements that change, and a comparison of its endpoints; the
+/// elements are not kept but made again from the service ports when they are asked for.
+class DesiredElements {
+ public:
+  using PortKey = std::pair<std::string, Protocol>;
+
+  explicit DesiredElements(RulesetOptions options);
+
+  [[nodiscard]] const RulesetOptions& options() const { return options_; }
+  void set_options(RulesetOptions options);
+
+  /// A view equal to the present one changes nothing.
+  void upsert(ServicePortView view);
+  void erase(const PortKey& key);
+  /// Takes a service port out because the kernel refused it; it comes back with its next change.
+  void refuse(const PortKey& key);
+
+  /// All pods with host ports, in place of those before.
+  void set_host_ports(const std::vector<hostport::PodPorts>& pods);
+  /// The pod (PodPorts::id) whose host port this element is.
+  [[nodiscard]] std::optional<std::string> host_port_owner_of(const ElementKey& element) const;
+
+  /// The ruleset as it should be now.
+  [[nodiscard]] Ruleset ruleset() const;
+  /// Every element of the sets for which `wanted` says yes, in no order.
+  using ElementVisitor = std::function<void(const ElementKey&, const ElementValue&)>;
+  void for_each_element(const std::function<bool(const SetRef&)>& wanted, const ElementVisitor& visit) const;
+
+  /// What has changed of one element: no value where it was or is not there.
+  struct Change {
+    std::optional<ElementValue> before;
+    std::optional<ElementValue> after;
+  };
+  /// Empty before the first commit, which is about everything.
+  [[nodiscard]] const std::unordered_map<ElementKey, Change>& changes() const { return changes_; }
+  [[nodiscard]] bool has_changes() const { return ruleset_changed_ || !changes_.empty(); }
+  /// The ruleset may be another one than at the last commit.
+  [[nodiscard]] bool ruleset_changed() const { return ruleset_changed_; }
+  /// Everything is committed.
+  void committed();
+
+  /// Takes the order of endpoints over from what is there: `live` gives the value of an element. To be called before
+  /// the first commit, so that a restart changes nothing that is right.
+  void adopt_order(const std::function<std::optional<Bytes<kDataCapacity>>(const ElementKey&)>& live);
+
+  /// Whether a client that is remembered for `sticky_id` may go to this endpoint.
+  [[nodiscard]] bool is_sticky_backend(std::uint32_t sticky_id, const Backend& backend) const;
+  /// An endpoint or a service port with affinity has gone since the last call: what is remembered has to be looked
+  /// through.
+  [[nodiscard]] bool take_forgotten() { return std::exchange(forgotten_, false); }
+
+  [[nodiscard]] std::optional<PortKey> owner_of(const ElementKey& element) const;
+  [[nodiscard]] std::size_t service_ports() const { return ports_.size(); }
+  void for_each_view(const std::function<void(const ServicePortView&)>& visit) const;
+
+ private:
+  struct Port {
+    ServicePortView view;
+    std::shared_ptr<const std::string> comment;
+    std::vector<Backend> cluster;  ///< endpoints for policy Cluster, in the order of their numbers
+    std::vector<Backend> local;
+    std::uint32_t cluster_id = 0;  ///< for affinity
+    std::uint32_t local_id = 0;
+    bool refused = false;
+  };
+  using PortEntry = std::pair<const PortKey, Port>;
+  /// The numbers whose endpoints changed; none: all.
+  struct Touched {
+    std::vector<std::uint32_t> cluster;
+    std::vector<std::uint32_t> local;
+  };
+
+  void replace(PortEntry& entry, Port next);
+  void emit_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched,
+                     const ElementVisitor& visit) const;
+  void retract_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched);
+  void assert_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched);
+  void claim(PortEntry& entry, const Frontend& frontend);
+  void release(PortEntry& entry, const Frontend& frontend);
+  void count(const ElementKey& key, int by);
+  void count_port(const PortEntry& entry, int by);
+  void retract(const ElementKey& key, const ElementValue& value);
+  void assert_element(const ElementKey& key, const ElementValue& value);
+  void take_ids(PortEntry& entry);
+  void give_ids(PortEntry& entry);
+  [[nodiscard]] std::uint32_t take_id(PortEntry& entry, bool local);
+  void node_port_addresses(int by);
+
+  struct StickyOwner {
+    const PortEntry* entry = nullptr;
+    bool local = false;
+  };
+
+  RulesetOptions options_;
+  std::map<PortKey, Port> ports_;
+  std::map<Frontend, std::vector<PortEntry*>> claims_;    ///< the first of them has it
+  std::unordered_map<ElementKey, std::uint32_t> counts_;  ///< elements that several service ports share
+  std::unordered_map<std::uint32_t, StickyOwner> ids_;
+  std::map<std::uint32_t, std::uint32_t> timeouts_;  ///< service ports by affinity timeout
+  std::unordered_map<ElementKey, Change> changes_;
+  HostPortElements host_ports_;
+  bool follows_ = false;  ///< changes are collected: before the first commit everything is one
+  bool ruleset_changed_ = true;
+  bool forgotten_ = false;
+};
+
+}  // namespace kubenatd::rules::nftables

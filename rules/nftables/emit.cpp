@@ -1,0 +1,175 @@
+#include "rules/nftables/emit.h"
+
+#include <algorithm>
+
+namespace kubenatd::rules::nftables {
+namespace {
+
+Bytes<kKeyCapacity> key_of(const Frontend& frontend) {
+  Bytes<kKeyCapacity> key;
+  if (frontend.address) key.address(*frontend.address);
+  key.protocol(frontend.protocol).port(frontend.port);
+  return key;
+}
+
+bool is_internal(const ServicePortView& view, const Frontend& frontend) {
+  return frontend.address == view.cluster_ip && frontend.port == view.port;
+}
+
+/// The sets of one list behind one kind of frontend.
+struct ListSets {
+  SetId endpoints, larger, sticky;
+};
+constexpr ListSets kCluster{SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
+constexpr ListSets kLocal{SetId::kLocalEndpoints, SetId::kLocalLarger, SetId::kLocalSticky};
+constexpr ListSets kNodePort{SetId::kNodePortEndpoints, SetId::kNodePortLarger, SetId::kNodePortSticky};
+constexpr ListSets kNodePortLocal{SetId::kNodePortLocalEndpoints, SetId::kNodePortLocalLarger,
+                                  SetId::kNodePortLocalSticky};
+
+class FrontendEmitter {
+ public:
+  FrontendEmitter(const FrontendInput& input, const DesiredElements::ElementVisitor& visit)
+      : in_(input), view_(input.view), key_(key_of(input.frontend)), visit_(visit) {}
+
+  void emit() {
+    const bool cluster_empty = in_.cluster.backends.empty();
+    const bool local_empty = in_.local.backends.empty();
+    if (is_internal(view_, in_.frontend)) {
+      const BackendList& list = view_.internal_policy_local ? in_.local : in_.cluster;
+      if (view_.has_endpoints && !list.backends.empty()) {
+        endpoints(list, kCluster);
+      } else {
+        none(SetId::kNoEndpoints, SetId::kNoLocalEndpoints);
+      }
+      return;
+    }
+    const bool node_port = !in_.frontend.address;
+    const bool keeps_local = view_.external_policy_local;
+    const bool usable = view_.has_endpoints && !(keeps_local ? local_empty : cluster_empty);
+    if (view_.has_endpoints) {
+      const SetId plain = node_port ? SetId::kNodePorts : SetId::kExternal;
+      const SetId local = node_port ? SetId::kNodePortsLocal : SetId::kExternalLocal;
+      named(keeps_local ? local : plain);
+      endpoints(in_.cluster, node_port ? kNodePort : nftables::kCluster);
+      if (keeps_local) endpoints(in_.local, node_port ? kNodePortLocal : kLocal);
+      firewall();
+    }
+    if (usable) return;
+    if (node_port) {
+      none(SetId::kNodePortsNoEndpoints, SetId::kNodePortsNoLocalEndpoints);
+    } else {
+      none(SetId::kNoEndpoints, SetId::kNoLocalEndpoints);
+    }
+  }
+
+ private:
+  void named(SetId set) { visit_({{set}, key_, 0}, {{}, in_.comment}); }
+
+  /// Refused when there is no endpoint anywhere, dropped when only other nodes have them.
+  void none(SetId anywhere, SetId here) { named(view_.has_endpoints ? here : anywhere); }
+
+  void endpoint(const ListSets& sets, const Backend& backend, std::uint32_t number) {
+    ElementKey element{{sets.endpoints}, key_, 0};
+    element.key.number(number);
+    visit_(element, {endpoint_value(backend), number == 0 ? in_.comment : nullptr});
+  }
+
+  void endpoints(const BackendList& list, const ListSets& sets) {
+    const auto size = static_cast<std::uint32_t>(list.backends.size());
+    if (list.only == nullptr) {
+      for (std::uint32_t i = 0; i < size; ++i) endpoint(sets, list.backends[i], i);
+    } else {
+      for (const std::uint32_t i : *list.only)
+        if (i < size) endpoint(sets, list.backends[i], i);
+    }
+    for (const std::uint32_t limit : kSizes) {
+      if (size <= limit) break;
+      ElementKey element{{sets.larger}, key_, 0};
+      element.key.number(limit);
+      visit_(element, {});
+    }
+    if (!view_.affinity_seconds || size == 0) return;
+    // A list that stands behind the cluster IP by policy Local is the local one, whatever set it is in.
+    ElementValue id;
+    id.data.number(list.sticky_id);
+    visit_({{sets.sticky}, key_, 0}, id);
+  }
+
+  void firewall() {
+    if (view_.source_ranges.empty() || !in_.frontend.address) return;
+    if (std::ranges::find(view_.load_balancer_ips, *in_.frontend.address) == view_.load_balancer_ips.end()) return;
+    named(SetId::kFirewalled);
+    std::vector<Prefix> allowed = view_.source_ranges;
+    const auto& node = in_.options.node_address;
+    const bool node_allowed =
+        node && std::ranges::any_of(allowed, [&](const Prefix& range) { return range.contains(*node); });
+    // A packet from this node to the address may carry that address as its source.
+    if (node_allowed)
+      for (const Address& address : view_.load_balancer_ips) allowed.push_back(Prefix::host(address));
+    for (const Prefix& range : without_overlaps(std::move(allowed))) {
+      ElementKey element{{SetId::kSourceRanges}, key_, 0};
+      element.key.address(range.address);
+      element.range = static_cast<std::uint8_t>(bits_of(range.address.family) - range.length);
+      visit_(element, {});
+    }
+  }
+
+  const FrontendInput& in_;
+  const ServicePortView& view_;
+  Bytes<kKeyCapacity> key_;
+  const DesiredElements::ElementVisitor& visit_;
+};
+
+}  // namespace
+
+std::vector<Frontend> frontends_of(const ServicePortView& view) {
+  std::vector<Frontend> frontends{{view.cluster_ip, view.protocol, view.port}};
+  const auto add = [&](Frontend frontend) {
+    if (std::ranges::find(frontends, frontend) == frontends.end()) frontends.push_back(frontend);
+  };
+  for (const Address& address : view.external_ips) add({address, view.protocol, view.port});
+  for (const Address& address : view.load_balancer_ips) add({address, view.protocol, view.port});
+  if (view.node_port != 0) add({std::nullopt, view.protocol, view.node_port});
+  return frontends;
+}
+
+void emit(const FrontendInput& input, const DesiredElements::ElementVisitor& visit) {
+  FrontendEmitter(input, visit).emit();
+}
+
+ElementKey hairpin(const Address& address) {
+  ElementKey element{{SetId::kHairpin}, {}, 0};
+  element.key.address(address).address(address);
+  return element;
+}
+
+Bytes<kDataCapacity> endpoint_value(const Backend& backend) {
+  Bytes<kDataCapacity> value;
+  value.address(backend.address).port(backend.port);
+  return value;
+}
+
+std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool local) {
+  const Frontend cluster_ip{view.cluster_ip, view.protocol, view.port};
+  if (local == view.internal_policy_local) return ElementKey{{kCluster.endpoints}, key_of(cluster_ip), 0};
+  if (local && !view.external_policy_local) return std::nullopt;
+  for (const Frontend& frontend : frontends_of(view)) {
+    if (is_internal(view, frontend)) continue;
+    const bool node_port = !frontend.address;
+    const ListSets& sets = local ? (node_port ? kNodePortLocal : kLocal) : (node_port ? kNodePort : kCluster);
+    return ElementKey{{sets.endpoints}, key_of(frontend), 0};
+  }
+  return std::nullopt;
+}
+
+std::vector<Prefix> without_overlaps(std::vector<Prefix> prefixes) {
+  std::ranges::sort(prefixes, {}, [](const Prefix& prefix) { return std::pair(prefix.length, prefix.address); });
+  std::vector<Prefix> kept;
+  for (const Prefix& prefix : prefixes) {
+    const auto contains = [&](const Prefix& wider) { return wider.contains(prefix.address); };
+    if (std::ranges::none_of(kept, contains)) kept.push_back(prefix);
+  }
+  return kept;
+}
+
+}  // namespace kubenatd::rules::nftables

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rules/nftables/desired.h"
+
+/// From a frontend of a service port to its elements. Pure; what the parts of DesiredElements share.
+namespace kubenatd::rules::nftables {
+
+/// One list of endpoints, in the order of their numbers.
+struct BackendList {
+  const std::vector<Backend>& backends;
+  const std::vector<std::uint32_t>* only = nullptr;  ///< numbers to emit; none: all
+  std::uint32_t sticky_id = 0;
+};
+
+struct FrontendInput {
+  const ServicePortView& view;
+  const RulesetOptions& options;
+  const Frontend& frontend;
+  const std::shared_ptr<const std::string>& comment;
+  BackendList cluster;
+  BackendList local;
+};
+
+/// All frontends of a service port, each once.
+[[nodiscard]] std::vector<Frontend> frontends_of(const ServicePortView& view);
+
+/// Every element of one frontend.
+void emit(const FrontendInput& input, const DesiredElements::ElementVisitor& visit);
+
+[[nodiscard]] ElementKey hairpin(const Address& address);
+[[nodiscard]] Bytes<kDataCapacity> endpoint_value(const Backend& backend);
+/// The key of the endpoints of one list, but for their numbers; none when no frontend has that list.
+[[nodiscard]] std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool local);
+
+/// Prefixes without those that others of them contain: the kernel refuses overlapping ranges.
+[[nodiscard]] std::vector<Prefix> without_overlaps(std::vector<Prefix> prefixes);
+
+}  // namespace kubenatd::rules::nftables

@@ -1,0 +1,325 @@
+#include "rules/nftables/ruleset.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace kubenatd::rules::nftables {
+namespace {
+
+using Kind = Operand::Kind;
+
+constexpr Operand kSource{Kind::kSource, 0};
+constexpr Operand kDestination{Kind::kDestination, 0};
+constexpr Operand kProtocol{Kind::kProtocol, 0};
+constexpr Operand kPort{Kind::kPort, 0};
+constexpr Operand kPriority{Kind::kPriority, 0};
+
+// kube-proxy's priorities (v1.34 and later), so that the table stands to others' as its does.
+constexpr std::int32_t kBeforeDnat = -110;
+constexpr std::int32_t kDnat = -100;
+constexpr std::int32_t kAfterDnat = -90;
+constexpr std::int32_t kFilter = 0;
+constexpr std::int32_t kSnat = 100;
+
+/// Draws from a whole range before the half of it is tried: for a number of endpoints just past the half that leaves
+/// 2^-5 of the connections to the lower ones.
+constexpr int kWholeDraws = 5;
+constexpr int kHalfDraws = 3;
+
+/// Clients remembered in all; an entry takes some 150 bytes, and only while it lives.
+constexpr std::uint32_t kAffinityEntries = 1U << 20;
+
+constexpr Prefix kLoopback4{{Family::kIpv4, {127}}, 8};
+constexpr Prefix kLoopback6{{Family::kIpv6, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}, 128};
+
+Key frontend(bool node_port) {
+  if (node_port) return {kProtocol, kPort};
+  return {kDestination, kProtocol, kPort};
+}
+
+Key with(Key key, Operand last) {
+  key.push_back(last);
+  return key;
+}
+
+template <class... Statements>
+NftRule rule(Statements&&... statements) {
+  NftRule made;
+  (made.statements.emplace_back(std::forward<Statements>(statements)), ...);
+  return made;
+}
+
+template <class... Statements>
+NftRule commented(std::string comment, Statements&&... statements) {
+  NftRule made = rule(std::forward<Statements>(statements)...);
+  made.comment = std::move(comment);
+  return made;
+}
+
+GoTo go(std::string chain) {
+  return {std::move(chain), false};
+}
+
+GoTo jump(std::string chain) {
+  return {std::move(chain), true};
+}
+
+/// One way to an endpoint: its sets and the names of its chains.
+struct Way {
+  const char* name;
+  bool node_port;
+  std::size_t sizes;
+  SetId endpoints;
+  SetId larger;
+  SetId sticky;
+};
+constexpr Way kCluster{"endpoints", false, kSizes.size(), SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
+constexpr Way kLocal{"local-endpoints",  false, kLocalSizes, SetId::kLocalEndpoints, SetId::kLocalLarger,
+                     SetId::kLocalSticky};
+constexpr Way kNodePort{"nodeport-endpoints",  true, kSizes.size(), SetId::kNodePortEndpoints, SetId::kNodePortLarger,
+                        SetId::kNodePortSticky};
+constexpr Way kNodePortLocal{
+    "nodeport-local-endpoints", true, kLocalSizes, SetId::kNodePortLocalEndpoints, SetId::kNodePortLocalLarger,
+    SetId::kNodePortLocalSticky};
+
+class Compiler {
+ public:
+  Compiler(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts)
+      : options_(options), timeouts_(timeouts) {}
+
+  Ruleset compile() {
+    sets();
+    chain("affinity", {rule(Translate{{kSource, kProtocol, kPriority}, {SetId::kAffinity, 0}})});
+    for (const Way& way : {kCluster, kLocal, kNodePort, kNodePortLocal}) choices(way);
+    entries();
+    services();
+    host_ports();
+    checks();
+    base_chains();
+    return std::move(out_);
+  }
+
+ private:
+  void chain(std::string name, std::vector<NftRule> rules) {
+    out_.chains.push_back({std::move(name), Hook::kNone, false, 0, std::move(rules)});
+  }
+  void base(std::string name, Hook hook, bool nat, std::int32_t priority, std::vector<NftRule> rules) {
+    out_.chains.push_back({std::move(name), hook, nat, priority, std::move(rules)});
+  }
+
+  void sets() {
+    using enum FieldType;
+    const std::vector<FieldType> service{kAddress, kProtocol, kPort};
+    const std::vector<FieldType> node_port{kProtocol, kPort};
+    const auto add = [this](SetRef ref, std::vector<FieldType> key, std::vector<FieldType> data = {}) -> SetSpec& {
+      return out_.sets.emplace_back(
+          SetSpec{.ref = ref, .name = name_of(ref), .key = std::move(key), .data = std::move(data)});
+    };
+    const auto plus = [](std::vector<FieldType> key, FieldType last) {
+      key.push_back(last);
+      return key;
+    };
+    add({SetId::kClusterIps}, {kAddress});
+    add({SetId::kNodePortAddresses}, {kAddress});
+    add({SetId::kExternal}, service);
+    add({SetId::kExternalLocal}, service);
+    add({SetId::kNodePorts}, node_port);
+    add({SetId::kNodePortsLocal}, node_port);
+    for (const SetId id : {SetId::kEndpoints, SetId::kLocalEndpoints})
+      add({id}, plus(service, kMark), {kAddress, kPort});
+    for (const SetId id : {SetId::kNodePortEndpoints, SetId::kNodePortLocalEndpoints})
+      add({id}, plus(node_port, kMark), {kAddress, kPort});
+    for (const SetId id : {SetId::kLarger, SetId::kLocalLarger}) add({id}, plus(service, kMark));
+    for (const SetId id : {SetId::kNodePortLarger, SetId::kNodePortLocalLarger}) add({id}, plus(node_port, kMark));
+    for (const SetId id : {SetId::kSticky, SetId::kLocalSticky}) add({id}, service, {kClassId});
+    for (const SetId id : {SetId::kNodePortSticky, SetId::kNodePortLocalSticky}) add({id}, node_port, {kClassId});
+    SetSpec& affinity = add({SetId::kAffinity}, {kAddress, kProtocol, kClassId}, {kAddress, kPort});
+    affinity.dynamic = true;
+    affinity.size = kAffinityEntries;
+    add({SetId::kHairpin}, {kAddress, kAddress});
+    for (const SetId id : {SetId::kNoEndpoints, SetId::kNoLocalEndpoints}) add({id}, service);
+    for (const SetId id : {SetId::kNodePortsNoEndpoints, SetId::kNodePortsNoLocalEndpoints}) add({id}, node_port);
+    add({SetId::kFirewalled}, service);
+    add({SetId::kSourceRanges}, plus(service, kAddress)).interval = true;
+    add({SetId::kHostPorts}, node_port, {kAddress, kPort});
+    add({SetId::kHostIpHostPorts}, service, {kAddress, kPort});
+    for (const std::uint32_t timeout : timeouts_) add({SetId::kTimeout, timeout}, {kClassId});
+  }
+
+  /// Draws an endpoint: from four numbers, or from more when there are more endpoints. A number without an endpoint is
+  /// no match, and the next rule draws again; the last rule takes what is always there.
+  void choices(const Way& way) {
+    const Key key = frontend(way.node_port);
+    const auto name = [&](std::size_t level) { return fmt::format("{}-{}", way.name, kSizes[level]); };
+    const auto draw = [&](Operand number) { return rule(Translate{with(key, number), {way.endpoints}}); };
+    for (std::size_t level = way.sizes; level-- > 0;) {
+      const std::uint32_t size = kSizes[level];
+      std::vector<NftRule> rules;
+      if (level + 1 < way.sizes)
+        rules.push_back(rule(InSet{with(key, {Kind::kConstant, size}), {way.larger}}, go(name(level + 1))));
+      for (int i = 0; i < kWholeDraws; ++i) rules.push_back(draw({Kind::kRandom, size}));
+      for (int i = 0; i < kHalfDraws; ++i) rules.push_back(draw({Kind::kRandom, size / 2}));
+      if (level != 0) rules.push_back(draw({Kind::kRandom, size / 4}));
+      rules.push_back(draw({Kind::kConstant, 0}));
+      chain(name(level), std::move(rules));
+    }
+    chain(way.name, {rule(SetPriority{key, {way.sticky}}, jump("affinity")), rule(go(name(0)))});
+  }
+
+  [[nodiscard]] ChangeMark mark() const { return {options_.masquerade_mark, false}; }
+
+  /// The condition of the local detector, or nothing when no packet can meet it or every one does.
+  [[nodiscard]] std::optional<Statement> from_pod(bool negate) const {
+    if (!options_.local_detector) return std::nullopt;
+    if (const auto* prefix = std::get_if<iptables::DetectByPrefix>(&*options_.local_detector)) {
+      const bool everything = prefix->prefix.length == 0;
+      if (prefix->prefix.address.family != options_.family || (everything && negate)) return std::nullopt;
+      return InPrefix{prefix->prefix, true, negate};
+    }
+    const auto& interface = std::get<iptables::DetectByInterface>(*options_.local_detector);
+    return FromInterface{interface.name, interface.is_prefix, negate};
+  }
+
+  /// What is done with a packet for a kind of service address before an endpoint is chosen.
+  void entries() {
+    std::vector<NftRule> cluster_ip;
+    if (options_.masquerade_all) {
+      cluster_ip.push_back(commented("masquerade all cluster IP traffic", mark()));
+    } else if (const auto outside = from_pod(true)) {
+      cluster_ip.push_back(commented("masquerade cluster IP traffic from outside the cluster", *outside, mark()));
+    }
+    cluster_ip.push_back(rule(go(kCluster.name)));
+    chain("cluster-ip", std::move(cluster_ip));
+    external("external", kCluster);
+    external("nodeport", kNodePort);
+    external_local("external-local", kCluster, kLocal);
+    external_local("nodeport-local", kNodePort, kNodePortLocal);
+  }
+
+  void external(const char* name, const Way& way) { chain(name, {rule(mark()), rule(go(way.name))}); }
+
+  void external_local(const char* name, const Way& everywhere, const Way& here) {
+    std::vector<NftRule> rules;
+    if (const auto pod = from_pod(false))
+      rules.push_back(commented("pods reach endpoints on all nodes", *pod, go(everywhere.name)));
+    rules.push_back(commented("and so does the node itself, masqueraded", IsLocal{true}, mark(), go(everywhere.name)));
+    rules.push_back(rule(go(here.name)));
+    chain(name, std::move(rules));
+  }
+
+  /// "on an address where NodePorts answer"
+  [[nodiscard]] std::vector<Statement> to_node() const {
+    if (options_.node_port_addresses) return {InSet{{kDestination}, {SetId::kNodePortAddresses}}};
+    return {IsLocal{false}, InPrefix{options_.family == Family::kIpv4 ? kLoopback4 : kLoopback6, false, true}};
+  }
+
+  [[nodiscard]] NftRule to_node_port(SetId set, Statement then) const {
+    NftRule made;
+    made.statements = to_node();
+    made.statements.emplace_back(InSet{frontend(true), {set}});
+    made.statements.push_back(std::move(then));
+    return made;
+  }
+
+  void services() {
+    chain("services", {rule(InSet{frontend(false), {SetId::kExternal}}, go("external")),
+                       rule(InSet{frontend(false), {SetId::kExternalLocal}}, go("external-local")),
+                       rule(InSet{{kDestination}, {SetId::kClusterIps}}, go("cluster-ip")),
+                       to_node_port(SetId::kNodePorts, go("nodeport")),
+                       to_node_port(SetId::kNodePortsLocal, go("nodeport-local"))});
+  }
+
+  /// Behind the Services, whatever they have left: as the portmap plugin's jumps stand to kube-proxy's.
+  void host_ports() {
+    chain("hostports", {rule(Translate{frontend(false), {SetId::kHostIpHostPorts}}),
+                        rule(Translate{frontend(true), {SetId::kHostPorts}})});
+  }
+
+  void checks() {
+    chain("firewall", {rule(InSet{frontend(false), {SetId::kFirewalled}},
+                            InSet{with(frontend(false), kSource), {SetId::kSourceRanges}, true}, Drop{})});
+    chain("no-endpoints", {rule(InSet{frontend(false), {SetId::kNoEndpoints}}, Reject{}),
+                           rule(InSet{frontend(false), {SetId::kNoLocalEndpoints}}, Drop{})});
+    chain("nodeports-no-endpoints", {to_node_port(SetId::kNodePortsNoEndpoints, Reject{}),
+                                     to_node_port(SetId::kNodePortsNoLocalEndpoints, Drop{})});
+    std::vector<NftRule> unused{commented("ports that no Service of the cluster IP has",
+                                          InSet{{kDestination}, {SetId::kClusterIps}}, Reject{})};
+    for (const Prefix& cidr : options_.service_cidrs)
+      if (cidr.address.family == options_.family)
+        unused.push_back(commented("cluster IPs that no Service has", InPrefix{cidr, false, false}, Drop{}));
+    chain("unused-cluster-ips", std::move(unused));
+    std::vector<NftRule> remember;
+    for (const std::uint32_t timeout : timeouts_)
+      remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{timeout}, SetPriority{}));
+    chain("remember", std::move(remember));
+  }
+
+  void base_chains() {
+    const NftRule firewall = rule(IsNew{}, jump("firewall"));
+    const NftRule no_endpoints = rule(IsNew{}, jump("no-endpoints"));
+    const NftRule unused = rule(IsNew{}, jump("unused-cluster-ips"));
+    const NftRule remember = rule(IsNew{}, IsTranslated{}, jump("remember"));
+    base("filter-prerouting-pre-dnat", Hook::kPrerouting, false, kBeforeDnat, {firewall});
+    base("filter-output-pre-dnat", Hook::kOutput, false, kBeforeDnat, {firewall});
+    const std::vector<NftRule> translate{rule(jump("services")), rule(IsLocal{false}, jump("hostports"))};
+    base("nat-prerouting", Hook::kPrerouting, true, kDnat, translate);
+    base("nat-output", Hook::kOutput, true, kDnat, translate);
+    base("filter-prerouting-post-dnat", Hook::kPrerouting, false, kAfterDnat, {remember});
+    base("filter-output-post-dnat", Hook::kOutput, false, kAfterDnat, {remember});
+    base("filter-input", Hook::kInput, false, kFilter, {rule(IsNew{}, jump("nodeports-no-endpoints")), no_endpoints});
+    base("filter-forward", Hook::kForward, false, kFilter, {no_endpoints, unused});
+    base("filter-output", Hook::kOutput, false, kFilter, {no_endpoints, unused});
+    base("nat-postrouting", Hook::kPostrouting, true, kSnat,
+         {rule(HasMark{options_.masquerade_mark}, ChangeMark{options_.masquerade_mark, true}, Masquerade{}),
+          commented("a pod that reaches itself, or localhost that reaches a hostPort", IsTranslated{}, InSet{{kSource, kDestination}, {SetId::kHairpin}},
+                    Masquerade{})});
+  }
+
+  const RulesetOptions& options_;
+  const std::vector<std::uint32_t>& timeouts_;
+  Ruleset out_;
+};
+
+}  // namespace
+
+std::string name_of(const SetRef& set) {
+  switch (set.id) {
+    case SetId::kClusterIps: return "cluster-ips";
+    case SetId::kNodePortAddresses: return "nodeport-addresses";
+    case SetId::kExternal: return "external";
+    case SetId::kExternalLocal: return "external-local";
+    case SetId::kNodePorts: return "nodeports";
+    case SetId::kNodePortsLocal: return "nodeports-local";
+    case SetId::kEndpoints: return "endpoints";
+    case SetId::kLocalEndpoints: return "local-endpoints";
+    case SetId::kNodePortEndpoints: return "nodeport-endpoints";
+    case SetId::kNodePortLocalEndpoints: return "nodeport-local-endpoints";
+    case SetId::kLarger: return "larger";
+    case SetId::kLocalLarger: return "local-larger";
+    case SetId::kNodePortLarger: return "nodeport-larger";
+    case SetId::kNodePortLocalLarger: return "nodeport-local-larger";
+    case SetId::kSticky: return "sticky";
+    case SetId::kLocalSticky: return "local-sticky";
+    case SetId::kNodePortSticky: return "nodeport-sticky";
+    case SetId::kNodePortLocalSticky: return "nodeport-local-sticky";
+    case SetId::kAffinity: return "affinity";
+    case SetId::kHairpin: return "hairpin";
+    case SetId::kNoEndpoints: return "no-endpoints";
+    case SetId::kNoLocalEndpoints: return "no-local-endpoints";
+    case SetId::kNodePortsNoEndpoints: return "nodeports-no-endpoints";
+    case SetId::kNodePortsNoLocalEndpoints: return "nodeports-no-local-endpoints";
+    case SetId::kFirewalled: return "firewalled";
+    case SetId::kSourceRanges: return "source-ranges";
+    case SetId::kHostPorts: return "hostports";
+    case SetId::kHostIpHostPorts: return "hostip-hostports";
+    case SetId::kTimeout: return fmt::format("affinity-{}s", set.timeout);
+  }
+  return "";
+}
+
+Ruleset compile_ruleset(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts) {
+  return Compiler(options, timeouts).compile();
+}
+
+}  // namespace kubenatd::rules::nftables

@@ -1,0 +1,219 @@
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "rules/nftables/desired.h"
+#include "rules/nftables/emit.h"
+#include "rules/nftables/text.h"
+
+namespace kubenatd::rules::nftables {
+namespace {
+
+Address ip(const std::string& text) {
+  return Address::parse(text).value();
+}
+
+Endpoint endpoint(const std::string& address, bool local = false) {
+  Endpoint made;
+  made.address = ip(address);
+  made.port = 8080;
+  made.is_local = made.for_local = local;
+  made.is_ready = made.is_serving = made.for_cluster = made.reachable = true;
+  return made;
+}
+
+ServicePortView view(const std::string& name, const std::string& cluster_ip, std::vector<Endpoint> endpoints) {
+  ServicePortView made;
+  made.name = name;
+  made.cluster_ip = ip(cluster_ip);
+  made.port = 80;
+  made.has_endpoints = !endpoints.empty();
+  made.endpoints = std::move(endpoints);
+  return made;
+}
+
+using Elements = std::set<std::string>;
+
+Elements elements_of(const DesiredElements& desired) {
+  std::map<SetRef, SetSpec> sets;
+  for (const SetSpec& set : desired.ruleset().sets) sets[set.ref] = set;
+  Elements all;
+  desired.for_each_element([](const SetRef& /*set*/) { return true; },
+                           [&](const ElementKey& key, const ElementValue& value) {
+                             const SetSpec& set = sets.at(key.set);
+                             all.insert(set.name + " " + to_text(key, value, set, desired.options().family));
+                           });
+  return all;
+}
+
+std::vector<Backend> backends(const std::vector<int>& numbers) {
+  std::vector<Backend> all;
+  for (const int number : numbers) all.push_back({ip("10.0.0." + std::to_string(number)), 80});
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a ClusterIP is an address, its endpoints by number, and a comment at the first") {
+  DesiredElements desired{{}};
+  desired.upsert(view("demo/web:http", "10.96.0.1", {endpoint("10.244.1.5", true), endpoint("10.244.2.7")}));
+  CHECK(elements_of(desired) ==
+        Elements{"cluster-ips 10.96.0.1",
+                 "endpoints 10.96.0.1 . tcp . 80 . 0x00000000 comment \"demo/web:http\" : 10.244.1.5 . 8080",
+                 "endpoints 10.96.0.1 . tcp . 80 . 0x00000001 : 10.244.2.7 . 8080", "hairpin 10.244.1.5 . 10.244.1.5"});
+}
+
+TEST_CASE("without endpoints it is refused, with endpoints on other nodes alone dropped") {
+  DesiredElements desired{{}};
+  desired.upsert(view("demo/idle", "10.96.0.1", {}));
+  ServicePortView away = view("demo/away", "10.96.0.2", {endpoint("10.244.2.7")});
+  away.internal_policy_local = true;
+  desired.upsert(away);
+  CHECK(elements_of(desired) == Elements{"cluster-ips 10.96.0.1", "cluster-ips 10.96.0.2",
+                                         "no-endpoints 10.96.0.1 . tcp . 80 comment \"demo/idle\"",
+                                         "no-local-endpoints 10.96.0.2 . tcp . 80 comment \"demo/away\""});
+}
+
+TEST_CASE("policy Local has both lists behind what is reached from outside, and source ranges do not overlap") {
+  RulesetOptions options;
+  options.node_address = ip("192.0.2.200");
+  DesiredElements desired{options};
+  ServicePortView one = view("demo/lb", "10.96.0.1", {endpoint("10.244.1.5", true), endpoint("10.244.2.7")});
+  one.external_policy_local = true;
+  one.node_port = 30080;
+  one.load_balancer_ips = {ip("203.0.113.1")};
+  one.source_ranges = {Prefix::parse("192.0.2.128/25").value(), Prefix::parse("192.0.2.0/24").value()};
+  desired.upsert(one);
+  const Elements all = elements_of(desired);
+  for (const char* element :
+       {"external-local 203.0.113.1 . tcp . 80 comment \"demo/lb\"",
+        "endpoints 203.0.113.1 . tcp . 80 . 0x00000001 : 10.244.2.7 . 8080",
+        "local-endpoints 203.0.113.1 . tcp . 80 . 0x00000000 comment \"demo/lb\" : 10.244.1.5 . 8080",
+        "nodeports-local tcp . 30080 comment \"demo/lb\"",
+        "nodeport-local-endpoints tcp . 30080 . 0x00000000 comment \"demo/lb\" : 10.244.1.5 . 8080",
+        "firewalled 203.0.113.1 . tcp . 80 comment \"demo/lb\"", "source-ranges 203.0.113.1 . tcp . 80 . 192.0.2.0/24",
+        "source-ranges 203.0.113.1 . tcp . 80 . 203.0.113.1"}) {
+    INFO(element);
+    CHECK(all.contains(element));
+  }
+  CHECK_FALSE(all.contains("source-ranges 203.0.113.1 . tcp . 80 . 192.0.2.128/25"));
+  CHECK_FALSE(all.contains("local-endpoints 203.0.113.1 . tcp . 80 . 0x00000001 : 10.244.2.7 . 8080"));
+}
+
+TEST_CASE("an endpoint that goes leaves its number to the last one") {
+  CHECK(keep_places(backends({1, 2, 3, 4, 5}), backends({1, 3, 4, 5})) == backends({1, 5, 3, 4}));
+  CHECK(keep_places(backends({1, 2, 3}), backends({1, 3, 9})) == backends({1, 9, 3}));
+  CHECK(keep_places(backends({1, 2, 3, 4}), backends({2})) == backends({2}));
+  CHECK(keep_places(backends({1, 2, 3}), {}).empty());
+  CHECK(keep_places({}, backends({3, 1, 3})) == backends({3, 1}));
+  CHECK(keep_places(backends({5, 5, 6}), backends({5, 6})) == backends({5, 6}));
+}
+
+TEST_CASE("a change counts what changes alone, and a change back counts nothing") {
+  DesiredElements desired{{}};
+  std::vector<Endpoint> endpoints;
+  for (int i = 1; i <= 100; ++i) endpoints.push_back(endpoint("10.244.1." + std::to_string(i)));
+  const ServicePortView whole = view("demo/web", "10.96.0.1", endpoints);
+  desired.upsert(whole);
+  desired.committed();
+  endpoints.erase(endpoints.begin() + 49);
+  desired.upsert(view("demo/web", "10.96.0.1", endpoints));
+  CHECK(desired.changes().size() == 2);  // number 49 and number 99
+  desired.upsert(whole);
+  CHECK(desired.changes().size() == 2);  // both have changed places
+  desired.erase({"demo/web", Protocol::kTcp});
+  desired.upsert(view("demo/web", "10.96.0.1", {}));
+  desired.erase({"demo/web", Protocol::kTcp});
+  desired.committed();
+  CHECK(elements_of(desired).empty());
+  CHECK_FALSE(desired.has_changes());
+}
+
+TEST_CASE("of two service ports with one address the first by name has it until it goes") {
+  DesiredElements desired{{}};
+  ServicePortView second = view("demo/b", "10.96.0.2", {endpoint("10.244.1.2")});
+  ServicePortView first = view("demo/a", "10.96.0.1", {endpoint("10.244.1.1")});
+  first.external_ips = second.external_ips = {ip("198.51.100.1")};
+  const std::string mine = "endpoints 198.51.100.1 . tcp . 80 . 0x00000000 comment \"demo/a\" : 10.244.1.1 . 8080";
+  const std::string theirs = "endpoints 198.51.100.1 . tcp . 80 . 0x00000000 comment \"demo/b\" : 10.244.1.2 . 8080";
+  desired.upsert(second);
+  CHECK(elements_of(desired).contains(theirs));
+  desired.upsert(first);
+  CHECK(elements_of(desired).contains(mine));
+  CHECK_FALSE(elements_of(desired).contains(theirs));
+  desired.erase({"demo/a", Protocol::kTcp});
+  CHECK(elements_of(desired).contains(theirs));
+}
+
+TEST_CASE("the ruleset does not grow with service ports, only with affinity timeouts") {
+  DesiredElements desired{{}};
+  const auto rules = [&] {
+    std::size_t count = 0;
+    for (const Chain& chain : desired.ruleset().chains) count += chain.rules.size();
+    return count;
+  };
+  const std::size_t chains = desired.ruleset().chains.size();
+  const std::size_t before = rules();
+  for (int i = 1; i < 200; ++i)
+    desired.upsert(view("demo/s" + std::to_string(i), "10.96.0." + std::to_string(i), {endpoint("10.244.1.1")}));
+  CHECK(rules() == before);
+  ServicePortView sticky = view("demo/sticky", "10.96.1.1", {endpoint("10.244.1.1")});
+  sticky.affinity_seconds = 10800;
+  desired.upsert(sticky);
+  sticky.name = "demo/sticky-too";
+  sticky.cluster_ip = ip("10.96.1.2");
+  desired.upsert(sticky);
+  CHECK(rules() == before + 1);
+  CHECK(desired.ruleset().chains.size() == chains);
+  CHECK(desired.ruleset().sets.back().name == "affinity-10800s");
+}
+
+TEST_CASE("a remembered client may go to present endpoints of its own service port alone") {
+  DesiredElements desired{{}};
+  ServicePortView sticky = view("demo/sticky", "10.96.0.1", {endpoint("10.244.1.1"), endpoint("10.244.1.2")});
+  sticky.affinity_seconds = 60;
+  desired.upsert(sticky);
+  CHECK_FALSE(desired.take_forgotten());
+  std::uint32_t id = 0;
+  desired.for_each_element([](const SetRef& set) { return set.id == SetId::kSticky; },
+                           [&](const ElementKey& /*key*/, const ElementValue& value) {
+                             std::memcpy(&id, value.data.data.data(), sizeof id);
+                           });
+  REQUIRE(id != 0);
+  CHECK(desired.is_sticky_backend(id, {ip("10.244.1.2"), 8080}));
+  CHECK_FALSE(desired.is_sticky_backend(id, {ip("10.244.1.2"), 8081}));
+  CHECK_FALSE(desired.is_sticky_backend(id + 1, {ip("10.244.1.2"), 8080}));
+  sticky.endpoints.pop_back();
+  desired.upsert(sticky);
+  CHECK(desired.take_forgotten());
+  CHECK_FALSE(desired.is_sticky_backend(id, {ip("10.244.1.2"), 8080}));
+}
+
+TEST_CASE("rules read as nft prints them") {
+  RulesetOptions options;
+  options.local_detector = iptables::DetectByPrefix{Prefix::parse("10.244.0.0/16").value()};
+  options.service_cidrs = {Prefix::parse("10.96.0.0/12").value()};
+  DesiredElements desired{options};
+  ServicePortView sticky = view("demo/sticky", "10.96.0.1", {endpoint("10.244.1.1")});
+  sticky.affinity_seconds = 10800;
+  desired.upsert(sticky);
+  const std::string text = to_text(desired, Family::kIpv4);
+  for (const char* line :
+       {"ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000 comment",
+        "ip daddr . meta l4proto . th dport . numgen random mod 1 offset 4 @larger goto endpoints-16",
+        "meta priority set ip daddr . meta l4proto . th dport map @sticky jump affinity",
+        "meta priority @affinity-10800s update @affinity { ip saddr . meta l4proto . meta priority timeout 3h : ip "
+        "daddr "
+        ". th dport } meta priority set none",
+        "ip daddr 10.96.0.0/12 drop comment",
+        "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport @nodeports goto nodeport",
+        "type filter hook prerouting priority dstnat - 10; policy accept;"}) {
+    INFO(line);
+    CHECK(text.find(line) != std::string::npos);
+  }
+}
+
+}  // namespace kubenatd::rules::nftables
