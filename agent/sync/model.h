@@ -40,8 +40,8 @@ class Model {
     return desired_[static_cast<std::size_t>(family)];
   }
 
-  /// The desired state of nftables mode; empty in iptables mode, as desired() is in nftables mode but for its options and
-  /// host ports.
+  /// The desired state of nftables mode; empty in iptables mode, as desired() is in nftables mode but for its options
+  /// and host ports.
   [[nodiscard]] rules::nftables::DesiredElements& elements(rules::Family family) {
     return elements_[static_cast<std::size_t>(family)];
   }

@@ -63,7 +63,8 @@ Reconciler::Reconciler(Model& model, NfSession session)
   for (const Family family : rules::kFamilies) {
     if (family == Family::kIpv6 && !model_.environment().ipv6) continue;
     if (model_.config().mode == Config::Mode::kNftables) {
-      families_.push_back(std::make_unique<NftablesSync>(family, model_.elements(family), model_.desired(family).host_ports()));
+      families_.push_back(
+          std::make_unique<NftablesSync>(family, model_.elements(family), model_.desired(family).host_ports()));
     } else {
       families_.push_back(std::make_unique<FamilySync>(family, model_.desired(family)));
     }

@@ -272,8 +272,8 @@ class Compiler {
     base("filter-output", Hook::kOutput, false, kFilter, {no_endpoints, unused});
     base("nat-postrouting", Hook::kPostrouting, true, kSnat,
          {rule(HasMark{options_.masquerade_mark}, ChangeMark{options_.masquerade_mark, true}, Masquerade{}),
-          commented("a pod that reaches itself, or localhost that reaches a hostPort", IsTranslated{}, InSet{{kSource, kDestination}, {SetId::kHairpin}},
-                    Masquerade{})});
+          commented("a pod that reaches itself, or localhost that reaches a hostPort", IsTranslated{},
+                    InSet{{kSource, kDestination}, {SetId::kHairpin}}, Masquerade{})});
   }
 
   const RulesetOptions& options_;
