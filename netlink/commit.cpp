@@ -68,6 +68,16 @@ std::string describe_fault(std::string_view message, std::uint32_t offset, Famil
   return text;
 }
 
+/// The element of a list that lies at `offset` of its message; empty when none does.
+std::string_view element_at(std::string_view attributes, std::string_view message, std::uint32_t offset) {
+  AttributeReader list(find_attribute(attributes, NFTA_SET_ELEM_LIST_ELEMENTS).payload);
+  for (Attribute element; list.next(element);) {
+    const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
+    if (offset + NLA_HDRLEN >= start && offset < start + element.payload.size()) return element.payload;
+  }
+  return {};
+}
+
 CommitFailure::Message name_refusal(const Acknowledgement& refusal, std::string_view message) {
   CommitFailure::Message result;
   result.error = {"nf_tables", "commit", refusal.cause(), refusal.code};
@@ -85,6 +95,9 @@ CommitFailure::Message name_refusal(const Acknowledgement& refusal, std::string_
   if (is_chain) result.chain = find_attribute(parsed.attributes(), NFTA_CHAIN_NAME).text();
   const bool is_set = type >= NFT_MSG_NEWSET && type <= NFT_MSG_DELSETELEM;
   const std::string_view set = is_set ? find_attribute(parsed.attributes(), NFTA_SET_NAME).text() : std::string_view();
+  result.set = set;
+  if (type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM)
+    result.element = element_at(parsed.attributes(), message, refusal.offset);
   result.error.object = describe_object(*family, table, is_set ? set : std::string_view(result.chain));
   result.error.operation = operation_of(type);
   if (type == NFT_MSG_NEWRULE)

@@ -38,8 +38,10 @@ struct CommitFailure {
   bool generation_changed = false;  ///< another writer came between (ERESTART): look again and retry
   struct Message {
     rules::Table table = rules::Table::kFilter;
-    std::string chain;  ///< empty for a table message
-    rules::Rule rule;   ///< the refused one, when a rule was to be added
+    std::string chain;    ///< empty for a table message
+    rules::Rule rule;     ///< the refused one, when a rule was to be added
+    std::string set;      ///< of a message about elements
+    std::string element;  ///< attributes of the one at fault, where the kernel points at one
     rules::Error error;
   };
   std::vector<Message> messages;  ///< every message that the kernel refused

@@ -16,6 +16,9 @@
 /// values. Pure; written as nft 1.0.6 reads it and as Linux 6.18 dumps it, so that both can be compared.
 namespace kubenatd::netlink {
 
+/// libnftnl's number of a comment in user data.
+inline constexpr std::uint8_t kNftUserComment = 0;
+
 void add_nft_table(Batch& batch, rules::Family family);
 void delete_nft_table(Batch& batch, rules::Family family, std::string_view table);
 void add_nft_set(Batch& batch, rules::Family family, const rules::nftables::SetSpec& set);
@@ -92,6 +95,8 @@ struct LiveElement {
   std::string_view comment;
   bool plain = true;  ///< nothing but what we write: no verdict, flag, expression or longer part
 };
+/// One element; `attributes` is what NFTA_LIST_ELEM holds.
+[[nodiscard]] LiveElement read_nft_element(std::string_view attributes, const rules::nftables::SetRef& set);
 void read_nft_elements(std::string_view attributes, const rules::nftables::SetRef& set,
                        const std::function<void(const LiveElement&)>& visit);
 

@@ -72,6 +72,8 @@ class NftablesSync final : public Dataplane {
   /// Writes it all, in an order in which nothing is used before it is there or removed while it is used.
   void write(const Plan& plan, netlink::Batch& batch, SyncReport& report) const;
   [[nodiscard]] rules::Result<Outcome> after_failure(const netlink::CommitFailure& failure, SyncReport& report);
+  /// Takes service ports and pods out whose elements the kernel refused, and names them. True when there were any.
+  bool take_out(const netlink::CommitFailure& failure, SyncReport& report);
   void note_found(const LiveElements& live);
   [[nodiscard]] rules::Status purge_affinity(NfSession& session, SyncReport& report);
 

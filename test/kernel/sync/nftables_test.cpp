@@ -206,4 +206,53 @@ TEST_CASE("a start in the other mode takes away what the first mode made, and no
   check_no_difference(config(), objects());
 }
 
+TEST_CASE("an element that the kernel refuses takes its service port out, and nothing else, in nftables mode") {
+  SYNC_TEST_NAMESPACE();
+  Agent agent(nftables_config());
+  const std::vector<ObjectEvent> good{put(service("web", "10.96.0.1")), put(slice("web", {"10.244.1.5"}))};
+  // An address of the other family does not fit into the map.
+  EndpointSlice wrong = slice("bad", {"fd00:10:244:1::5", "fd00:10:244:1::6"});
+  wrong.family = rules::Family::kIpv4;
+  std::vector<ObjectEvent> all = good;
+  all.insert(all.end(), {put(service("bad", "10.96.0.2")), put(wrong)});
+  const RoundReport report = agent.try_sync(all);
+  INFO(Agent::describe(report));
+  const auto problems = problems_of(report);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems.front().starts_with("demo/bad: refused by the kernel: "));
+  CHECK(std::ranges::none_of(report.families, [](const auto& one) { return one.error.has_value(); }));
+  CHECK(difference(good) == "");
+  // It stays out, quietly, and is in again when it is changed.
+  CHECK_FALSE(agent.audit().wrote());
+  agent.apply({put(slice("bad", {"10.244.1.6"}))});
+  std::vector<ObjectEvent> outcome = good;
+  outcome.insert(outcome.end(), {put(service("bad", "10.96.0.2")), put(slice("bad", {"10.244.1.6"}))});
+  CHECK(difference(outcome) == "");
+}
+
+TEST_CASE("ServiceCIDRs of the cluster are followed in nftables mode") {
+  SYNC_TEST_NAMESPACE();
+  Config config = nftables_config();
+  config.service_cidrs = {rules::Prefix::parse("10.96.0.0/16").value()};
+  Agent agent(config);
+  agent.apply(objects());
+  const auto put_cidrs = [](const std::vector<std::string>& cidrs) {
+    ServiceCidr object;
+    for (const std::string& cidr : cidrs) object.cidrs.push_back(rules::Prefix::parse(cidr).value());
+    return ObjectEvent{Kind::kServiceCidr, {"", "more"}, std::make_shared<const Object>(object)};
+  };
+  const auto chain = [](const char* family) {
+    return must_run({"nft", "list", "chain", family, "kubenatd", "unused-cluster-ips"});
+  };
+  CHECK(agent.apply({put_cidrs({"10.97.0.0/16", "fd00:10:97::/112"})}).wrote());
+  CHECK(has_line(chain("ip"), "ip daddr 10.96.0.0/16 drop"));
+  CHECK(has_line(chain("ip"), "ip daddr 10.97.0.0/16 drop"));
+  CHECK(has_line(chain("ip6"), "ip6 daddr fd00:10:97::/112 drop"));
+  CHECK_FALSE(agent.apply({put_cidrs({"10.97.0.0/16", "fd00:10:97::/112"})}).wrote());
+  agent.apply({{Kind::kServiceCidr, {"", "more"}, nullptr}});
+  CHECK(has_line(chain("ip"), "ip daddr 10.96.0.0/16 drop"));
+  CHECK_FALSE(has_line(chain("ip"), "10.97"));
+  CHECK_FALSE(has_line(chain("ip6"), "drop"));
+}
+
 }  // namespace kubenatd::agent::test
