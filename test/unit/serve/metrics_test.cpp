@@ -280,6 +280,31 @@ TEST_CASE("alerts and the dashboard are about metrics and labels that are told")
   }
 }
 
+TEST_CASE("nftables mode has kube-proxy's metrics of that mode, not those of iptables mode") {
+  Metrics metrics(Config::Mode::kNftables);
+  RoundReport report;
+  SyncReport sync;
+  sync.elements = 12;
+  sync.healed = {"kubenatd chain services", "kubenatd set endpoints", "kubenatd set larger", "kubenatd table"};
+  report.families.push_back({Family::kIpv4, sync, std::nullopt, 3ms, 5ms});
+  report.families.push_back({Family::kIpv6, {}, kubenatd::rules::Error{"ip6", "sync", "refused", 1}, 1ms});
+  metrics.round(report);
+  metrics.rules(Family::kIpv4, kubenatd::rules::Table::kNat, 100, 10);
+  const std::string text = metrics.text();
+  for (const char* line : {
+           R"(kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"} 0)",
+           R"(kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv6"} 1)",
+           R"(kubenatd_elements_written_total{ip_family="IPv4"} 12)",
+           R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="set",table="kubenatd"} 2)",
+           R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="chain",table="kubenatd"} 1)",
+           R"(kubenatd_drift_healed_total{ip_family="IPv4",kind="table",table="kubenatd"} 1)",
+       }) {
+    CAPTURE(line);
+    CHECK(has_line(text, line));
+  }
+  CHECK(text.find("iptables") == std::string::npos);
+}
+
 TEST_CASE("promtool has nothing to say but what kube-proxy's own names earn") {
   if (std::system("command -v promtool >/dev/null 2>&1") != 0) {
     std::cout << "SKIPPED: promtool is not installed\n";
