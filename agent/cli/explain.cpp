@@ -13,8 +13,10 @@
 #include "agent/cli/log.h"
 #include "agent/config/file.h"
 #include "agent/explain/live_ruleset.h"
+#include "agent/explain/live_table.h"
 #include "agent/explain/show.h"
 #include "agent/sync/desired_listing.h"
+#include "agent/sync/foreign_host_ports.h"
 #include "netlink/conntrack.h"
 #include "netlink/routes.h"
 #include "rules/walk/save_text.h"
@@ -62,6 +64,49 @@ Rulesets read_desired(Model& model) {
     for (const rules::TableText& table : list_desired(model.desired(family))) add_table(ruleset, table);
   }
   return rulesets;
+}
+
+/// The table of nftables mode as it is, and from the objects as it should be beside what others serve.
+rules::Status add_live_tables(Model& model, ExplainContext& context) {
+  auto kernel = netlink::NfTables::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  std::array<std::optional<rules::nftables::TableState>, 2> tables;
+  for (const rules::Family family : rules::kFamilies) {
+    if (family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
+    auto& host_ports = model.desired(family).host_ports();
+    if (host_ports.any_wanted()) {
+      auto claims = read_foreign_host_ports(*kernel, family);
+      if (!claims) return std::unexpected(claims.error());
+      host_ports.set_foreign(std::move(*claims));
+      model.elements(family).set_host_ports(host_ports.in_force());
+    }
+    auto table = read_live_table(*kernel, family, model.elements(family));
+    if (!table) return std::unexpected(table.error());
+    tables[static_cast<std::size_t>(family)] = std::move(*table);
+  }
+  for (const rules::Family family : rules::kFamilies) {
+    const auto index = static_cast<std::size_t>(family);
+    if (tables[index]) context.desired_table[index] = state_of(model.elements(family));
+  }
+  context.table = std::move(tables);
+  return {};
+}
+
+/// In nftables mode: the elements to look up, and those to compare them with.
+rules::Status add_tables(Source source, Model& model, ExplainContext& context) {
+  context.source = "desired";
+  if (source != Source::kDesired) {
+    const auto live = add_live_tables(model, context);
+    if (!live && source == Source::kLive) return live;
+    if (live) context.source = "live";
+    if (!live)
+      log_info("the kernel's table cannot be read; the desired one is looked at",
+               {{"reason", live.error().to_string()}});
+  }
+  if (context.source == "live") return {};
+  for (const rules::Family family : rules::kFamilies)
+    context.table[static_cast<std::size_t>(family)] = state_of(model.elements(family));
+  return {};
 }
 
 bool uses_nfacct(const Rulesets& rulesets) {
@@ -134,11 +179,14 @@ rules::Status add_node(const ExplainOptions& options, const Model* model, Explai
 
 /// The rules to walk, and those to compare them with.
 rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainContext& context) {
+  const bool by_elements = model != nullptr && model->config().mode == Config::Mode::kNftables;
   if (!options.saved.empty()) {
     auto saved = read_saved(options.saved);
     if (!saved) return std::unexpected(saved.error());
     context.rules = std::move(saved->families);
     context.source = "saved";
+  } else if (by_elements) {
+    if (auto added = add_tables(options.source, *model, context); !added) return added;
   } else if (options.source != Source::kDesired) {
     auto live = read_live(model->environment().ipv6);
     if (!live && options.source == Source::kLive) return std::unexpected(live.error());
@@ -149,7 +197,9 @@ rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainCont
     if (live) context.source = "live";
   }
   if (model == nullptr) return {};
-  if (!context.source.empty()) {
+  if (by_elements) {
+    // What iptables-save printed is not what this node should have, and not compared with it.
+  } else if (!context.source.empty()) {
     Environment environment = model->environment();
     environment.has_nfacct = uses_nfacct(context.rules);
     model->set_environment(std::move(environment));
@@ -159,21 +209,9 @@ rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainCont
     context.source = "desired";
   }
   for (const rules::Family family : rules::kFamilies)
-    model->desired(family).for_each_view(
-        [&](const rules::ServicePortView& view) { context.views[static_cast<std::size_t>(family)].push_back(view); });
-  return {};
-}
-
-/// The rules of nftables mode cannot be walked. On request the same objects are explained as iptables mode treats them.
-rules::Status leave_nftables_mode(const ExplainOptions& asked, Inputs& inputs) {
-  if (inputs.model->config().mode != Config::Mode::kNftables || !asked.saved.empty()) return {};
-  if (asked.source != Source::kDesired)
-    return rules::fail("rules of nftables mode", "walk",
-                       "not possible yet; --desired says what iptables mode does with the same objects");
-  log_warning("the rules of nftables mode cannot be walked; these are those of iptables mode for the same objects");
-  Config config = inputs.model->config();
-  config.mode = Config::Mode::kIptables;
-  inputs.model = std::make_unique<Model>(std::move(config), inputs.model->environment());
+    model->for_each_view(family, [&](const rules::ServicePortView& view) {
+      context.views[static_cast<std::size_t>(family)].push_back(view);
+    });
   return {};
 }
 
@@ -195,10 +233,6 @@ int explain(const Options& options) {
       return kExitNoAnswer;
     }
     inputs = std::move(*read);
-    if (auto walkable = leave_nftables_mode(asked, *inputs); !walkable) {
-      log_error(walkable.error().to_string(), {});
-      return kExitNoAnswer;
-    }
     if (auto gathered = gather(*inputs, [&](const ObjectEvent& event) { context.inventory.take(event); }); !gathered) {
       log_error(gathered.error().to_string(), {});
       return kExitNoAnswer;

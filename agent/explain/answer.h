@@ -44,7 +44,7 @@ struct PathStep {
   std::string table, chain;
   std::string rule;  ///< empty: the policy
   bool matched = true;
-  std::string why;  ///< not matched: what did not fit; matched by chance: the odds
+  std::string why;  ///< what did not fit, or by what it fitted: chance, memory, the elements that were found
   bool foreign = false;
   bool idle = false;  ///< a jump to a chain in which no rule fitted
   std::optional<rules::walk::Counters> counters;

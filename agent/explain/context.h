@@ -8,17 +8,20 @@
 
 #include "agent/explain/answer.h"
 #include "agent/explain/inventory.h"
+#include "rules/nftables/walk.h"
 #include "rules/service_port.h"
 #include "rules/walk/ruleset.h"
 
 namespace kubenatd::agent {
 
-/// Everything that an explanation is made from. Another dataplane gives its rules as a Ruleset, too, or none.
+/// Everything that an explanation is made from.
 struct ExplainContext {
   Inventory inventory;                                         ///< empty: nothing is known but the rules
   std::array<std::vector<rules::ServicePortView>, 2> views;    ///< by family
   std::array<std::optional<rules::walk::Ruleset>, 2> rules;    ///< that packets are walked through
   std::array<std::optional<rules::walk::Ruleset>, 2> desired;  ///< to compare with; none: `rules` is the desired state
+  std::array<std::optional<rules::nftables::TableState>, 2> table;          ///< nftables mode, in place of `rules`
+  std::array<std::optional<rules::nftables::TableState>, 2> desired_table;  ///< to compare with; none: as `desired`
   rules::walk::Surroundings surroundings;
   std::string node_name;
   std::vector<rules::Address> node_addresses;                               ///< best first

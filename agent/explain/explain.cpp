@@ -8,6 +8,7 @@
 #include "agent/explain/diagnose.h"
 #include "agent/explain/identify.h"
 #include "agent/explain/path.h"
+#include "agent/explain/table_path.h"
 #include "agent/explain/url.h"
 
 namespace kubenatd::agent {
@@ -89,8 +90,10 @@ rules::Result<Answer> explain(const ExplainContext& context, const Question& que
   if (!destination)
     return rules::fail("question " + question.text, "find this node's address",
                        fmt::format("no {} address is known; name one with --node-address", name_of(wanted)));
-  const auto& ruleset = context.rules[static_cast<std::size_t>(destination->family)];
-  if (!ruleset)
+  const auto index = static_cast<std::size_t>(destination->family);
+  const auto& ruleset = context.rules[index];
+  const auto& table = context.table[index];
+  if (!ruleset && !table)
     return rules::fail("question " + question.text, "walk the rules",
                        fmt::format("there are no {} rules in this source", name_of(destination->family)));
   answer.packet.protocol = question.protocol;
@@ -102,11 +105,16 @@ rules::Result<Answer> explain(const ExplainContext& context, const Question& que
   if (identity.near != nullptr) answer.subject.name = identity.near->key.to_string();
   choose_source(context, question, identity, answer);
 
-  const auto walk = rules::walk::walk(*ruleset, answer.packet, context.surroundings);
-  tell_path(context, *ruleset, walk, answer);
+  rules::walk::Walk walk;
+  if (table) {
+    tell_table_path(context, *table, context.desired_table[index], answer);
+  } else {
+    walk = rules::walk::walk(*ruleset, answer.packet, context.surroundings);
+    tell_path(context, *ruleset, walk, answer);
+  }
   if (context.inventory.empty() && answer.subject.kind != Subject::Kind::kHealthCheck)
     if (const Subject told = subject_of_comments(answer); told.kind != Subject::Kind::kNone) answer.subject = told;
-  if (const auto& desired = context.desired[static_cast<std::size_t>(destination->family)]) {
+  if (const auto& desired = context.desired[index]; desired && ruleset) {
     const auto desired_walk = rules::walk::walk(*desired, answer.packet, context.surroundings);
     answer.differences = differences_on_path(*ruleset, walk, *desired, desired_walk);
   }

@@ -74,17 +74,6 @@ std::vector<PathStep> steps_of(const Walk& walk, const std::vector<std::uint32_t
   return steps;
 }
 
-std::string describe_who(const ExplainContext& context, const Outcome& outcome) {
-  const rules::Address& address = outcome.packet.destination;
-  if (const Pod* pod = context.inventory.pod_with(address)) {
-    const std::string where = pod->node_name.empty()                ? std::string()
-                              : pod->node_name == context.node_name ? " on this node"
-                                                                    : " on " + pod->node_name;
-    return "pod " + pod->key.to_string() + where;
-  }
-  return outcome.end == End::kLocal ? "this node" : std::string();
-}
-
 /// Why the source is replaced: the rule that set the mark says it by where it stands.
 std::string describe_masquerade(const Walk& walk, const std::vector<std::uint32_t>& path, rules::Family family) {
   for (const std::uint32_t index : path) {
@@ -152,6 +141,16 @@ void add_missing(const WalkChain* some, const WalkChain* others, char sign, bool
 
 }  // namespace
 
+std::string describe_who(const ExplainContext& context, const rules::Address& address, End end) {
+  if (const Pod* pod = context.inventory.pod_with(address)) {
+    const std::string where = pod->node_name.empty()                ? std::string()
+                              : pod->node_name == context.node_name ? " on this node"
+                                                                    : " on " + pod->node_name;
+    return "pod " + pod->key.to_string() + where;
+  }
+  return end == End::kLocal ? "this node" : std::string();
+}
+
 bool is_service_path(std::string_view chain) {
   return chain.starts_with("KUBE-") || chain.starts_with("CNI-HOSTPORT-") || chain.starts_with("CNI-DN-");
 }
@@ -182,7 +181,7 @@ void tell_path(const ExplainContext& context, const Ruleset& ruleset, const Walk
                            .port = outcome.packet.destination_port,
                            .destination_changed = outcome.destination_changed,
                            .masqueraded = outcome.masqueraded,
-                           .who = describe_who(context, outcome),
+                           .who = describe_who(context, outcome.packet.destination, outcome.end),
                            .steps = {split, steps.end()}});
     if (outcome.masqueraded && answer.masquerade.empty())
       answer.masquerade = describe_masquerade(walk, paths[i], family);

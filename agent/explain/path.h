@@ -11,6 +11,10 @@ namespace kubenatd::agent {
 /// True for a rule of somebody else: neither in such a chain nor a jump to one.
 [[nodiscard]] bool is_foreign(const rules::walk::Hop& hop);
 
+/// Whose address a packet ends at: "pod demo/web-1 on this node", "this node"; may be empty.
+[[nodiscard]] std::string describe_who(const ExplainContext& context, const rules::Address& address,
+                                       rules::walk::End end);
+
 /// The walk as steps and ends of the answer, and why it is masqueraded.
 void tell_path(const ExplainContext& context, const rules::walk::Ruleset& ruleset, const rules::walk::Walk& walk,
                Answer& answer);

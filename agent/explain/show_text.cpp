@@ -4,6 +4,7 @@
 
 #include "agent/explain/show.h"
 #include "agent/text/printable.h"
+#include "rules/nftables/ruleset.h"
 
 namespace kubenatd::agent {
 namespace {
@@ -105,9 +106,11 @@ void show_findings(Page& page, const Answer& answer) {
                                                   " " + page.paint(Colour::kDim, "(" + finding.code + ")"));
     for (const std::string& detail : finding.details) page.line("", "- " + safe(detail));
   }
-  for (const PathDifference& one : answer.differences)
-    page.line("", page.paint(Colour::kRed,
-                             fmt::format("{} {} -A {} {}", one.sign, one.table, safe(one.chain), safe(one.rule))));
+  for (const PathDifference& one : answer.differences) {
+    const bool is_iptables = one.table != rules::nftables::kTable;
+    page.line("", page.paint(Colour::kRed, fmt::format("{} {} {}{} {}", one.sign, one.table, is_iptables ? "-A " : "",
+                                                       safe(one.chain), safe(one.rule))));
+  }
 }
 
 void show(Page& page, const Answer& answer) {

@@ -72,6 +72,64 @@ TEST_CASE("explain --live walks what the kernel has, with counters, and names wh
   CHECK(has(answer, "\"name\": \"demo/web:http\""));
 }
 
+TEST_CASE("explain --live in nftables mode looks up what the kernel has, and names what is wrong") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  Manifests manifests;
+  ServiceSpec sticky{.name = "sticky", .cluster_ips = {"10.96.0.81"}, .affinity_seconds = 60};
+  manifests.put(web(), ready({"10.244.1.5", "10.244.2.7"}));
+  manifests.put(sticky, ready({"10.244.1.5"}));
+  const Agent agent(bare.node, manifests, "mode: nftables\n");
+  const auto explain = [&](const std::vector<std::string>& words) {
+    auto arguments = agent.command("explain");
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    return agent.invoke(arguments);
+  };
+  auto answer = explain({"10.96.0.80:80"});
+  INFO(answer.describe());
+  CHECK(answer.status == 1);  // nothing is there yet
+  CHECK(has(answer, "(rules-differ)"));
+
+  agent.apply();
+  answer = explain({"node:30080"});
+  INFO(answer.describe());
+  CHECK(answer.status == 0);
+  CHECK(has(answer, "NodePort of demo/web:http"));
+  CHECK(has(answer, "rules       live"));
+  CHECK(has(answer, "@nodeports tcp . 30080"));
+  CHECK(has(answer, "@nodeport-endpoints tcp . 30080 . 0x00000000"));
+  CHECK(has(answer, "10.244.2.7:8080"));
+  CHECK(has(answer, "it comes in from outside"));
+  CHECK(explain({"10.96.0.81:80", "--live"}).status == 0);
+
+  // Another order of endpoints than a new start would choose is as right.
+  manifests.put(web(), ready({"10.244.1.4", "10.244.2.7"}));
+  agent.apply();
+  CHECK(explain({"10.96.0.80:80", "--live"}).status == 0);
+
+  const std::string endpoint = "10.96.0.80 . tcp . 80 . 0x00000001";
+  must_run_in(bare.node, {"nft", "delete element ip kubenatd endpoints { " + endpoint + " }"});
+  answer = explain({"10.96.0.80:80", "--live", "-o", "json"});
+  INFO(answer.describe());
+  CHECK(answer.status == 1);
+  CHECK(has(answer, "\"code\": \"rules-differ\""));
+  CHECK(has(answer, "\"chain\": \"@endpoints\""));
+  CHECK(has(answer, "\"what\": \"missing\""));
+  must_run_in(bare.node, {"nft", "flush chain ip kubenatd services"});
+  must_run_in(bare.node, {"nft", "insert rule ip kubenatd nat-prerouting tcp dport 30080 accept"});
+  answer = explain({"node:30080"});
+  INFO(answer.describe());
+  CHECK(answer.status == 1);
+  CHECK(has(answer, "+ kubenatd services "));
+  CHECK(has(answer, "- kubenatd nat-prerouting (a rule of another form)"));
+  CHECK(has(answer, "(not-judged)"));
+
+  answer = explain({"node:30080", "--desired"});
+  CHECK(answer.status == 0);
+  CHECK(has(answer, "rules       desired"));
+  CHECK(has(answer, "@nodeports tcp . 30080"));
+}
+
 TEST_CASE("explain: usage, and sources that give nothing") {
   const Manifests manifests;
   const TempFolder folder;

@@ -43,7 +43,8 @@ inline std::string web(const std::string& more = "", const std::string& target =
 /// What `explain` works on, from manifests.
 class World {
  public:
-  explicit World(const std::string& manifests) : model_(config(), environment()) {
+  explicit World(const std::string& manifests, Config::Mode mode = Config::Mode::kIptables)
+      : model_(config(mode), environment()) {
     kubenatd::test::TempFolder folder;
     folder.write("all.yaml", kNode + manifests);
     auto source = ManifestSource::open({folder.path()});
@@ -53,11 +54,15 @@ class World {
     for (const ObjectEvent& event : update.events) context.inventory.take(event);
     (void)model_.apply(std::move(update.events));
     const auto family = rules::Family::kIpv4;
-    context.rules[0].emplace(family);
-    const auto tables = list_desired(model_.desired(family));
-    for (const rules::TableText& table : tables) add_table(*context.rules[0], table);
-    saved = rules::to_save_text(tables, family);
-    model_.desired(family).for_each_view([&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
+    if (mode == Config::Mode::kIptables) {
+      context.rules[0].emplace(family);
+      const auto tables = list_desired(model_.desired(family));
+      for (const rules::TableText& table : tables) add_table(*context.rules[0], table);
+      saved = rules::to_save_text(tables, family);
+    } else {
+      context.table[0] = state_of(model_.elements(family));
+    }
+    model_.for_each_view(family, [&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
     context.source = "desired";
     context.node_name = "node-1";
     context.node_addresses = {rules::Address::parse("192.168.77.2").value()};
@@ -88,8 +93,10 @@ class World {
   std::string saved;  ///< the desired rules as text
 
  private:
-  static Config config() {
+  static Config config(Config::Mode mode) {
     Config config = default_config();
+    config.mode = mode;
+    config.service_cidrs = {rules::Prefix::parse("10.96.0.0/16").value()};
     config.cluster_cidrs = {rules::Prefix::parse("10.244.0.0/16").value()};
     return config;
   }
