@@ -197,14 +197,13 @@ rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainCont
     if (live) context.source = "live";
   }
   if (model == nullptr) return {};
-  if (by_elements) {
-    // What iptables-save printed is not what this node should have, and not compared with it.
-  } else if (!context.source.empty()) {
+  // In nftables mode a saved text is compared with nothing: this node should have no such rules.
+  if (!context.source.empty() && !by_elements) {
     Environment environment = model->environment();
     environment.has_nfacct = uses_nfacct(context.rules);
     model->set_environment(std::move(environment));
     context.desired = read_desired(*model);
-  } else {
+  } else if (context.source.empty()) {
     context.rules = read_desired(*model);
     context.source = "desired";
   }

@@ -29,7 +29,8 @@ class Differences {
           external_.insert({address, view.port, view.protocol});
         }
       for (const rules::Endpoint& endpoint : view.endpoints)
-        if (endpoint.is_local) local_.insert(endpoint.address);
+        if (endpoint.is_local && (endpoint.reachable || endpoint.for_cluster || endpoint.for_local))
+          local_.insert(endpoint.address);
     });
   }
   /// Nothing but a refusal will do.
