@@ -150,29 +150,4 @@ TEST_CASE("explain: usage, and sources that give nothing") {
   CHECK(status({"10.96.0.80:80", source[0], source[1], source[2]}) == 1);
 }
 
-TEST_CASE("explain says that it cannot walk the rules of nftables mode, and what --desired does instead") {
-  KUBENATD_NEEDS_NAMESPACES();
-  const BareNode bare;
-  Manifests manifests;
-  manifests.put(web(), ready({"10.244.1.5"}));
-  const Agent agent(bare.node, manifests, "mode: nftables\n");
-  const auto explain = [&](const std::vector<std::string>& words) {
-    auto arguments = agent.command("explain");
-    arguments.insert(arguments.end(), words.begin(), words.end());
-    return agent.invoke(arguments);
-  };
-  for (const auto& words : {std::vector<std::string>{"10.96.0.80:80"}, {"10.96.0.80:80", "--live"}}) {
-    const auto answer = explain(words);
-    INFO(answer.describe());
-    CHECK(answer.status == 3);
-    CHECK(answer.out.empty());
-    CHECK(answer.err.find("rules of nftables mode") != std::string::npos);
-  }
-  const auto answer = explain({"10.96.0.80:80", "--desired"});
-  INFO(answer.describe());
-  CHECK(answer.status == 0);
-  CHECK(has(answer, "10.244.1.5:8080"));
-  CHECK(answer.err.find("those of iptables mode") != std::string::npos);
-}
-
 }  // namespace kubenatd::test
