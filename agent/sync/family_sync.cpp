@@ -160,37 +160,18 @@ void FamilySync::collect_differences(const ChangeWriter& writer) {
 }
 
 rules::Result<SyncReport> FamilySync::sync(NfSession& session, const NfSession::Visit& others) {
-  SyncReport report;
-  for (std::size_t attempts = 0; attempts < kMaxAttempts; ++attempts) {
-    auto outcome = attempt(session, others, attempts >= kUnguardedAttempt, report);
-    if (session.muted()) {
-      auto alone = session.unmute();
-      if (!alone) {
-        audit_ = true;
-        return std::unexpected(alone.error());
-      }
-      if (!*alone) {
-        // Somebody wrote while nobody listened: look at everything once more.
-        audit_ = true;
-        if (outcome) outcome = Outcome::kAgain;
-      }
-    }
-    if (!outcome) return std::unexpected(outcome.error());
-    if (*outcome == Outcome::kDone) {
-      // What an audit healed without an event was found by it.
-      found_.insert(report.healed.begin(), report.healed.end());
-      report.found = {found_.begin(), found_.end()};
-      found_.clear();
-      return report;
-    }
-    ++report.retries;
-  }
+  auto done = attempt_until_done({.session = session, .audit = audit_, .found = found_, .most = kMaxAttempts},
+                                 [&](std::size_t before, SyncReport& report) {
+                                   return attempt(session, others, before >= kUnguardedAttempt, report);
+                                 });
+  if (!done) return std::unexpected(done.error());
+  if (*done) return std::move(**done);
   return rules::fail(fmt::format("{} tables", name_of(family_)), "synchronise",
                      fmt::format("other programs kept changing the tables during {} attempts", kMaxAttempts), EAGAIN);
 }
 
-rules::Result<FamilySync::Outcome> FamilySync::attempt(NfSession& session, const NfSession::Visit& others, bool insist,
-                                                       SyncReport& report) {
+rules::Result<Outcome> FamilySync::attempt(NfSession& session, const NfSession::Visit& others, bool insist,
+                                           SyncReport& report) {
   if (auto refreshed = refresh(session, report); !refreshed) return std::unexpected(refreshed.error());
   desired_.host_ports().set_foreign(live_.foreign_host_ports());
   for (std::string& remark : desired_.host_ports().take_remarks()) report.remarks.push_back(std::move(remark));
@@ -313,8 +294,7 @@ void FamilySync::keep_pending(const ChangeWriter& writer) {
   if (!writer.touched_bases().empty()) jumps_pending_ = true;
 }
 
-rules::Result<FamilySync::Outcome> FamilySync::after_failure(const netlink::CommitFailure& failure,
-                                                             SyncReport& report) {
+rules::Result<Outcome> FamilySync::after_failure(const netlink::CommitFailure& failure, SyncReport& report) {
   audit_ = true;
   if (failure.messages.empty()) return std::unexpected(failure.error);
   // Somebody made what we were about to make, or removed what we were about to remove. Nobody's rules are at fault.

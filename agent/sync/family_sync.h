@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/sync/attempts.h"
 #include "agent/sync/change_writer.h"
 #include "agent/sync/dataplane.h"
 #include "agent/sync/live_tables.h"
@@ -48,8 +49,6 @@ class FamilySync final : public Dataplane {
   [[nodiscard]] const std::vector<LiveTables::UdpFrontend>& found_at_start() const override { return found_at_start_; }
 
  private:
-  enum class Outcome : std::uint8_t { kDone, kAgain };
-
   [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
   /// The portmap plugin writes the same jumps: one that is missing here may have been added by it, unnoticed.
   [[nodiscard]] rules::Status look_for_host_port_jumps(NfSession& session);

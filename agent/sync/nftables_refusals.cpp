@@ -12,8 +12,7 @@ namespace kubenatd::agent {
 
 using namespace rules::nftables;
 
-rules::Result<NftablesSync::Outcome> NftablesSync::after_failure(const netlink::CommitFailure& failure,
-                                                                 SyncReport& report) {
+rules::Result<Outcome> NftablesSync::after_failure(const netlink::CommitFailure& failure, SyncReport& report) {
   if (failure.generation_changed) return Outcome::kAgain;
   audit_ = true;
   // Somebody made what we were about to make, or removed what we were about to remove. Nobody's elements are at fault.

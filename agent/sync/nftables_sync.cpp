@@ -95,31 +95,12 @@ bool NftablesSync::note(const TableEvent& event) {
 }
 
 rules::Result<SyncReport> NftablesSync::sync(NfSession& session, const NfSession::Visit& others) {
-  SyncReport report;
-  for (std::size_t attempts = 0; attempts < kMaxAttempts; ++attempts) {
-    auto outcome = attempt(session, others, attempts < kUnguardedAttempt, report);
-    if (session.muted()) {
-      auto alone = session.unmute();
-      if (!alone) {
-        audit_ = true;
-        return std::unexpected(alone.error());
-      }
-      if (!*alone) {
-        // Somebody wrote while nobody listened: look at everything once more.
-        audit_ = true;
-        if (outcome) outcome = Outcome::kAgain;
-      }
-    }
-    if (!outcome) return std::unexpected(outcome.error());
-    if (*outcome == Outcome::kDone) {
-      // What an audit healed without an event was found by it.
-      found_.insert(report.healed.begin(), report.healed.end());
-      report.found = {found_.begin(), found_.end()};
-      found_.clear();
-      return report;
-    }
-    ++report.retries;
-  }
+  auto done = attempt_until_done({.session = session, .audit = audit_, .found = found_, .most = kMaxAttempts},
+                                 [&](std::size_t before, SyncReport& report) {
+                                   return attempt(session, others, before < kUnguardedAttempt, report);
+                                 });
+  if (!done) return std::unexpected(done.error());
+  if (*done) return std::move(**done);
   return rules::fail(fmt::format("{} table {}", name_of(family_), kTable), "synchronise",
                      fmt::format("other programs kept changing it during {} attempts", kMaxAttempts), EAGAIN);
 }
@@ -255,8 +236,8 @@ void NftablesSync::write(const Plan& plan, netlink::Batch& batch, SyncReport& re
   report.elements += removed.elements() + added.elements();
 }
 
-rules::Result<NftablesSync::Outcome> NftablesSync::attempt(NfSession& session, const NfSession::Visit& others,
-                                                           bool guarded, SyncReport& report) {
+rules::Result<Outcome> NftablesSync::attempt(NfSession& session, const NfSession::Visit& others, bool guarded,
+                                             SyncReport& report) {
   if (auto updated = update_host_ports(session, report); !updated) return std::unexpected(updated.error());
   const bool audit = audit_ || suspects_.size() > kMaxSuspects;
   const bool because_of_drift = drift_audit_ || !suspects_.empty();

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/sync/attempts.h"
 #include "agent/sync/dataplane.h"
 #include "agent/sync/nftables_live.h"
 #include "rules/hostport/host_ports.h"
@@ -40,7 +41,6 @@ class NftablesSync final : public Dataplane {
   [[nodiscard]] const std::vector<LiveTables::UdpFrontend>& found_at_start() const override { return found_at_start_; }
 
  private:
-  enum class Outcome : std::uint8_t { kDone, kAgain };
   /// What is to be written, and in which order.
   struct Plan {
     bool delete_table = false;  ///< what is there cannot be changed into what is wanted
