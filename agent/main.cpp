@@ -4,38 +4,38 @@
 #include <exception>
 #include <variant>
 
+#include "agent/base/log.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/log.h"
 #include "agent/cli/options.h"
 
 namespace {
 
-using kubenatd::agent::Options;
+using kubenatd::agent::cli::Options;
 
 int dispatch(const Options& options) {
   using Command = Options::Command;
-  kubenatd::agent::configure_logging(isatty(STDERR_FILENO) == 1, options.verbosity);
+  kubenatd::agent::base::configure_logging(isatty(STDERR_FILENO) == 1, options.verbosity);
   switch (options.command) {
-    case Command::kRun: return kubenatd::agent::run(options);
-    case Command::kRender: return kubenatd::agent::render(options);
-    case Command::kDiff: return kubenatd::agent::diff(options);
-    case Command::kExplain: return kubenatd::agent::explain(options);
-    case Command::kCheck: return kubenatd::agent::check(options);
-    case Command::kCleanup: return kubenatd::agent::cleanup(options);
-    case Command::kVersion: std::puts("kubenatd " KUBENATD_VERSION); return kubenatd::agent::kExitOk;
+    case Command::kRun: return kubenatd::agent::cli::run(options);
+    case Command::kRender: return kubenatd::agent::cli::render(options);
+    case Command::kDiff: return kubenatd::agent::cli::diff(options);
+    case Command::kExplain: return kubenatd::agent::cli::explain(options);
+    case Command::kCheck: return kubenatd::agent::cli::check(options);
+    case Command::kCleanup: return kubenatd::agent::cli::cleanup(options);
+    case Command::kVersion: std::puts("kubenatd " KUBENATD_VERSION); return kubenatd::agent::cli::kExitOk;
   }
-  return kubenatd::agent::kExitUsage;
+  return kubenatd::agent::cli::kExitUsage;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    const auto parsed = kubenatd::agent::parse_command_line(argc, argv);
+    const auto parsed = kubenatd::agent::cli::parse_command_line(argc, argv);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     return dispatch(std::get<Options>(parsed));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "kubenatd: %s\n", error.what());  // memory, at the worst
-    return kubenatd::agent::kExitFailed;
+    return kubenatd::agent::cli::kExitFailed;
   }
 }

@@ -26,7 +26,7 @@ forbid "rules/ is pure: no sockets, files, threads, clocks or JSON" \
   '#include <(sys/(socket|stat|mman|epoll)|unistd|fcntl|poll|net/|netinet/|linux/netlink|lib(mnl|nftnl)|netlink/|fstream|filesystem|iostream|thread|mutex|chrono|nlohmann|yaml-cpp)' rules
 forbid "netlink/ knows nothing of Kubernetes: no JSON, no YAML" '#include <(nlohmann|yaml-cpp)' netlink
 forbid "objects, sources, configuration and state do not know the kernel" '#include "netlink/' \
-  agent/objects agent/sources agent/config agent/state
+  agent/base agent/objects agent/sources agent/config agent/state
 forbid "the product runs no other program" \
   '(^|[^A-Za-z0-9_.>:])((std)?::)?(system|popen|exec[lv]p?e?|execvpe|fexecve|execveat|posix_spawnp?|fork|vfork)[[:space:]]*\(' \
   rules netlink agent

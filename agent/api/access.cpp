@@ -9,10 +9,10 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "agent/config/file.h"
-#include "agent/text/printable.h"
+#include "agent/base/file.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 constexpr std::size_t kLargestKubeconfig = 4U << 20;  // certificates of many clusters fit
@@ -76,10 +76,10 @@ bool ServerUrl::host_is_address() const {
 rules::Result<ServerUrl> ServerUrl::parse(const std::string& text, const std::string& object,
                                           const std::string& field) {
   const auto wrong = [&](std::string_view why) {
-    return rules::fail(object, field, fmt::format("{} {}", in_quotes(text, 200), why));
+    return rules::fail(object, field, fmt::format("{} {}", base::in_quotes(text, 200), why));
   };
   ServerUrl url;
-  std::string_view rest = trimmed(text);
+  std::string_view rest = base::trimmed(text);
   if (rest.starts_with("https://")) {
     rest.remove_prefix(8);
   } else {
@@ -122,7 +122,7 @@ rules::Result<ServerUrl> ServerUrl::parse(const std::string& text, const std::st
 rules::Result<ClusterAccess> find_access(const AccessOptions& options) {
   ClusterAccess access;
   if (!options.kubeconfig.empty()) {
-    const auto text = read_file(options.kubeconfig, kLargestKubeconfig, "read kubeconfig");
+    const auto text = base::read_file(options.kubeconfig, kLargestKubeconfig, "read kubeconfig");
     if (!text) return std::unexpected(text.error());
     auto parsed = parse_kubeconfig(*text, options.kubeconfig, options.context);
     if (!parsed) return parsed;
@@ -137,8 +137,8 @@ rules::Result<ClusterAccess> find_access(const AccessOptions& options) {
     if (access.origin.empty()) access.origin = "option --master";
   }
   if (access.server.host.empty())
-    return rules::fail(one_line(options.kubeconfig, 4096), "clusters[].cluster.server", "is missing");
+    return rules::fail(base::one_line(options.kubeconfig, 4096), "clusters[].cluster.server", "is missing");
   return access;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

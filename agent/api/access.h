@@ -6,7 +6,7 @@
 
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// The address of an API server.
 struct ServerUrl {
@@ -68,4 +68,4 @@ struct AccessOptions {
 [[nodiscard]] rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std::string& file,
                                                             const std::string& context);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -10,9 +10,9 @@
 #include <mutex>
 #include <utility>
 
-#include "agent/text/printable.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 using concurrency::streams::details::streambuf_state_manager;
@@ -82,11 +82,11 @@ std::string describe(const std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);
   } catch (const web::http::http_exception& error) {
-    std::string what = one_line(error.what(), 200);
-    if (error.error_code()) what += fmt::format(" ({})", one_line(error.error_code().message(), 200));
+    std::string what = base::one_line(error.what(), 200);
+    if (error.error_code()) what += fmt::format(" ({})", base::one_line(error.error_code().message(), 200));
     return what;
   } catch (const std::exception& error) {
-    return one_line(error.what(), 200);
+    return base::one_line(error.what(), 200);
   } catch (...) {
     return "unknown error";
   }
@@ -267,4 +267,4 @@ void limit_http_threads() {
   });
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

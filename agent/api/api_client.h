@@ -9,7 +9,7 @@
 #include "agent/api/credentials.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// One request under way and its answer. Destroying it before the body's end cuts the connection.
 class ApiExchange {
@@ -81,4 +81,4 @@ class ApiClient {
 /// only before its first use in the process.
 void limit_http_threads();
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -5,17 +5,17 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/api/signals_blocked.h"
+#include "agent/base/printable.h"
+#include "agent/base/signals_blocked.h"
 #include "agent/objects/field.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
   std::vector<WatchedResource> resources;
   if (options.services) {
     WatchedResource& services = resources.emplace_back();
-    services.kind = Kind::kService;
+    services.kind = objects::Kind::kService;
     services.name = "services";
     services.path = "/api/v1/services";
     services.api_version = "v1";
@@ -25,7 +25,7 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
   }
   if (options.endpoint_slices) {
     WatchedResource& slices = resources.emplace_back();
-    slices.kind = Kind::kEndpointSlice;
+    slices.kind = objects::Kind::kEndpointSlice;
     slices.name = "endpointslices";
     slices.path = "/apis/discovery.k8s.io/v1/endpointslices";
     slices.api_version = "discovery.k8s.io/v1";
@@ -33,7 +33,7 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
   }
   if (options.node) {
     WatchedResource& node = resources.emplace_back();
-    node.kind = Kind::kNode;
+    node.kind = objects::Kind::kNode;
     node.name = "nodes";
     node.path = "/api/v1/nodes";
     node.api_version = "v1";
@@ -41,7 +41,7 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
   }
   if (options.service_cidrs) {
     WatchedResource& ranges = resources.emplace_back();
-    ranges.kind = Kind::kServiceCidr;
+    ranges.kind = objects::Kind::kServiceCidr;
     ranges.name = "servicecidrs";
     ranges.path = "/apis/networking.k8s.io/v1/servicecidrs";
     ranges.api_version = "networking.k8s.io/v1";
@@ -51,7 +51,7 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
   }
   if (options.pods) {
     WatchedResource& pods = resources.emplace_back();
-    pods.kind = Kind::kPod;
+    pods.kind = objects::Kind::kPod;
     pods.name = "pods";
     pods.path = "/api/v1/pods";
     pods.api_version = "v1";
@@ -59,7 +59,8 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
     pods.optional = options.pods_optional;
   }
   if (options.ingresses) {
-    for (const auto& [kind, name] : {std::pair{Kind::kIngress, "ingresses"}, {Kind::kIngressClass, "ingressclasses"}}) {
+    for (const auto& [kind, name] :
+         {std::pair{objects::Kind::kIngress, "ingresses"}, {objects::Kind::kIngressClass, "ingressclasses"}}) {
       WatchedResource& resource = resources.emplace_back();
       resource.kind = kind;
       resource.name = name;
@@ -72,8 +73,8 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
 }
 
 rules::Result<std::unique_ptr<ApiSource>> ApiSource::open(const ApiOptions& options) {
-  if ((options.node || options.pods) && !is_dns_subdomain(options.node_name))
-    return rules::fail("API source", "node name", in_quotes(options.node_name) + " is not a DNS name");
+  if ((options.node || options.pods) && !objects::is_dns_subdomain(options.node_name))
+    return rules::fail("API source", "node name", base::in_quotes(options.node_name) + " is not a DNS name");
   auto credentials = Credentials::open(options.access, options.timing.credentials);
   if (!credentials) return std::unexpected(credentials.error());
   std::vector<WatchedResource> resources = watched_resources(options);
@@ -82,7 +83,7 @@ rules::Result<std::unique_ptr<ApiSource>> ApiSource::open(const ApiOptions& opti
   auto queue = EventQueue::open(std::move(names));
   if (!queue) return std::unexpected(queue.error());
 
-  const SignalsBlocked blocked;
+  const base::SignalsBlocked blocked;
   limit_http_threads();
   std::unique_ptr<ApiSource> source(new ApiSource(options.timing));
   source->queue_ = std::move(*queue);
@@ -94,7 +95,7 @@ rules::Result<std::unique_ptr<ApiSource>> ApiSource::open(const ApiOptions& opti
       source->threads_.emplace_back([&watch = *watch](const std::stop_token& stop) { watch.run(stop); });
     }
   } catch (const std::system_error& thrown) {
-    return rules::fail("API source", "start a thread", one_line(thrown.what()), thrown.code().value());
+    return rules::fail("API source", "start a thread", base::one_line(thrown.what()), thrown.code().value());
   }
   return source;
 }
@@ -116,4 +117,4 @@ std::string describe(const WatchState& state) {
   return text;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

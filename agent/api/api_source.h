@@ -12,7 +12,7 @@
 #include "agent/api/timing.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 struct ApiOptions {
   ClusterAccess access;
@@ -61,4 +61,4 @@ class ApiSource {
 /// "services: watching, 120 objects", "nodes: waiting: the API server answers 403: ..."
 [[nodiscard]] std::string describe(const WatchState& state);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -7,7 +7,7 @@
 
 #include "agent/api/timing.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// Growing delays between tries that fail, as client-go's reflector has them: doubled each time up to a limit, with
 /// jitter on top (up to twice the delay), from the beginning again after a time without failures.
@@ -42,4 +42,4 @@ class Backoff {
   std::optional<Clock::time_point> quiet_since_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

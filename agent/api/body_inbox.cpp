@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 void BodyInbox::set_head(ResponseHead head) {
   {
@@ -87,4 +87,4 @@ std::string BodyInbox::failure() const {
   return failure_;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// The first part of an answer.
 struct ResponseHead {
@@ -63,4 +63,4 @@ class BodyInbox {
   std::string failure_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

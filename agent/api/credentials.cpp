@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/config/file.h"
-#include "agent/text/printable.h"
+#include "agent/base/file.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 constexpr std::size_t kLargestToken = 64U << 10;  // a header must hold it; the API server takes 1 MiB of headers
@@ -14,12 +14,12 @@ constexpr std::size_t kLargestPem = 4U << 20;
 
 rules::Result<std::string> read_pem(const PemSource& source) {
   if (!source.text.empty() || source.file.empty()) return source.text;
-  return read_file(source.file, kLargestPem, "read " + source.field);
+  return base::read_file(source.file, kLargestPem, "read " + source.field);
 }
 
 std::string name_of(const PemSource& source) {
   return source.file.empty() || !source.text.empty() ? source.field
-                                                     : source.field + " (" + one_line(source.file, 4096) + ")";
+                                                     : source.field + " (" + base::one_line(source.file, 4096) + ")";
 }
 
 }  // namespace
@@ -59,15 +59,15 @@ rules::Status Credentials::read_token() {
   std::string token = access_.token;
   std::string_view name = "token";
   if (!access_.token_file.empty()) {
-    auto text = read_file(access_.token_file, kLargestToken, "read token");
+    auto text = base::read_file(access_.token_file, kLargestToken, "read token");
     if (!text) return std::unexpected(text.error());
-    token = trimmed(*text);
+    token = base::trimmed(*text);
     name = access_.token_file;
-    if (token.empty()) return rules::fail(access_.origin, one_line(name, 4096), "is empty");
+    if (token.empty()) return rules::fail(access_.origin, base::one_line(name, 4096), "is empty");
   }
   // It becomes a part of a header.
   if (!std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < '\x7f'; }))
-    return rules::fail(access_.origin, one_line(name, 4096), "is no token: it has blanks or other characters");
+    return rules::fail(access_.origin, base::one_line(name, 4096), "is no token: it has blanks or other characters");
   authorization_ = token.empty() ? std::string() : "Bearer " + token;
   return {};
 }
@@ -88,4 +88,4 @@ rules::Status Credentials::read_tls() {
   return {};
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -9,7 +9,7 @@
 #include "agent/api/tls_material.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// What a request needs to be let in, kept up to date with the files it comes from.
 ///
@@ -50,4 +50,4 @@ class Credentials {
   Clock::time_point next_look_{};
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

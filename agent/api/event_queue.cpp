@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 constexpr std::size_t kMostLines = 200;
@@ -20,9 +20,9 @@ class EventQueue::Sink : public WatchSink {
  public:
   Sink(EventQueue& queue, std::size_t index) : queue_(queue), index_(index) {}
 
-  void changed(ObjectEvent event) override {
+  void changed(objects::ObjectEvent event) override {
     const std::scoped_lock lock(queue_.mutex_);
-    queue_.events_.insert_or_assign(ObjectId{event.kind, std::move(event.key)}, std::move(event.object));
+    queue_.events_.insert_or_assign(sources::ObjectId{event.kind, std::move(event.key)}, std::move(event.object));
     // A list is taken when it is complete, not in a thousand pieces.
     if (queue_.states_[index_].phase == WatchState::Phase::kWatching) queue_.wake();
   }
@@ -61,7 +61,7 @@ std::vector<std::string> EventQueue::Lines::take() {
   return std::exchange(lines_, {});
 }
 
-EventQueue::EventQueue(Descriptor wake, std::vector<std::string> resources) : wake_(std::move(wake)) {
+EventQueue::EventQueue(base::Descriptor wake, std::vector<std::string> resources) : wake_(std::move(wake)) {
   for (std::string& resource : resources) {
     WatchState state;
     state.resource = std::move(resource);
@@ -71,7 +71,7 @@ EventQueue::EventQueue(Descriptor wake, std::vector<std::string> resources) : wa
 }
 
 rules::Result<std::unique_ptr<EventQueue>> EventQueue::open(std::vector<std::string> resources) {
-  Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  base::Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) {
     const int code = errno;
     return rules::fail("API source", "eventfd", std::strerror(code), code);
@@ -101,4 +101,4 @@ ApiUpdate EventQueue::take() {
   return update;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -8,19 +8,19 @@
 #include <vector>
 
 #include "agent/api/watch_sink.h"
-#include "agent/sources/descriptor.h"
+#include "agent/base/descriptor.h"
 #include "agent/sources/object_change.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// What happened since the last take().
 struct ApiUpdate {
-  std::vector<ObjectEvent> events;    ///< Services first, then EndpointSlices, Nodes, Pods
-  std::vector<std::string> problems;  ///< one line each: objects that were left out, connections that fail
-  std::vector<std::string> remarks;   ///< one line each: fields that were left out, lists that were read
-  bool synced = false;                ///< all initial lists are in, and their events were taken with this or before
-  std::vector<WatchState> states;     ///< of every resource, as it is now
+  std::vector<objects::ObjectEvent> events;  ///< Services first, then EndpointSlices, Nodes, Pods
+  std::vector<std::string> problems;         ///< one line each: objects that were left out, connections that fail
+  std::vector<std::string> remarks;          ///< one line each: fields that were left out, lists that were read
+  bool synced = false;             ///< all initial lists are in, and their events were taken with this or before
+  std::vector<WatchState> states;  ///< of every resource, as it is now
 };
 
 /// Between the watches and whoever takes what they find.
@@ -50,16 +50,16 @@ class EventQueue {
     std::size_t more_ = 0;
   };
 
-  EventQueue(Descriptor wake, std::vector<std::string> resources);
+  EventQueue(base::Descriptor wake, std::vector<std::string> resources);
   void wake();
 
-  Descriptor wake_;
+  base::Descriptor wake_;
   std::vector<std::unique_ptr<WatchSink>> sinks_;
   std::mutex mutex_;
-  std::map<ObjectId, ObjectPtr> events_;
+  std::map<sources::ObjectId, objects::ObjectPtr> events_;
   Lines problems_, remarks_;
   std::vector<WatchState> states_;
   bool woken_ = false;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -8,10 +8,10 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/api/signals_blocked.h"
-#include "agent/text/printable.h"
+#include "agent/base/printable.h"
+#include "agent/base/signals_blocked.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 constexpr std::size_t kLongestQueue = 64;
@@ -48,7 +48,7 @@ std::string key_of(const ClusterEvent& event) {
 
 /// Valid UTF-8 of a length that the API takes.
 std::string note_of(const ClusterEvent& event) {
-  return one_line(event.note, kLongestNote - 3);
+  return base::one_line(event.note, kLongestNote - 3);
 }
 
 }  // namespace
@@ -57,14 +57,14 @@ rules::Result<std::unique_ptr<EventRecorder>> EventRecorder::open(const ClusterA
                                                                   const ApiTiming& timing, Problem problem) {
   auto credentials = Credentials::open(access, timing.credentials);
   if (!credentials) return std::unexpected(credentials.error());
-  const SignalsBlocked blocked;
+  const base::SignalsBlocked blocked;
   limit_http_threads();
   std::unique_ptr<EventRecorder> recorder(
       new EventRecorder(std::move(*credentials), std::move(node_name), timing, std::move(problem)));
   try {
     recorder->thread_ = std::jthread([&self = *recorder](const std::stop_token& stop) { self.run(stop); });
   } catch (const std::system_error& thrown) {
-    return rules::fail("event recorder", "start a thread", one_line(thrown.what()), thrown.code().value());
+    return rules::fail("event recorder", "start a thread", base::one_line(thrown.what()), thrown.code().value());
   }
   return recorder;
 }
@@ -205,4 +205,4 @@ void EventRecorder::tell(const std::string& line) {
   if (!std::exchange(failing_, true)) problem_(line);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

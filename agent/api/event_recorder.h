@@ -18,16 +18,16 @@
 #include "agent/objects/objects.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// Something that people see with `kubectl get events` and at the object that it is about.
 struct ClusterEvent {
   bool warning = false;
-  std::string kind;    ///< of what it is about: "Node", "Service"
-  ObjectKey about;     ///< a Node has no namespace
-  std::string reason;  ///< "FailedToStartServiceHealthcheck"
-  std::string action;  ///< "Listen"
-  std::string note;    ///< for people; may be empty
+  std::string kind;          ///< of what it is about: "Node", "Service"
+  objects::ObjectKey about;  ///< a Node has no namespace
+  std::string reason;        ///< "FailedToStartServiceHealthcheck"
+  std::string action;        ///< "Listen"
+  std::string note;          ///< for people; may be empty
 };
 
 /// Writes Events (events.k8s.io/v1) to an API server.
@@ -95,4 +95,4 @@ class EventRecorder {
   std::jthread thread_;  ///< last: uses all others
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -7,10 +7,10 @@
 #include <optional>
 #include <utility>
 
+#include "agent/base/printable.h"
 #include "agent/objects/document_builder.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 using nlohmann::json;
@@ -77,7 +77,7 @@ class BlockIterator {
 /// Between the parser and the builder: leaves managedFields out, and remembers what a list says of itself.
 class Pruner : public nlohmann::json_sax<json> {
  public:
-  explicit Pruner(DocumentBuilder& builder, std::string wanted_kind = {})
+  explicit Pruner(objects::DocumentBuilder& builder, std::string wanted_kind = {})
       : builder_(builder), wanted_kind_(std::move(wanted_kind)) {}
   std::string failure;
   ListHead list;
@@ -159,7 +159,7 @@ class Pruner : public nlohmann::json_sax<json> {
     --depth_;
     return take(builder_.end_container());
   }
-  bool take(DocumentBuilder::Step step) {
+  bool take(objects::DocumentBuilder::Step step) {
     if (!step) failure = std::move(step.error());
     return step.has_value();
   }
@@ -171,11 +171,11 @@ class Pruner : public nlohmann::json_sax<json> {
     if (depth_ != 1 || root_key_ != "kind") return true;
     saw_kind_ = true;
     if (wanted_kind_.empty() || text == wanted_kind_) return true;
-    failure = fmt::format("kind is {}, not {}", in_quotes(text), wanted_kind_);
+    failure = fmt::format("kind is {}, not {}", base::in_quotes(text), wanted_kind_);
     return false;
   }
 
-  DocumentBuilder& builder_;
+  objects::DocumentBuilder& builder_;
   std::string wanted_kind_;
   bool saw_kind_ = false;
   bool saw_items_ = false;
@@ -195,16 +195,16 @@ rules::Result<ListHead> read_list(const std::string& item_kind, const std::strin
   const std::string kind = item_kind + "List";
   std::size_t items = 0;
   const auto failed = [&](std::string_view cause) {
-    return rules::fail(kind, fmt::format("read, after {} items", items), one_line(cause, kLongestCause));
+    return rules::fail(kind, fmt::format("read, after {} items", items), base::one_line(cause, kLongestCause));
   };
   try {
     Blocks blocks(next_block);
-    const DocumentBuilder::Visit hand_out = [&](json&& item) {
+    const objects::DocumentBuilder::Visit hand_out = [&](json&& item) {
       blocks.begin_item();
       ++items;
       visit(std::move(item));
     };
-    DocumentBuilder builder(hand_out);
+    objects::DocumentBuilder builder(hand_out);
     builder.begin_document({kind, api_version});
     Pruner pruner(builder, kind);
     const bool whole = json::sax_parse(BlockIterator(&blocks), BlockIterator(nullptr), &pruner);
@@ -221,15 +221,16 @@ rules::Result<ListHead> read_list(const std::string& item_kind, const std::strin
 rules::Result<json> read_value(std::string_view text) {
   try {
     json result;
-    const DocumentBuilder::Visit keep = [&](json&& value) { result = std::move(value); };
-    DocumentBuilder builder(keep);
+    const objects::DocumentBuilder::Visit keep = [&](json&& value) { result = std::move(value); };
+    objects::DocumentBuilder builder(keep);
     builder.begin_document({});
     Pruner pruner(builder);
-    if (!json::sax_parse(text, &pruner)) return rules::fail("JSON", "read", one_line(pruner.failure, kLongestCause));
+    if (!json::sax_parse(text, &pruner))
+      return rules::fail("JSON", "read", base::one_line(pruner.failure, kLongestCause));
     builder.end_document();
     return result;
   } catch (const std::exception& thrown) {
-    return rules::fail("JSON", "read", one_line(thrown.what(), kLongestCause));
+    return rules::fail("JSON", "read", base::one_line(thrown.what(), kLongestCause));
   }
 }
 
@@ -256,4 +257,4 @@ bool LineCutter::add(std::string_view block, const std::function<bool(std::strin
   return true;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -8,7 +8,7 @@
 
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// Bytes of one object. etcd takes 1.5 MiB by default, the API server 3 MiB a request.
 inline constexpr std::size_t kLargestObject = 4U << 20;
@@ -43,4 +43,4 @@ class LineCutter {
   std::string rest_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

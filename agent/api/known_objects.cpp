@@ -2,21 +2,21 @@
 
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
-void KnownObjects::put(ObjectKey key, Object&& object) {
+void KnownObjects::put(objects::ObjectKey key, objects::Object&& object) {
   Entry& entry = objects_[key];
   entry.list = list_;
   if (entry.object && *entry.object == object) return;
-  entry.object = std::make_shared<const Object>(std::move(object));
+  entry.object = std::make_shared<const objects::Object>(std::move(object));
   changed_({kind_, std::move(key), entry.object});
 }
 
-void KnownObjects::keep(const ObjectKey& key) {
+void KnownObjects::keep(const objects::ObjectKey& key) {
   if (const auto found = objects_.find(key); found != objects_.end()) found->second.list = list_;
 }
 
-void KnownObjects::remove(const ObjectKey& key) {
+void KnownObjects::remove(const objects::ObjectKey& key) {
   if (objects_.erase(key) > 0) changed_({kind_, key, nullptr});
 }
 
@@ -31,4 +31,4 @@ void KnownObjects::end_list() {
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

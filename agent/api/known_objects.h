@@ -7,7 +7,7 @@
 
 #include "agent/objects/objects.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// The objects of one kind as the API server last told them, and what of a new telling is a change.
 ///
@@ -16,17 +16,17 @@ namespace kubenatd::agent {
 class KnownObjects {
  public:
   /// Is called with each change, in the order of their making.
-  using Changed = std::function<void(ObjectEvent)>;
+  using Changed = std::function<void(objects::ObjectEvent)>;
 
-  KnownObjects(Kind kind, Changed changed) : kind_(kind), changed_(std::move(changed)) {}
+  KnownObjects(objects::Kind kind, Changed changed) : kind_(kind), changed_(std::move(changed)) {}
 
   [[nodiscard]] std::size_t size() const { return objects_.size(); }
-  [[nodiscard]] bool contains(const ObjectKey& key) const { return objects_.contains(key); }
+  [[nodiscard]] bool contains(const objects::ObjectKey& key) const { return objects_.contains(key); }
 
-  void put(ObjectKey key, Object&& object);
+  void put(objects::ObjectKey key, objects::Object&& object);
   /// It is there, but what it is like now cannot be said: it stays as it was.
-  void keep(const ObjectKey& key);
-  void remove(const ObjectKey& key);
+  void keep(const objects::ObjectKey& key);
+  void remove(const objects::ObjectKey& key);
 
   /// A list begins. One that was begun and not ended is forgotten.
   void begin_list() { ++list_; }
@@ -35,14 +35,14 @@ class KnownObjects {
 
  private:
   struct Entry {
-    ObjectPtr object;
+    objects::ObjectPtr object;
     std::uint64_t list = 0;  ///< the last one that named it
   };
 
-  Kind kind_;
+  objects::Kind kind_;
   Changed changed_;
-  std::map<ObjectKey, Entry> objects_;
+  std::map<objects::ObjectKey, Entry> objects_;
   std::uint64_t list_ = 0;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "agent/api/access.h"
+#include "agent/base/printable.h"
 #include "agent/objects/decode.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 using nlohmann::json;
@@ -63,12 +63,12 @@ class Section {
       if (!element.is_object() || !element.contains("name") || element["name"] != wanted) continue;
       return Section(&element, fmt::format("{}[{}]", path_of(list), i), file_, error_).section(member);
     }
-    wrong(list, fmt::format("has no {} named {}", member, in_quotes(wanted, 200)));
+    wrong(list, fmt::format("has no {} named {}", member, base::in_quotes(wanted, 200)));
     return std::nullopt;
   }
 
   void wrong(std::string_view name, std::string cause) const {
-    if (!error_) error_ = rules::Error{one_line(file_, 4096), path_of(name), std::move(cause), 0};
+    if (!error_) error_ = rules::Error{base::one_line(file_, 4096), path_of(name), std::move(cause), 0};
   }
 
  private:
@@ -124,7 +124,7 @@ PemSource read_pem(const Section& section, const std::string& name, const std::s
 void read_cluster(const Section& cluster, const std::string& file, ClusterAccess& access,
                   std::optional<rules::Error>& error) {
   if (const std::string server = cluster.text("server"); !server.empty()) {
-    auto url = ServerUrl::parse(server, one_line(file, 4096), cluster.path_of("server"));
+    auto url = ServerUrl::parse(server, base::one_line(file, 4096), cluster.path_of("server"));
     if (url)
       access.server = std::move(*url);
     else if (!error)
@@ -137,11 +137,11 @@ void read_cluster(const Section& cluster, const std::string& file, ClusterAccess
     cluster.wrong("insecure-skip-tls-verify", "cannot be used together with certificate-authority");
   const std::string proxy = cluster.text("proxy-url");
   if (proxy.empty()) return;
-  auto url = ServerUrl::parse(proxy, one_line(file, 4096), cluster.path_of("proxy-url"));
+  auto url = ServerUrl::parse(proxy, base::one_line(file, 4096), cluster.path_of("proxy-url"));
   if (!url) {
     if (!error) error = url.error();
   } else if (!proxy.starts_with("http://") || !url->path.empty()) {
-    cluster.wrong("proxy-url", in_quotes(proxy, 200) + ": only http://HOST:PORT is supported");
+    cluster.wrong("proxy-url", base::in_quotes(proxy, 200) + ": only http://HOST:PORT is supported");
   } else {
     access.proxy = std::move(*url);
   }
@@ -165,9 +165,9 @@ void read_user(const Section& user, const std::string& file, ClusterAccess& acce
 
 rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std::string& file,
                                               const std::string& context) {
-  const std::string shown = one_line(file, 4096);
+  const std::string shown = base::one_line(file, 4096);
   std::vector<json> documents;
-  const auto read = read_documents(text, false, [&](json&& document) {
+  const auto read = objects::read_documents(text, false, [&](json&& document) {
     if (documents.size() < 2) documents.push_back(std::move(document));
   });
   if (!read) return rules::fail(shown, "read kubeconfig", read.error().object + ": " + read.error().cause);
@@ -179,7 +179,7 @@ rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std
   ClusterAccess access;
   access.origin = shown;
   if (const std::string kind = root.text("kind"); !kind.empty() && kind != "Config")
-    root.wrong("kind", in_quotes(kind) + " is not \"Config\"");
+    root.wrong("kind", base::in_quotes(kind) + " is not \"Config\"");
   const std::string wanted = context.empty() ? root.text("current-context") : context;
   if (wanted.empty()) root.wrong("current-context", "is missing");
   if (error) return std::unexpected(*error);
@@ -197,4 +197,4 @@ rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std
   return access;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 std::string query_encoded(std::string_view text) {
   constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
@@ -16,4 +16,4 @@ std::string query_encoded(std::string_view text) {
   return encoded;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

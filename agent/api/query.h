@@ -3,9 +3,9 @@
 #include <string>
 #include <string_view>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// A value for a query, with everything escaped but letters, digits and "-._~" (RFC 3986).
 [[nodiscard]] std::string query_encoded(std::string_view text);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -11,10 +11,10 @@
 
 #include "agent/api/json_stream.h"
 #include "agent/api/query.h"
+#include "agent/base/printable.h"
 #include "agent/objects/decode.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 using nlohmann::json;
@@ -44,11 +44,12 @@ std::string version_of(const json& object) {
   return version.size() > kLongestVersion ? std::string() : version;
 }
 
-ObjectKey key_of(const json& object, Kind kind) {
+objects::ObjectKey key_of(const json& object, objects::Kind kind) {
   const json* metadata = member(object, "metadata");
   if (metadata == nullptr) return {};
-  ObjectKey key{has_namespace(kind) ? text_of(*metadata, "namespace") : std::string(), text_of(*metadata, "name")};
-  if (has_namespace(kind) && key.ns.empty()) key.ns = "default";  // as decode_object() has it
+  objects::ObjectKey key{objects::has_namespace(kind) ? text_of(*metadata, "namespace") : std::string(),
+                         text_of(*metadata, "name")};
+  if (objects::has_namespace(kind) && key.ns.empty()) key.ns = "default";  // as decode_object() has it
   return key;
 }
 
@@ -68,7 +69,7 @@ ResourceWatch::ResourceWatch(WatchedResource resource, std::shared_ptr<Credentia
       timing_(timing),
       sink_(sink),
       client_(std::move(credentials)),
-      known_(resource_.kind, [this](ObjectEvent event) { sink_.changed(std::move(event)); }),
+      known_(resource_.kind, [this](objects::ObjectEvent event) { sink_.changed(std::move(event)); }),
       backoff_(timing) {
   state_.resource = resource_.name;
 }
@@ -150,7 +151,8 @@ ResourceWatch::Outcome ResourceWatch::refused(ApiExchange& exchange, bool stream
   const auto parsed = read_value(body);
   std::string message = parsed ? text_of(*parsed, "message") : std::string();
   if (message.empty()) message = body;
-  std::string problem = fmt::format("the API server answers {}: {}", status, one_line(trimmed(message), 300));
+  std::string problem =
+      fmt::format("the API server answers {}: {}", status, base::one_line(base::trimmed(message), 300));
 
   if (status == kUnauthorized) client_.credentials().refused();
   if (status == kGone) return {Outcome::Next::kRelist, std::move(problem), {}, false};
@@ -302,13 +304,14 @@ ResourceWatch::Outcome ResourceWatch::read_events(ApiExchange& exchange, Clock::
 }
 
 ResourceWatch::Verdict ResourceWatch::take_line(std::string_view line, bool& initial) {
-  if (trimmed(line).empty()) return std::nullopt;
+  if (base::trimmed(line).empty()) return std::nullopt;
   const auto event = read_value(line);
   if (!event) return Outcome{Outcome::Next::kRetry, "an event that is no JSON: " + event.error().cause, {}, true};
   const std::string type = text_of(*event, "type");
   const json* object = member(*event, "object");
   if (object == nullptr || !object->is_object())
-    return Outcome{Outcome::Next::kRetry, fmt::format("an event {} without an object", in_quotes(type)), {}, true};
+    return Outcome{
+        Outcome::Next::kRetry, fmt::format("an event {} without an object", base::in_quotes(type)), {}, true};
   if (type == "ERROR") {
     Outcome outcome = take_error(*object);
     if (!initial || outcome.next == Outcome::Next::kRelist) return outcome;
@@ -323,7 +326,7 @@ ResourceWatch::Verdict ResourceWatch::take_line(std::string_view line, bool& ini
     return std::nullopt;
   }
   if (type != "ADDED" && type != "MODIFIED" && type != "DELETED")
-    return Outcome{Outcome::Next::kRetry, fmt::format("an event of unknown type {}", in_quotes(type)), {}, true};
+    return Outcome{Outcome::Next::kRetry, fmt::format("an event of unknown type {}", base::in_quotes(type)), {}, true};
   take_object(*object, type == "DELETED");
   ++events_;
   if (initial) return std::nullopt;  // those of a list are in no order
@@ -338,7 +341,8 @@ ResourceWatch::Outcome ResourceWatch::take_error(const json& status) const {
   const bool gone = (code != nullptr && *code == kGone) || reason == "Expired" || reason == "Gone";
   Outcome outcome;
   outcome.next = gone ? Outcome::Next::kRelist : Outcome::Next::kRetry;
-  outcome.problem = fmt::format("the watch says {}: {}", one_line(reason), one_line(text_of(status, "message"), 300));
+  outcome.problem =
+      fmt::format("the watch says {}: {}", base::one_line(reason), base::one_line(text_of(status, "message"), 300));
   outcome.from_stream = !gone;
   if (const json* details = member(status, "details"))
     if (const json* after = member(*details, "retryAfterSeconds"); after != nullptr && after->is_number_unsigned())
@@ -367,12 +371,13 @@ void ResourceWatch::list_complete(std::string_view how) {
   known_.end_list();
   state_.synced = true;
   ++state_.lists;
-  sink_.remark(fmt::format("{}: {} listed {} at version {}", resource_.name, known_.size(), how, one_line(version_)));
+  sink_.remark(
+      fmt::format("{}: {} listed {} at version {}", resource_.name, known_.size(), how, base::one_line(version_)));
   enter(state_.phase);
 }
 
 void ResourceWatch::take_object(const json& object, bool deleted) {
-  const ObjectKey key = key_of(object, resource_.kind);
+  const objects::ObjectKey key = key_of(object, resource_.kind);
   if (deleted) {
     if (key.name.empty())
       sink_.problem(fmt::format("{}: an event DELETED without a name", resource_.name));
@@ -380,7 +385,7 @@ void ResourceWatch::take_object(const json& object, bool deleted) {
       known_.remove(key);
     return;
   }
-  auto decoded = decode_object(object);
+  auto decoded = objects::decode_object(object);
   if (!decoded) {
     const bool stays = known_.contains(key);
     sink_.problem(decoded.error().to_string() + (stays ? "; it stays as it was" : ""));
@@ -395,7 +400,7 @@ void ResourceWatch::take_object(const json& object, bool deleted) {
   known_.remove(key);  // an EndpointSlice of names, say: there is nothing to be done with it
   if (decoded->object || text_of(object, "kind") != name_of(resource_.kind))
     sink_.problem(fmt::format("{}: an object of kind {} among them is left out", resource_.name,
-                              in_quotes(text_of(object, "kind"))));
+                              base::in_quotes(text_of(object, "kind"))));
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

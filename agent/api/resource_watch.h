@@ -13,11 +13,11 @@
 #include "agent/api/timing.h"
 #include "agent/api/watch_sink.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// What to watch.
 struct WatchedResource {
-  Kind kind = Kind::kService;
+  objects::Kind kind = objects::Kind::kService;
   std::string name;         ///< "services", for messages
   std::string path;         ///< "/api/v1/services"
   std::string api_version;  ///< "v1"
@@ -105,4 +105,4 @@ class ResourceWatch {
   std::size_t bad_streams_ = 0;  ///< likewise, watches that said something wrong
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// How long the API source waits for what. The defaults are for a cluster; tests scale them down.
 struct ApiTiming {
@@ -26,4 +26,4 @@ struct ApiTiming {
   Duration credentials{60'000};       ///< files with a token or certificates are looked at so often, when needed
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -11,9 +11,9 @@
 
 #include <utility>
 
-#include "agent/text/printable.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 namespace {
 
 /// What a context knows of its connection; freed with the context.
@@ -71,7 +71,7 @@ int verify(X509_STORE_CTX* context, void* argument) {
   if (good <= 0) {
     const int code = X509_STORE_CTX_get_error(context);
     session.findings->note(fmt::format("the server's certificate for {} is refused: {}",
-                                       one_line(session.peer.name, 253), X509_verify_cert_error_string(code)));
+                                       base::one_line(session.peer.name, 253), X509_verify_cert_error_string(code)));
   }
   return good > 0 ? 1 : 0;
 }
@@ -171,4 +171,4 @@ void TlsMaterial::attach_socket(SSL* connection, void* socket, int (*descriptor_
   SSL_set_ex_data(connection, socket_index(), new AttachedSocket{socket, descriptor_of});
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -9,7 +9,7 @@
 
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// What the last TLS handshake found wrong with the server, as the HTTP library cannot say it.
 class TlsFindings {
@@ -70,4 +70,4 @@ class TlsMaterial {
   std::unique_ptr<EVP_PKEY, FreeKey> key_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

@@ -6,7 +6,7 @@
 
 #include "agent/objects/objects.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::api {
 
 /// Where a watch stands.
 struct WatchState {
@@ -27,7 +27,7 @@ class WatchSink {
   WatchSink(const WatchSink&) = delete;
   WatchSink& operator=(const WatchSink&) = delete;
 
-  virtual void changed(ObjectEvent event) = 0;
+  virtual void changed(objects::ObjectEvent event) = 0;
   /// One line: something was left out, or does not work at present.
   virtual void problem(std::string line) = 0;
   /// One line that is worth knowing.
@@ -39,4 +39,4 @@ class WatchSink {
   WatchSink() = default;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::api

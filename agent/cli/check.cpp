@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "agent/base/log.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/configuration.h"
-#include "agent/cli/log.h"
 #include "agent/config/describe.h"
+#include "agent/daemon/configuration.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::cli {
 int check(const Options& options) {
-  const auto loaded = load_configuration(options.flags);
+  const auto loaded = daemon::load_configuration(options.flags);
   if (!loaded) {
-    log_error(loaded.error().to_string());
+    base::log_error(loaded.error().to_string());
     return kExitFailed;
   }
   const auto fields = describe(loaded->config);
@@ -24,4 +24,4 @@ int check(const Options& options) {
   return written ? kExitOk : kExitFailed;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::cli

@@ -3,7 +3,7 @@
 #include "agent/cli/options.h"
 
 /// The commands. Each returns the exit code.
-namespace kubenatd::agent {
+namespace kubenatd::agent::cli {
 
 [[nodiscard]] int run(const Options& options);
 [[nodiscard]] int render(const Options& options);
@@ -12,4 +12,4 @@ namespace kubenatd::agent {
 [[nodiscard]] int check(const Options& options);
 [[nodiscard]] int cleanup(const Options& options);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::cli

@@ -8,20 +8,20 @@
 #include <optional>
 #include <utility>
 
+#include "agent/base/file.h"
+#include "agent/base/log.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/inputs.h"
-#include "agent/cli/log.h"
-#include "agent/config/file.h"
+#include "agent/daemon/inputs.h"
+#include "agent/dataplane/foreign_host_ports.h"
+#include "agent/dataplane/iptables/listing.h"
 #include "agent/explain/live_ruleset.h"
 #include "agent/explain/live_table.h"
 #include "agent/explain/show.h"
-#include "agent/sync/desired_listing.h"
-#include "agent/sync/foreign_host_ports.h"
-#include "netlink/conntrack.h"
-#include "netlink/routes.h"
+#include "netlink/host/conntrack.h"
+#include "netlink/host/routes.h"
 #include "rules/walk/save_text.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::cli {
 namespace {
 
 using Source = ExplainOptions::Source;
@@ -33,11 +33,11 @@ constexpr std::size_t kMostFlows = 10;
 rules::Result<rules::walk::SavedRules> read_saved(const std::vector<std::filesystem::path>& files) {
   rules::walk::SavedRules all;
   for (const auto& file : files) {
-    const auto text = read_file(file, kLargestSave, "read");
+    const auto text = base::read_file(file, kLargestSave, "read");
     if (!text) return std::unexpected(text.error());
     auto saved = rules::walk::read_save_text(*text);
     if (!saved) return rules::fail(file.string(), saved.error().operation, saved.error().cause);
-    for (const std::string& remark : saved->remarks) log_info("saved rules", {{"remark", remark}});
+    for (const std::string& remark : saved->remarks) base::log_info("saved rules", {{"remark", remark}});
     for (std::size_t i = 0; i < all.families.size(); ++i)
       if (saved->families[i]) all.families[i] = std::move(saved->families[i]);
   }
@@ -50,24 +50,25 @@ rules::Result<Rulesets> read_live(bool ipv6) {
   Rulesets rulesets;
   for (const rules::Family family : rules::kFamilies) {
     if (family == rules::Family::kIpv6 && !ipv6) continue;
-    auto ruleset = read_live_ruleset(*kernel, family);
+    auto ruleset = explain::read_live_ruleset(*kernel, family);
     if (!ruleset) return std::unexpected(ruleset.error());
     rulesets[static_cast<std::size_t>(family)] = std::move(*ruleset);
   }
   return rulesets;
 }
 
-Rulesets read_desired(Model& model) {
+Rulesets read_desired(dataplane::Model& model) {
   Rulesets rulesets;
   for (const rules::Family family : rules::kFamilies) {
     rules::walk::Ruleset& ruleset = rulesets[static_cast<std::size_t>(family)].emplace(family);
-    for (const rules::TableText& table : list_desired(model.desired(family))) add_table(ruleset, table);
+    for (const rules::TableText& table : dataplane::iptables::list_desired(model.desired(family)))
+      add_table(ruleset, table);
   }
   return rulesets;
 }
 
 /// The table of nftables mode as it is, and from the objects as it should be beside what others serve.
-rules::Status add_live_tables(Model& model, ExplainContext& context) {
+rules::Status add_live_tables(dataplane::Model& model, explain::ExplainContext& context) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
   std::array<std::optional<rules::nftables::TableState>, 2> tables;
@@ -75,12 +76,12 @@ rules::Status add_live_tables(Model& model, ExplainContext& context) {
     if (family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
     auto& host_ports = model.desired(family).host_ports();
     if (host_ports.any_wanted()) {
-      auto claims = read_foreign_host_ports(*kernel, family);
+      auto claims = dataplane::read_foreign_host_ports(*kernel, family);
       if (!claims) return std::unexpected(claims.error());
       host_ports.set_foreign(std::move(*claims));
       model.elements(family).set_host_ports(host_ports.in_force());
     }
-    auto table = read_live_table(*kernel, family, model.elements(family));
+    auto table = explain::read_live_table(*kernel, family, model.elements(family));
     if (!table) return std::unexpected(table.error());
     tables[static_cast<std::size_t>(family)] = std::move(*table);
   }
@@ -93,15 +94,15 @@ rules::Status add_live_tables(Model& model, ExplainContext& context) {
 }
 
 /// In nftables mode: the elements to look up, and those to compare them with.
-rules::Status add_tables(Source source, Model& model, ExplainContext& context) {
+rules::Status add_tables(Source source, dataplane::Model& model, explain::ExplainContext& context) {
   context.source = "desired";
   if (source != Source::kDesired) {
     const auto live = add_live_tables(model, context);
     if (!live && source == Source::kLive) return live;
     if (live) context.source = "live";
     if (!live)
-      log_info("the kernel's table cannot be read; the desired one is looked at",
-               {{"reason", live.error().to_string()}});
+      base::log_info("the kernel's table cannot be read; the desired one is looked at",
+                     {{"reason", live.error().to_string()}});
   }
   if (context.source == "live") return {};
   for (const rules::Family family : rules::kFamilies)
@@ -121,9 +122,9 @@ bool uses_nfacct(const Rulesets& rulesets) {
   return found;
 }
 
-std::vector<KnownFlow> flows_of(const rules::walk::Packet& packet, bool any_source) {
-  std::vector<KnownFlow> flows;
-  const auto look = [&](const netlink::ConntrackFlow& flow) {
+std::vector<explain::KnownFlow> flows_of(const rules::walk::Packet& packet, bool any_source) {
+  std::vector<explain::KnownFlow> flows;
+  const auto look = [&](const netlink::host::ConntrackFlow& flow) {
     if (flows.size() < kMostFlows && flow.original_destination == packet.destination &&
         flow.original_destination_port == packet.destination_port &&
         (any_source || flow.original_source == packet.source))
@@ -133,8 +134,8 @@ std::vector<KnownFlow> flows_of(const rules::walk::Packet& packet, bool any_sour
     return false;  // only looked at: nothing is stale
   };
   const auto swept =
-      netlink::sweep_conntrack(packet.destination.family, static_cast<std::uint8_t>(packet.protocol), look);
-  if (!swept) log_info("connections are not shown", {{"reason", swept.error().to_string()}});
+      netlink::host::sweep_conntrack(packet.destination.family, static_cast<std::uint8_t>(packet.protocol), look);
+  if (!swept) base::log_info("connections are not shown", {{"reason", swept.error().to_string()}});
   return flows;
 }
 
@@ -143,7 +144,7 @@ bool is_link_local(const rules::Address& address) {
 }
 
 /// Fills in what objects, machine and options tell about the node.
-rules::Status add_node(const ExplainOptions& options, const Model* model, ExplainContext& context) {
+rules::Status add_node(const ExplainOptions& options, const dataplane::Model* model, explain::ExplainContext& context) {
   const bool elsewhere = !options.saved.empty();
   std::vector<rules::Address> addresses;
   for (const std::string& text : options.node_addresses) {
@@ -169,17 +170,17 @@ rules::Status add_node(const ExplainOptions& options, const Model* model, Explai
     if (!live || std::ranges::find(machine, address) != machine.end()) context.node_addresses.push_back(address);
   if (!live) context.surroundings.local.insert(context.surroundings.local.end(), addresses.begin(), addresses.end());
   if (!live) return {};
-  if (auto routes = netlink::main_routes()) {
+  if (auto routes = netlink::host::main_routes()) {
     for (auto& route : *routes) context.surroundings.routes.push_back({route.destination, std::move(route.interface)});
   } else {
-    log_info("routes are not known", {{"reason", routes.error().to_string()}});
+    base::log_info("routes are not known", {{"reason", routes.error().to_string()}});
   }
   return {};
 }
 
 /// The rules to walk, and those to compare them with.
-rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainContext& context) {
-  const bool by_elements = model != nullptr && model->config().mode == Config::Mode::kNftables;
+rules::Status add_rules(const ExplainOptions& options, dataplane::Model* model, explain::ExplainContext& context) {
+  const bool by_elements = model != nullptr && model->config().mode == config::Config::Mode::kNftables;
   if (!options.saved.empty()) {
     auto saved = read_saved(options.saved);
     if (!saved) return std::unexpected(saved.error());
@@ -191,15 +192,15 @@ rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainCont
     auto live = read_live(model->environment().ipv6);
     if (!live && options.source == Source::kLive) return std::unexpected(live.error());
     if (!live)
-      log_info("the kernel's rules cannot be read; the desired ones are walked",
-               {{"reason", live.error().to_string()}});
+      base::log_info("the kernel's rules cannot be read; the desired ones are walked",
+                     {{"reason", live.error().to_string()}});
     if (live) context.rules = std::move(*live);
     if (live) context.source = "live";
   }
   if (model == nullptr) return {};
   // In nftables mode a saved text is compared with nothing: this node should have no such rules.
   if (!context.source.empty() && !by_elements) {
-    Environment environment = model->environment();
+    config::Environment environment = model->environment();
     environment.has_nfacct = uses_nfacct(context.rules);
     model->set_environment(std::move(environment));
     context.desired = read_desired(*model);
@@ -218,45 +219,47 @@ rules::Status add_rules(const ExplainOptions& options, Model* model, ExplainCont
 
 int explain(const Options& options) {
   const ExplainOptions& asked = options.explain;
-  const auto question = parse_question(asked.question, asked.from);
+  const auto question = explain::parse_question(asked.question, asked.from);
   if (!question) {
-    log_error(question.error().to_string(), {});
+    base::log_error(question.error().to_string(), {});
     return kExitUsage;
   }
-  ExplainContext context;
-  std::optional<Inputs> inputs;
+  explain::ExplainContext context;
+  std::optional<daemon::Inputs> inputs;
   if (asked.saved.empty() || !options.manifests.empty()) {
-    auto read = read_inputs(options, false);
+    auto read = daemon::read_inputs(options, false);
     if (!read) {
-      log_error(read.error().to_string(), {});
+      base::log_error(read.error().to_string(), {});
       return kExitNoAnswer;
     }
     inputs = std::move(*read);
-    if (auto gathered = gather(*inputs, [&](const ObjectEvent& event) { context.inventory.take(event); }); !gathered) {
-      log_error(gathered.error().to_string(), {});
+    if (auto gathered =
+            daemon::gather(*inputs, [&](const objects::ObjectEvent& event) { context.inventory.take(event); });
+        !gathered) {
+      base::log_error(gathered.error().to_string(), {});
       return kExitNoAnswer;
     }
   }
-  Model* model = inputs ? inputs->model.get() : nullptr;
+  dataplane::Model* model = inputs ? inputs->model.get() : nullptr;
   auto ready = add_rules(asked, model, context);
   if (ready) ready = add_node(asked, model, context);
   if (!ready) {
-    log_error(ready.error().to_string(), {});
+    base::log_error(ready.error().to_string(), {});
     return kExitNoAnswer;
   }
   if (context.source == "live")
     context.flows = [&](const rules::walk::Packet& packet) { return flows_of(packet, !question->from); };
 
-  const auto answer = agent::explain(context, *question);
+  const auto answer = explain::explain(context, *question);
   if (!answer) {
-    log_error(answer.error().to_string(), {});
+    base::log_error(answer.error().to_string(), {});
     return kExitNoAnswer;
   }
   const bool colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
-  const std::string text = asked.json ? to_json(*answer) : to_text(*answer, colour);
+  const std::string text = asked.json ? explain::to_json(*answer) : explain::to_text(*answer, colour);
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return kExitNoAnswer;
-  return has_problem(*answer) ? kExitFailed : kExitOk;
+  return explain::has_problem(*answer) ? kExitFailed : kExitOk;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::cli

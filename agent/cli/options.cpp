@@ -5,7 +5,7 @@
 #include <iostream>
 #include <map>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::cli {
 namespace {
 
 constexpr const char* kAbout =
@@ -26,11 +26,13 @@ constexpr const char* kExamples =
     "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
     "problem); 2 wrong usage; 3 diff or explain could not read the kernel or their input.";
 
-const std::map<std::string, Config::Dispatch> kDispatchNames{
-    {"auto", Config::Dispatch::kAuto}, {"linear", Config::Dispatch::kLinear}, {"tree", Config::Dispatch::kTree}};
+const std::map<std::string, config::Config::Dispatch> kDispatchNames{{"auto", config::Config::Dispatch::kAuto},
+                                                                     {"linear", config::Config::Dispatch::kLinear},
+                                                                     {"tree", config::Config::Dispatch::kTree}};
 
-const std::map<std::string, Config::HostPorts> kHostPortsNames{
-    {"auto", Config::HostPorts::kAuto}, {"on", Config::HostPorts::kOn}, {"off", Config::HostPorts::kOff}};
+const std::map<std::string, config::Config::HostPorts> kHostPortsNames{{"auto", config::Config::HostPorts::kAuto},
+                                                                       {"on", config::Config::HostPorts::kOn},
+                                                                       {"off", config::Config::HostPorts::kOff}};
 
 const std::map<std::string, rules::Family> kFamilyNames{{"ipv4", rules::Family::kIpv4}, {"ipv6", rules::Family::kIpv6}};
 
@@ -165,7 +167,7 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
         ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
         ->type_name("N")
         ->capture_default_str();
-    register_kube_proxy_flags(run, options.flags);
+    config::register_kube_proxy_flags(run, options.flags);
 
     CLI::App& render = *app.add_subcommand(
         "render",
@@ -191,7 +193,7 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
 
     CLI::App& check = *app.add_subcommand(
         "check", "Say what is understood of a configuration and of kube-proxy's flags; exit 1 when it is refused");
-    register_kube_proxy_flags(check, options.flags);
+    config::register_kube_proxy_flags(check, options.flags);
 
     CLI::App& cleanup = *app.add_subcommand(
         "cleanup",
@@ -222,4 +224,4 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::cli

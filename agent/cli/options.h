@@ -10,7 +10,7 @@
 #include "agent/config/flags.h"
 #include "rules/address.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::cli {
 
 /// What `explain` is asked.
 struct ExplainOptions {
@@ -30,15 +30,15 @@ struct Options {
   std::vector<std::filesystem::path> manifests;
   std::optional<rules::Family> family;  ///< render and diff: only this one
   bool once = false;
-  Config::Dispatch dispatch = Config::Dispatch::kAuto;
-  Config::HostPorts host_ports = Config::HostPorts::kAuto;
+  config::Config::Dispatch dispatch = config::Config::Dispatch::kAuto;
+  config::Config::HostPorts host_ports = config::Config::HostPorts::kAuto;
   std::size_t tree_threshold = 1000;
   std::chrono::seconds audit_period = std::chrono::minutes(5);
   std::vector<std::string> service_cidrs;  ///< as given; read with the configuration
   std::size_t counted_services = 0;        ///< run: for how many Services new connections are counted
   int verbosity = 0;
   ExplainOptions explain;
-  FlagValues flags;  ///< --config and --hostname-override; run and check: all of kube-proxy's
+  config::FlagValues flags;  ///< --config and --hostname-override; run and check: all of kube-proxy's
 };
 
 /// Exit codes; part of the command line's contract.
@@ -51,4 +51,4 @@ inline constexpr int kExitNoAnswer = 3;  ///< diff, explain: it could not be fou
 /// The options, or the exit code when help was asked for or the usage is wrong (the text is already printed).
 [[nodiscard]] std::variant<Options, int> parse_command_line(int argc, const char* const* argv);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::cli

@@ -6,72 +6,73 @@
 #include <utility>
 
 #include "agent/api/api_client.h"
-#include "agent/cli/cluster_events.h"
+#include "agent/base/log.h"
+#include "agent/base/signals.h"
 #include "agent/cli/commands.h"
-#include "agent/cli/config_watch.h"
-#include "agent/cli/configuration.h"
-#include "agent/cli/inputs.h"
-#include "agent/cli/log.h"
-#include "agent/cli/rival_watch.h"
-#include "agent/cli/run_loop.h"
-#include "agent/cli/serving.h"
-#include "agent/cli/signals.h"
 #include "agent/config/config_json.h"
-#include "agent/sync/reconciler.h"
-#include "netlink/addresses.h"
+#include "agent/daemon/cluster_events.h"
+#include "agent/daemon/config_watch.h"
+#include "agent/daemon/configuration.h"
+#include "agent/daemon/inputs.h"
+#include "agent/daemon/rival_watch.h"
+#include "agent/daemon/run_loop.h"
+#include "agent/daemon/serving.h"
+#include "agent/dataplane/reconciler.h"
+#include "netlink/host/addresses.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::cli {
 namespace {
 
 /// --write-config-to: JSON is YAML, so the file can be given back as --config.
-int write_configuration(const FlagValues& flags) {
-  const auto loaded = load_configuration(flags);
+int write_configuration(const config::FlagValues& flags) {
+  const auto loaded = daemon::load_configuration(flags);
   if (!loaded) {
-    log_error(loaded.error().to_string());
+    base::log_error(loaded.error().to_string());
     return kExitFailed;
   }
   std::FILE* file = std::fopen(flags.write_config_to->c_str(), "we");
   const std::string text = to_json(loaded->config) + "\n";
   const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if (file == nullptr || std::fclose(file) != 0 || !written) {
-    log_error("the configuration could not be written",
-              {{"file", flags.write_config_to->string()}, {"error", std::strerror(errno)}});
+    base::log_error("the configuration could not be written",
+                    {{"file", flags.write_config_to->string()}, {"error", std::strerror(errno)}});
     return kExitFailed;
   }
   return kExitOk;
 }
 
 /// One life of the agent: from reading the configuration until it is to stop, or to start again.
-rules::Result<RunEnd> run_agent(const Options& options, Signals& signals, RivalWatch& rivals) {
-  auto inputs = read_inputs(options, true);
+rules::Result<daemon::RunEnd> run_agent(const Options& options, base::Signals& signals, daemon::RivalWatch& rivals) {
+  auto inputs = daemon::read_inputs(options, true);
   if (!inputs) return std::unexpected(inputs.error());
-  if (options.flags.init_only) return RunEnd::kStopped;
-  auto files = ConfigWatch::open(inputs->files);
+  if (options.flags.init_only) return daemon::RunEnd::kStopped;
+  auto files = daemon::ConfigWatch::open(inputs->files);
   if (!files) return std::unexpected(files.error());
   for (const std::string& problem : files->problems())
-    log_warning("changes of the configuration will not be noticed", {{"what", problem}});
-  auto addresses = netlink::AddressMonitor::open();
+    base::log_warning("changes of the configuration will not be noticed", {{"what", problem}});
+  auto addresses = netlink::host::AddressMonitor::open();
   if (!addresses) return std::unexpected(addresses.error());
-  auto reconciler = Reconciler::open(*inputs->model);
+  auto reconciler = dataplane::Reconciler::open(*inputs->model);
   if (!reconciler) return std::unexpected(reconciler.error());
-  if (inputs->events && !options.once) inputs->events->record(starting_event(inputs->model->environment().node_name));
+  if (inputs->events && !options.once)
+    inputs->events->record(daemon::starting_event(inputs->model->environment().node_name));
   rivals.look(inputs->model->config());  // before our own servers are there to answer
-  std::unique_ptr<Serving> serving;
+  std::unique_ptr<daemon::Serving> serving;
   if (!options.once) {
-    auto opened = Serving::open(*inputs->model, {.counted_services = options.counted_services,
-                                                 .source_has_node = inputs->source->knows_node(),
-                                                 .events = inputs->events.get()});
+    auto opened = daemon::Serving::open(*inputs->model, {.counted_services = options.counted_services,
+                                                         .source_has_node = inputs->source->knows_node(),
+                                                         .events = inputs->events.get()});
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }
-  return RunLoop({.inputs = *inputs,
-                  .reconciler = **reconciler,
-                  .addresses = *addresses,
-                  .files = *files,
-                  .signals = signals,
-                  .rivals = rivals,
-                  .serving = serving.get()},
-                 options)
+  return daemon::RunLoop({.inputs = *inputs,
+                          .reconciler = **reconciler,
+                          .addresses = *addresses,
+                          .files = *files,
+                          .signals = signals,
+                          .rivals = rivals,
+                          .serving = serving.get()},
+                         options)
       .run();
 }
 
@@ -80,25 +81,25 @@ rules::Result<RunEnd> run_agent(const Options& options, Signals& signals, RivalW
 int run(const Options& options) {
   if (options.flags.cleanup) return cleanup(options);
   if (options.flags.write_config_to) return write_configuration(options.flags);
-  auto signals = Signals::open();
+  auto signals = base::Signals::open();
   if (!signals) {
-    log_error(signals.error().to_string());
+    base::log_error(signals.error().to_string());
     return kExitFailed;
   }
-  limit_http_threads();
-  RivalWatch rivals;
+  api::limit_http_threads();
+  daemon::RivalWatch rivals;
   while (true) {
     const auto end = run_agent(options, *signals, rivals);
     if (!end) {
-      log_error(end.error().to_string());
+      base::log_error(end.error().to_string());
       return kExitFailed;
     }
     switch (*end) {
-      case RunEnd::kStopped: return kExitOk;
-      case RunEnd::kFailed: return kExitFailed;
-      case RunEnd::kReload: break;
+      case daemon::RunEnd::kStopped: return kExitOk;
+      case daemon::RunEnd::kFailed: return kExitFailed;
+      case daemon::RunEnd::kReload: break;
     }
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::cli

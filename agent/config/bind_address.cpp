@@ -5,7 +5,7 @@
 #include <charconv>
 #include <system_error>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 std::optional<BindAddress> parse_bind_address(std::string_view text) {
   const std::size_t colon = text.rfind(':');
@@ -31,4 +31,4 @@ std::string with_port(std::string_view text, std::uint16_t port) {
   return fmt::format("{}:{}", text, port);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -8,7 +8,7 @@
 #include "rules/address.h"
 
 /// Addresses that servers listen on, written as Go's net package writes them.
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 inline constexpr std::uint16_t kHealthzPort = 10256;
 inline constexpr std::uint16_t kMetricsPort = 10249;
@@ -25,4 +25,4 @@ struct BindAddress {
 /// `text`, and when it is an address without port, `port` after it. What is neither is returned as it is.
 [[nodiscard]] std::string with_port(std::string_view text, std::uint16_t port);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

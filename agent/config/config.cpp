@@ -7,13 +7,13 @@
 #include <optional>
 #include <utility>
 
+#include "agent/base/file.h"
+#include "agent/base/printable.h"
 #include "agent/config/config_fields.h"
 #include "agent/config/field_reader.h"
-#include "agent/config/file.h"
 #include "agent/config/scalar.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 constexpr std::size_t kLargestFile = 1'000'000;
@@ -38,12 +38,13 @@ rules::Result<YAML::Node> find_configuration(const std::vector<YAML::Node>& docu
     if (is_null(document)) continue;
     const std::string kind = top_level_text(document, "kind");
     if (kind != kKind) {
-      if (found.empty()) found = kind.empty() ? "a document without kind" : "kind " + in_quotes(kind);
+      if (found.empty()) found = kind.empty() ? "a document without kind" : "kind " + base::in_quotes(kind);
       continue;
     }
     const std::string version = top_level_text(document, "apiVersion");
     if (version == kApiVersion) return document;
-    const std::string what = version.empty() ? std::string("is missing: ") : in_quotes(version) + " is not known: ";
+    const std::string what =
+        version.empty() ? std::string("is missing: ") : base::in_quotes(version) + " is not known: ";
     return rules::fail(file_name, kOperation, "apiVersion: " + what + std::string(kApiVersion) + " is");
   }
   if (found.empty()) found = "nothing";
@@ -72,23 +73,23 @@ rules::Result<LoadedConfig> parse(const std::string& text, const std::string& fi
 }  // namespace
 
 rules::Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name) {
-  const std::string name = one_line(file_name, 512);
+  const std::string name = base::one_line(file_name, 512);
   if (text.size() > kLargestFile) {
     return rules::fail(name, kOperation, "is larger than " + std::to_string(kLargestFile) + " bytes", EFBIG);
   }
   try {
     return parse(std::string(text), name);
   } catch (const YAML::Exception& exception) {
-    return rules::fail(name, kOperation, describe_mark(exception.mark) + one_line(exception.msg, 200));
+    return rules::fail(name, kOperation, describe_mark(exception.mark) + base::one_line(exception.msg, 200));
   } catch (const std::exception& exception) {
-    return rules::fail(name, kOperation, one_line(exception.what(), 200));
+    return rules::fail(name, kOperation, base::one_line(exception.what(), 200));
   }
 }
 
 rules::Result<LoadedConfig> load_config(const std::filesystem::path& file) {
-  const rules::Result<std::string> text = read_file(file, kLargestFile, kOperation);
+  const rules::Result<std::string> text = base::read_file(file, kLargestFile, kOperation);
   if (!text) return std::unexpected(text.error());
   return parse_config(*text, file.native());
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -12,7 +12,7 @@
 #include "rules/address.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 using Duration = std::chrono::nanoseconds;
 
@@ -96,4 +96,4 @@ struct LoadedConfig {
 [[nodiscard]] rules::Result<LoadedConfig> load_config(const std::filesystem::path& file);
 [[nodiscard]] rules::Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -6,10 +6,10 @@
 #include <array>
 #include <utility>
 
+#include "agent/base/printable.h"
 #include "agent/config/bind_address.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 using std::chrono::seconds;
@@ -104,7 +104,7 @@ Config::Logging read_logging(FieldReader reader, ConfigFindings& findings) {
   Config::Logging logging;
   if (std::string format; reader.read("format", format) && !format.empty()) logging.format = std::move(format);
   if (logging.format != "text" && logging.format != "json") {
-    findings.mistake(reader.path_of("format"), in_quotes(logging.format) + R"( is not "text" or "json")");
+    findings.mistake(reader.path_of("format"), base::in_quotes(logging.format) + R"( is not "text" or "json")");
   }
   read_or_default(reader, "flushFrequency", seconds(5), logging.flush_frequency);
   refuse_negative(findings, reader, "flushFrequency", logging.flush_frequency < Duration::zero());
@@ -147,7 +147,7 @@ void read_mode(FieldReader& reader, Config& config, ConfigFindings& findings) {
   } else if (mode == "ipvs") {
     findings.mistake("mode", R"("ipvs" is not supported, "iptables" and "nftables" are (kubenatd has no ipvs))");
   } else if (!mode.empty() && mode != "iptables") {
-    findings.mistake("mode", in_quotes(mode) + R"( is not supported, "iptables" and "nftables" are)");
+    findings.mistake("mode", base::in_quotes(mode) + R"( is not supported, "iptables" and "nftables" are)");
   }
 }
 
@@ -156,10 +156,10 @@ void check_interface(ConfigFindings& findings, const std::string& path, const st
   if (name.empty()) {
     findings.mistake(path, "is required by detectLocalMode");
   } else if (name.size() > longest) {
-    findings.mistake(path, in_quotes(name) + fmt::format(" is longer than {} characters", longest));
+    findings.mistake(path, base::in_quotes(name) + fmt::format(" is longer than {} characters", longest));
   } else if (std::ranges::any_of(name, [](char c) { return c <= ' ' || c > '~' || c == '/' || c == ':'; })) {
     // What the kernel refuses (dev_valid_name in net/core/dev.c), and what could not be printed.
-    findings.mistake(path, in_quotes(name) + " is not a name of an interface");
+    findings.mistake(path, base::in_quotes(name) + " is not a name of an interface");
   }
 }
 
@@ -175,7 +175,7 @@ void read_detect_local(FieldReader& reader, Config& config, ConfigFindings& find
   if (reader.read("detectLocalMode", mode) && !mode.empty()) {
     const auto* known = std::ranges::find(kModes, mode, &std::pair<std::string_view, Config::DetectLocal>::first);
     if (known == kModes.end()) {
-      findings.mistake("detectLocalMode", in_quotes(mode) +
+      findings.mistake("detectLocalMode", base::in_quotes(mode) +
                                               " is not one of ClusterCIDR, NodeCIDR, BridgeInterface, "
                                               "InterfaceNamePrefix");
     } else {
@@ -198,13 +198,13 @@ void read_detect_local(FieldReader& reader, Config& config, ConfigFindings& find
 void read_cluster_cidrs(FieldReader& reader, Config& config, ConfigFindings& findings) {
   std::string list;
   if (!reader.read("clusterCIDR", list)) return;
-  std::string_view rest = trimmed(list);
+  std::string_view rest = base::trimmed(list);
   while (!rest.empty()) {
     const std::size_t comma = rest.find(',');
     const std::string_view text = rest.substr(0, comma);
     const std::optional<rules::Prefix> prefix = rules::Prefix::parse(text);
     if (!prefix) {
-      findings.mistake("clusterCIDR", in_quotes(text) + " is not a CIDR such as 10.244.0.0/16");
+      findings.mistake("clusterCIDR", base::in_quotes(text) + " is not a CIDR such as 10.244.0.0/16");
       return;
     }
     config.cluster_cidrs.push_back(*prefix);
@@ -234,7 +234,7 @@ void read_node_port_addresses(FieldReader& reader, Config& config, ConfigFinding
     } else if (const std::optional<rules::Prefix> prefix = rules::Prefix::parse(texts[i])) {
       config.node_port_addresses.push_back(*prefix);
     } else {
-      findings.mistake(path, in_quotes(texts[i]) + R"( is not a CIDR and not "primary")");
+      findings.mistake(path, base::in_quotes(texts[i]) + R"( is not a CIDR and not "primary")");
     }
   }
   if (texts.empty() && config.mode == Config::Mode::kNftables) config.node_port_addresses_primary = true;
@@ -257,19 +257,20 @@ void read_bind_addresses(FieldReader& reader, Config& config, ConfigFindings& fi
   reader.read("bindAddressHardFail", config.bind_address_hard_fail);
   default_bind_addresses(config);
   if (!rules::Address::parse(config.bind_address)) {
-    findings.mistake("bindAddress", in_quotes(config.bind_address) + " is not an IP address");
+    findings.mistake("bindAddress", base::in_quotes(config.bind_address) + " is not an IP address");
   }
   for (const auto& [key, value] : {std::pair{"healthzBindAddress", &config.healthz_bind_address},
                                    std::pair{"metricsBindAddress", &config.metrics_bind_address}}) {
     if (!parse_bind_address(*value)) {
-      findings.mistake(key, in_quotes(*value) + " is not IP or IP:port with a port in 1..65535");
+      findings.mistake(key, base::in_quotes(*value) + " is not IP or IP:port with a port in 1..65535");
     }
   }
 }
 
 void read_feature_gates(FieldReader& reader, Config& config, ConfigFindings& findings) {
   if (!reader.read("featureGates", config.feature_gates)) return;
-  for (const auto& [name, value] : config.feature_gates) note_no_effect(findings, "featureGates." + one_line(name, 80));
+  for (const auto& [name, value] : config.feature_gates)
+    note_no_effect(findings, "featureGates." + base::one_line(name, 80));
 }
 
 void read_without_effect(FieldReader& reader, Config& config, ConfigFindings& findings) {
@@ -332,4 +333,4 @@ Config read_fields(const YAML::Node& document, ConfigFindings& findings) {
   return config;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -6,7 +6,7 @@
 
 #include "agent/config/duration.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -121,4 +121,4 @@ std::string to_json(const Config& config) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

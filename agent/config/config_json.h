@@ -4,11 +4,11 @@
 
 #include "agent/config/config.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 /// The configuration in force as a KubeProxyConfiguration of kubeproxy.config.k8s.io/v1alpha1, with kind and
 /// apiVersion, in one line, fields in the order of the published type. Sections that have no effect here (ipvs,
 /// winkernel, the mode that is not in force) hold their defaults. kubenatd's own settings are no part of that type.
 [[nodiscard]] std::string to_json(const Config& config);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -8,11 +8,11 @@
 #include <charconv>
 #include <system_error>
 
-#include "agent/config/file.h"
-#include "agent/config/sysctl.h"
-#include "agent/text/printable.h"
+#include "agent/base/file.h"
+#include "agent/base/printable.h"
+#include "agent/base/sysctl.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 template <class Number>
@@ -58,7 +58,7 @@ void fail(const ConntrackSetting& setting, const rules::Error& error, ConntrackO
 }
 
 void apply_one(const ConntrackSetting& setting, const Place& place, ConntrackOutcome& outcome) {
-  const rules::Result<std::string> now = read_sysctl(place.name, place.root);
+  const rules::Result<std::string> now = base::read_sysctl(place.name, place.root);
   if (!now) {
     // A module that is not loaded is not there to be set: later.
     if (now.error().code == ENOENT) {
@@ -69,10 +69,10 @@ void apply_one(const ConntrackSetting& setting, const Place& place, ConntrackOut
     return fail(setting, now.error(), outcome);
   }
   if (!setting.differs_from(*now)) return;
-  if (auto written = write_sysctl(place.name, std::to_string(setting.value), place.root); !written) {
+  if (auto written = base::write_sysctl(place.name, std::to_string(setting.value), place.root); !written) {
     return fail(setting, written.error(), outcome);
   }
-  outcome.changed.push_back(fmt::format("{}: {} instead of {}", place.name, setting.value, one_line(*now, 40)));
+  outcome.changed.push_back(fmt::format("{}: {} instead of {}", place.name, setting.value, base::one_line(*now, 40)));
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ std::vector<ConntrackSetting> wanted_conntrack_settings(const Config::Conntrack&
   timeout(kSysctlTcpCloseWait, conntrack.tcp_close_wait_timeout, conntrack.tcp_close_wait_timeout_set,
           "conntrack.tcpCloseWaitTimeout");
   if (conntrack.tcp_be_liberal) {
-    wanted.push_back({.name = std::string(kSysctlTcpBeLiberal),
+    wanted.push_back({.name = std::string(base::kSysctlTcpBeLiberal),
                       .value = 1,
                       .is_least_value = true,
                       .asked = true,
@@ -123,8 +123,8 @@ std::vector<ConntrackSetting> wanted_conntrack_settings(const Config::Conntrack&
 
 std::size_t count_cpus(const std::filesystem::path& sys) {
   constexpr std::size_t kLongestList = 65536;
-  if (const auto list = read_file(sys / "devices/system/cpu/online", kLongestList, "count CPUs")) {
-    if (const auto count = count_list(trimmed(*list))) return *count;
+  if (const auto list = base::read_file(sys / "devices/system/cpu/online", kLongestList, "count CPUs")) {
+    if (const auto count = count_list(base::trimmed(*list))) return *count;
   }
   const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
   return online > 0 ? static_cast<std::size_t>(online) : 1;
@@ -138,4 +138,4 @@ ConntrackOutcome apply_conntrack_settings(const std::vector<ConntrackSetting>& s
   return outcome;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

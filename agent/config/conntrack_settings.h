@@ -10,7 +10,7 @@
 #include "agent/config/config.h"
 
 /// The kernel's settings of connection tracking, as kube-proxy makes them at start.
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 inline constexpr std::string_view kSysctlConntrackMax = "net/netfilter/nf_conntrack_max";
 inline constexpr std::string_view kSysctlTcpEstablished = "net/netfilter/nf_conntrack_tcp_timeout_established";
@@ -59,4 +59,4 @@ struct ConntrackOutcome {
 [[nodiscard]] ConntrackOutcome apply_conntrack_settings(const std::vector<ConntrackSetting>& settings,
                                                         const KernelPaths& paths = {});
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/printable.h"
 #include "agent/config/duration.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 constexpr std::size_t kLongestValue = 256;
@@ -26,7 +26,7 @@ std::string value_of(Duration value) {
   return to_text(value);
 }
 std::string value_of(const std::string& value) {
-  return value.empty() ? R"("")" : one_line(value, kLongestValue);
+  return value.empty() ? R"("")" : base::one_line(value, kLongestValue);
 }
 std::string value_of(const char* value) {
   return value;
@@ -50,7 +50,7 @@ std::string gates_of(const Config& config) {
   for (const auto& [name, value] : config.feature_gates) {
     if (text.size() > kLongestValue) return text + ", ...";
     if (!text.empty()) text += ", ";
-    text += one_line(name, 80) + "=" + value_of(value);
+    text += base::one_line(name, 80) + "=" + value_of(value);
   }
   return text.empty() ? "none" : text;
 }
@@ -138,4 +138,4 @@ std::vector<std::pair<std::string, std::string>> describe(const Config& config) 
   return lines;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

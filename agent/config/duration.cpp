@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 struct Unit {
@@ -112,4 +112,4 @@ std::string to_text(Duration duration) {
   return fmt::format("{}{}h{}m{}", sign, minutes / 60, minutes % 60, seconds);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

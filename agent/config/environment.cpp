@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <system_error>
 
-#include "agent/text/printable.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 using rules::Address;
@@ -28,7 +28,8 @@ std::optional<Prefix> first_of(const std::vector<Prefix>& prefixes, Family famil
   return found == prefixes.end() ? std::nullopt : std::optional(*found);
 }
 
-std::optional<LocalDetector> local_detector(const Config& config, const std::optional<Node>& node, Family family) {
+std::optional<LocalDetector> local_detector(const Config& config, const std::optional<objects::Node>& node,
+                                            Family family) {
   std::optional<Prefix> prefix;
   switch (config.detect_local) {
     case Config::DetectLocal::kBridgeInterface: return DetectByInterface{config.bridge_interface, false};
@@ -42,7 +43,7 @@ std::optional<LocalDetector> local_detector(const Config& config, const std::opt
   return DetectByPrefix{*prefix};
 }
 
-std::optional<Address> node_address(const Config& config, const std::optional<Node>& node, Family family) {
+std::optional<Address> node_address(const Config& config, const std::optional<objects::Node>& node, Family family) {
   const std::optional<Address> bind = Address::parse(config.bind_address);
   if (bind && bind->family == family && !bind->is_unspecified()) return bind;
   if (!node) return std::nullopt;
@@ -93,7 +94,7 @@ rules::Result<std::string> node_name(const Config& config, const std::optional<s
     }
     name = static_cast<const char*>(system.nodename);
   }
-  name = std::string(trimmed(name));
+  name = std::string(base::trimmed(name));
   if (name.empty()) {
     return rules::fail("node name", "choose", "it is empty: give --hostname-override or hostnameOverride a name",
                        EINVAL);
@@ -103,8 +104,8 @@ rules::Result<std::string> node_name(const Config& config, const std::optional<s
   return name;
 }
 
-CompileOptions compile_options(const Config& config, const Environment& environment, const std::optional<Node>& node,
-                               std::size_t known_endpoints, Family family) {
+CompileOptions compile_options(const Config& config, const Environment& environment,
+                               const std::optional<objects::Node>& node, std::size_t known_endpoints, Family family) {
   CompileOptions options;
   options.family = family;
   options.masquerade_mark = std::uint32_t{1} << static_cast<unsigned>(config.masquerade_bit);
@@ -151,4 +152,4 @@ rules::nftables::RulesetOptions nftables_options(const Config& config, const Com
   return result;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

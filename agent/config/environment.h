@@ -9,7 +9,7 @@
 #include "rules/iptables/options.h"
 #include "rules/nftables/options.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 /// What the node itself contributes to the rules, read once at start and again when interfaces change.
 struct Environment {
@@ -27,7 +27,7 @@ struct Environment {
 /// The options of one family's rules. `node` is this node's Node object, when the source has it.
 /// Pure: the same inputs give the same options.
 [[nodiscard]] rules::iptables::CompileOptions compile_options(const Config& config, const Environment& environment,
-                                                              const std::optional<Node>& node,
+                                                              const std::optional<objects::Node>& node,
                                                               std::size_t known_endpoints, rules::Family family);
 
 /// What nftables mode takes of them, and of the configuration. `known_service_cidrs` are the cluster's own, as its
@@ -36,4 +36,4 @@ struct Environment {
                                                                const rules::iptables::CompileOptions& options,
                                                                const std::vector<rules::Prefix>& known_service_cidrs);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -7,11 +7,11 @@
 #include <optional>
 #include <utility>
 
+#include "agent/base/printable.h"
 #include "agent/config/duration.h"
 #include "agent/config/scalar.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 constexpr std::size_t kDeepestMerge = 8;
@@ -21,7 +21,7 @@ constexpr std::size_t kMostMerges = 64;
 std::string named(const YAML::Node& node) {
   if (node.IsMap()) return "a mapping";
   if (node.IsSequence()) return "a list";
-  return in_quotes(node.Scalar());
+  return base::in_quotes(node.Scalar());
 }
 
 /// The value, when it is a scalar of this type.
@@ -101,7 +101,7 @@ FieldReader::FieldReader(const YAML::Node& node, std::string path, ConfigFinding
 }
 
 std::string FieldReader::path_of(std::string_view key) const {
-  const std::string name = one_line(key, 80);
+  const std::string name = base::one_line(key, 80);
   return path_.empty() ? name : path_ + "." + name;
 }
 
@@ -286,4 +286,4 @@ void FieldReader::finish() {
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -12,7 +12,7 @@
 
 #include "agent/config/config.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 /// What is wrong with a file, and what is only worth saying. Bounded, however bad the file is.
 class ConfigFindings {
@@ -91,4 +91,4 @@ class FieldReader {
   std::size_t merged_ = 0;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -12,12 +12,12 @@
 #include <system_error>
 #include <utility>
 
+#include "agent/base/printable.h"
 #include "agent/config/bind_address.h"
 #include "agent/config/config_fields.h"
 #include "agent/config/field_reader.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 constexpr const char* kObject = "command line";
@@ -129,7 +129,7 @@ std::vector<std::string> parts_of(const std::vector<std::string>& values) {
     std::string_view rest = value;
     while (!rest.empty()) {
       const std::size_t comma = rest.find(',');
-      parts.emplace_back(trimmed(rest.substr(0, comma)));
+      parts.emplace_back(base::trimmed(rest.substr(0, comma)));
       if (comma == std::string_view::npos) break;
       rest.remove_prefix(comma + 1);
     }
@@ -158,20 +158,20 @@ YAML::Node bool_node(bool value) {
 /// The value as the file would hold it. Texts that are no bool are a mistake; all else is left to the field's reader.
 YAML::Node node_of(const Flag& flag, const std::vector<std::string>& values, ConfigFindings& findings) {
   const std::string& last = values.back();
-  if (last.starts_with("--")) findings.mistake(dashed(flag.name), "has no value before " + in_quotes(last));
+  if (last.starts_with("--")) findings.mistake(dashed(flag.name), "has no value before " + base::in_quotes(last));
   switch (flag.kind) {
     case Kind::kText:
     case Kind::kDuration: return text_node(last);
     case Kind::kNumber:
       // Text that YAML takes for null would read as not given.
       if (last.empty() || last == "~" || last == "null") {
-        findings.mistake(dashed(flag.name), in_quotes(last) + " is not a number");
+        findings.mistake(dashed(flag.name), base::in_quotes(last) + " is not a number");
       }
       return YAML::Node(last);
     case Kind::kVerbosity: return YAML::Node(verbosity_of(last));
     case Kind::kBool: {
       const std::optional<bool> value = parse_bool(last);
-      if (!value) findings.mistake(dashed(flag.name), in_quotes(last) + " is not true or false");
+      if (!value) findings.mistake(dashed(flag.name), base::in_quotes(last) + " is not true or false");
       return bool_node(value.value_or(false));
     }
     case Kind::kList: {
@@ -184,9 +184,9 @@ YAML::Node node_of(const Flag& flag, const std::vector<std::string>& values, Con
       for (const std::string& part : parts_of(values)) {
         const std::size_t equals = part.find('=');
         const std::optional<bool> value =
-            equals == std::string::npos ? std::nullopt : parse_bool(trimmed(part).substr(equals + 1));
+            equals == std::string::npos ? std::nullopt : parse_bool(base::trimmed(part).substr(equals + 1));
         if (!value || equals == 0) {
-          findings.mistake(dashed(flag.name), in_quotes(part) + " is not NAME=true or NAME=false");
+          findings.mistake(dashed(flag.name), base::in_quotes(part) + " is not NAME=true or NAME=false");
           continue;
         }
         gates[part.substr(0, equals)] = bool_node(*value);
@@ -229,7 +229,7 @@ bool put_port(const FlagValues& values, std::string_view port_flag, std::string_
   int port = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (error != std::errc{} || end != text.data() + text.size() || port < 0 || port > 65535) {
-    findings.mistake(dashed(port_flag), in_quotes(text) + " is not a port");
+    findings.mistake(dashed(port_flag), base::in_quotes(text) + " is not a port");
     return false;
   }
   if (port == 0) return true;
@@ -368,7 +368,7 @@ rules::Result<std::vector<std::string>> apply(const FlagValues& values, Config& 
   try {
     remarks = apply_given(values, changed);
   } catch (const std::exception& exception) {
-    return rules::fail(kObject, kOperation, one_line(exception.what(), 200));
+    return rules::fail(kObject, kOperation, base::one_line(exception.what(), 200));
   }
   if (!remarks) return remarks;
   if (values.hostname_override && !values.hostname_override->empty()) {
@@ -378,4 +378,4 @@ rules::Result<std::vector<std::string>> apply(const FlagValues& values, Config& 
   return remarks;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -14,7 +14,7 @@ class App;
 }
 
 /// kube-proxy's command line.
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 /// What kube-proxy's flags said, before it is checked.
 struct FlagValues {
@@ -39,4 +39,4 @@ void register_kube_proxy_flags(CLI::App& app, FlagValues& values);
 /// remark a line: flags that are ignored, deprecated or without effect here. `config` is unchanged on errors.
 [[nodiscard]] rules::Result<std::vector<std::string>> apply(const FlagValues& values, Config& config);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 namespace {
 
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
@@ -71,4 +71,4 @@ bool is_null(const YAML::Node& node) {
   return node.IsScalar() && std::holds_alternative<std::monostate>(resolve(node));
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

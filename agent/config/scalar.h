@@ -6,7 +6,7 @@
 #include <string>
 #include <variant>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::config {
 
 /// A value of YAML 1.1: null, bool, whole number, other number or text. A whole number that does not fit into 64 bits
 /// is kept as the other kind, as JSON readers do.
@@ -18,4 +18,4 @@ using Scalar = std::variant<std::monostate, bool, std::int64_t, double, std::str
 /// True for an absent node, a null and nothing else.
 [[nodiscard]] bool is_null(const YAML::Node& node);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::config

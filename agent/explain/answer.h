@@ -11,7 +11,7 @@
 #include "rules/walk/walker.h"
 
 /// What `explain` answers, as values: printing it is another matter.
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// Something that is wrong, or worth knowing. The code is part of the JSON contract.
 struct Finding {
@@ -108,4 +108,4 @@ struct Answer {
   std::unique_ptr<Answer> backend;  ///< of a URL: the way from the controller to the Service behind it
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -12,7 +12,7 @@
 #include "rules/service_port.h"
 #include "rules/walk/ruleset.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// Everything that an explanation is made from.
 struct ExplainContext {
@@ -29,4 +29,4 @@ struct ExplainContext {
   std::function<std::vector<KnownFlow>(const rules::walk::Packet&)> flows;  ///< none: not asked
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

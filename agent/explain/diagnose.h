@@ -3,7 +3,7 @@
 #include "agent/explain/identify.h"
 #include "rules/walk/walker.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// Adds what is wrong about the destination by the objects: endpoints, ports, policies, source ranges, hostPorts.
 void diagnose_objects(const ExplainContext& context, const Identity& identity, Answer& answer);
@@ -14,4 +14,4 @@ void diagnose_walk(const Identity& identity, const rules::walk::Walk& walk, rule
 /// What a client sees, from the ends of the walk.
 [[nodiscard]] ClientView client_view(const Identity& identity, const Answer& answer);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

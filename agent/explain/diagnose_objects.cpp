@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "agent/base/printable.h"
 #include "agent/explain/diagnose.h"
 #include "agent/state/service_state.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using Target = Subject::Kind;
@@ -25,13 +25,13 @@ void add(Answer& answer, Weight weight, std::string code, std::string text, std:
       {.weight = weight, .code = std::move(code), .text = std::move(text), .details = std::move(details)});
 }
 
-std::string why_not_ready(const Pod& pod) {
+std::string why_not_ready(const objects::Pod& pod) {
   switch (pod.phase) {
-    case Pod::Phase::kPending: return "its phase is Pending";
-    case Pod::Phase::kSucceeded: return "it has ended (Succeeded)";
-    case Pod::Phase::kFailed: return "it has ended (Failed)";
-    case Pod::Phase::kRunning:
-    case Pod::Phase::kUnknown: break;
+    case objects::Pod::Phase::kPending: return "its phase is Pending";
+    case objects::Pod::Phase::kSucceeded: return "it has ended (Succeeded)";
+    case objects::Pod::Phase::kFailed: return "it has ended (Failed)";
+    case objects::Pod::Phase::kRunning:
+    case objects::Pod::Phase::kUnknown: break;
   }
   if (pod.terminating) return "it is being deleted";
   if (pod.addresses.empty()) return "it has no address yet";
@@ -42,7 +42,7 @@ std::string why_not_ready(const Pod& pod) {
 /// Endpoints or pods that could serve, and why each does not.
 std::vector<std::string> unready(const ExplainContext& context, const Identity& identity) {
   std::vector<std::string> lines;
-  for (const Pod* pod : context.inventory.pods_of(*identity.service))
+  for (const objects::Pod* pod : context.inventory.pods_of(*identity.service))
     if (const std::string why = why_not_ready(*pod); !why.empty())
       lines.push_back(fmt::format("pod {}: {}", pod->key.to_string(), why));
   if (!lines.empty()) return lines;
@@ -53,30 +53,30 @@ std::vector<std::string> unready(const ExplainContext& context, const Identity& 
   return lines;
 }
 
-std::string selector_text(const Labels& selector) {
+std::string selector_text(const objects::Labels& selector) {
   std::string text;
   for (const auto& [key, value] : selector)
-    text += (text.empty() ? "" : ",") + one_line(key, kShown) + "=" + one_line(value, kShown);
+    text += (text.empty() ? "" : ",") + base::one_line(key, kShown) + "=" + base::one_line(value, kShown);
   return text;
 }
 
 /// Ports that slices or pods have, when none of them is the one that the Service's port asks for.
 std::vector<std::string> port_mismatch(const ExplainContext& context, const Identity& identity) {
   std::vector<std::string> lines;
-  for (const EndpointSlice* slice : context.inventory.slices_of(identity.service->key)) {
+  for (const objects::EndpointSlice* slice : context.inventory.slices_of(identity.service->key)) {
     if (slice->endpoints.empty()) continue;
-    for (const SlicePort& port : slice->ports) {
+    for (const objects::SlicePort& port : slice->ports) {
       if (port.name == identity.port->name && port.protocol == identity.port->protocol) return {};
-      lines.push_back(fmt::format("EndpointSlice {} has port {} {}/{}", slice->key.to_string(), in_quotes(port.name),
-                                  port.port, name_of(port.protocol)));
+      lines.push_back(fmt::format("EndpointSlice {} has port {} {}/{}", slice->key.to_string(),
+                                  base::in_quotes(port.name), port.port, name_of(port.protocol)));
     }
   }
   if (!lines.empty()) return lines;
-  for (const Pod* pod : context.inventory.pods_of(*identity.service)) {
-    for (const ContainerPort& port : pod->ports) {
+  for (const objects::Pod* pod : context.inventory.pods_of(*identity.service)) {
+    for (const objects::ContainerPort& port : pod->ports) {
       if (port.name == identity.port->target_port) return {};
-      lines.push_back(fmt::format("pod {} has container port {} {}/{}", pod->key.to_string(), in_quotes(port.name),
-                                  port.container_port, name_of(port.protocol)));
+      lines.push_back(fmt::format("pod {} has container port {} {}/{}", pod->key.to_string(),
+                                  base::in_quotes(port.name), port.container_port, name_of(port.protocol)));
     }
   }
   const std::string& target = identity.port->target_port;
@@ -88,10 +88,10 @@ std::vector<std::string> port_mismatch(const ExplainContext& context, const Iden
 void diagnose_no_endpoint(const ExplainContext& context, const Identity& identity, Answer& answer) {
   const std::string& name = identity.view->name;
   if (identity.service == nullptr) return;
-  const Service& service = *identity.service;
+  const objects::Service& service = *identity.service;
   const auto slices = context.inventory.slices_of(service.key);
   const bool any_endpoint =
-      std::ranges::any_of(slices, [](const EndpointSlice* slice) { return !slice->endpoints.empty(); });
+      std::ranges::any_of(slices, [](const objects::EndpointSlice* slice) { return !slice->endpoints.empty(); });
   if (!any_endpoint && !service.selector.empty() && context.inventory.pods_of(service).empty()) {
     add(answer, Weight::kProblem, "selector-matches-nothing",
         fmt::format("no pod in namespace {} has the labels {}, which {} selects", service.key.ns,
@@ -102,7 +102,7 @@ void diagnose_no_endpoint(const ExplainContext& context, const Identity& identit
     if (auto lines = port_mismatch(context, identity); !lines.empty()) {
       add(answer, Weight::kProblem, "port-name-mismatch",
           fmt::format("no endpoint of {} has a port for its port {} (targetPort {})", service.key.to_string(),
-                      in_quotes(identity.port->name), in_quotes(identity.port->target_port)),
+                      base::in_quotes(identity.port->name), base::in_quotes(identity.port->target_port)),
           std::move(lines));
       return;
     }
@@ -151,9 +151,9 @@ void diagnose_service(const ExplainContext& context, const Identity& identity, A
 }
 
 void diagnose_near(const Identity& identity, Answer& answer) {
-  const Service& service = *identity.near;
+  const objects::Service& service = *identity.near;
   const std::string name = service.key.to_string();
-  if (!is_proxied(service)) {
+  if (!state::is_proxied(service)) {
     add(answer, Weight::kProblem, "service-without-rules",
         fmt::format("no rules are made for Service {}: it is {}", name,
                     service.foreign_proxy
@@ -162,7 +162,7 @@ void diagnose_near(const Identity& identity, Answer& answer) {
     return;
   }
   std::vector<std::string> lines;
-  for (const ServicePort& port : service.ports)
+  for (const objects::ServicePort& port : service.ports)
     lines.push_back(
         fmt::format("{}/{}{}{}", port.port, name_of(port.protocol), port.name.empty() ? "" : " ", port.name));
   add(answer, Weight::kProblem, "port-not-in-service",
@@ -174,7 +174,7 @@ void diagnose_near(const Identity& identity, Answer& answer) {
 void diagnose_host_port(const ExplainContext& context, const Identity& identity, Answer& answer) {
   const auto& packet = answer.packet;
   std::vector<std::string> others;
-  for (const Pod* pod : context.inventory.all<Pod>())
+  for (const objects::Pod* pod : context.inventory.all<objects::Pod>())
     if (pod != identity.pod &&
         claims(*pod, context.node_name, packet.destination, packet.destination_port, packet.protocol))
       others.push_back("pod " + pod->key.to_string());
@@ -210,4 +210,4 @@ void diagnose_objects(const ExplainContext& context, const Identity& identity, A
                     name_of(answer.packet.protocol)));
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

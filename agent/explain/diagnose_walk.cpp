@@ -7,7 +7,7 @@
 #include "agent/explain/diagnose.h"
 #include "agent/explain/path.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using rules::walk::End;
@@ -113,4 +113,4 @@ ClientView client_view(const Identity& identity, const Answer& answer) {
   return {codes.size() == 1 ? *codes.begin() : "mixed", text};
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -11,7 +11,7 @@
 #include "agent/explain/table_path.h"
 #include "agent/explain/url.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using rules::Address;
@@ -49,7 +49,7 @@ void choose_source(const ExplainContext& context, const Question& question, cons
     return;
   }
   packet.in_interface = context.surroundings.interface_to(packet.source).value_or("");
-  if (const Pod* pod = context.inventory.pod_with(packet.source)) {
+  if (const objects::Pod* pod = context.inventory.pod_with(packet.source)) {
     answer.from = "pod " + pod->key.to_string();
   } else {
     answer.from = question.from ? "an address of no known pod" : "any client outside the cluster";
@@ -131,4 +131,4 @@ bool has_problem(const Answer& answer) {
          (answer.backend != nullptr && has_problem(*answer.backend));
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -2,7 +2,7 @@
 
 #include "agent/explain/context.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// Answers a question. Pure, but for context.flows.
 ///
@@ -13,4 +13,4 @@ namespace kubenatd::agent {
 /// True when the answer names a problem.
 [[nodiscard]] bool has_problem(const Answer& answer);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

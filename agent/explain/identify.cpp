@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using Target = Subject::Kind;
@@ -20,25 +20,25 @@ Target kind_in(const rules::ServicePortView& view, const rules::Address& address
   return local && view.node_port == port ? Target::kNodePort : Target::kNone;
 }
 
-bool has_address(const Service& service, const rules::Address& address) {
+bool has_address(const objects::Service& service, const rules::Address& address) {
   return has(service.cluster_ips, address) || has(service.external_ips, address) ||
          has(service.load_balancer_ips, address);
 }
 
 }  // namespace
 
-ObjectKey service_key(std::string_view service_port_name) {
+objects::ObjectKey service_key(std::string_view service_port_name) {
   const auto slash = service_port_name.find('/');
   if (slash == std::string_view::npos) return {};
   const std::string_view rest = service_port_name.substr(slash + 1);
   return {std::string(service_port_name.substr(0, slash)), std::string(rest.substr(0, rest.find(':')))};
 }
 
-bool claims(const Pod& pod, const std::string& node, const rules::Address& address, std::uint16_t port,
+bool claims(const objects::Pod& pod, const std::string& node, const rules::Address& address, std::uint16_t port,
             rules::Protocol protocol) {
-  const bool ended = pod.phase == Pod::Phase::kSucceeded || pod.phase == Pod::Phase::kFailed;
+  const bool ended = pod.phase == objects::Pod::Phase::kSucceeded || pod.phase == objects::Pod::Phase::kFailed;
   if (pod.host_network || ended || (!pod.node_name.empty() && pod.node_name != node)) return false;
-  return std::ranges::any_of(pod.ports, [&](const ContainerPort& one) {
+  return std::ranges::any_of(pod.ports, [&](const objects::ContainerPort& one) {
     return one.host_port == port && one.protocol == protocol &&
            (!one.host_ip || one.host_ip->is_unspecified() || *one.host_ip == address);
   });
@@ -59,21 +59,21 @@ Identity identify(const ExplainContext& context, const rules::Address& address, 
     break;
   }
   if (found.view != nullptr) {
-    const ObjectKey key = service_key(found.view->name);
-    found.service = context.inventory.find<Service>(key);
+    const objects::ObjectKey key = service_key(found.view->name);
+    found.service = context.inventory.find<objects::Service>(key);
     if (found.service != nullptr)
-      for (const ServicePort& one : found.service->ports)
+      for (const objects::ServicePort& one : found.service->ports)
         if (one.port == found.view->port && one.protocol == protocol) found.port = &one;
     return found;
   }
   if (found.subject.kind != Target::kNone) return found;
-  for (const Pod* pod : context.inventory.all<Pod>()) {
+  for (const objects::Pod* pod : context.inventory.all<objects::Pod>()) {
     if (!local || !claims(*pod, context.node_name, address, port, protocol)) continue;
     found.subject = {Target::kHostPort, pod->key.to_string()};
     found.pod = pod;
     return found;
   }
-  for (const Service* service : context.inventory.all<Service>())
+  for (const objects::Service* service : context.inventory.all<objects::Service>())
     if (has_address(*service, address)) found.near = service;
   if (found.near != nullptr) return found;
   found.pod = context.inventory.pod_with(address);
@@ -85,4 +85,4 @@ Identity identify(const ExplainContext& context, const rules::Address& address, 
   return found;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -2,27 +2,27 @@
 
 #include "agent/explain/context.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// What stands behind an address and port, by the objects. Pointers into the context.
 struct Identity {
   Subject subject;
   const rules::ServicePortView* view = nullptr;
-  const Service* service = nullptr;
-  const ServicePort* port = nullptr;
-  const Pod* pod = nullptr;  ///< kHostPort, kPod
+  const objects::Service* service = nullptr;
+  const objects::ServicePort* port = nullptr;
+  const objects::Pod* pod = nullptr;  ///< kHostPort, kPod
   /// Of a Service that has the address, but not this port, or that no chains are made for.
-  const Service* near = nullptr;
+  const objects::Service* near = nullptr;
 };
 
 /// "demo", "web" of the service port name "demo/web:http".
-[[nodiscard]] ObjectKey service_key(std::string_view service_port_name);
+[[nodiscard]] objects::ObjectKey service_key(std::string_view service_port_name);
 
 [[nodiscard]] Identity identify(const ExplainContext& context, const rules::Address& address, std::uint16_t port,
                                 rules::Protocol protocol);
 
 /// A pod of this node that claims the port by hostPort.
-[[nodiscard]] bool claims(const Pod& pod, const std::string& node, const rules::Address& address, std::uint16_t port,
-                          rules::Protocol protocol);
+[[nodiscard]] bool claims(const objects::Pod& pod, const std::string& node, const rules::Address& address,
+                          std::uint16_t port, rules::Protocol protocol);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

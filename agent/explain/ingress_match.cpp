@@ -4,7 +4,7 @@
 #include <string_view>
 #include <tuple>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 /// 3: the same; 2: a wildcard for its first label; 1: any host; 0: another one.
@@ -23,11 +23,11 @@ bool has_prefix(std::string_view path, std::string_view prefix) {
   return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
 }
 
-const char* name_of_type(IngressPath::Type type) {
+const char* name_of_type(objects::IngressPath::Type type) {
   switch (type) {
-    case IngressPath::Type::kExact: return "Exact";
-    case IngressPath::Type::kPrefix: return "Prefix";
-    case IngressPath::Type::kImplementationSpecific: return "ImplementationSpecific";
+    case objects::IngressPath::Type::kExact: return "Exact";
+    case objects::IngressPath::Type::kPrefix: return "Prefix";
+    case objects::IngressPath::Type::kImplementationSpecific: return "ImplementationSpecific";
   }
   return "";
 }
@@ -36,8 +36,8 @@ const char* name_of_type(IngressPath::Type type) {
 
 IngressMatch match_ingress(const Inventory& inventory, const std::string& host, const std::string& path) {
   int nearest = 0;
-  for (const Ingress* ingress : inventory.all<Ingress>())
-    for (const IngressRule& rule : ingress->rules)
+  for (const objects::Ingress* ingress : inventory.all<objects::Ingress>())
+    for (const objects::IngressRule& rule : ingress->rules)
       if (!rule.paths.empty()) nearest = std::max(nearest, host_rank(rule.host, host));
 
   IngressMatch best;
@@ -47,12 +47,12 @@ IngressMatch match_ingress(const Inventory& inventory, const std::string& host, 
     best_rank = rank;
     best = std::move(match);
   };
-  for (const Ingress* ingress : inventory.all<Ingress>()) {
-    for (const IngressRule& rule : ingress->rules) {
+  for (const objects::Ingress* ingress : inventory.all<objects::Ingress>()) {
+    for (const objects::IngressRule& rule : ingress->rules) {
       const int rank = host_rank(rule.host, host);
       if (rank == 0 || rank != nearest) continue;
-      for (const IngressPath& one : rule.paths) {
-        const bool exact = one.type == IngressPath::Type::kExact;
+      for (const objects::IngressPath& one : rule.paths) {
+        const bool exact = one.type == objects::IngressPath::Type::kExact;
         if (exact ? one.path != path : !has_prefix(path, one.path)) continue;
         consider({rank, exact ? 2 : 1, one.path.size()}, {.ingress = ingress,
                                                           .backend = &one.backend,
@@ -72,11 +72,11 @@ IngressMatch match_ingress(const Inventory& inventory, const std::string& host, 
   return best;
 }
 
-const IngressClass* class_of(const Inventory& inventory, const Ingress& ingress) {
-  if (!ingress.class_name.empty()) return inventory.find<IngressClass>({"", ingress.class_name});
-  for (const IngressClass* one : inventory.all<IngressClass>())
+const objects::IngressClass* class_of(const Inventory& inventory, const objects::Ingress& ingress) {
+  if (!ingress.class_name.empty()) return inventory.find<objects::IngressClass>({"", ingress.class_name});
+  for (const objects::IngressClass* one : inventory.all<objects::IngressClass>())
     if (one->is_default) return one;
   return nullptr;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -5,16 +5,16 @@
 
 #include "agent/explain/inventory.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// The rule of an Ingress that a request falls under.
 struct IngressMatch {
-  const Ingress* ingress = nullptr;  ///< none: no rule fits
-  const IngressBackend* backend = nullptr;
+  const objects::Ingress* ingress = nullptr;  ///< none: no rule fits
+  const objects::IngressBackend* backend = nullptr;
   std::string host;
   std::string path;
   std::string path_type;  ///< Exact, Prefix, ImplementationSpecific, DefaultBackend
-  const IngressClass* ingress_class = nullptr;
+  const objects::IngressClass* ingress_class = nullptr;
 };
 
 /// As the API describes it and ingress-nginx does it: the rules of the exact host, else of a wildcard, else of any
@@ -24,6 +24,6 @@ struct IngressMatch {
 [[nodiscard]] IngressMatch match_ingress(const Inventory& inventory, const std::string& host, const std::string& path);
 
 /// The class of an Ingress: the one it names, else the default one; none: there is no such class.
-[[nodiscard]] const IngressClass* class_of(const Inventory& inventory, const Ingress& ingress);
+[[nodiscard]] const objects::IngressClass* class_of(const Inventory& inventory, const objects::Ingress& ingress);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 rules::Result<rules::walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel, rules::Family family) {
   rules::walk::Ruleset ruleset(family);
@@ -32,4 +32,4 @@ rules::Result<rules::walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel,
   return ruleset;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -5,21 +5,21 @@
 #include <string>
 #include <utility>
 
-#include "agent/sync/nftables_live.h"
+#include "agent/dataplane/nftables/live.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using namespace rules::nftables;
 
 /// The desired rule that this one is, looked for in its own chain first.
-NftRule read_rule(const NftablesStructure::Rule& live, const Ruleset& wanted, std::string_view chain,
-                  rules::Family family) {
+NftRule read_rule(const dataplane::nftables::NftablesStructure::Rule& live, const Ruleset& wanted,
+                  std::string_view chain, rules::Family family) {
   for (const bool own : {true, false})
     for (const Chain& one : wanted.chains) {
       if ((one.name == chain) != own) continue;
       for (const NftRule& rule : one.rules)
-        if (equal_rules({live}, {rule}, family)) return rule;
+        if (dataplane::nftables::equal_rules({live}, {rule}, family)) return rule;
     }
   NftRule unknown;
   unknown.comment = "(a rule of another form)";
@@ -27,17 +27,18 @@ NftRule read_rule(const NftablesStructure::Rule& live, const Ruleset& wanted, st
   return unknown;
 }
 
-Chain read_chain(const NftablesStructure& live, const Chain& wanted, const Ruleset& ruleset, rules::Family family) {
+Chain read_chain(const dataplane::nftables::NftablesStructure& live, const Chain& wanted, const Ruleset& ruleset,
+                 rules::Family family) {
   Chain chain = wanted;
   chain.rules.clear();
-  if (live.chains.at(wanted.name) != netlink::describe_nft_chain(wanted)) chain.hook = Hook::kNone;
+  if (live.chains.at(wanted.name) != netlink::nftables::describe_nft_chain(wanted)) chain.hook = Hook::kNone;
   const auto rules = live.rules.find(wanted.name);
   if (rules == live.rules.end()) return chain;
-  if (equal_rules(rules->second, wanted.rules, family)) {
+  if (dataplane::nftables::equal_rules(rules->second, wanted.rules, family)) {
     chain.rules = wanted.rules;
     return chain;
   }
-  for (const NftablesStructure::Rule& rule : rules->second)
+  for (const dataplane::nftables::NftablesStructure::Rule& rule : rules->second)
     chain.rules.push_back(read_rule(rule, ruleset, wanted.name, family));
   return chain;
 }
@@ -45,17 +46,18 @@ Chain read_chain(const NftablesStructure& live, const Chain& wanted, const Rules
 }  // namespace
 
 rules::Result<TableState> read_live_table(netlink::NfTables& kernel, rules::Family family, DesiredElements& desired) {
-  const auto structure = read_nftables_structure(kernel, family);
+  const auto structure = dataplane::nftables::read_nftables_structure(kernel, family);
   if (!structure) return std::unexpected(structure.error());
   const Ruleset wanted = desired.ruleset();
-  LiveElements live;
+  dataplane::nftables::LiveElements live;
   TableState state;
   for (const SetSpec& set : wanted.sets) {
     const auto found = structure->sets.find(set.name);
     if (found == structure->sets.end()) continue;
     state.ruleset.sets.push_back(set);
     if (set.dynamic) continue;
-    if (auto read = read_nftables_elements(kernel, family, set.ref, live); !read) return std::unexpected(read.error());
+    if (auto read = dataplane::nftables::read_nftables_elements(kernel, family, set.ref, live); !read)
+      return std::unexpected(read.error());
   }
   for (const Chain& chain : wanted.chains)
     if (structure->chains.contains(chain.name))
@@ -72,4 +74,4 @@ rules::Result<TableState> read_live_table(netlink::NfTables& kernel, rules::Fami
   return state;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "netlink/nf_tables.h"
+#include "netlink/core/nf_tables.h"
 #include "rules/nftables/walk.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// The table of nftables mode as the kernel has it. A rule that is none of the desired ones is there without
 /// statements, and a base chain that is hooked in another way is there without a hook. `desired` takes the order of
@@ -12,4 +12,4 @@ namespace kubenatd::agent {
                                                                          rules::Family family,
                                                                          rules::nftables::DesiredElements& desired);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

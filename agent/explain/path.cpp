@@ -9,7 +9,7 @@
 
 #include "rules/digest.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using rules::walk::End;
@@ -142,7 +142,7 @@ void add_missing(const WalkChain* some, const WalkChain* others, char sign, bool
 }  // namespace
 
 std::string describe_who(const ExplainContext& context, const rules::Address& address, End end) {
-  if (const Pod* pod = context.inventory.pod_with(address)) {
+  if (const objects::Pod* pod = context.inventory.pod_with(address)) {
     const std::string where = pod->node_name.empty()                ? std::string()
                               : pod->node_name == context.node_name ? " on this node"
                                                                     : " on " + pod->node_name;
@@ -206,4 +206,4 @@ std::vector<PathDifference> differences_on_path(const Ruleset& ruleset, const Wa
   return differences;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

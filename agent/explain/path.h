@@ -3,7 +3,7 @@
 #include "agent/explain/context.h"
 #include "rules/walk/walker.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// True for chains whose rules are made for Services and hostPorts, by kubenatd, kube-proxy or portmap.
 [[nodiscard]] bool is_service_path(std::string_view chain);
@@ -25,4 +25,4 @@ void tell_path(const ExplainContext& context, const rules::walk::Ruleset& rulese
                                                               const rules::walk::Ruleset& desired,
                                                               const rules::walk::Walk& desired_walk);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "agent/text/printable.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using rules::Protocol;
@@ -15,7 +15,7 @@ using rules::Protocol;
 constexpr std::size_t kLongest = 4096;
 
 std::unexpected<rules::Error> refuse(std::string_view text, std::string cause) {
-  return rules::fail("question " + in_quotes(text), "read", std::move(cause));
+  return rules::fail("question " + base::in_quotes(text), "read", std::move(cause));
 }
 
 std::optional<std::uint16_t> read_port(std::string_view text) {
@@ -69,7 +69,7 @@ rules::Result<Question> parse_url(std::string_view text, std::string_view rest, 
   question.port = tls ? kHttps : kHttp;
   if (!parts->port.empty()) {
     const auto port = read_port(parts->port);
-    if (!port) return refuse(text, in_quotes(parts->port) + " is not a port");
+    if (!port) return refuse(text, base::in_quotes(parts->port) + " is not a port");
     question.port = *port;
   }
   question.address = rules::Address::parse(question.host);
@@ -89,13 +89,13 @@ rules::Result<Question> parse_destination(std::string_view text) {
       question.protocol = one;
       known = true;
     }
-    if (!known) return refuse(text, in_quotes(protocol) + " is not tcp, udp or sctp");
+    if (!known) return refuse(text, base::in_quotes(protocol) + " is not tcp, udp or sctp");
   }
   const auto parts = split_host_port(rest);
   if (!parts || parts->port.empty())
     return refuse(text, "it is none of ADDRESS:PORT[/PROTOCOL], node:PORT[/PROTOCOL] and http(s)://HOST[:PORT][/PATH]");
   const auto port = read_port(parts->port);
-  if (!port) return refuse(text, in_quotes(parts->port) + " is not a port");
+  if (!port) return refuse(text, base::in_quotes(parts->port) + " is not a port");
   question.port = *port;
   if (parts->host == "node") {
     question.form = Question::Form::kNode;
@@ -104,7 +104,7 @@ rules::Result<Question> parse_destination(std::string_view text) {
   question.address =
       parts->host == "localhost" ? rules::Address::parse("127.0.0.1") : rules::Address::parse(parts->host);
   if (!question.address)
-    return refuse(text, in_quotes(parts->host) + " is not an IP address, \"node\" or \"localhost\"");
+    return refuse(text, base::in_quotes(parts->host) + " is not an IP address, \"node\" or \"localhost\"");
   return question;
 }
 
@@ -123,10 +123,10 @@ rules::Result<Question> parse_question(std::string_view text, std::string_view f
   question->from_node = from == "node";
   if (question->from_node) return question;
   question->from = rules::Address::parse(from);
-  if (!question->from) return refuse(text, in_quotes(from) + " is not an IP address to come from, or \"node\"");
+  if (!question->from) return refuse(text, base::in_quotes(from) + " is not an IP address to come from, or \"node\"");
   if (question->address && question->address->family != question->from->family)
     return refuse(text, "source and destination are of different families");
   return question;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

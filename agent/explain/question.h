@@ -9,7 +9,7 @@
 #include "rules/error.h"
 #include "rules/rule.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// What is asked: a destination, and who asks for it.
 struct Question {
@@ -33,4 +33,4 @@ struct Question {
 /// Reads the words of a person or a script. `from` is an address, "node" or empty.
 [[nodiscard]] rules::Result<Question> parse_question(std::string_view text, std::string_view from);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

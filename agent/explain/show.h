@@ -4,7 +4,7 @@
 
 #include "agent/explain/answer.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 
 /// For people: aligned, with colours when asked for. Text from outside is made harmless.
 [[nodiscard]] std::string to_text(const Answer& answer, bool colour);
@@ -17,4 +17,4 @@ namespace kubenatd::agent {
 [[nodiscard]] std::string_view name_of(Subject::Kind kind);    ///< "ClusterIP", "NodePort", ...
 [[nodiscard]] std::string_view name_of(rules::walk::End end);  ///< "forwarded", "local", ...
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -2,7 +2,7 @@
 
 #include "agent/explain/show.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -113,4 +113,4 @@ std::string to_json(const Answer& answer) {
   return answer_json(answer).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "agent/base/printable.h"
 #include "agent/explain/show.h"
-#include "agent/text/printable.h"
 #include "rules/nftables/ruleset.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 constexpr std::size_t kLongest = 400;
@@ -41,7 +41,7 @@ class Page {
 };
 
 std::string safe(std::string_view text) {
-  return one_line(text, kLongest);
+  return base::one_line(text, kLongest);
 }
 
 void show_steps(Page& page, const std::vector<PathStep>& steps) {
@@ -162,4 +162,4 @@ std::string to_text(const Answer& answer, bool colour) {
   return page.take();
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -9,7 +9,7 @@
 #include "agent/explain/path.h"
 #include "rules/nftables/text.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using namespace rules::nftables;
@@ -217,4 +217,4 @@ void tell_table_path(const ExplainContext& context, const TableState& table, con
   answer.differences = differences.take();
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

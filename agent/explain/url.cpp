@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/base/printable.h"
 #include "agent/explain/explain.h"
 #include "agent/explain/identify.h"
 #include "agent/explain/ingress_match.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::explain {
 namespace {
 
 using Weight = Finding::Weight;
@@ -31,8 +31,8 @@ struct WayIn {
 /// port, as behind a port mapping in front of the node.
 std::optional<WayIn> find_way_in(const ExplainContext& context, const Question& question) {
   const auto look = [&](std::uint16_t port) -> std::optional<WayIn> {
-    for (const Pod* pod : context.inventory.all<Pod>())
-      for (const ContainerPort& one : pod->ports)
+    for (const objects::Pod* pod : context.inventory.all<objects::Pod>())
+      for (const objects::ContainerPort& one : pod->ports)
         if (one.host_port == port &&
             claims(*pod, context.node_name, one.host_ip.value_or(rules::Address{}), port, rules::Protocol::kTcp))
           return WayIn{.address = one.host_ip && !one.host_ip->is_unspecified() ? one.host_ip : std::nullopt,
@@ -63,8 +63,8 @@ void add(Answer& answer, Weight weight, std::string code, std::string text, std:
       {.weight = weight, .code = std::move(code), .text = std::move(text), .details = std::move(details)});
 }
 
-const ServicePort* port_of(const Service& service, const IngressBackend& backend) {
-  for (const ServicePort& port : service.ports)
+const objects::ServicePort* port_of(const objects::Service& service, const objects::IngressBackend& backend) {
+  for (const objects::ServicePort& port : service.ports)
     if (backend.port_name.empty() ? port.port == backend.port : port.name == backend.port_name) return &port;
   return nullptr;
 }
@@ -79,13 +79,13 @@ void check_class(const IngressMatch& match, Answer& answer) {
   } else {
     add(answer, Weight::kProblem, "ingress-class-unknown",
         fmt::format("Ingress {} names the class {}, and there is no such IngressClass", name,
-                    in_quotes(match.ingress->class_name)));
+                    base::in_quotes(match.ingress->class_name)));
   }
 }
 
 /// From the controller to the Service behind the rule.
 void explain_backend(const ExplainContext& context, const IngressMatch& match, const WayIn* way, Answer& answer) {
-  const IngressBackend& backend = *match.backend;
+  const objects::IngressBackend& backend = *match.backend;
   const std::string name = match.ingress->key.to_string();
   if (backend.service.empty()) {
     add(answer, Weight::kProblem, "ingress-without-backend",
@@ -93,19 +93,19 @@ void explain_backend(const ExplainContext& context, const IngressMatch& match, c
     answer.client = {"http-503", "503 from the controller"};
     return;
   }
-  const ObjectKey key{match.ingress->key.ns, backend.service};
-  const Service* service = context.inventory.find<Service>(key);
+  const objects::ObjectKey key{match.ingress->key.ns, backend.service};
+  const objects::Service* service = context.inventory.find<objects::Service>(key);
   if (service == nullptr) {
     add(answer, Weight::kProblem, "ingress-backend-missing",
         fmt::format("Ingress {} sends to Service {}, which does not exist", name, key.to_string()));
     answer.client = {"http-503", "503 from the controller"};
     return;
   }
-  const ServicePort* port = port_of(*service, backend);
+  const objects::ServicePort* port = port_of(*service, backend);
   if (port == nullptr) {
     add(answer, Weight::kProblem, "ingress-backend-port",
         fmt::format("Ingress {} sends to port {} of Service {}, which has no such port", name,
-                    backend.port_name.empty() ? std::to_string(backend.port) : in_quotes(backend.port_name),
+                    backend.port_name.empty() ? std::to_string(backend.port) : base::in_quotes(backend.port_name),
                     key.to_string()));
     answer.client = {"http-503", "503 from the controller"};
     return;
@@ -182,13 +182,13 @@ rules::Result<Answer> explain_url(const ExplainContext& context, const Question&
   answer.ingress->controller = way ? way->controller : std::string();
   if (match.ingress == nullptr) {
     std::vector<std::string> lines;
-    for (const Ingress* ingress : context.inventory.all<Ingress>())
-      for (const IngressRule& rule : ingress->rules)
-        for (const IngressPath& path : rule.paths)
+    for (const objects::Ingress* ingress : context.inventory.all<objects::Ingress>())
+      for (const objects::IngressRule& rule : ingress->rules)
+        for (const objects::IngressPath& path : rule.paths)
           lines.push_back(fmt::format("{}: {}{}", ingress->key.to_string(),
-                                      rule.host.empty() ? "*" : one_line(rule.host), one_line(path.path)));
+                                      rule.host.empty() ? "*" : base::one_line(rule.host), base::one_line(path.path)));
     add(answer, Weight::kProblem, "ingress-no-match",
-        fmt::format("no Ingress has a rule for {}{}", one_line(question.host), one_line(question.path)),
+        fmt::format("no Ingress has a rule for {}{}", base::one_line(question.host), base::one_line(question.path)),
         std::move(lines));
     if (reached) answer.client = {"http-404", "404 from the controller"};
     return answer;
@@ -210,4 +210,4 @@ rules::Result<Answer> explain_url(const ExplainContext& context, const Question&
   return answer;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::explain

@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/base/printable.h"
 #include "agent/objects/decoders.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 using nlohmann::json;
@@ -58,8 +58,8 @@ std::string describe(const json& document, std::string_view kind) {
     if (!ns.empty() && !name.empty()) name = ns + "/" + name;
   }
   constexpr std::size_t kLongest = 330;  // a namespace and a name fit
-  const std::string shown = one_line(kind);
-  return name.empty() ? shown : fmt::format("{} {}", shown, one_line(name, kLongest));
+  const std::string shown = base::one_line(kind);
+  return name.empty() ? shown : fmt::format("{} {}", shown, base::one_line(name, kLongest));
 }
 
 ObjectKey read_key(const Field& root, Kind kind) {
@@ -69,14 +69,14 @@ ObjectKey read_key(const Field& root, Kind kind) {
   if (!name.present()) name.tell(Wrong::kRefuse, "is missing");
   key.name = name.text(Wrong::kRefuse);
   if (name.is_text() && !is_dns_subdomain(key.name))
-    name.tell(Wrong::kRefuse, in_quotes(key.name) + " is not a DNS name");
+    name.tell(Wrong::kRefuse, base::in_quotes(key.name) + " is not a DNS name");
   if (!has_namespace(kind)) return key;
   const Field ns = metadata.member("namespace");
   key.ns = ns.text(Wrong::kRefuse);
   if (key.ns.empty())
     key.ns = "default";
   else if (!is_dns_label(key.ns))
-    ns.tell(Wrong::kRefuse, in_quotes(key.ns) + " is not a DNS label");
+    ns.tell(Wrong::kRefuse, base::in_quotes(key.ns) + " is not a DNS label");
   return key;
 }
 
@@ -112,8 +112,8 @@ rules::Result<DecodedObject> decode(const json& document) {
   if (api_version != known->api_version) {
     if (api_group(api_version) == api_group(known->api_version))
       return rules::fail(described, "apiVersion",
-                         fmt::format("{} is not {}", in_quotes(api_version), known->api_version));
-    decoded.passed_over = fmt::format("{}: kind {} of {} is not used", described, kind, in_quotes(api_version));
+                         fmt::format("{} is not {}", base::in_quotes(api_version), known->api_version));
+    decoded.passed_over = fmt::format("{}: kind {} of {} is not used", described, kind, base::in_quotes(api_version));
     return decoded;
   }
 
@@ -135,8 +135,8 @@ rules::Result<DecodedObject> decode_object(const json& document) {
   try {
     return decode(document);
   } catch (const std::exception& thrown) {
-    return rules::fail("document", "decode", one_line(thrown.what()));
+    return rules::fail("document", "decode", base::one_line(thrown.what()));
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -9,7 +9,7 @@
 #include "agent/objects/objects.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 /// A document that was read but is of no use here: another kind, or one that is refused.
 struct DecodedObject {
@@ -30,4 +30,4 @@ struct DecodedObject {
 [[nodiscard]] rules::Status read_documents(std::string_view text, bool is_json,
                                            const std::function<void(nlohmann::json&&)>& visit);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
+#include "agent/base/printable.h"
 #include "agent/objects/decoders.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 constexpr const char* kTriggerTime = "endpoints.kubernetes.io/last-change-trigger-time";
@@ -28,7 +28,7 @@ void read_ports(const Field& field, EndpointSlice& slice) {
     port.protocol = element.member("protocol").protocol(Wrong::kRefuse).value_or(rules::Protocol::kTcp);
     port.name = name.text(Wrong::kRefuse);
     if (!port.name.empty() && !is_dns_label(port.name))
-      name.tell(Wrong::kRefuse, in_quotes(port.name) + " is not a DNS label");
+      name.tell(Wrong::kRefuse, base::in_quotes(port.name) + " is not a DNS label");
     if (!name.present())
       name.note("is missing, the port is left out (a port without name is named \"\")");
     else if (port.port != 0)
@@ -91,12 +91,12 @@ std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey 
   else if (text == name_of(rules::Family::kIpv6))
     slice.family = rules::Family::kIpv6;
   else if (text != name_of(rules::Family::kIpv4))
-    type.tell(Wrong::kRefuse, in_quotes(text) + " is not IPv4, IPv6 or FQDN");
+    type.tell(Wrong::kRefuse, base::in_quotes(text) + " is not IPv4, IPv6 or FQDN");
 
   const Field trigger = metadata.member("annotations", Wrong::kLeave).member(kTriggerTime, Wrong::kLeave);
   if (const std::string when = trigger.text(Wrong::kLeave); !when.empty()) {
-    slice.change_triggered = parse_rfc3339(when);
-    if (!slice.change_triggered) trigger.tell(Wrong::kLeave, in_quotes(when) + " is not a time");
+    slice.change_triggered = base::parse_rfc3339(when);
+    if (!slice.change_triggered) trigger.tell(Wrong::kLeave, base::in_quotes(when) + " is not a time");
   }
 
   read_ports(root.member("ports"), slice);
@@ -104,4 +104,4 @@ std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey 
   return slice;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -1,6 +1,6 @@
 #include "agent/objects/decoders.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 constexpr const char* kClassAnnotation = "kubernetes.io/ingress.class";
@@ -68,4 +68,4 @@ IngressClass decode_ingress_class(const Field& root, ObjectKey key) {
   return ingress_class;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -2,7 +2,7 @@
 
 #include "agent/objects/decoders.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 /// The cluster autoscaler is about to remove this node: load balancers should send nothing to it any more.
@@ -43,4 +43,4 @@ Node decode_node(const Field& root, ObjectKey key) {
   return node;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

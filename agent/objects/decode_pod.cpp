@@ -4,7 +4,7 @@
 
 #include "agent/objects/decoders.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 Pod::Phase read_phase(const Field& field) {
@@ -92,4 +92,4 @@ Pod decode_pod(const Field& root, ObjectKey key) {
   return pod;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

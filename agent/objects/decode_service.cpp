@@ -5,10 +5,10 @@
 #include <charconv>
 #include <utility>
 
+#include "agent/base/printable.h"
 #include "agent/objects/decoders.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 constexpr std::string_view kNoClusterIp = "None";
@@ -22,7 +22,7 @@ Service::Type read_type(const Field& field) {
   const std::string text = field.text(Wrong::kRefuse);
   for (const auto& [name, type] : kTypes)
     if (text == name) return type;
-  if (!text.empty()) field.tell(Wrong::kRefuse, in_quotes(text) + " is not a type of Service");
+  if (!text.empty()) field.tell(Wrong::kRefuse, base::in_quotes(text) + " is not a type of Service");
   return Type::kClusterIp;
 }
 
@@ -30,7 +30,7 @@ Service::Type read_type(const Field& field) {
 bool is_second_word(const Field& field, std::string_view first, std::string_view second) {
   const std::string text = field.text(Wrong::kLeave);
   if (!text.empty() && text != first && text != second)
-    field.tell(Wrong::kLeave, fmt::format("{} is not {} or {}", in_quotes(text), first, second));
+    field.tell(Wrong::kLeave, fmt::format("{} is not {} or {}", base::in_quotes(text), first, second));
   return text == second;
 }
 
@@ -40,10 +40,10 @@ std::vector<rules::Family> read_families(const Field& field) {
     const std::string text = element.text(Wrong::kRefuse);
     const bool ipv6 = text == name_of(rules::Family::kIpv6);
     if (!ipv6 && text != name_of(rules::Family::kIpv4))
-      element.tell(Wrong::kRefuse, in_quotes(text) + " is not IPv4 or IPv6");
+      element.tell(Wrong::kRefuse, base::in_quotes(text) + " is not IPv4 or IPv6");
     const rules::Family family = ipv6 ? rules::Family::kIpv6 : rules::Family::kIpv4;
     if (std::find(families.begin(), families.end(), family) != families.end())
-      element.tell(Wrong::kRefuse, in_quotes(text) + " is there twice");
+      element.tell(Wrong::kRefuse, base::in_quotes(text) + " is there twice");
     families.push_back(family);
   }
   return families;
@@ -101,7 +101,7 @@ std::string read_target_port(const Field& field) {
   if (is_number) return std::to_string(number);
   if (!is_dns_label(name) || name.size() > kLongestName ||
       std::none_of(name.begin(), name.end(), [](char c) { return c >= 'a' && c <= 'z'; }))
-    field.tell(Wrong::kRefuse, in_quotes(name) + " is not a port number or port name");
+    field.tell(Wrong::kRefuse, base::in_quotes(name) + " is not a port number or port name");
   return name;
 }
 
@@ -117,7 +117,7 @@ void read_ports(const Field& spec, Service& service) {
     const Field name = element.member("name");
     port.name = name.text(Wrong::kRefuse);
     if (!port.name.empty() && !is_dns_label(port.name))
-      name.tell(Wrong::kRefuse, in_quotes(port.name) + " is not a DNS label");
+      name.tell(Wrong::kRefuse, base::in_quotes(port.name) + " is not a DNS label");
     port.protocol = element.member("protocol").protocol(Wrong::kRefuse).value_or(rules::Protocol::kTcp);
     const Field number = element.member("port");
     if (!number.present()) number.tell(Wrong::kRefuse, "is missing");
@@ -128,7 +128,8 @@ void read_ports(const Field& spec, Service& service) {
     port.target_port = read_target_port(element.member("targetPort"));
     // Two ports of one Service that cannot be told apart would share a chain.
     for (const ServicePort& other : service.ports) {
-      if (other.name == port.name) name.tell(Wrong::kRefuse, in_quotes(port.name) + " is the name of an earlier port");
+      if (other.name == port.name)
+        name.tell(Wrong::kRefuse, base::in_quotes(port.name) + " is the name of an earlier port");
       if (other.protocol != port.protocol) continue;
       if (other.port == port.port) number.tell(Wrong::kRefuse, fmt::format("{} is there twice", port.port));
       if (port.node_port != 0 && other.node_port == port.node_port)
@@ -197,4 +198,4 @@ Service decode_service(const Field& root, ObjectKey key) {
   return service;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -1,6 +1,6 @@
 #include "agent/objects/decoders.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 ServiceCidr decode_service_cidr(const Field& root, ObjectKey key) {
   ServiceCidr ranges;
@@ -10,4 +10,4 @@ ServiceCidr decode_service_cidr(const Field& root, ObjectKey key) {
   return ranges;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

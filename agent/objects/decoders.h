@@ -5,7 +5,7 @@
 
 /// One decoder a kind. Each reads what it needs from the whole object at `root`; what is wrong goes to the findings of
 /// the field, and an object that was refused is of no use.
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 [[nodiscard]] Service decode_service(const Field& root, ObjectKey key);
 [[nodiscard]] Node decode_node(const Field& root, ObjectKey key);
@@ -17,4 +17,4 @@ namespace kubenatd::agent {
 /// None for an addressType that no proxy uses (FQDN).
 [[nodiscard]] std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey key);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/text/printable.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 using nlohmann::json;
@@ -106,7 +106,7 @@ bool DocumentBuilder::needs_root() const {
 
 Step DocumentBuilder::key(std::string text, bool merge) {
   Frame& frame = frames_.back();
-  if (merge ? frame.merged : frame.value.contains(text)) return stop("duplicate key " + in_quotes(text));
+  if (merge ? frame.merged : frame.value.contains(text)) return stop("duplicate key " + base::in_quotes(text));
   frame.key = std::move(text);
   frame.has_key = true;
   frame.merge_key = merge;
@@ -218,4 +218,4 @@ void DocumentBuilder::hand_out(json&& element) {
   unfold(std::move(element), visit_);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

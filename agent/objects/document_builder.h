@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 /// Depth of nesting that a document may have. Kubernetes objects stay below 20.
 inline constexpr std::size_t kMaxDepth = 64;
@@ -95,4 +95,4 @@ class DocumentBuilder {
   std::map<std::uint64_t, Anchored> anchors_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "agent/text/printable.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 using nlohmann::json;
@@ -128,7 +128,7 @@ std::optional<std::uint32_t> Field::number(std::uint32_t least, std::uint32_t mo
   // Every value that can be in range is exact as a double; YAML gives 80 for "80.0" too.
   const double value = value_->get<double>();
   if (!(value >= least && value <= most) || value != std::floor(value)) {
-    tell(wrong, fmt::format("{} is not in {}..{}", one_line(value_->dump()), least, most));
+    tell(wrong, fmt::format("{} is not in {}..{}", base::one_line(value_->dump()), least, most));
     return std::nullopt;
   }
   return static_cast<std::uint32_t>(value);
@@ -150,7 +150,7 @@ Labels Field::labels(Wrong wrong) const {
     if (value.is_string())
       labels.emplace(name, value.get<std::string>());
     else
-      tell(wrong, fmt::format("the value of {} is {}, not a string", in_quotes(name), type_of(value)));
+      tell(wrong, fmt::format("the value of {} is {}, not a string", base::in_quotes(name), type_of(value)));
   }
   return labels;
 }
@@ -159,7 +159,7 @@ std::optional<rules::Address> Field::address(Wrong wrong) const {
   const std::string value = text(wrong);
   if (value.empty()) return std::nullopt;
   auto parsed = rules::Address::parse(value);
-  if (!parsed) tell(wrong, in_quotes(value) + " is not an IP address");
+  if (!parsed) tell(wrong, base::in_quotes(value) + " is not an IP address");
   return parsed;
 }
 
@@ -171,7 +171,7 @@ std::optional<rules::Prefix> Field::prefix(Wrong wrong) const {
   trimmed = trimmed.substr(0, trimmed.find_last_not_of(kBlanks) + 1);
   if (trimmed.empty()) return std::nullopt;
   auto parsed = rules::Prefix::parse(trimmed);
-  if (!parsed) tell(wrong, in_quotes(value) + " is not an address block");
+  if (!parsed) tell(wrong, base::in_quotes(value) + " is not an address block");
   return parsed;
 }
 
@@ -181,8 +181,8 @@ std::optional<rules::Protocol> Field::protocol(Wrong wrong) const {
   if (value == "TCP" || (value.empty() && is_text())) return rules::Protocol::kTcp;
   if (value == "UDP") return rules::Protocol::kUdp;
   if (value == "SCTP") return rules::Protocol::kSctp;
-  if (is_text()) tell(wrong, in_quotes(value) + " is not TCP, UDP or SCTP");
+  if (is_text()) tell(wrong, base::in_quotes(value) + " is not TCP, UDP or SCTP");
   return std::nullopt;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -10,7 +10,7 @@
 #include "agent/objects/objects.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 /// What is wrong with one object: at most one refusal (the first), and remarks on fields that were left out.
 class Findings {
@@ -83,4 +83,4 @@ class Field {
 [[nodiscard]] bool is_dns_label(std::string_view name);      ///< at most 63
 [[nodiscard]] bool is_dns_subdomain(std::string_view name);  ///< at most 253
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

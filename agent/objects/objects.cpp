@@ -1,6 +1,6 @@
 #include "agent/objects/objects.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 std::string_view name_of(Kind kind) {
   switch (kind) {
@@ -15,4 +15,4 @@ std::string_view name_of(Kind kind) {
   return "";
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

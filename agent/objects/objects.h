@@ -9,13 +9,13 @@
 #include <variant>
 #include <vector>
 
-#include "agent/text/rfc3339.h"
+#include "agent/base/rfc3339.h"
 #include "rules/address.h"
 #include "rules/rule.h"
 
 /// The parts of Kubernetes objects that decide about chains, health and metrics, typed and checked. Whatever else an
 /// object carries (managedFields, other annotations, status of containers) is never kept.
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 struct ObjectKey {
   std::string ns;  ///< empty for cluster-scoped objects
@@ -82,7 +82,7 @@ struct EndpointSlice {
   std::vector<SlicePort> ports;
   std::vector<SliceEndpoint> endpoints;
   /// Annotation endpoints.kubernetes.io/last-change-trigger-time: when the Pod or Service changed that this is due to.
-  std::optional<WallTime> change_triggered;
+  std::optional<base::WallTime> change_triggered;
   bool operator==(const EndpointSlice&) const = default;
 };
 
@@ -191,4 +191,4 @@ struct ObjectEvent {
   ObjectPtr object;  ///< none: deleted
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

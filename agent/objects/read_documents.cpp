@@ -2,7 +2,7 @@
 #include "agent/objects/document_builder.h"
 #include "agent/objects/text_reader.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 rules::Status read_documents(std::string_view text, bool is_json, const std::function<void(nlohmann::json&&)>& visit) {
   DocumentBuilder builder(visit);
@@ -12,4 +12,4 @@ rules::Status read_documents(std::string_view text, bool is_json, const std::fun
   return read_yaml(text, builder);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

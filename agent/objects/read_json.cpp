@@ -4,10 +4,10 @@
 #include <exception>
 #include <string>
 
+#include "agent/base/printable.h"
 #include "agent/objects/text_reader.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 using nlohmann::json;
@@ -123,7 +123,7 @@ std::string plain_cause(std::string_view what) {
   if (const auto found = what.find(kPosition); found != std::string_view::npos)
     if (const auto colon = what.find(": ", found); colon != std::string_view::npos) what.remove_prefix(colon + 2);
   constexpr std::size_t kLongest = 200;
-  return one_line(what, kLongest);
+  return base::one_line(what, kLongest);
 }
 
 std::unexpected<rules::Error> failed_at(std::string_view text, const char* position, std::string_view cause) {
@@ -182,4 +182,4 @@ rules::Status read_json(std::string_view text, DocumentBuilder& builder) {
   return {};
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -11,11 +11,11 @@
 #include <streambuf>
 #include <string>
 
+#include "agent/base/printable.h"
 #include "agent/objects/text_reader.h"
 #include "agent/objects/yaml_scalar.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 using nlohmann::json;
@@ -198,10 +198,10 @@ rules::Status read_yaml(std::string_view text, DocumentBuilder& builder) {
     return failed_at(stopped.mark, stopped.cause);
   } catch (const YAML::Exception& thrown) {
     constexpr std::size_t kLongest = 200;
-    return failed_at(thrown.mark, buffer.overrun() ? std::string(kOverrun) : one_line(thrown.msg, kLongest));
+    return failed_at(thrown.mark, buffer.overrun() ? std::string(kOverrun) : base::one_line(thrown.msg, kLongest));
   } catch (const std::exception& thrown) {
-    return rules::fail("text", "read YAML", one_line(thrown.what()));
+    return rules::fail("text", "read YAML", base::one_line(thrown.what()));
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -8,7 +8,7 @@
 
 /// The two readers behind read_documents(). Both stop at the first syntax error, with line and column, and catch
 /// whatever their library throws.
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 /// One or more JSON values, one after the other.
 [[nodiscard]] rules::Status read_json(std::string_view text, DocumentBuilder& builder);
@@ -19,4 +19,4 @@ namespace kubenatd::agent {
 /// A stream of YAML documents.
 [[nodiscard]] rules::Status read_yaml(std::string_view text, DocumentBuilder& builder);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

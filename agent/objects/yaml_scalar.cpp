@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 namespace {
 
 using nlohmann::json;
@@ -87,4 +87,4 @@ json resolve_plain_scalar(std::string_view text) {
   return std::string(text);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

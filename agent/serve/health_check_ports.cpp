@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 std::string quoted(const std::string& text) {
@@ -15,7 +15,7 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
-HttpResponse health_check_page(const ObjectKey& service, std::size_t local_endpoints, bool proxy_healthy) {
+HttpResponse health_check_page(const objects::ObjectKey& service, std::size_t local_endpoints, bool proxy_healthy) {
   HttpResponse page = json_text(local_endpoints > 0 && proxy_healthy ? 200 : 503,
                                 fmt::format("{{\n"
                                             "\t\"service\": {{\n"
@@ -34,7 +34,7 @@ HealthCheckPorts::~HealthCheckPorts() {
   for (const auto& [key, served] : served_) close(key, served);
 }
 
-std::string HealthCheckPorts::name_of(const ObjectKey& service, const std::optional<rules::Address>& address) {
+std::string HealthCheckPorts::name_of(const objects::ObjectKey& service, const std::optional<rules::Address>& address) {
   std::string name = fmt::format("health check of Service {}", service.to_string());
   return address ? fmt::format("{} on {}", name, address->to_string()) : name;
 }
@@ -43,8 +43,8 @@ void HealthCheckPorts::set_addresses(const std::vector<rules::Address>& addresse
   addresses_.emplace(addresses.begin(), addresses.end());
 }
 
-void HealthCheckPorts::sync(const std::map<ObjectKey, Service>& services) {
-  const auto stays = [&](const ObjectKey& key, const Served& served) {
+void HealthCheckPorts::sync(const std::map<objects::ObjectKey, Service>& services) {
+  const auto stays = [&](const objects::ObjectKey& key, const Served& served) {
     const auto wanted = services.find(key);
     return wanted != services.end() && wanted->second.port == served.port && served.addresses == addresses_;
   };
@@ -67,7 +67,7 @@ void HealthCheckPorts::sync(const std::map<ObjectKey, Service>& services) {
   }
 }
 
-void HealthCheckPorts::open(const ObjectKey& key, const Served& served) {
+void HealthCheckPorts::open(const objects::ObjectKey& key, const Served& served) {
   const HttpHandler handler = [key, count = served.local_endpoints, &health = health_](const HttpRequest&) {
     return health_check_page(key, count->load(), health.healthy(Moment::now()));
   };
@@ -80,9 +80,9 @@ void HealthCheckPorts::open(const ObjectKey& key, const Served& served) {
   for (const rules::Address& address : *served.addresses) keep(address);
 }
 
-void HealthCheckPorts::close(const ObjectKey& key, const Served& served) {
+void HealthCheckPorts::close(const objects::ObjectKey& key, const Served& served) {
   if (!served.addresses) return keeper_.drop(name_of(key, std::nullopt));
   for (const rules::Address& address : *served.addresses) keeper_.drop(name_of(key, address));
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -15,7 +15,7 @@
 #include "agent/serve/health_state.h"
 #include "agent/serve/server_keeper.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// The servers that load balancers ask whether this node has endpoints of a Service (healthCheckNodePort).
 ///
@@ -31,7 +31,7 @@ class HealthCheckPorts {
   };
 
   /// The port of a Service cannot be had, at the first try.
-  using Refused = std::function<void(const ObjectKey& service, std::uint16_t port, const rules::Error& error)>;
+  using Refused = std::function<void(const objects::ObjectKey& service, std::uint16_t port, const rules::Error& error)>;
 
   /// The two must outlive this.
   HealthCheckPorts(ServerKeeper& keeper, const HealthState& health, Refused refused = {})
@@ -43,10 +43,11 @@ class HealthCheckPorts {
   /// Where to listen: the node's addresses that nodePortAddresses names, and nowhere when there are none of these. Not
   /// called: on all addresses, of both families. Takes effect with the next sync().
   void set_addresses(const std::vector<rules::Address>& addresses);
-  void sync(const std::map<ObjectKey, Service>& services);
+  void sync(const std::map<objects::ObjectKey, Service>& services);
 
   /// How the keeper calls the server of a Service on this address; on all addresses without one.
-  [[nodiscard]] static std::string name_of(const ObjectKey& service, const std::optional<rules::Address>& address);
+  [[nodiscard]] static std::string name_of(const objects::ObjectKey& service,
+                                           const std::optional<rules::Address>& address);
 
  private:
   using Addresses = std::optional<std::set<rules::Address>>;  ///< none: all
@@ -56,17 +57,18 @@ class HealthCheckPorts {
     std::shared_ptr<std::atomic<std::size_t>> local_endpoints;
   };
 
-  void open(const ObjectKey& key, const Served& served);
-  void close(const ObjectKey& key, const Served& served);
+  void open(const objects::ObjectKey& key, const Served& served);
+  void close(const objects::ObjectKey& key, const Served& served);
 
   ServerKeeper& keeper_;
   const HealthState& health_;
   Refused refused_;
   Addresses addresses_;
-  std::map<ObjectKey, Served> served_;
+  std::map<objects::ObjectKey, Served> served_;
 };
 
 /// The answer of such a server.
-[[nodiscard]] HttpResponse health_check_page(const ObjectKey& service, std::size_t local_endpoints, bool proxy_healthy);
+[[nodiscard]] HttpResponse health_check_page(const objects::ObjectKey& service, std::size_t local_endpoints,
+                                             bool proxy_healthy);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -4,14 +4,14 @@
 
 #include <algorithm>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 /// Go's zero time.
 constexpr std::string_view kNever = "0001-01-01T00:00:00Z";
 
-std::string text_or_never(const std::optional<WallTime>& time) {
-  return time ? to_rfc3339(*time) : std::string(kNever);
+std::string text_or_never(const std::optional<base::WallTime>& time) {
+  return time ? base::to_rfc3339(*time) : std::string(kNever);
 }
 
 }  // namespace
@@ -62,17 +62,17 @@ HealthState::Answer HealthState::answer(Moment now, bool with_node) const {
   const bool is_healthy = all_healthy(now);
   const bool good = is_healthy && (!with_node || node_eligible_);
 
-  std::optional<WallTime> last;
+  std::optional<base::WallTime> last;
   std::string status;
   for (const rules::Family family : rules::kFamilies) {
     const FamilyHealth& health = families_[static_cast<std::size_t>(family)];
     if (!health.updated) continue;
     last = last ? std::max(*last, health.updated->wall) : health.updated->wall;
     status += fmt::format(R"({}"{}":{{"lastUpdated":"{}","healthy":{}}})", status.empty() ? "" : ",", name_of(family),
-                          to_rfc3339(health.updated->wall), healthy(health, now));
+                          base::to_rfc3339(health.updated->wall), healthy(health, now));
   }
   std::string body = fmt::format(R"({{"lastUpdated":"{}","currentTime":"{}")", text_or_never(good ? now.wall : last),
-                                 to_rfc3339(now.wall));
+                                 base::to_rfc3339(now.wall));
   if (with_node) body += fmt::format(R"(,"nodeEligible":{})", node_eligible_);
   body += fmt::format(R"(,"healthy":{})", is_healthy);
   if (!status.empty()) body += fmt::format(R"(,"status":{{{}}})", status);
@@ -80,4 +80,4 @@ HealthState::Answer HealthState::answer(Moment now, bool with_node) const {
   return {.good = good, .body = std::move(body)};
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

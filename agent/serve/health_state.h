@@ -6,15 +6,15 @@
 #include <optional>
 #include <string>
 
-#include "agent/text/rfc3339.h"
+#include "agent/base/rfc3339.h"
 #include "rules/address.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// A moment on both clocks: periods are measured on the one that nobody sets, answers carry the other.
 struct Moment {
   std::chrono::steady_clock::time_point steady;
-  WallTime wall;
+  base::WallTime wall;
 
   [[nodiscard]] static Moment now();
 };
@@ -62,4 +62,4 @@ class HealthState {
   bool node_eligible_ = true;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

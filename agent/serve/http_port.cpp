@@ -17,7 +17,7 @@
 #include <string_view>
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 namespace asio = boost::asio;
@@ -235,4 +235,4 @@ void HttpPort::respond(web::http::http_response& response) {
   if (exchange != nullptr) exchange->session().respond(response);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

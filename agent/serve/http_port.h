@@ -11,7 +11,7 @@
 #include "agent/serve/http_transport.h"
 #include "agent/serve/listen_socket.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// One listening socket of the transport and its connections.
 ///
@@ -47,4 +47,4 @@ class HttpPort : public std::enable_shared_from_this<HttpPort> {
   Sessions sessions_;   ///< by their last request, oldest first
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -6,7 +6,7 @@
 #include <exception>
 #include <optional>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 using web::http::http_request;
@@ -84,8 +84,8 @@ HttpServer::~HttpServer() {
   }
 }
 
-rules::Result<std::unique_ptr<HttpServer>> HttpServer::open(HttpTransport& transport, const BindAddress& address,
-                                                            HttpHandler handler) {
+rules::Result<std::unique_ptr<HttpServer>> HttpServer::open(HttpTransport& transport,
+                                                            const config::BindAddress& address, HttpHandler handler) {
   auto socket = ListenSocket::open(address);
   if (!socket) return std::unexpected(socket.error());
   std::unique_ptr<HttpServer> server(new HttpServer());
@@ -103,4 +103,4 @@ rules::Result<std::unique_ptr<HttpServer>> HttpServer::open(HttpTransport& trans
   return server;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -12,7 +12,7 @@
 #include "agent/serve/http_transport.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 struct HttpRequest {
   std::string method;
@@ -47,7 +47,8 @@ using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 class HttpServer {
  public:
   [[nodiscard]] static rules::Result<std::unique_ptr<HttpServer>> open(HttpTransport& transport,
-                                                                       const BindAddress& address, HttpHandler handler);
+                                                                       const config::BindAddress& address,
+                                                                       HttpHandler handler);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -63,4 +64,4 @@ class HttpServer {
   std::uint16_t port_ = 0;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

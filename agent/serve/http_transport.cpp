@@ -17,7 +17,7 @@
 
 #include "agent/serve/http_port.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 namespace asio = boost::asio;
@@ -196,4 +196,4 @@ void HttpTransport::provide(const std::string& uri, ListenSocket socket) {
   core_->provide(uri, std::move(socket));
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

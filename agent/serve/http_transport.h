@@ -9,7 +9,7 @@
 #include "agent/serve/listen_socket.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// Bounds on what a client may cost.
 struct HttpLimits {
@@ -53,4 +53,4 @@ class HttpTransport {
   std::unique_ptr<Anchor> anchor_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

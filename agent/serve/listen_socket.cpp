@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 using rules::Address;
@@ -22,7 +22,7 @@ struct SocketAddress {
   [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
-SocketAddress to_socket_address(const BindAddress& from) {
+SocketAddress to_socket_address(const config::BindAddress& from) {
   SocketAddress to;
   if (from.address.family == Family::kIpv4) {
     sockaddr_in ipv4{};
@@ -48,7 +48,7 @@ struct Trouble {
   const char* call = "";
 };
 
-Trouble listen_at(int fd, const BindAddress& address, bool both_families) {
+Trouble listen_at(int fd, const config::BindAddress& address, bool both_families) {
   const int on = 1;
   const int only_ipv6 = both_families ? 0 : 1;
   // As Go does: a restart must not wait for connections of the former process in TIME_WAIT.
@@ -83,9 +83,9 @@ ListenSocket::~ListenSocket() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-rules::Result<ListenSocket> ListenSocket::open(const BindAddress& address) {
+rules::Result<ListenSocket> ListenSocket::open(const config::BindAddress& address) {
   const bool both_families = address.address.is_unspecified();
-  BindAddress wanted = address;
+  config::BindAddress wanted = address;
   if (both_families) wanted.address = Address{.family = Family::kIpv6};
   const std::string name = join_host_port(address.address, address.port);
   for (;;) {
@@ -104,4 +104,4 @@ rules::Result<ListenSocket> ListenSocket::open(const BindAddress& address) {
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

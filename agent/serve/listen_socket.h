@@ -6,7 +6,7 @@
 #include "agent/config/bind_address.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// A TCP socket that listens.
 ///
@@ -15,7 +15,7 @@ namespace kubenatd::agent {
 /// Threading: none. Failure: errors name the address. Closed when destroyed.
 class ListenSocket {
  public:
-  [[nodiscard]] static rules::Result<ListenSocket> open(const BindAddress& address);
+  [[nodiscard]] static rules::Result<ListenSocket> open(const config::BindAddress& address);
 
   ListenSocket(ListenSocket&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)), port_(other.port_), ipv6_(other.ipv6_) {}
@@ -38,4 +38,4 @@ class ListenSocket {
   bool ipv6_ = false;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -1,6 +1,6 @@
 #include "agent/serve/metric_buckets.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 std::vector<double> sync_buckets() {
   std::vector<double> buckets;
@@ -17,4 +17,4 @@ std::vector<double> programming_buckets() {
   return buckets;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -2,7 +2,7 @@
 
 #include "agent/serve/metric_buckets.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 #if defined(__x86_64__)
@@ -55,8 +55,8 @@ PerFamily<prometheus::Histogram> Metrics::Series::histogram_per_family(const cha
   return add_per_family(prometheus::BuildHistogram().Name(name).Help(help).Register(registry), {}, buckets);
 }
 
-Metrics::Series::Series(Config::Mode mode) {
-  const bool nftables = mode == Config::Mode::kNftables;
+Metrics::Series::Series(config::Config::Mode mode) {
+  const bool nftables = mode == config::Config::Mode::kNftables;
   // kube-proxy's, with its help texts.
   sync_duration = histogram_per_family("kubeproxy_sync_proxy_rules_duration_seconds",
                                        "[ALPHA] SyncProxyRules latency in seconds", sync_buckets());
@@ -146,4 +146,4 @@ Metrics::Series::Series(Config::Mode mode) {
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

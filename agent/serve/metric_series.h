@@ -11,7 +11,7 @@
 
 #include "agent/serve/metrics.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// The metrics themselves. Series that every reader may expect exist from the start with 0; others come with the first
 /// value.
@@ -26,7 +26,7 @@ class Metrics::Series {
   template <class Metric>
   using PerFamily = std::array<Metric*, 2>;
 
-  explicit Series(Config::Mode mode);
+  explicit Series(config::Config::Mode mode);
 
   prometheus::Registry registry;
 
@@ -58,4 +58,4 @@ class Metrics::Series {
   PerFamily<Histogram> histogram_per_family(const char* name, const char* help, const std::vector<double>& buckets);
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

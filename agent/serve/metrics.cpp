@@ -13,7 +13,7 @@
 #include "agent/serve/process_metrics.h"
 #include "rules/nftables/ruleset.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 double seconds(std::chrono::nanoseconds duration) {
@@ -61,11 +61,11 @@ std::string_view drift_kind(std::string_view chain) {
   return "fixed";
 }
 
-Metrics::Metrics(Config::Mode mode) : series_(std::make_unique<Series>(mode)) {}
+Metrics::Metrics(config::Config::Mode mode) : series_(std::make_unique<Series>(mode)) {}
 Metrics::~Metrics() = default;
 
-void Metrics::round(const RoundReport& report) {
-  for (const RoundReport::Family& family : report.families) {
+void Metrics::round(const dataplane::RoundReport& report) {
+  for (const dataplane::RoundReport::Family& family : report.families) {
     const std::size_t index = index_of(family.family);
     series_->syncs[index]->Increment();
     series_->sync_duration[index]->Observe(seconds(family.took));
@@ -73,7 +73,7 @@ void Metrics::round(const RoundReport& report) {
       series_->sync_failures[index]->Increment();
       continue;
     }
-    const SyncReport& sync = family.sync;
+    const dataplane::SyncReport& sync = family.sync;
     (sync.audited ? series_->full_sync_duration : series_->partial_sync_duration)[index]->Observe(seconds(family.took));
     if (sync.audited) series_->audits[index]->Increment();
     series_->transactions[index]->Increment(number(sync.transactions));
@@ -87,7 +87,7 @@ void Metrics::round(const RoundReport& report) {
     count_chains(*series_->drift_healed, family.family, sync.healed);
     if (family.healed_after) series_->heal_duration[index]->Observe(seconds(*family.healed_after));
   }
-  for (const RoundReport::Sweep& sweep : report.sweeps) {
+  for (const dataplane::RoundReport::Sweep& sweep : report.sweeps) {
     series_->sweep_duration[index_of(sweep.family)]->Observe(seconds(sweep.took));
     series_->sweep_deleted[index_of(sweep.family)]->Increment(number(sweep.deleted));
   }
@@ -133,7 +133,7 @@ void Metrics::rules(rules::Family family, rules::Table table, std::size_t owned,
   series_->rules_written->Add(labels).Set(number(written));
 }
 
-void Metrics::objects(Kind kind, std::size_t count) {
+void Metrics::objects(objects::Kind kind, std::size_t count) {
   series_->objects->Add({{"kind", std::string(name_of(kind))}}).Set(number(count));
 }
 
@@ -165,4 +165,4 @@ std::string Metrics::text() const {
   return std::move(out).str();
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

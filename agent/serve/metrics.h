@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "agent/config/config.h"
+#include "agent/dataplane/reconciler.h"
 #include "agent/objects/objects.h"
-#include "agent/sync/reconciler.h"
 #include "rules/address.h"
 #include "rules/rule.h"
 
@@ -18,7 +18,7 @@ namespace prometheus {
 class Collectable;
 }
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// All numbers that the agent tells Prometheus.
 ///
@@ -29,13 +29,13 @@ namespace kubenatd::agent {
 class Metrics {
  public:
   /// kube-proxy has some metrics in some of its modes only.
-  explicit Metrics(Config::Mode mode);
+  explicit Metrics(config::Config::Mode mode);
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
   /// After each round of reconciling.
-  void round(const RoundReport& report);
+  void round(const dataplane::RoundReport& report);
 
   /// A sync of this family is wanted.
   void queued(rules::Family family);
@@ -52,7 +52,7 @@ class Metrics {
   /// Rules that the agent owns, and those written in the last sync.
   void rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written);
   /// Objects that the sources know.
-  void objects(Kind kind, std::size_t count);
+  void objects(objects::Kind kind, std::size_t count);
   /// Whether what a source says about a resource ("services") is up to date.
   void source_up(std::string_view resource, bool up);
   /// Something that is read at each scrape. To be called before the first text().
@@ -74,4 +74,4 @@ class Metrics {
 /// "endpoint", "dispatch" (the tree in front of the services) or "fixed".
 [[nodiscard]] std::string_view drift_kind(std::string_view chain);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

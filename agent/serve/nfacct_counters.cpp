@@ -1,9 +1,9 @@
 #include "agent/serve/nfacct_counters.h"
 
-#include "netlink/counters.h"
+#include "netlink/host/counters.h"
 #include "rules/iptables/options.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 struct Told {
@@ -24,7 +24,7 @@ constexpr Told kTold[] = {
 std::vector<prometheus::MetricFamily> NfacctCounters::Collect() const {
   std::vector<prometheus::MetricFamily> families;
   for (const Told& told : kTold) {
-    const auto packets = netlink::read_counter(told.counter);
+    const auto packets = netlink::host::read_counter(told.counter);
     if (!packets) continue;
     prometheus::ClientMetric metric;
     metric.counter.value = static_cast<double>(*packets);
@@ -33,4 +33,4 @@ std::vector<prometheus::MetricFamily> NfacctCounters::Collect() const {
   return families;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// kube-proxy's packet counters that the kernel keeps by name (nfnetlink_acct), read at each scrape.
 ///
@@ -16,4 +16,4 @@ class NfacctCounters final : public prometheus::Collectable {
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

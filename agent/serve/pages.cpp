@@ -2,7 +2,7 @@
 
 #include "agent/config/config_json.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 /// Format 0.0.4, the one every scraper takes.
@@ -28,9 +28,9 @@ HttpHandler healthz_pages(const HealthState& health, Metrics& metrics) {
                    }}});
 }
 
-HttpHandler metrics_pages(const Metrics& metrics, const Config& config) {
+HttpHandler metrics_pages(const Metrics& metrics, const config::Config& config) {
   // The configuration does not change while the agent runs.
-  const std::string mode = config.mode == Config::Mode::kNftables ? "nftables" : "iptables";
+  const std::string mode = config.mode == config::Config::Mode::kNftables ? "nftables" : "iptables";
   const std::string configz = R"({"kubeproxy.config.k8s.io":)" + to_json(config) + "}";
   return by_path({{"/metrics",
                    [&metrics](const HttpRequest&) {
@@ -42,4 +42,4 @@ HttpHandler metrics_pages(const Metrics& metrics, const Config& config) {
                   {"/configz", [configz](const HttpRequest&) { return json_text(200, configz); }}});
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -9,12 +9,12 @@
 #include "agent/serve/metrics.h"
 
 /// What the two servers of the agent answer, as kube-proxy's do. Handlers refer to what they are made from.
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// healthzBindAddress: /healthz and /livez. Each answer is counted in `metrics`.
 [[nodiscard]] HttpHandler healthz_pages(const HealthState& health, Metrics& metrics);
 
 /// metricsBindAddress: /metrics, /healthz, /proxyMode and /configz.
-[[nodiscard]] HttpHandler metrics_pages(const Metrics& metrics, const Config& config);
+[[nodiscard]] HttpHandler metrics_pages(const Metrics& metrics, const config::Config& config);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -11,9 +11,9 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/config/file.h"
+#include "agent/base/file.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 /// /proc/stat has a line for each processor, and one with a number for each interrupt.
@@ -47,7 +47,7 @@ std::optional<double> stat_field(std::string_view stat, int number) {
 
 /// Seconds since 1970 at which the machine started.
 std::optional<double> boot_time() {
-  const auto stat = read_file("/proc/stat", kLongestFile, "read the boot time");
+  const auto stat = base::read_file("/proc/stat", kLongestFile, "read the boot time");
   if (!stat) return std::nullopt;
   constexpr std::string_view kKey = "\nbtime ";
   const std::size_t at = stat->find(kKey);
@@ -75,7 +75,7 @@ std::vector<prometheus::MetricFamily> process_metrics() {
   };
 
   const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
-  if (const auto stat = read_file("/proc/self/stat", kLongestFile, "read process figures")) {
+  if (const auto stat = base::read_file("/proc/self/stat", kLongestFile, "read process figures")) {
     const auto user = stat_field(*stat, 14);
     const auto system = stat_field(*stat, 15);
     const auto start = stat_field(*stat, 22);
@@ -98,4 +98,4 @@ std::vector<prometheus::MetricFamily> process_metrics() {
   return families;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -3,7 +3,7 @@
 #include <csignal>
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 ServerKeeper::ServerKeeper(HttpTransport& transport, Report report, std::chrono::milliseconds retry)
     : transport_(transport), report_(std::move(report)), retry_(retry) {}
@@ -14,7 +14,7 @@ ServerKeeper::~ServerKeeper() {
   kept_.clear();
 }
 
-rules::Status ServerKeeper::keep(const std::string& what, const BindAddress& address, HttpHandler handler) {
+rules::Status ServerKeeper::keep(const std::string& what, const config::BindAddress& address, HttpHandler handler) {
   const std::scoped_lock lock(mutex_);
   kept_.erase(what);
   Kept& kept = kept_.emplace(what, Kept{address, std::move(handler), nullptr}).first->second;
@@ -67,4 +67,4 @@ void ServerKeeper::retry_all() {
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -13,7 +13,7 @@
 
 #include "agent/serve/http_server.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// Keeps servers open: an address that cannot be had is tried again every few seconds.
 ///
@@ -37,7 +37,7 @@ class ServerKeeper {
 
   /// Opens a server now, and if that fails, later. `what` names it; a server of that name is replaced. The error is
   /// both reported and returned, for those who do not want to go on without it.
-  rules::Status keep(const std::string& what, const BindAddress& address, HttpHandler handler);
+  rules::Status keep(const std::string& what, const config::BindAddress& address, HttpHandler handler);
   /// Afterwards its handler does not run any more.
   void drop(const std::string& what);
 
@@ -46,7 +46,7 @@ class ServerKeeper {
 
  private:
   struct Kept {
-    BindAddress address;
+    config::BindAddress address;
     HttpHandler handler;
     std::unique_ptr<HttpServer> server;  ///< none: not open yet
   };
@@ -63,4 +63,4 @@ class ServerKeeper {
   std::jthread thread_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

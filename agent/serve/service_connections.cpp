@@ -8,7 +8,7 @@
 #include "agent/state/service_state.h"
 #include "rules/iptables/names.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 namespace {
 
 constexpr std::string_view kEndpointPrefix = "KUBE-SEP-";
@@ -21,11 +21,11 @@ rules::Result<std::shared_ptr<ServiceConnections>> ServiceConnections::open(std:
   return std::shared_ptr<ServiceConnections>(new ServiceConnections(std::move(*kernel), std::min(most, kMostServices)));
 }
 
-ServiceConnections::Ports ServiceConnections::ports_of(const Service& service) {
+ServiceConnections::Ports ServiceConnections::ports_of(const objects::Service& service) {
   Ports ports;
-  if (!is_proxied(service)) return ports;
+  if (!state::is_proxied(service)) return ports;
   for (const rules::Address& address : service.cluster_ips)
-    for (const ServicePort& port : service.ports)
+    for (const objects::ServicePort& port : service.ports)
       ports.push_back({port.name, port.protocol, address.family, port.port});
   // The API forbids two of the same; here they would be one series told twice.
   const auto id = [](const Port& port) { return std::tie(port.name, port.protocol, port.family); };
@@ -34,15 +34,15 @@ ServiceConnections::Ports ServiceConnections::ports_of(const Service& service) {
   return ports;
 }
 
-void ServiceConnections::note(const std::vector<ObjectEvent>& events) {
+void ServiceConnections::note(const std::vector<objects::ObjectEvent>& events) {
   const std::scoped_lock lock(services_mutex_);
-  for (const ObjectEvent& event : events)
-    if (event.kind == Kind::kService) take_over(event);
+  for (const objects::ObjectEvent& event : events)
+    if (event.kind == objects::Kind::kService) take_over(event);
   fill();
 }
 
-void ServiceConnections::take_over(const ObjectEvent& event) {
-  Ports ports = event.object ? ports_of(std::get<Service>(*event.object)) : Ports{};
+void ServiceConnections::take_over(const objects::ObjectEvent& event) {
+  Ports ports = event.object ? ports_of(std::get<objects::Service>(*event.object)) : Ports{};
   if (ports.empty()) {
     counted_.erase(event.key);
     waiting_.erase(event.key);
@@ -59,7 +59,7 @@ void ServiceConnections::fill() {
 
 void ServiceConnections::read(const CountKey& key, Count& count) const {
   const auto& [service, port] = key;
-  const rules::iptables::ServicePortNames names(service_port_name(service, port.name), port.protocol);
+  const rules::iptables::ServicePortNames names(state::service_port_name(service, port.name), port.protocol);
   std::map<std::uint64_t, std::uint64_t> packets;
   for (const rules::ChainName& chain : {names.cluster, names.local}) {
     std::map<std::uint64_t, std::uint64_t> found;
@@ -108,4 +108,4 @@ std::vector<prometheus::MetricFamily> ServiceConnections::Collect() const {
   return {std::move(family)};
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "agent/objects/objects.h"
-#include "netlink/nf_tables.h"
+#include "netlink/core/nf_tables.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::serve {
 
 /// New connections of each port of some Services, as the rules in the kernel have counted them.
 ///
@@ -37,7 +37,7 @@ class ServiceConnections final : public prometheus::Collectable {
   [[nodiscard]] static rules::Result<std::shared_ptr<ServiceConnections>> open(std::size_t most);
 
   /// Services among the events are taken over; others are passed over.
-  void note(const std::vector<ObjectEvent>& events);
+  void note(const std::vector<objects::ObjectEvent>& events);
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
@@ -55,22 +55,22 @@ class ServiceConnections final : public prometheus::Collectable {
     std::uint64_t connections = 0;
     std::map<std::uint64_t, std::uint64_t> packets;  ///< by handle, of rules that were there at the last scrape
   };
-  using CountKey = std::pair<ObjectKey, Port>;
+  using CountKey = std::pair<objects::ObjectKey, Port>;
 
   ServiceConnections(netlink::NfTables kernel, std::size_t most) : most_(most), kernel_(std::move(kernel)) {}
-  void take_over(const ObjectEvent& event);
+  void take_over(const objects::ObjectEvent& event);
   void fill();
-  [[nodiscard]] static Ports ports_of(const Service& service);
+  [[nodiscard]] static Ports ports_of(const objects::Service& service);
   void read(const CountKey& key, Count& count) const;
 
   const std::size_t most_;
   mutable std::mutex services_mutex_;
-  std::map<ObjectKey, Ports> counted_;
-  std::map<ObjectKey, Ports> waiting_;  ///< beyond `most_`
+  std::map<objects::ObjectKey, Ports> counted_;
+  std::map<objects::ObjectKey, Ports> waiting_;  ///< beyond `most_`
 
   mutable std::mutex kernel_mutex_;
   mutable netlink::NfTables kernel_;
   mutable std::map<CountKey, Count> counts_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::serve

@@ -5,30 +5,30 @@
 #include <optional>
 #include <string_view>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 namespace {
 
-const Service& service_of(const ObjectPtr& object) {
-  return std::get<Service>(*object);
+const objects::Service& service_of(const objects::ObjectPtr& object) {
+  return std::get<objects::Service>(*object);
 }
 
-const Pod& pod_of(const ObjectPtr& object) {
-  return std::get<Pod>(*object);
+const objects::Pod& pod_of(const objects::ObjectPtr& object) {
+  return std::get<objects::Pod>(*object);
 }
 
-bool gets_endpoints(const Service& service) {
+bool gets_endpoints(const objects::Service& service) {
   return !service.selector.empty() && !service.headless && !service.foreign_proxy &&
-         service.type != Service::Type::kExternalName;
+         service.type != objects::Service::Type::kExternalName;
 }
 
-bool selects(const Labels& selector, const Labels& labels) {
+bool selects(const objects::Labels& selector, const objects::Labels& labels) {
   return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
     const auto found = labels.find(wanted.first);
     return found != labels.end() && found->second == wanted.second;
   });
 }
 
-std::vector<rules::Family> families_of(const Service& service) {
+std::vector<rules::Family> families_of(const objects::Service& service) {
   if (!service.ip_families.empty()) return service.ip_families;
   std::vector<rules::Family> families;
   for (const rules::Address& address : service.cluster_ips) families.push_back(address.family);
@@ -36,30 +36,31 @@ std::vector<rules::Family> families_of(const Service& service) {
 }
 
 /// The number behind a target port in this pod; none when the pod has no port of that name and protocol.
-std::optional<std::uint16_t> find_port(const ServicePort& port, const Pod& pod) {
+std::optional<std::uint16_t> find_port(const objects::ServicePort& port, const objects::Pod& pod) {
   if (port.target_port.empty()) return port.port;
   const std::string& target = port.target_port;
   std::uint16_t number = 0;
   const auto [end, failure] = std::from_chars(target.data(), target.data() + target.size(), number);
   if (failure == std::errc{} && end == target.data() + target.size()) return number;
-  for (const ContainerPort& container : pod.ports)
+  for (const objects::ContainerPort& container : pod.ports)
     if (container.name == target && container.protocol == port.protocol) return container.container_port;
   return std::nullopt;
 }
 
-std::vector<SlicePort> ports_in(const Service& service, const Pod& pod) {
-  std::vector<SlicePort> ports;
-  for (const ServicePort& port : service.ports)
+std::vector<objects::SlicePort> ports_in(const objects::Service& service, const objects::Pod& pod) {
+  std::vector<objects::SlicePort> ports;
+  for (const objects::ServicePort& port : service.ports)
     if (const auto number = find_port(port, pod)) ports.push_back({port.name, *number, port.protocol});
   return ports;
 }
 
 /// "SERVICE~ipv4~8080,,9153": the numbers of the Service's ports by their places, nothing for a port that the pod
 /// lacks, so that two sets of ports never share a name.
-std::string slice_name(const Service& service, rules::Family family, const std::vector<SlicePort>& ports) {
+std::string slice_name(const objects::Service& service, rules::Family family,
+                       const std::vector<objects::SlicePort>& ports) {
   std::string name = service.key.name + (family == rules::Family::kIpv4 ? "~ipv4~" : "~ipv6~");
   std::size_t next = 0;
-  for (const ServicePort& port : service.ports) {
+  for (const objects::ServicePort& port : service.ports) {
     if (&port != service.ports.data()) name += ',';
     if (next < ports.size() && ports[next].name == port.name && ports[next].protocol == port.protocol)
       name += std::to_string(ports[next++].port);
@@ -67,23 +68,24 @@ std::string slice_name(const Service& service, rules::Family family, const std::
   return name;
 }
 
-void add_endpoint(const Service& service, const Pod& pod, std::map<std::string, EndpointSlice>& slices) {
-  if (pod.phase == Pod::Phase::kSucceeded || pod.phase == Pod::Phase::kFailed) return;
-  const std::vector<SlicePort> ports = ports_in(service, pod);
+void add_endpoint(const objects::Service& service, const objects::Pod& pod,
+                  std::map<std::string, objects::EndpointSlice>& slices) {
+  if (pod.phase == objects::Pod::Phase::kSucceeded || pod.phase == objects::Pod::Phase::kFailed) return;
+  const std::vector<objects::SlicePort> ports = ports_in(service, pod);
   if (ports.empty()) return;
   for (const rules::Family family : families_of(service)) {
     const auto address = std::find_if(pod.addresses.begin(), pod.addresses.end(),
                                       [family](const rules::Address& other) { return other.family == family; });
     if (address == pod.addresses.end()) continue;
     std::string name = slice_name(service, family, ports);
-    EndpointSlice& slice = slices[name];
+    objects::EndpointSlice& slice = slices[name];
     if (slice.endpoints.empty()) {
       slice.key = {service.key.ns, std::move(name)};
       slice.service = service.key.name;
       slice.family = family;
       slice.ports = ports;
     }
-    SliceEndpoint endpoint;
+    objects::SliceEndpoint endpoint;
     endpoint.address = *address;
     endpoint.ready = service.publish_not_ready || (pod.ready && !pod.terminating);
     endpoint.serving = pod.ready;
@@ -96,14 +98,14 @@ void add_endpoint(const Service& service, const Pod& pod, std::map<std::string, 
 /// Finds the pods of many Services without comparing each with each: by the rarest label of the selector.
 class PodIndex {
  public:
-  explicit PodIndex(const std::map<std::string, ObjectPtr, std::less<>>& pods) {
+  explicit PodIndex(const std::map<std::string, objects::ObjectPtr, std::less<>>& pods) {
     for (const auto& [name, object] : pods)
       for (const auto& [label, value] : pod_of(object).labels) by_label_[{label, value}].push_back(&pod_of(object));
   }
 
   /// In the order of the pods' names; the caller still compares the whole selector.
-  [[nodiscard]] const std::vector<const Pod*>& candidates(const Labels& selector) const {
-    const std::vector<const Pod*>* fewest = nullptr;
+  [[nodiscard]] const std::vector<const objects::Pod*>& candidates(const objects::Labels& selector) const {
+    const std::vector<const objects::Pod*>* fewest = nullptr;
     for (const auto& [label, value] : selector) {
       const auto found = by_label_.find({label, value});
       if (found == by_label_.end()) return none_;
@@ -113,39 +115,42 @@ class PodIndex {
   }
 
  private:
-  std::map<std::pair<std::string_view, std::string_view>, std::vector<const Pod*>> by_label_;
-  std::vector<const Pod*> none_;
+  std::map<std::pair<std::string_view, std::string_view>, std::vector<const objects::Pod*>> by_label_;
+  std::vector<const objects::Pod*> none_;
 };
 
 /// What is different between two lists of slices, both sorted by name.
-void compare(const std::vector<EndpointSlice>& before, const std::vector<EndpointSlice>& now,
-             std::vector<ObjectEvent>& events) {
-  const auto by_name = [](const EndpointSlice& slice, const std::string& name) { return slice.key.name < name; };
-  for (const EndpointSlice& slice : before) {
+void compare(const std::vector<objects::EndpointSlice>& before, const std::vector<objects::EndpointSlice>& now,
+             std::vector<objects::ObjectEvent>& events) {
+  const auto by_name = [](const objects::EndpointSlice& slice, const std::string& name) {
+    return slice.key.name < name;
+  };
+  for (const objects::EndpointSlice& slice : before) {
     const auto found = std::lower_bound(now.begin(), now.end(), slice.key.name, by_name);
-    if (found == now.end() || found->key != slice.key) events.push_back({Kind::kEndpointSlice, slice.key, nullptr});
+    if (found == now.end() || found->key != slice.key)
+      events.push_back({objects::Kind::kEndpointSlice, slice.key, nullptr});
   }
-  for (const EndpointSlice& slice : now) {
+  for (const objects::EndpointSlice& slice : now) {
     const auto found = std::lower_bound(before.begin(), before.end(), slice.key.name, by_name);
     if (found == before.end() || *found != slice)
-      events.push_back({Kind::kEndpointSlice, slice.key, std::make_shared<const Object>(slice)});
+      events.push_back({objects::Kind::kEndpointSlice, slice.key, std::make_shared<const objects::Object>(slice)});
   }
 }
 
 }  // namespace
 
 void EndpointDeriver::note(const ObjectChange& change) {
-  if (change.id.kind == Kind::kNode) return;
+  if (change.id.kind == objects::Kind::kNode) return;
   Namespace& ns = namespaces_[change.id.key.ns];
   dirty_.insert(change.id.key.ns);
   switch (change.id.kind) {
-    case Kind::kService: return note_service(ns, change);
-    case Kind::kEndpointSlice: return note_slice(ns, change);
-    case Kind::kPod: return note_pod(ns, change);
-    case Kind::kServiceCidr:
-    case Kind::kIngress:
-    case Kind::kIngressClass: break;
-    case Kind::kNode: return;
+    case objects::Kind::kService: return note_service(ns, change);
+    case objects::Kind::kEndpointSlice: return note_slice(ns, change);
+    case objects::Kind::kPod: return note_pod(ns, change);
+    case objects::Kind::kServiceCidr:
+    case objects::Kind::kIngress:
+    case objects::Kind::kIngressClass: break;
+    case objects::Kind::kNode: return;
   }
 }
 
@@ -170,7 +175,7 @@ void EndpointDeriver::note_slice(Namespace& ns, const ObjectChange& change) {
     ns.slice_services.erase(before);
   }
   if (!change.now) return;
-  const std::string& service = std::get<EndpointSlice>(*change.now).service;
+  const std::string& service = std::get<objects::EndpointSlice>(*change.now).service;
   if (service.empty()) return;
   ns.slice_services[name] = service;
   if (++ns.slice_counts[service] == 1) ns.dirty_services.insert(service);
@@ -193,41 +198,41 @@ void EndpointDeriver::find_services_of_changed_pods(Namespace& ns) {
   const bool all = ns.changed_pods.size() * ns.services.size() > kMostComparisons;
   for (const auto& [name, object] : ns.services) {
     if (ns.changed_pods.empty()) break;
-    const Labels& selector = service_of(object).selector;
+    const objects::Labels& selector = service_of(object).selector;
     if (all || std::any_of(ns.changed_pods.begin(), ns.changed_pods.end(),
-                           [&](const ObjectPtr& pod) { return selects(selector, pod_of(pod).labels); }))
+                           [&](const objects::ObjectPtr& pod) { return selects(selector, pod_of(pod).labels); }))
       ns.dirty_services.insert(name);
   }
   ns.changed_pods.clear();
 }
 
-void EndpointDeriver::derive_namespace(Namespace& ns, std::vector<ObjectEvent>& events) {
+void EndpointDeriver::derive_namespace(Namespace& ns, std::vector<objects::ObjectEvent>& events) {
   find_services_of_changed_pods(ns);
   constexpr std::size_t kIndexPays = 4;  // fewer Services look through the pods one by one
   std::optional<PodIndex> index;
   if (ns.dirty_services.size() > kIndexPays) index.emplace(ns.pods);
 
   for (const std::string& name : ns.dirty_services) {
-    std::map<std::string, EndpointSlice> slices;
+    std::map<std::string, objects::EndpointSlice> slices;
     const auto found = ns.services.find(name);
     if (found != ns.services.end() && !ns.slice_counts.contains(name)) {
-      const Service& service = service_of(found->second);
-      const auto consider = [&](const Pod& pod) {
+      const objects::Service& service = service_of(found->second);
+      const auto consider = [&](const objects::Pod& pod) {
         if (selects(service.selector, pod.labels)) add_endpoint(service, pod, slices);
       };
       if (index)
-        for (const Pod* pod : index->candidates(service.selector)) consider(*pod);
+        for (const objects::Pod* pod : index->candidates(service.selector)) consider(*pod);
       else
         for (const auto& [pod_name, object] : ns.pods) consider(pod_of(object));
     }
-    std::vector<EndpointSlice> now;
+    std::vector<objects::EndpointSlice> now;
     now.reserve(slices.size());
     for (auto& [slice_name, slice] : slices) {
       slice.endpoints.shrink_to_fit();
       now.push_back(std::move(slice));
     }
     const auto before = ns.derived.find(name);
-    compare(before == ns.derived.end() ? std::vector<EndpointSlice>() : before->second, now, events);
+    compare(before == ns.derived.end() ? std::vector<objects::EndpointSlice>() : before->second, now, events);
     if (now.empty())
       ns.derived.erase(name);
     else
@@ -236,16 +241,16 @@ void EndpointDeriver::derive_namespace(Namespace& ns, std::vector<ObjectEvent>& 
   ns.dirty_services.clear();
 }
 
-std::vector<ObjectEvent> EndpointDeriver::derive() {
-  std::vector<ObjectEvent> events;
+std::vector<objects::ObjectEvent> EndpointDeriver::derive() {
+  std::vector<objects::ObjectEvent> events;
   for (const std::string& name : dirty_) {
     const auto found = namespaces_.find(name);
     derive_namespace(found->second, events);
     if (found->second.empty()) namespaces_.erase(found);
   }
   dirty_.clear();
-  std::stable_partition(events.begin(), events.end(), [](const ObjectEvent& event) { return !event.object; });
+  std::stable_partition(events.begin(), events.end(), [](const objects::ObjectEvent& event) { return !event.object; });
   return events;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

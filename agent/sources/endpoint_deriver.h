@@ -10,7 +10,7 @@
 #include "agent/objects/objects.h"
 #include "agent/sources/object_change.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 
 /// Makes EndpointSlices for Services with a selector that have none of their own, from the Pods of their namespace, as
 /// the EndpointSlice controller does: one slice for each family and each set of numbers that the target ports have in
@@ -24,18 +24,18 @@ class EndpointDeriver {
   /// Takes note of a change of a Service, EndpointSlice or Pod; Nodes are ignored.
   void note(const ObjectChange& change);
   /// Brings the derived slices up to date; returns only those that are different now, deletions first.
-  [[nodiscard]] std::vector<ObjectEvent> derive();
+  [[nodiscard]] std::vector<objects::ObjectEvent> derive();
 
  private:
   struct Namespace {
-    std::map<std::string, ObjectPtr, std::less<>> services;  ///< only those that endpoints are derived for
-    std::map<std::string, ObjectPtr, std::less<>> pods;
-    std::map<std::string, std::string, std::less<>> slice_services;          ///< slice -> its Service
-    std::map<std::string, std::size_t, std::less<>> slice_counts;            ///< Service -> slices of its own
-    std::map<std::string, std::vector<EndpointSlice>, std::less<>> derived;  ///< Service -> slices, by name
+    std::map<std::string, objects::ObjectPtr, std::less<>> services;  ///< only those that endpoints are derived for
+    std::map<std::string, objects::ObjectPtr, std::less<>> pods;
+    std::map<std::string, std::string, std::less<>> slice_services;                   ///< slice -> its Service
+    std::map<std::string, std::size_t, std::less<>> slice_counts;                     ///< Service -> slices of its own
+    std::map<std::string, std::vector<objects::EndpointSlice>, std::less<>> derived;  ///< Service -> slices, by name
 
     std::set<std::string, std::less<>> dirty_services;
-    std::vector<ObjectPtr> changed_pods;  ///< as they were and as they are
+    std::vector<objects::ObjectPtr> changed_pods;  ///< as they were and as they are
     [[nodiscard]] bool empty() const {
       return services.empty() && pods.empty() && slice_services.empty() && derived.empty();
     }
@@ -45,10 +45,10 @@ class EndpointDeriver {
   void note_slice(Namespace& ns, const ObjectChange& change);
   void note_pod(Namespace& ns, const ObjectChange& change);
   static void find_services_of_changed_pods(Namespace& ns);
-  static void derive_namespace(Namespace& ns, std::vector<ObjectEvent>& events);
+  static void derive_namespace(Namespace& ns, std::vector<objects::ObjectEvent>& events);
 
   std::map<std::string, Namespace, std::less<>> namespaces_;
   std::set<std::string, std::less<>> dirty_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

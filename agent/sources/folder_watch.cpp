@@ -12,10 +12,10 @@
 #include <deque>
 #include <utility>
 
+#include "agent/base/printable.h"
 #include "agent/sources/manifest_file.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 namespace {
 
 constexpr std::uint32_t kEntryEvents = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
@@ -53,7 +53,7 @@ std::string join_path(std::string_view folder, std::string_view name) {
 }
 
 rules::Result<FolderWatch> FolderWatch::open() {
-  Descriptor inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  base::Descriptor inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!inotify) return rules::fail("inotify", "open", std::strerror(errno), errno);
   return FolderWatch(std::move(inotify));
 }
@@ -64,8 +64,8 @@ int FolderWatch::add(const std::string& directory, std::uint32_t mask, std::vect
   if (descriptor >= 0) return descriptor;
   const int code = errno;
   if (code == ENOENT || code == ENOTDIR) return -1;  // gone meanwhile: whoever lists it finds out
-  problems.push_back(fmt::format("{}: watch: {}{}; changes in it are not noticed", one_line(directory, kLongestPath),
-                                 std::strerror(code),
+  problems.push_back(fmt::format("{}: watch: {}{}; changes in it are not noticed",
+                                 base::one_line(directory, kLongestPath), std::strerror(code),
                                  code == ENOSPC ? " (see the sysctl fs.inotify.max_user_watches)" : ""));
   return -1;
 }
@@ -204,4 +204,4 @@ FolderWatch::Changes FolderWatch::take() {
   return changes;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/sources/descriptor.h"
+#include "agent/base/descriptor.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 
 /// Tells which manifest files and folders to read again, from inotify.
 ///
@@ -53,14 +53,14 @@ class FolderWatch {
     std::map<std::string, std::set<Way>, std::less<>> ways;  ///< by name of the entry in this directory
   };
 
-  explicit FolderWatch(Descriptor inotify) : inotify_(std::move(inotify)) {}
+  explicit FolderWatch(base::Descriptor inotify) : inotify_(std::move(inotify)) {}
   [[nodiscard]] int add(const std::string& directory, std::uint32_t mask, std::vector<std::string>& problems);
   void add_way(const std::string& directory, std::string_view name, const Way& way, std::vector<std::string>& problems);
   void drop_if_unused(int descriptor);
   void handle(int descriptor, std::uint32_t mask, std::string_view name, Changes& changes);
   static void handle_entry(const std::string& folder, std::uint32_t mask, std::string_view name, Changes& changes);
 
-  Descriptor inotify_;
+  base::Descriptor inotify_;
   std::map<int, Watch> watches_;
   std::map<std::string, std::set<int>> watches_of_folder_;  ///< those that know the folder, as such or by a way
 };
@@ -68,4 +68,4 @@ class FolderWatch {
 /// "FOLDER/NAME".
 [[nodiscard]] std::string join_path(std::string_view folder, std::string_view name);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

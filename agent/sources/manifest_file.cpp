@@ -11,11 +11,11 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "agent/base/descriptor.h"
+#include "agent/base/printable.h"
 #include "agent/objects/decode.h"
-#include "agent/sources/descriptor.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 namespace {
 
 constexpr std::size_t kLongestPath = 4096;
@@ -26,7 +26,7 @@ std::int64_t nanoseconds(const timespec& time) {
 }
 
 std::unexpected<rules::Error> failed(const std::string& path, std::string operation, int code) {
-  return rules::fail(one_line(path, kLongestPath), std::move(operation), std::strerror(code), code);
+  return rules::fail(base::one_line(path, kLongestPath), std::move(operation), std::strerror(code), code);
 }
 
 /// Lines about one file, at most so many: a file of a million wrong documents says so in one.
@@ -64,14 +64,15 @@ bool is_manifest_name(std::string_view name) {
 
 rules::Result<std::string> read_text(const std::string& path) {
   // O_NONBLOCK: a FIFO with a manifest's name must not stop the agent.
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const base::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file) return failed(path, "open", errno);
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return failed(path, "stat", errno);
-  if (!S_ISREG(info.st_mode)) return rules::fail(one_line(path, kLongestPath), "open", "is not a regular file", EINVAL);
+  if (!S_ISREG(info.st_mode))
+    return rules::fail(base::one_line(path, kLongestPath), "open", "is not a regular file", EINVAL);
   const auto too_large = [&path] {
-    return rules::fail(one_line(path, kLongestPath), "read", fmt::format("is larger than {} MiB", kLargestFile >> 20U),
-                       EFBIG);
+    return rules::fail(base::one_line(path, kLongestPath), "read",
+                       fmt::format("is larger than {} MiB", kLargestFile >> 20U), EFBIG);
   };
   if (static_cast<std::uint64_t>(info.st_size) > kLargestFile) return too_large();
 
@@ -93,13 +94,13 @@ rules::Result<std::string> read_text(const std::string& path) {
 }
 
 ManifestFile parse_manifest(const std::string& path, std::string_view text,
-                            const std::function<ObjectPtr(Object&&)>& keep) {
+                            const std::function<objects::ObjectPtr(objects::Object&&)>& keep) {
   ManifestFile file;
-  Lines problems(file.problems, one_line(path, kLongestPath));
-  Lines remarks(file.remarks, one_line(path, kLongestPath));
-  Lines passed_over(file.passed_over, one_line(path, kLongestPath));
+  Lines problems(file.problems, base::one_line(path, kLongestPath));
+  Lines remarks(file.remarks, base::one_line(path, kLongestPath));
+  Lines passed_over(file.passed_over, base::one_line(path, kLongestPath));
   const auto visit = [&](nlohmann::json&& document) {
-    auto decoded = decode_object(document);
+    auto decoded = objects::decode_object(document);
     if (!decoded) {
       problems.add(decoded.error().to_string());
       return;
@@ -110,11 +111,11 @@ ManifestFile parse_manifest(const std::string& path, std::string_view text,
     else
       passed_over.add(decoded->passed_over);
   };
-  if (const rules::Status read = read_documents(text, path.ends_with(".json"), visit); !read) {
+  if (const rules::Status read = objects::read_documents(text, path.ends_with(".json"), visit); !read) {
     problems.add(read.error().to_string());
     file.complete = false;
   }
   return file;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

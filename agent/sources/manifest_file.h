@@ -13,7 +13,7 @@
 
 struct stat;
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 
 /// A larger file is refused: read as a whole, it and its objects would not fit the memory of a node agent.
 inline constexpr std::size_t kLargestFile = 64U << 20;
@@ -35,7 +35,7 @@ struct FileSignature {
 
 /// The objects of a file, and what there is to say about its documents, one line each.
 struct ManifestFile {
-  std::vector<ObjectPtr> objects;
+  std::vector<objects::ObjectPtr> objects;
   std::vector<std::string> problems;  ///< documents that were refused, syntax errors
   std::vector<std::string> remarks;   ///< fields that were left out of an object
   std::vector<std::string> passed_over;
@@ -48,6 +48,6 @@ struct ManifestFile {
 /// Reads and decodes the documents of a manifest's text. `keep` makes an object shared, at once: where it knows an
 /// equal one already, the new one does not stay in memory.
 [[nodiscard]] ManifestFile parse_manifest(const std::string& path, std::string_view text,
-                                          const std::function<ObjectPtr(Object&&)>& keep);
+                                          const std::function<objects::ObjectPtr(objects::Object&&)>& keep);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

@@ -15,13 +15,13 @@
 #include <set>
 #include <utility>
 
+#include "agent/base/printable.h"
 #include "agent/sources/endpoint_deriver.h"
 #include "agent/sources/folder_watch.h"
 #include "agent/sources/manifest_file.h"
 #include "agent/sources/object_store.h"
-#include "agent/text/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 namespace {
 
 constexpr std::size_t kLongestPath = 4096;
@@ -92,7 +92,7 @@ struct ManifestSource::Impl {
     return std::find(roots.begin(), roots.end(), folder) != roots.end();
   }
   void problem(const std::string& path, std::string_view what) {
-    update.problems.push_back(fmt::format("{}: {}", one_line(path, kLongestPath), what));
+    update.problems.push_back(fmt::format("{}: {}", base::one_line(path, kLongestPath), what));
   }
 
   FolderWatch watch;
@@ -116,10 +116,11 @@ rules::Result<ManifestSource> ManifestSource::open(const std::vector<std::filesy
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();
     std::error_code failure;
     const std::string real = std::filesystem::canonical(path, failure).string();
-    if (failure) return rules::fail(one_line(path, kLongestPath), "open folder", failure.message(), failure.value());
+    if (failure)
+      return rules::fail(base::one_line(path, kLongestPath), "open folder", failure.message(), failure.value());
     if (!Directory(path)) {
       const int code = errno;
-      return rules::fail(one_line(path, kLongestPath), "open folder", std::strerror(code), code);
+      return rules::fail(base::one_line(path, kLongestPath), "open folder", std::strerror(code), code);
     }
     // A folder that is given twice, or is inside another one, would only give every object twice.
     if (std::any_of(canonical.begin(), canonical.end(),
@@ -272,7 +273,7 @@ void ManifestSource::Impl::read(const std::string& path) {
   }
   bytes_read += text->size();
   ManifestFile file =
-      parse_manifest(path, *text, [&](Object&& object) { return store.intern(path, std::move(object)); });
+      parse_manifest(path, *text, [&](objects::Object&& object) { return store.intern(path, std::move(object)); });
   text->clear();
   text->shrink_to_fit();
   std::move(file.passed_over.begin(), file.passed_over.end(), std::back_inserter(update.passed_over));
@@ -298,7 +299,7 @@ SourceUpdate ManifestSource::Impl::finish() {
     deriver.note(change);
     update.events.push_back({change.id.kind, std::move(change.id.key), change.now});
   }
-  std::vector<ObjectEvent> derived = deriver.derive();
+  std::vector<objects::ObjectEvent> derived = deriver.derive();
   std::move(derived.begin(), derived.end(), std::back_inserter(update.events));
   constexpr std::size_t kWorthReleasing = 1U << 20;
   if (std::exchange(bytes_read, 0) > kWorthReleasing) release_memory();
@@ -306,4 +307,4 @@ SourceUpdate ManifestSource::Impl::finish() {
   return std::exchange(update, {});
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

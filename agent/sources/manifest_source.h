@@ -8,14 +8,14 @@
 #include "agent/objects/objects.h"
 #include "rules/error.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 
 /// What one round of reading brought.
 struct SourceUpdate {
-  std::vector<ObjectEvent> events;       ///< in an order that may be applied one by one
-  std::vector<std::string> remarks;      ///< one line each: an object was taken, with something left out or doubled
-  std::vector<std::string> problems;     ///< one line each: file, object, field; the object or file was left out
-  std::vector<std::string> passed_over;  ///< one line each: documents of kinds that are not used
+  std::vector<objects::ObjectEvent> events;  ///< in an order that may be applied one by one
+  std::vector<std::string> remarks;          ///< one line each: an object was taken, with something left out or doubled
+  std::vector<std::string> problems;         ///< one line each: file, object, field; the object or file was left out
+  std::vector<std::string> passed_over;      ///< one line each: documents of kinds that are not used
 };
 
 /// Objects from folders of manifests (*.yaml, *.yml, *.json, below the folder at any depth).
@@ -47,4 +47,4 @@ class ManifestSource {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

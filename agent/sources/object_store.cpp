@@ -7,23 +7,23 @@
 #include <tuple>
 #include <utility>
 
-#include "agent/text/printable.h"
+#include "agent/base/printable.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 
-ObjectPtr ObjectStore::intern(const std::string& file, Object&& object) const {
+objects::ObjectPtr ObjectStore::intern(const std::string& file, objects::Object&& object) const {
   if (const auto found = objects_.find(id_of(object)); found != objects_.end())
     for (const Candidate& candidate : found->second)
       if (*candidate.file == file && *candidate.object == object) return candidate.object;
-  return std::make_shared<const Object>(std::move(object));
+  return std::make_shared<const objects::Object>(std::move(object));
 }
 
 void ObjectStore::touch(const ObjectId& id, const Candidates& candidates) {
   before_.try_emplace(id, candidates.empty() ? nullptr : candidates.back().object);
 }
 
-void ObjectStore::withdraw(const std::string& file, const std::vector<ObjectPtr>& objects) {
-  for (const ObjectPtr& object : objects) {
+void ObjectStore::withdraw(const std::string& file, const std::vector<objects::ObjectPtr>& objects) {
+  for (const objects::ObjectPtr& object : objects) {
     const auto found = objects_.find(id_of(*object));
     if (found == objects_.end()) continue;  // it was there twice
     touch(found->first, found->second);
@@ -32,14 +32,15 @@ void ObjectStore::withdraw(const std::string& file, const std::vector<ObjectPtr>
   }
 }
 
-void ObjectStore::replace(const std::string& file, std::vector<ObjectPtr> objects, std::vector<std::string>& remarks) {
+void ObjectStore::replace(const std::string& file, std::vector<objects::ObjectPtr> objects,
+                          std::vector<std::string>& remarks) {
   const auto entry = files_.try_emplace(file).first;
   withdraw(file, entry->second);
   objects.shrink_to_fit();
   entry->second = std::move(objects);
   std::set<ObjectId> several;
   for (std::size_t place = 0; place < entry->second.size(); ++place) {
-    const ObjectPtr& object = entry->second[place];
+    const objects::ObjectPtr& object = entry->second[place];
     const auto found = objects_.try_emplace(id_of(*object)).first;
     Candidates& candidates = found->second;
     touch(found->first, candidates);
@@ -69,17 +70,17 @@ void ObjectStore::describe_duplicates(const ObjectId& id, const std::string& fil
   const std::string object = fmt::format("{} {}", name_of(id.kind), id.key.to_string());
   if (other == file)
     remarks.push_back(
-        fmt::format("{}: {}: is there twice, the later one counts", one_line(file, kLongestPath), object));
+        fmt::format("{}: {}: is there twice, the later one counts", base::one_line(file, kLongestPath), object));
   else
-    remarks.push_back(fmt::format("{}: {}: is in {} too, the one in {} counts", one_line(file, kLongestPath), object,
-                                  one_line(other, kLongestPath), one_line(winner, kLongestPath)));
+    remarks.push_back(fmt::format("{}: {}: is in {} too, the one in {} counts", base::one_line(file, kLongestPath),
+                                  object, base::one_line(other, kLongestPath), base::one_line(winner, kLongestPath)));
 }
 
 std::vector<ObjectChange> ObjectStore::take_changes() {
   std::vector<ObjectChange> changes;
   for (auto& [id, before] : before_) {
     const auto found = objects_.find(id);
-    const ObjectPtr now = found == objects_.end() ? nullptr : found->second.back().object;
+    const objects::ObjectPtr now = found == objects_.end() ? nullptr : found->second.back().object;
     if (now == before || (now && before && *now == *before)) continue;
     changes.push_back({id, now});
   }
@@ -87,4 +88,4 @@ std::vector<ObjectChange> ObjectStore::take_changes() {
   return changes;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

@@ -7,7 +7,7 @@
 
 #include "agent/sources/object_change.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::sources {
 
 /// The objects of all files, and which one counts when several files give the same object: the one of the later file by
 /// path, and in a file the later one.
@@ -16,9 +16,9 @@ namespace kubenatd::agent {
 class ObjectStore {
  public:
   /// The object as shared memory; that of `file` which is already there when it is equal.
-  [[nodiscard]] ObjectPtr intern(const std::string& file, Object&& object) const;
+  [[nodiscard]] objects::ObjectPtr intern(const std::string& file, objects::Object&& object) const;
   /// `file` holds these objects now, in this order. Appends a line for each object that two places give.
-  void replace(const std::string& file, std::vector<ObjectPtr> objects, std::vector<std::string>& remarks);
+  void replace(const std::string& file, std::vector<objects::ObjectPtr> objects, std::vector<std::string>& remarks);
   void remove(const std::string& file);
   /// The objects that are different from what they were at the last call.
   [[nodiscard]] std::vector<ObjectChange> take_changes();
@@ -27,17 +27,17 @@ class ObjectStore {
   struct Candidate {
     const std::string* file;  ///< a key of files_
     std::size_t place;
-    ObjectPtr object;
+    objects::ObjectPtr object;
   };
   using Candidates = std::vector<Candidate>;  ///< sorted; the last one counts
 
-  void withdraw(const std::string& file, const std::vector<ObjectPtr>& objects);
+  void withdraw(const std::string& file, const std::vector<objects::ObjectPtr>& objects);
   void touch(const ObjectId& id, const Candidates& candidates);
   void describe_duplicates(const ObjectId& id, const std::string& file, std::vector<std::string>& remarks) const;
 
-  std::map<std::string, std::vector<ObjectPtr>> files_;
+  std::map<std::string, std::vector<objects::ObjectPtr>> files_;
   std::map<ObjectId, Candidates> objects_;
-  std::map<ObjectId, ObjectPtr> before_;  ///< what counted at the last take_changes(), of those touched since
+  std::map<ObjectId, objects::ObjectPtr> before_;  ///< what counted at the last take_changes(), of those touched since
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::sources

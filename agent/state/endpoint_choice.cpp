@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 namespace {
 
 enum class Preference { kNone, kSameNode, kSameZone };
@@ -98,4 +98,4 @@ void choose_endpoints(rules::ServicePortView& view, const std::vector<Candidate>
   for (const auto& [text, endpoint] : chosen) view.endpoints.push_back(endpoint);
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

@@ -6,7 +6,7 @@
 
 #include "rules/service_port.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 
 /// One endpoint of a service port as the EndpointSlices tell it, before this node chooses.
 struct Candidate {
@@ -33,4 +33,4 @@ struct Topology {
 /// twice.
 void choose_endpoints(rules::ServicePortView& view, const std::vector<Candidate>& candidates, const Topology& topology);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

@@ -8,28 +8,28 @@
 
 #include "rules/hostport/names.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 namespace {
 
 using rules::Family;
 using rules::hostport::Mapping;
 using rules::hostport::PodPorts;
 
-const Pod& pod_of(const ObjectPtr& object) {
-  return std::get<Pod>(*object);
+const objects::Pod& pod_of(const objects::ObjectPtr& object) {
+  return std::get<objects::Pod>(*object);
 }
 
-bool may_run(const Pod& pod) {
-  return pod.phase != Pod::Phase::kSucceeded && pod.phase != Pod::Phase::kFailed;
+bool may_run(const objects::Pod& pod) {
+  return pod.phase != objects::Pod::Phase::kSucceeded && pod.phase != objects::Pod::Phase::kFailed;
 }
 
-bool counts(const Pod& pod, const std::string& node_name) {
+bool counts(const objects::Pod& pod, const std::string& node_name) {
   return pod.node_name == node_name && !pod.host_network && may_run(pod) && !pod.addresses.empty() &&
-         std::ranges::any_of(pod.ports, [](const ContainerPort& port) { return port.host_port != 0; });
+         std::ranges::any_of(pod.ports, [](const objects::ContainerPort& port) { return port.host_port != 0; });
 }
 
 /// A mapping of this family. 0.0.0.0 and :: are every address of their own family.
-std::optional<Mapping> mapping_of(const ContainerPort& port, Family family) {
+std::optional<Mapping> mapping_of(const objects::ContainerPort& port, Family family) {
   if (port.host_port == 0 || (port.host_ip && port.host_ip->family != family)) return std::nullopt;
   Mapping mapping{port.protocol, port.host_port, port.container_port, port.host_ip};
   if (mapping.host_ip && mapping.host_ip->is_unspecified()) mapping.host_ip.reset();
@@ -43,8 +43,8 @@ struct Taken {
 
 }  // namespace
 
-void HostPortState::apply(const ObjectEvent& event) {
-  if (event.kind != Kind::kPod) return;
+void HostPortState::apply(const objects::ObjectEvent& event) {
+  if (event.kind != objects::Kind::kPod) return;
   const auto found = pods_.find(event.key);
   const bool wanted = event.object != nullptr && counts(pod_of(event.object), node_name_);
   if (!wanted) {
@@ -58,8 +58,8 @@ void HostPortState::apply(const ObjectEvent& event) {
     changed_ = true;
     return;
   }
-  const Pod& before = pod_of(found->second.pod);
-  const Pod& now = pod_of(event.object);
+  const objects::Pod& before = pod_of(found->second.pod);
+  const objects::Pod& now = pod_of(event.object);
   // Most updates of a pod are about its conditions.
   changed_ =
       changed_ || before.ports != now.ports || before.addresses != now.addresses || before.created != now.created;
@@ -80,12 +80,12 @@ std::optional<HostPortState::Wanted> HostPortState::take_changes() {
     std::vector<PodPorts>& all = wanted.pods[static_cast<std::size_t>(family)];
     all.reserve(by_age.size());  // `taken` points into it
     for (const Known* known : by_age) {
-      const Pod& pod = pod_of(known->pod);
+      const objects::Pod& pod = pod_of(known->pod);
       const auto address = std::ranges::find(pod.addresses, family, &rules::Address::family);
       if (address == pod.addresses.end()) continue;
       PodPorts& ports = all.emplace_back(
           PodPorts{.id = rules::hostport::container_id(pod.key.ns, pod.key.name), .address = *address, .mappings = {}});
-      for (const ContainerPort& port : pod.ports) {
+      for (const objects::ContainerPort& port : pod.ports) {
         const auto mapping = mapping_of(port, family);
         if (!mapping) continue;
         const auto [first, last] = taken.equal_range(mapping->host_port);
@@ -115,4 +115,4 @@ std::optional<HostPortState::Wanted> HostPortState::take_changes() {
   return wanted;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

@@ -10,7 +10,7 @@
 #include "agent/objects/objects.h"
 #include "rules/hostport/mapping.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 
 /// Which pods of this node have which host ports.
 ///
@@ -25,7 +25,7 @@ class HostPortState {
   explicit HostPortState(std::string node_name) : node_name_(std::move(node_name)) {}
 
   /// Takes an event of a Pod in; others are ignored.
-  void apply(const ObjectEvent& event);
+  void apply(const objects::ObjectEvent& event);
 
   struct Wanted {
     std::array<std::vector<rules::hostport::PodPorts>, 2> pods;  ///< by family
@@ -39,15 +39,15 @@ class HostPortState {
 
  private:
   struct Known {
-    ObjectPtr pod;
+    objects::ObjectPtr pod;
     std::uint64_t order = 0;  ///< of becoming known
   };
 
   std::string node_name_;
-  std::map<ObjectKey, Known> pods_;
+  std::map<objects::ObjectKey, Known> pods_;
   std::map<std::string, std::string> conflicts_;
   std::uint64_t next_order_ = 0;
   bool changed_ = false;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 namespace {
 
 using rules::Family;
@@ -24,12 +24,12 @@ std::vector<T> of_family(const std::vector<T>& all, Family family) {
 
 /// The object as what it is, sharing its memory.
 template <class T>
-std::shared_ptr<const T> part_of(const ObjectPtr& object) {
+std::shared_ptr<const T> part_of(const objects::ObjectPtr& object) {
   if (object == nullptr) return nullptr;
   return {object, &std::get<T>(*object)};
 }
 
-std::optional<rules::Address> cluster_ip_of(const Service& service, Family family) {
+std::optional<rules::Address> cluster_ip_of(const objects::Service& service, Family family) {
   const auto found = std::ranges::find(service.cluster_ips, family, &rules::Address::family);
   if (found == service.cluster_ips.end()) return std::nullopt;
   return *found;
@@ -37,16 +37,16 @@ std::optional<rules::Address> cluster_ip_of(const Service& service, Family famil
 
 /// Endpoints of one port of a Service out of its slices. The same address and port in several slices is one endpoint: a
 /// later one replaces an earlier one unless it is terminating.
-std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<const EndpointSlice>>& slices, Family family,
-                                     const ServicePort& port, const std::string& node_name) {
+std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<const objects::EndpointSlice>>& slices,
+                                     Family family, const objects::ServicePort& port, const std::string& node_name) {
   std::vector<Candidate> found;
   std::map<std::pair<rules::Address, std::uint16_t>, std::size_t> places;
   for (const auto& slice_ptr : slices) {
-    const EndpointSlice& slice = *slice_ptr;
+    const objects::EndpointSlice& slice = *slice_ptr;
     if (slice.family != family) continue;
-    for (const SlicePort& slice_port : slice.ports) {
+    for (const objects::SlicePort& slice_port : slice.ports) {
       if (slice_port.name != port.name || slice_port.protocol != port.protocol || slice_port.port == 0) continue;
-      for (const SliceEndpoint& endpoint : slice.endpoints) {
+      for (const objects::SliceEndpoint& endpoint : slice.endpoints) {
         const Candidate candidate{.address = endpoint.address,
                                   .port = slice_port.port,
                                   .is_local = !endpoint.node_name.empty() && endpoint.node_name == node_name,
@@ -67,8 +67,8 @@ std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<const End
   return found;
 }
 
-rules::ServicePortView view_of(const ObjectKey& key, const Service& service, const ServicePort& port,
-                               const rules::Address& cluster_ip) {
+rules::ServicePortView view_of(const objects::ObjectKey& key, const objects::Service& service,
+                               const objects::ServicePort& port, const rules::Address& cluster_ip) {
   const Family family = cluster_ip.family;
   rules::ServicePortView view;
   view.name = service_port_name(key, port.name);
@@ -94,50 +94,50 @@ void count_no_local(const rules::ServicePortView& view, ServiceState::NoLocalEnd
 
 }  // namespace
 
-std::string service_port_name(const ObjectKey& service, const std::string& port) {
+std::string service_port_name(const objects::ObjectKey& service, const std::string& port) {
   std::string name = service.ns + "/" + service.name;
   if (!port.empty()) name += ":" + port;
   return name;
 }
 
-bool is_proxied(const Service& service) {
-  return !service.headless && !service.foreign_proxy && service.type != Service::Type::kExternalName;
+bool is_proxied(const objects::Service& service) {
+  return !service.headless && !service.foreign_proxy && service.type != objects::Service::Type::kExternalName;
 }
 
 ServiceState::ServiceState(std::string node_name) {
   topology_.node_name = std::move(node_name);
 }
 
-void ServiceState::apply(ObjectEvent event) {
+void ServiceState::apply(objects::ObjectEvent event) {
   switch (event.kind) {
-    case Kind::kService: apply_service(std::move(event)); break;
-    case Kind::kEndpointSlice: apply_slice(std::move(event)); break;
-    case Kind::kNode: apply_node(std::move(event)); break;
-    case Kind::kServiceCidr: apply_service_cidr(event); break;
+    case objects::Kind::kService: apply_service(std::move(event)); break;
+    case objects::Kind::kEndpointSlice: apply_slice(std::move(event)); break;
+    case objects::Kind::kNode: apply_node(std::move(event)); break;
+    case objects::Kind::kServiceCidr: apply_service_cidr(event); break;
     // Endpoints of Pods reach us as EndpointSlices; Ingresses are a matter of the controllers behind the chains.
-    case Kind::kPod:
-    case Kind::kIngress:
-    case Kind::kIngressClass: break;
+    case objects::Kind::kPod:
+    case objects::Kind::kIngress:
+    case objects::Kind::kIngressClass: break;
   }
 }
 
-void ServiceState::apply_service(ObjectEvent&& event) {
+void ServiceState::apply_service(objects::ObjectEvent&& event) {
   Entry& entry = entries_[event.key];
   services_ -= entry.service ? 1 : 0;
-  entry.service = part_of<Service>(event.object);
+  entry.service = part_of<objects::Service>(event.object);
   services_ += entry.service ? 1 : 0;
   changed_.insert(std::move(event.key));
 }
 
-void ServiceState::remove_slice(const ObjectKey& slice, const ObjectKey& service) {
+void ServiceState::remove_slice(const objects::ObjectKey& slice, const objects::ObjectKey& service) {
   const auto found = entries_.find(service);
   if (found == entries_.end()) return;
   std::erase_if(found->second.slices, [&](const SlicePtr& one) { return one->key == slice; });
   changed_.insert(service);
 }
 
-void ServiceState::apply_slice(ObjectEvent&& event) {
-  const SlicePtr slice = part_of<EndpointSlice>(event.object);
+void ServiceState::apply_slice(objects::ObjectEvent&& event) {
+  const SlicePtr slice = part_of<objects::EndpointSlice>(event.object);
   const std::string service_name = slice ? slice->service : std::string();
   const auto owner = slice_owner_.find(event.key);
   if (owner != slice_owner_.end() && owner->second != service_name) {
@@ -146,10 +146,10 @@ void ServiceState::apply_slice(ObjectEvent&& event) {
   }
   if (service_name.empty()) return;
 
-  const ObjectKey service{event.key.ns, service_name};
+  const objects::ObjectKey service{event.key.ns, service_name};
   slice_owner_[event.key] = service_name;
   auto& slices = entries_[service].slices;
-  const auto key_of = [](const SlicePtr& one) -> const ObjectKey& { return one->key; };
+  const auto key_of = [](const SlicePtr& one) -> const objects::ObjectKey& { return one->key; };
   const auto place = std::ranges::lower_bound(slices, event.key, {}, key_of);
   if (place != slices.end() && (*place)->key == event.key) {
     *place = slice;
@@ -159,11 +159,11 @@ void ServiceState::apply_slice(ObjectEvent&& event) {
   changed_.insert(service);
 }
 
-void ServiceState::apply_node(ObjectEvent&& event) {
+void ServiceState::apply_node(objects::ObjectEvent&& event) {
   if (event.key.name != topology_.node_name) return;
   std::string zone;
   if (event.object) {
-    node_ = std::get<Node>(*event.object);
+    node_ = std::get<objects::Node>(*event.object);
     zone = node_->zone;
   } else {
     node_.reset();
@@ -173,9 +173,9 @@ void ServiceState::apply_node(ObjectEvent&& event) {
   for (const auto& [key, entry] : entries_) changed_.insert(key);
 }
 
-void ServiceState::apply_service_cidr(const ObjectEvent& event) {
+void ServiceState::apply_service_cidr(const objects::ObjectEvent& event) {
   if (event.object) {
-    service_cidrs_[event.key] = std::get<ServiceCidr>(*event.object).cidrs;
+    service_cidrs_[event.key] = std::get<objects::ServiceCidr>(*event.object).cidrs;
   } else {
     service_cidrs_.erase(event.key);
   }
@@ -191,13 +191,13 @@ std::vector<rules::Prefix> ServiceState::service_cidrs(rules::Family family) con
   return found;
 }
 
-std::map<ObjectKey, ServiceState::HealthCheck> ServiceState::health_checks() const {
-  std::map<ObjectKey, HealthCheck> found;
+std::map<objects::ObjectKey, ServiceState::HealthCheck> ServiceState::health_checks() const {
+  std::map<objects::ObjectKey, HealthCheck> found;
   for (const auto& [key, entry] : entries_) {
     if (!entry.service || !is_proxied(*entry.service) || entry.service->health_check_node_port == 0) continue;
     std::set<rules::Address> local;
     for (const SlicePtr& slice : entry.slices)
-      for (const SliceEndpoint& endpoint : slice->endpoints)
+      for (const objects::SliceEndpoint& endpoint : slice->endpoints)
         if (endpoint.ready && !endpoint.node_name.empty() && endpoint.node_name == topology_.node_name)
           local.insert(endpoint.address);
     found[key] = {entry.service->health_check_node_port, local.size()};
@@ -208,10 +208,10 @@ std::map<ObjectKey, ServiceState::HealthCheck> ServiceState::health_checks() con
 std::vector<ViewChange> ServiceState::take_changes() {
   std::vector<ViewChange> changes;
   // Sorted, so that equal histories give equal orders; the set is small except at start.
-  std::vector<ObjectKey> keys(changed_.begin(), changed_.end());
+  std::vector<objects::ObjectKey> keys(changed_.begin(), changed_.end());
   changed_.clear();
   std::ranges::sort(keys);
-  for (const ObjectKey& key : keys) {
+  for (const objects::ObjectKey& key : keys) {
     const auto found = entries_.find(key);
     if (found == entries_.end()) continue;
     Entry& entry = found->second;
@@ -221,7 +221,7 @@ std::vector<ViewChange> ServiceState::take_changes() {
   return changes;
 }
 
-void ServiceState::recompute(const ObjectKey& key, Entry& entry, std::vector<ViewChange>& out) {
+void ServiceState::recompute(const objects::ObjectKey& key, Entry& entry, std::vector<ViewChange>& out) {
   for (const Family family : rules::kFamilies) {
     const auto index = static_cast<std::size_t>(family);
     known_endpoints_[index] -= entry.endpoints[index];
@@ -235,7 +235,7 @@ void ServiceState::recompute(const ObjectKey& key, Entry& entry, std::vector<Vie
   }
 }
 
-std::size_t ServiceState::recompute_family(const ObjectKey& key, Entry& entry, Family family,
+std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry& entry, Family family,
                                            std::vector<ViewChange>& out) {
   std::size_t endpoints = 0;
   auto& shown = entry.shown[static_cast<std::size_t>(family)];
@@ -245,7 +245,7 @@ std::size_t ServiceState::recompute_family(const ObjectKey& key, Entry& entry, F
   const auto cluster_ip =
       entry.service && is_proxied(*entry.service) ? cluster_ip_of(*entry.service, family) : std::nullopt;
   if (cluster_ip) {
-    for (const ServicePort& port : entry.service->ports) {
+    for (const objects::ServicePort& port : entry.service->ports) {
       PortKey port_key{port.name, port.protocol};
       if (std::ranges::find(shown, port_key) != shown.end()) continue;  // the API forbids it; the first one counts
       ViewChange change{.family = family,
@@ -268,4 +268,4 @@ std::size_t ServiceState::recompute_family(const ObjectKey& key, Entry& entry, F
   return endpoints;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

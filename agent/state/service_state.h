@@ -14,7 +14,7 @@
 #include "agent/state/endpoint_choice.h"
 #include "rules/service_port.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 
 /// A service port is now like this, or gone.
 struct ViewChange {
@@ -36,13 +36,13 @@ class ServiceState {
   explicit ServiceState(std::string node_name);
 
   /// Takes one event in; its consequences come with the next take_changes().
-  void apply(ObjectEvent event);
+  void apply(objects::ObjectEvent event);
 
   /// Views that have changed since the last call, one entry per service port and family.
   [[nodiscard]] std::vector<ViewChange> take_changes();
 
   /// This node's Node object, when a source has it.
-  [[nodiscard]] const std::optional<Node>& node() const { return node_; }
+  [[nodiscard]] const std::optional<objects::Node>& node() const { return node_; }
 
   /// Endpoints of all service ports of a family, usable or not: what decides about kube-proxy's large-cluster mode.
   /// Slices without a Service, or with ports that their Service does not have, do not count there (totalEndpoints in
@@ -57,7 +57,7 @@ class ServiceState {
     std::size_t local_endpoints = 0;
   };
   /// Of all Services that have one. Costs a look at every Service.
-  [[nodiscard]] std::map<ObjectKey, HealthCheck> health_checks() const;
+  [[nodiscard]] std::map<objects::ObjectKey, HealthCheck> health_checks() const;
 
   /// Addresses that Services may have in this family, where the source has ServiceCIDRs; sorted.
   [[nodiscard]] std::vector<rules::Prefix> service_cidrs(rules::Family family) const;
@@ -83,45 +83,47 @@ class ServiceState {
     auto operator<=>(const PortKey&) const = default;
   };
   struct KeyHash {
-    std::size_t operator()(const ObjectKey& key) const noexcept {
+    std::size_t operator()(const objects::ObjectKey& key) const noexcept {
       return std::hash<std::string>{}(key.ns) * 31 + std::hash<std::string>{}(key.name);
     }
   };
-  using SlicePtr = std::shared_ptr<const EndpointSlice>;
+  using SlicePtr = std::shared_ptr<const objects::EndpointSlice>;
   /// Everything about one Service name; exists while there is a Service or a slice that names it.
   struct Entry {
-    std::shared_ptr<const Service> service;
+    std::shared_ptr<const objects::Service> service;
     std::vector<SlicePtr> slices;               ///< sorted by name, so that the outcome does not depend on arrival
     std::array<std::vector<PortKey>, 2> shown;  ///< ports with a view, per family
     std::array<std::size_t, 2> endpoints{};
     std::array<NoLocalEndpoints, 2> no_local_endpoints{};
   };
 
-  void apply_service(ObjectEvent&& event);
-  void apply_slice(ObjectEvent&& event);
-  void apply_node(ObjectEvent&& event);
-  void apply_service_cidr(const ObjectEvent& event);
-  void remove_slice(const ObjectKey& slice, const ObjectKey& service);
-  void recompute(const ObjectKey& key, Entry& entry, std::vector<ViewChange>& out);
+  void apply_service(objects::ObjectEvent&& event);
+  void apply_slice(objects::ObjectEvent&& event);
+  void apply_node(objects::ObjectEvent&& event);
+  void apply_service_cidr(const objects::ObjectEvent& event);
+  void remove_slice(const objects::ObjectKey& slice, const objects::ObjectKey& service);
+  void recompute(const objects::ObjectKey& key, Entry& entry, std::vector<ViewChange>& out);
   /// Returns how many endpoints the service ports have.
-  std::size_t recompute_family(const ObjectKey& key, Entry& entry, rules::Family family, std::vector<ViewChange>& out);
+  std::size_t recompute_family(const objects::ObjectKey& key, Entry& entry, rules::Family family,
+                               std::vector<ViewChange>& out);
 
   Topology topology_;
-  std::optional<Node> node_;
-  std::map<ObjectKey, std::vector<rules::Prefix>> service_cidrs_;
-  std::unordered_map<ObjectKey, Entry, KeyHash> entries_;
-  std::unordered_map<ObjectKey, std::string, KeyHash> slice_owner_;  ///< slice -> Service name in its namespace
-  std::unordered_set<ObjectKey, KeyHash> changed_;
+  std::optional<objects::Node> node_;
+  std::map<objects::ObjectKey, std::vector<rules::Prefix>> service_cidrs_;
+  std::unordered_map<objects::ObjectKey, Entry, KeyHash> entries_;
+  std::unordered_map<objects::ObjectKey, std::string, KeyHash>
+      slice_owner_;  ///< slice -> Service name in its namespace
+  std::unordered_set<objects::ObjectKey, KeyHash> changed_;
   std::array<std::size_t, 2> known_endpoints_{};
   std::array<NoLocalEndpoints, 2> no_local_endpoints_{};
   std::size_t services_ = 0;
 };
 
 /// "namespace/name" or "namespace/name:port".
-[[nodiscard]] std::string service_port_name(const ObjectKey& service, const std::string& port);
+[[nodiscard]] std::string service_port_name(const objects::ObjectKey& service, const std::string& port);
 
 /// True for a Service that chains are made for: with a cluster IP, not headless, not ExternalName, and not left to
 /// another proxy.
-[[nodiscard]] bool is_proxied(const Service& service);
+[[nodiscard]] bool is_proxied(const objects::Service& service);
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

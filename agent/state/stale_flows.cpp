@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 namespace {
 
 template <class T>
@@ -147,4 +147,4 @@ bool UdpFrontends::is_stale(const FlowView& flow) const {
   return removed && answerer != addressed;
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

@@ -13,7 +13,7 @@
 #include "rules/address.h"
 #include "rules/service_port.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 
 /// The part of a UDP conntrack entry that decides whether it can still be right.
 struct FlowView {
@@ -122,4 +122,4 @@ class UdpFrontends {
   bool changed_ = true;
 };
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

@@ -50,7 +50,7 @@ std::string event(std::string_view type, const std::string& object) {
 }
 
 std::string service_json(std::size_t index) {
-  const std::string name = std::get<agent::EndpointSlice>(*make_slice(index, kEndpoints, 0).object).service;
+  const std::string name = std::get<agent::objects::EndpointSlice>(*make_slice(index, kEndpoints, 0).object).service;
   const std::string address = cluster_ip(index).to_string();
   return fmt::format(
       R"({{"kind":"Service","apiVersion":"v1","metadata":{{"name":"{0}","namespace":"bench","resourceVersion":"{2}",{3}{0}"}}}},)"
@@ -63,9 +63,9 @@ std::string service_json(std::size_t index) {
 
 std::string slice_json(std::size_t index, std::size_t variant, std::size_t version) {
   const auto made = make_slice(index, kEndpoints, variant);
-  const auto& slice = std::get<agent::EndpointSlice>(*made.object);
+  const auto& slice = std::get<agent::objects::EndpointSlice>(*made.object);
   std::string endpoints;
-  for (const agent::SliceEndpoint& endpoint : slice.endpoints)
+  for (const agent::objects::SliceEndpoint& endpoint : slice.endpoints)
     endpoints += fmt::format(
         R"({}{{"addresses":["{}"],"conditions":{{"ready":true,"serving":true,"terminating":false}},"nodeName":"{}",)"
         R"("targetRef":{{"kind":"Pod","namespace":"bench","name":"pod","uid":"00000000-0000-0000-0000-000000000000"}}}})",

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "agent/config/config.h"
-#include "agent/sync/desired_listing.h"
-#include "agent/sync/reconciler.h"
+#include "agent/dataplane/iptables/listing.h"
+#include "agent/dataplane/reconciler.h"
 #include "test/bench/api_load.h"
 #include "test/bench/cluster_state.h"
 #include "test/bench/isolated.h"
@@ -28,7 +28,7 @@ namespace {
 
 using namespace kubenatd;
 using namespace kubenatd::bench;
-using agent::Config;
+using agent::config::Config;
 
 constexpr std::size_t kEndpoints = 4;
 constexpr std::size_t kChanges = 21;
@@ -57,19 +57,19 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-std::unique_ptr<agent::Model> make_model(Config::Dispatch form) {
-  Config config = agent::default_config();
+std::unique_ptr<agent::dataplane::Model> make_model(Config::Dispatch form) {
+  Config config = agent::config::default_config();
   config.dispatch = form;
   config.cluster_cidrs = {*rules::Prefix::parse("10.128.0.0/9")};
-  agent::Environment environment;
+  agent::config::Environment environment;
   environment.node_name = "node-1";
   environment.has_nfacct = false;
   environment.ipv6 = false;
-  return std::make_unique<agent::Model>(std::move(config), std::move(environment));
+  return std::make_unique<agent::dataplane::Model>(std::move(config), std::move(environment));
 }
 
-std::unique_ptr<agent::Reconciler> open_reconciler(agent::Model& model) {
-  auto reconciler = agent::Reconciler::open(model);
+std::unique_ptr<agent::dataplane::Reconciler> open_reconciler(agent::dataplane::Model& model) {
+  auto reconciler = agent::dataplane::Reconciler::open(model);
   if (!reconciler) {
     fmt::print(stderr, "{}\n", reconciler.error().to_string());
     std::exit(1);
@@ -77,8 +77,8 @@ std::unique_ptr<agent::Reconciler> open_reconciler(agent::Model& model) {
   return std::move(*reconciler);
 }
 
-bool reconcile(agent::Reconciler& reconciler) {
-  const agent::RoundReport report = reconciler.reconcile(true);
+bool reconcile(agent::dataplane::Reconciler& reconciler) {
+  const agent::dataplane::RoundReport report = reconciler.reconcile(true);
   for (const auto& family : report.families)
     if (family.error) fmt::print(stderr, "{}\n", family.error->to_string());
   if (report.failed()) std::exit(1);
@@ -112,7 +112,7 @@ Figures measure_sync(std::size_t services, Config::Dispatch form, int cold_fd, i
     start_recording();
     std::vector<double> times;
     for (std::size_t i = 0; i < kChanges; ++i) {
-      std::vector<agent::ObjectEvent> change;
+      std::vector<agent::objects::ObjectEvent> change;
       change.push_back(make_slice(services / 2, kEndpoints, i + 1));
       let_the_kernel_settle();
       const auto begin = std::chrono::steady_clock::now();
@@ -137,8 +137,8 @@ Figures measure_sync(std::size_t services, Config::Dispatch form, int cold_fd, i
 double measure_restore(std::size_t services) {
   auto model = make_model(Config::Dispatch::kLinear);
   (void)model->apply(make_cluster(services, kEndpoints));
-  const std::string text =
-      rules::to_save_text(agent::list_desired(model->desired(rules::Family::kIpv4)), rules::Family::kIpv4);
+  const std::string text = rules::to_save_text(
+      agent::dataplane::iptables::list_desired(model->desired(rules::Family::kIpv4)), rules::Family::kIpv4);
   const int fd = ::memfd_create("rules", 0);
   for (std::size_t at = 0; at < text.size();) {
     const ssize_t written = ::write(fd, text.data() + at, text.size() - at);
@@ -213,7 +213,7 @@ int write_manifests(std::size_t services, const char* path) {
   std::ofstream out(path);
   for (std::size_t i = 0; i < services; ++i) {
     const auto slice = make_slice(i, kEndpoints, 0);
-    const auto& object = std::get<agent::EndpointSlice>(*slice.object);
+    const auto& object = std::get<agent::objects::EndpointSlice>(*slice.object);
     out << fmt::format(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {}, namespace: bench}}\nspec:\n"
         "  clusterIP: {}\n  ports: [{{name: http, port: 80}}]\n",
@@ -239,7 +239,7 @@ int repeat_changes(std::size_t services, std::size_t count) {
     const double cpu = cpu_seconds();
     const auto start = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < count; ++i) {
-      std::vector<agent::ObjectEvent> change;
+      std::vector<agent::objects::ObjectEvent> change;
       change.push_back(make_slice(services / 2, kEndpoints, i + 1));
       reconciler->apply(std::move(change));
       (void)reconcile(*reconciler);

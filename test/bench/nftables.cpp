@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "agent/config/config.h"
-#include "agent/sync/reconciler.h"
+#include "agent/dataplane/reconciler.h"
 #include "test/bench/cluster_state.h"
 #include "test/bench/isolated.h"
 #include "test/bench/latency.h"
@@ -39,29 +39,29 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-std::unique_ptr<agent::Model> make_model() {
-  agent::Config config = agent::default_config();
-  config.mode = agent::Config::Mode::kNftables;
+std::unique_ptr<agent::dataplane::Model> make_model() {
+  agent::config::Config config = agent::config::default_config();
+  config.mode = agent::config::Config::Mode::kNftables;
   config.cluster_cidrs = {*rules::Prefix::parse("10.128.0.0/9")};
-  agent::Environment environment;
+  agent::config::Environment environment;
   environment.node_name = "node-1";
   environment.has_nfacct = false;
   environment.ipv6 = false;
-  return std::make_unique<agent::Model>(std::move(config), std::move(environment));
+  return std::make_unique<agent::dataplane::Model>(std::move(config), std::move(environment));
 }
 
 /// An agent without its event loop.
 class Node {
  public:
   Node() : model_(make_model()) {
-    auto opened = agent::Reconciler::open(*model_);
+    auto opened = agent::dataplane::Reconciler::open(*model_);
     if (!opened) fail(opened.error().to_string());
     reconciler_ = std::move(*opened);
   }
   /// Whether anything was written.
-  bool apply(std::vector<agent::ObjectEvent> events) {
+  bool apply(std::vector<agent::objects::ObjectEvent> events) {
     reconciler_->apply(std::move(events));
-    const agent::RoundReport report = reconciler_->reconcile(true);
+    const agent::dataplane::RoundReport report = reconciler_->reconcile(true);
     for (const auto& family : report.families)
       if (family.error) fail(family.error->to_string());
     if (report.failed()) fail("a sync had problems");
@@ -73,21 +73,21 @@ class Node {
     fmt::print(stderr, "{}\n", why);
     std::exit(1);
   }
-  std::unique_ptr<agent::Model> model_;
-  std::unique_ptr<agent::Reconciler> reconciler_;
+  std::unique_ptr<agent::dataplane::Model> model_;
+  std::unique_ptr<agent::dataplane::Reconciler> reconciler_;
 };
 
-std::vector<agent::ObjectEvent> one(agent::ObjectEvent event) {
-  std::vector<agent::ObjectEvent> events;
+std::vector<agent::objects::ObjectEvent> one(agent::objects::ObjectEvent event) {
+  std::vector<agent::objects::ObjectEvent> events;
   events.push_back(std::move(event));
   return events;
 }
 
 /// The slice without its last endpoints.
-agent::ObjectEvent shortened(const agent::ObjectEvent& event, std::size_t by) {
-  auto slice = std::get<agent::EndpointSlice>(*event.object);
+agent::objects::ObjectEvent shortened(const agent::objects::ObjectEvent& event, std::size_t by) {
+  auto slice = std::get<agent::objects::EndpointSlice>(*event.object);
   slice.endpoints.resize(slice.endpoints.size() - by);
-  return {event.kind, event.key, std::make_shared<const agent::Object>(std::move(slice))};
+  return {event.kind, event.key, std::make_shared<const agent::objects::Object>(std::move(slice))};
 }
 
 struct Figures {
@@ -112,7 +112,7 @@ Figures measure_sync(Size size, int cold_fd, int change_fd) {
   Figures figures;
   // One Service more than is loaded at first: it is added and removed.
   auto events = make_cluster(size.services + 1, size.endpoints);
-  std::vector<agent::ObjectEvent> last(events.end() - 2, events.end());
+  std::vector<agent::objects::ObjectEvent> last(events.end() - 2, events.end());
   events.resize(events.size() - 2);
   const std::size_t middle = size.services / 2;
   {
@@ -128,12 +128,12 @@ Figures measure_sync(Size size, int cold_fd, int change_fd) {
     start_recording();
     figures.replaced = repeat([&](std::size_t i) { node.apply(one(make_slice(middle, size.endpoints, i + 1))); });
     save(change_fd, stop_recording());
-    const agent::ObjectEvent whole = make_slice(middle, size.endpoints, kChanges);
+    const agent::objects::ObjectEvent whole = make_slice(middle, size.endpoints, kChanges);
     figures.scaled = repeat([&](std::size_t i) { node.apply(one(shortened(whole, (i + 1) % 2))); });
     figures.added = repeat([&](std::size_t i) {
       auto change = last;
       if (i % 2 == 1)
-        for (agent::ObjectEvent& event : change) event.object.reset();
+        for (agent::objects::ObjectEvent& event : change) event.object.reset();
       node.apply(std::move(change));
     });
   }
@@ -154,7 +154,7 @@ double measure_nft(Size size) {
   std::string elements, ips;
   for (std::size_t i = 0; i < size.services; ++i) {
     const auto event = make_slice(i, size.endpoints, 0);
-    const auto& slice = std::get<agent::EndpointSlice>(*event.object);
+    const auto& slice = std::get<agent::objects::EndpointSlice>(*event.object);
     const std::string chain = fmt::format("service-{:08X}-bench/{}/tcp/http", i * 0x9e3779b1U, slice.service);
     std::string map;
     for (std::size_t j = 0; j < slice.endpoints.size(); ++j)

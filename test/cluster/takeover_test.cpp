@@ -4,7 +4,7 @@
 #include <regex>
 #include <thread>
 
-#include "netlink/counters.h"
+#include "netlink/host/counters.h"
 #include "test/cluster/cluster_support.h"
 
 /// On a node where kube-proxy was, or still is.
@@ -71,7 +71,7 @@ void leave_behind(const Namespace& node, const fs::path& state) {
   {
     const Inside inside(node);
     for (const char* counter : {"ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts"})
-      static_cast<void>(netlink::ensure_counter(counter));
+      static_cast<void>(netlink::host::ensure_counter(counter));
   }
   std::string four = read_file(state / "iptables-save");
   std::string six = read_file(state / "ip6tables-save");

@@ -171,7 +171,7 @@ class Base(unittest.TestCase):
         self.assertNotIn("hostPID", self.pod)
         entered = (SOURCE / "test/image/enter/main.cpp").read_text()
         self.assertIn("keep_only(CAP_NET_ADMIN)", entered)
-        sysctls = re.search(r'kMountedSysctls = "([^"]+)"', (SOURCE / "agent/config/sysctl.h").read_text())[1]
+        sysctls = re.search(r'kMountedSysctls = "([^"]+)"', (SOURCE / "agent/base/sysctl.h").read_text())[1]
         for mount in self.container["volumeMounts"]:
             self.assertIn('"' + mount["mountPath"] + '"', entered)
         self.assertIn(sysctls + "/net", [mount["mountPath"] for mount in self.container["volumeMounts"]])

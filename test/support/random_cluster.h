@@ -20,18 +20,18 @@ class RandomCluster {
   RandomCluster(unsigned seed, unsigned services) : random_(seed), services_(services) {}
 
   /// One change. Most concern endpoints, as in a cluster.
-  agent::ObjectEvent next() {
+  agent::objects::ObjectEvent next() {
     const unsigned kind = below(100);
     if (kind < 4) return keep(node());
     if (kind < 30) return keep(service(below(services_)));
-    if (kind < 40) return drop(agent::Kind::kService, service_name(below(services_)));
+    if (kind < 40) return drop(agent::objects::Kind::kService, service_name(below(services_)));
     if (kind < 90) return keep(slice(below(services_), below(2), below(2)));
-    return drop(agent::Kind::kEndpointSlice, slice_name(below(services_), below(2), below(2)));
+    return drop(agent::objects::Kind::kEndpointSlice, slice_name(below(services_), below(2), below(2)));
   }
 
   /// What is there now.
-  [[nodiscard]] std::vector<agent::ObjectEvent> all() const {
-    std::vector<agent::ObjectEvent> events;
+  [[nodiscard]] std::vector<agent::objects::ObjectEvent> all() const {
+    std::vector<agent::objects::ObjectEvent> events;
     for (const auto& [key, object] : objects_) events.push_back({key.first, key.second, object});
     return events;
   }
@@ -39,36 +39,36 @@ class RandomCluster {
   unsigned below(unsigned limit) { return static_cast<unsigned>(random_() % limit); }
 
  private:
-  using Key = std::pair<agent::Kind, agent::ObjectKey>;
+  using Key = std::pair<agent::objects::Kind, agent::objects::ObjectKey>;
 
   bool one_in(unsigned count) { return below(count) == 0; }
 
-  static agent::ObjectKey demo(std::string name) { return {"demo", std::move(name)}; }
+  static agent::objects::ObjectKey demo(std::string name) { return {"demo", std::move(name)}; }
   static std::string service_name(unsigned number) { return "s" + std::to_string(number); }
   static std::string slice_name(unsigned service, unsigned family, unsigned number) {
     return service_name(service) + (family == 0 ? "-v4-" : "-v6-") + std::to_string(number);
   }
   static rules::Address address(const std::string& text) { return rules::Address::parse(text).value(); }
 
-  agent::ObjectEvent keep(agent::ObjectEvent event) {
+  agent::objects::ObjectEvent keep(agent::objects::ObjectEvent event) {
     objects_[{event.kind, event.key}] = event.object;
     return event;
   }
-  agent::ObjectEvent drop(agent::Kind kind, const std::string& name) {
+  agent::objects::ObjectEvent drop(agent::objects::Kind kind, const std::string& name) {
     objects_.erase({kind, demo(name)});
     return {kind, demo(name), nullptr};
   }
 
-  agent::ObjectEvent node() {
-    agent::Node node;
+  agent::objects::ObjectEvent node() {
+    agent::objects::Node node;
     node.key = {"", "node-1"};
     node.zone = one_in(2) ? "zone-a" : "zone-b";
-    return {agent::Kind::kNode, node.key, std::make_shared<const agent::Object>(node)};
+    return {agent::objects::Kind::kNode, node.key, std::make_shared<const agent::objects::Object>(node)};
   }
 
-  agent::ObjectEvent service(unsigned number) {
-    using Type = agent::Service::Type;
-    agent::Service service;
+  agent::objects::ObjectEvent service(unsigned number) {
+    using Type = agent::objects::Service::Type;
+    agent::objects::Service service;
     service.key = demo(service_name(number));
     service.type = one_in(20) ? Type::kExternalName : Type::kClusterIp;
     service.headless = one_in(20);
@@ -94,11 +94,11 @@ class RandomCluster {
       const auto node_port = static_cast<std::uint16_t>(30000 + number * 4 + service.ports.size());
       service.ports.push_back({name, protocol, port, outside ? node_port : std::uint16_t{0}, ""});
     }
-    return {agent::Kind::kService, service.key, std::make_shared<const agent::Object>(service)};
+    return {agent::objects::Kind::kService, service.key, std::make_shared<const agent::objects::Object>(service)};
   }
 
-  agent::ObjectEvent slice(unsigned service, unsigned family, unsigned number) {
-    agent::EndpointSlice slice;
+  agent::objects::ObjectEvent slice(unsigned service, unsigned family, unsigned number) {
+    agent::objects::EndpointSlice slice;
     slice.key = demo(slice_name(service, family, number));
     slice.family = rules::kFamilies[family];
     slice.service = one_in(10) ? service_name(below(services_)) : service_name(service);
@@ -108,7 +108,7 @@ class RandomCluster {
     const bool hints = one_in(2);
     for (unsigned i = below(6); i > 0; --i) {
       const std::string host = std::to_string(1 + below(12));
-      agent::SliceEndpoint endpoint;
+      agent::objects::SliceEndpoint endpoint;
       endpoint.address = address(family == 0 ? "10.244.1." + host : "fd00:10:244:1::" + host);
       endpoint.ready = !one_in(4);
       endpoint.terminating = !endpoint.ready && one_in(2);
@@ -118,7 +118,7 @@ class RandomCluster {
       if (hints && one_in(2)) endpoint.node_hints.push_back(endpoint.node_name);
       slice.endpoints.push_back(std::move(endpoint));
     }
-    return {agent::Kind::kEndpointSlice, slice.key, std::make_shared<const agent::Object>(slice)};
+    return {agent::objects::Kind::kEndpointSlice, slice.key, std::make_shared<const agent::objects::Object>(slice)};
   }
 
   inline static const std::vector<std::pair<std::string, rules::Protocol>> kPorts{
@@ -126,7 +126,7 @@ class RandomCluster {
 
   std::mt19937 random_;
   unsigned services_;
-  std::map<Key, agent::ObjectPtr> objects_;
+  std::map<Key, agent::objects::ObjectPtr> objects_;
 };
 
 }  // namespace kubenatd::test

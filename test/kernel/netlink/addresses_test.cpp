@@ -1,4 +1,4 @@
-#include "netlink/addresses.h"
+#include "netlink/host/addresses.h"
 
 #include <linux/rtnetlink.h>
 #include <netlink/route/addr.h>
@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "netlink/libnl.h"
+#include "netlink/host/libnl.h"
 #include "test/support/netns.h"
 
 namespace kubenatd::netlink {
@@ -48,14 +48,14 @@ bool readable(int fd, int milliseconds) {
 
 TEST_CASE("local addresses: both families, sorted, without doubles") {
   if (!test::enter_fresh_namespace()) return;
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, "test");
+  rules::Result<host::LibnlSocket> socket = host::connect_libnl(NETLINK_ROUTE, "test");
   REQUIRE(socket);
   REQUIRE(change_address(socket->get(), "192.168.77.2/24", true));
   REQUIRE(change_address(socket->get(), "192.168.77.2/16", true));  // the same address with another length
   REQUIRE(change_address(socket->get(), "10.9.9.1/32", true, "10.9.9.2/32"));
   REQUIRE(change_address(socket->get(), "fd00:77::2/64", true));
 
-  const rules::Result<std::vector<rules::Address>> addresses = local_addresses();
+  const rules::Result<std::vector<rules::Address>> addresses = host::local_addresses();
   REQUIRE(addresses);
   std::vector<rules::Address> expected{ip("127.0.0.1"), ip("192.168.77.2"), ip("10.9.9.1"), ip("::1"),
                                        ip("fd00:77::2")};
@@ -65,23 +65,23 @@ TEST_CASE("local addresses: both families, sorted, without doubles") {
 
 TEST_CASE("local addresses: more than one message can hold") {
   if (!test::enter_fresh_namespace()) return;
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, "test");
+  rules::Result<host::LibnlSocket> socket = host::connect_libnl(NETLINK_ROUTE, "test");
   REQUIRE(socket);
   constexpr int kMany = 1500;
   for (int i = 0; i < kMany; ++i)
     REQUIRE(
         change_address(socket->get(), "10.7." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "/32", true));
-  const rules::Result<std::vector<rules::Address>> addresses = local_addresses();
+  const rules::Result<std::vector<rules::Address>> addresses = host::local_addresses();
   REQUIRE(addresses);
   CHECK(addresses->size() == kMany + 2);  // and 127.0.0.1, ::1
 }
 
 TEST_CASE("address monitor: addresses and links that come and go are told, other things are not") {
   if (!test::enter_fresh_namespace()) return;
-  rules::Result<AddressMonitor> opened = AddressMonitor::open();
+  rules::Result<host::AddressMonitor> opened = host::AddressMonitor::open();
   REQUIRE(opened);
-  AddressMonitor monitor = std::move(*opened);
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, "test");
+  host::AddressMonitor monitor = std::move(*opened);
+  rules::Result<host::LibnlSocket> socket = host::connect_libnl(NETLINK_ROUTE, "test");
   REQUIRE(socket);
   (void)monitor.drain();
   CHECK_FALSE(monitor.drain());
@@ -110,7 +110,7 @@ TEST_CASE("address monitor: addresses and links that come and go are told, other
     CHECK(monitor.drain());
   }
   SECTION("reading addresses is no event") {
-    REQUIRE(local_addresses());
+    REQUIRE(host::local_addresses());
     CHECK_FALSE(readable(monitor.fd(), 0));
     CHECK_FALSE(monitor.drain());
   }
@@ -118,9 +118,9 @@ TEST_CASE("address monitor: addresses and links that come and go are told, other
 
 TEST_CASE("address monitor: lost events count as a change, and it goes on afterwards") {
   if (!test::enter_fresh_namespace()) return;
-  rules::Result<AddressMonitor> monitor = AddressMonitor::open();
+  rules::Result<host::AddressMonitor> monitor = host::AddressMonitor::open();
   REQUIRE(monitor);
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, "test");
+  rules::Result<host::LibnlSocket> socket = host::connect_libnl(NETLINK_ROUTE, "test");
   REQUIRE(socket);
   // More than the receive buffer can hold.
   for (int i = 0; i < 3000; ++i) REQUIRE(change_address(socket->get(), "192.168.77.2/24", i % 2 == 0));

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "netlink/conntrack.h"
+#include "netlink/host/conntrack.h"
 #include "test/support/netns.h"
 
 // Entries are made and listed by conntrack(8), an encoder and decoder that is not ours.
@@ -70,8 +70,8 @@ rules::Address ip(const std::string& text) {
   return rules::Address::parse(text).value();
 }
 
-const auto kAll = [](const ConntrackFlow&) { return true; };
-const auto kNone = [](const ConntrackFlow&) { return false; };
+const auto kAll = [](const host::ConntrackFlow&) { return true; };
+const auto kNone = [](const host::ConntrackFlow&) { return false; };
 
 }  // namespace
 
@@ -79,16 +79,16 @@ TEST_CASE("conntrack sweep: every field of an entry is read") {
   if (!enter_with_conntrack()) return;
   load(udp("10.0.0.1", 40000, "10.96.0.10", 53, "10.244.1.5", 5353, "-w 7") +
        udp("fd00::1", 40001, "fd00:96::10", 54, "fd00:244::5", 5354));
-  std::vector<ConntrackFlow> flows;
-  const auto collect = [&](const ConntrackFlow& flow) {
+  std::vector<host::ConntrackFlow> flows;
+  const auto collect = [&](const host::ConntrackFlow& flow) {
     flows.push_back(flow);
     return false;
   };
-  const rules::Result<ConntrackSweep> v4 = sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, collect);
+  const rules::Result<host::ConntrackSweep> v4 = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, collect);
   REQUIRE(v4);
   CHECK(v4->seen == 1);
   CHECK(v4->deleted == 0);
-  const rules::Result<ConntrackSweep> v6 = sweep_conntrack(rules::Family::kIpv6, IPPROTO_UDP, collect);
+  const rules::Result<host::ConntrackSweep> v6 = host::sweep_conntrack(rules::Family::kIpv6, IPPROTO_UDP, collect);
   REQUIRE(v6);
   CHECK(v6->seen == 1);
   REQUIRE(flows.size() == 2);
@@ -121,11 +121,11 @@ TEST_CASE("conntrack sweep: the stale entries go, the right ones and TCP stay") 
   load(udp(client, 40000, vip, 53, gone, 5353) + udp(client, 40001, vip, 53, right, 5353) +
        udp(client, 40002, vip, 53, vip, 53) + tcp);
 
-  const auto stale = [&](const ConntrackFlow& flow) {
+  const auto stale = [&](const host::ConntrackFlow& flow) {
     return flow.original_destination == ip(vip) && flow.reply_source != ip(right);
   };
   const rules::Family family = v4 ? rules::Family::kIpv4 : rules::Family::kIpv6;
-  const rules::Result<ConntrackSweep> sweep = sweep_conntrack(family, IPPROTO_UDP, stale);
+  const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(family, IPPROTO_UDP, stale);
   REQUIRE(sweep);
   CHECK(sweep->seen == 3);
   CHECK(sweep->deleted == 2);
@@ -135,13 +135,13 @@ TEST_CASE("conntrack sweep: the stale entries go, the right ones and TCP stay") 
   CHECK(entries(family_option + " -p tcp") == 1);
 
   SECTION("a second sweep has nothing to do") {
-    const rules::Result<ConntrackSweep> again = sweep_conntrack(family, IPPROTO_UDP, stale);
+    const rules::Result<host::ConntrackSweep> again = host::sweep_conntrack(family, IPPROTO_UDP, stale);
     REQUIRE(again);
     CHECK(again->seen == 1);
     CHECK(again->deleted == 0);
   }
   SECTION("another protocol can be asked for") {
-    const rules::Result<ConntrackSweep> other = sweep_conntrack(family, IPPROTO_TCP, kAll);
+    const rules::Result<host::ConntrackSweep> other = host::sweep_conntrack(family, IPPROTO_TCP, kAll);
     REQUIRE(other);
     CHECK(other->seen == 1);
     CHECK(other->deleted == 1);
@@ -153,7 +153,7 @@ TEST_CASE("conntrack sweep: a family is left alone by the other's sweep") {
   if (!enter_with_conntrack()) return;
   load(udp("10.0.0.1", 40000, "10.96.0.10", 53, "10.244.1.5", 5353) +
        udp("fd00::1", 40000, "fd00:96::10", 53, "fd00:244::5", 5353));
-  const rules::Result<ConntrackSweep> sweep = sweep_conntrack(rules::Family::kIpv6, IPPROTO_UDP, kAll);
+  const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(rules::Family::kIpv6, IPPROTO_UDP, kAll);
   REQUIRE(sweep);
   CHECK(sweep->deleted == 1);
   CHECK(entries("-f ipv4 -p udp") == 1);
@@ -168,11 +168,11 @@ TEST_CASE("conntrack sweep: the same flow in different zones is told apart") {
        udp("10.0.0.1", 40000, "10.96.0.10", 53, "10.244.1.6", 5353, "--orig-zone 8") +
        udp("10.0.0.1", 40001, "10.96.0.10", 53, "10.244.1.7", 5353, "--reply-zone 9"));
   std::multiset<unsigned> zones;
-  const auto stale = [&](const ConntrackFlow& flow) {
+  const auto stale = [&](const host::ConntrackFlow& flow) {
     zones.insert(flow.zone);
     return flow.zone == 7 || flow.zone == 8 || flow.original_source_port == 40001;
   };
-  const rules::Result<ConntrackSweep> sweep = sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
+  const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
   REQUIRE(sweep);
   CHECK(zones == std::multiset<unsigned>{0, 0, 7, 8});
   CHECK(sweep->deleted == 3);
@@ -184,11 +184,11 @@ TEST_CASE("conntrack sweep: an entry that goes by itself meanwhile is no error")
   if (!enter_with_conntrack()) return;
   load(udp("10.0.0.1", 40000, "10.96.0.10", 53, "10.244.1.5", 5353) +
        udp("10.0.0.1", 40001, "10.96.0.10", 53, "10.244.1.5", 5353));
-  const auto stale = [](const ConntrackFlow& flow) {
+  const auto stale = [](const host::ConntrackFlow& flow) {
     if (flow.original_source_port == 40000) (void)output_of("conntrack -D -p udp --sport 40000 2>/dev/null");
     return true;
   };
-  const rules::Result<ConntrackSweep> sweep = sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
+  const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
   REQUIRE(sweep);
   CHECK(sweep->seen == 2);
   CHECK(sweep->deleted == 1);
@@ -201,12 +201,12 @@ TEST_CASE("conntrack sweep: a whole group of entries that are gone is no error")
   for (int i = 0; i < 300; ++i) lines += udp("10.0.0.1", 40000 + i, "10.96.0.10", 53, "10.244.1.5", 5353);
   load(lines);
   bool first = true;
-  const auto stale = [&](const ConntrackFlow&) {
+  const auto stale = [&](const host::ConntrackFlow&) {
     if (first) (void)output_of("conntrack -D -p udp 2>/dev/null");
     first = false;
     return true;
   };
-  const rules::Result<ConntrackSweep> sweep = sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
+  const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
   REQUIRE(sweep);
   CHECK(sweep->seen > 64);  // what the kernel had put into its answer already
   CHECK(sweep->deleted == 0);
@@ -216,12 +216,12 @@ TEST_CASE("conntrack sweep: an entry that has taken the place of a stale one is 
   if (!enter_with_conntrack()) return;
   const std::string old = udp("10.0.0.1", 40000, "10.96.0.10", 53, "10.244.1.5", 5353);
   load(old);
-  const auto stale = [](const ConntrackFlow&) {
+  const auto stale = [](const host::ConntrackFlow&) {
     (void)output_of("conntrack -D -p udp 2>/dev/null");
     load(udp("10.0.0.1", 40000, "10.96.0.10", 53, "10.244.1.6", 5353));
     return true;
   };
-  const rules::Result<ConntrackSweep> sweep = sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
+  const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
   REQUIRE(sweep);
   CHECK(sweep->deleted == 0);
   CHECK(entries("-p udp --reply-src 10.244.1.6") == 1);
@@ -237,14 +237,14 @@ TEST_CASE("conntrack sweep: many entries, many of them stale") {
   load(lines);
   REQUIRE(entries("-p udp") == kMany);
 
-  const rules::Result<ConntrackSweep> looked = sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, kNone);
+  const rules::Result<host::ConntrackSweep> looked = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, kNone);
   REQUIRE(looked);
   CHECK(looked->seen == kMany);
   CHECK(looked->deleted == 0);
 
   const rules::Address gone = ip("10.244.1.5");
-  const auto stale = [&](const ConntrackFlow& flow) { return flow.reply_source == gone; };
-  const rules::Result<ConntrackSweep> sweep = sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
+  const auto stale = [&](const host::ConntrackFlow& flow) { return flow.reply_source == gone; };
+  const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, stale);
   REQUIRE(sweep);
   CHECK(sweep->seen >= kMany);  // a dump may show an entry twice when others go
   CHECK(sweep->deleted == kMany * 3 / 4);
@@ -258,7 +258,7 @@ TEST_CASE("conntrack sweep: without the rights it fails by name") {
     std::printf("SKIPPED: cannot become another user\n");
     return;
   }
-  const rules::Result<ConntrackSweep> sweep = sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, kAll);
+  const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, kAll);
   REQUIRE_FALSE(sweep);
   CHECK(sweep.error().code == EPERM);
   CHECK(sweep.error().object == "IPv4 conntrack entries");

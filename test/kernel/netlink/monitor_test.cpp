@@ -1,4 +1,4 @@
-#include "netlink/monitor.h"
+#include "netlink/core/monitor.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "netlink/nf_tables.h"
+#include "netlink/core/nf_tables.h"
 #include "test/kernel/netlink/raw_rules.h"
 #include "test/support/netns.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "netlink/counters.h"
-#include "netlink/nf_tables.h"
+#include "netlink/core/nf_tables.h"
+#include "netlink/host/counters.h"
 #include "rules/text.h"
 #include "test/kernel/netlink/raw_rules.h"
 #include "test/support/netns.h"
@@ -110,7 +110,7 @@ std::string hex(const std::string& bytes) {
 
 TEST_CASE("Every kind of rule is in the kernel as iptables-restore writes it") {
   if (!test::enter_fresh_namespace()) return;
-  const auto counter = netlink::ensure_counter(test::kSampleCounter);
+  const auto counter = netlink::host::ensure_counter(test::kSampleCounter);
   if (!counter) {
     std::printf("SKIPPED: %s\n", counter.error().to_string().c_str());
     return;

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "netlink/nf_tables.h"
+#include "netlink/core/nf_tables.h"
 #include "test/kernel/netlink/raw_rules.h"
 #include "test/support/netns.h"
 

@@ -1,6 +1,6 @@
 #include "agent/serve/service_connections.h"
 
-#include "test/kernel/sync/sync_support.h"
+#include "test/kernel/dataplane/sync_support.h"
 #include "test/support/traffic.h"
 
 namespace kubenatd::agent::test {
@@ -13,7 +13,7 @@ using kubenatd::test::Namespace;
 using kubenatd::test::Transport;
 
 /// The connections of a Service, over all its ports; none when it has no series.
-std::optional<double> connections(const ServiceConnections& counters, const std::string& service) {
+std::optional<double> connections(const serve::ServiceConnections& counters, const std::string& service) {
   std::optional<double> sum;
   for (const prometheus::MetricFamily& family : counters.Collect()) {
     CHECK(family.name == "kubenatd_service_new_connections_total");
@@ -46,18 +46,18 @@ TEST_CASE("new connections of a Service are what its rules count, also when thes
   make_node();
   const EchoServer server(node, "web", {8080});
   Agent agent;
-  Service local = service("local", "10.96.0.3");
+  objects::Service local = service("local", "10.96.0.3");
   local.internal_policy_local = true;
-  EndpointSlice here = slice("local", {"10.244.1.5"});
+  objects::EndpointSlice here = slice("local", {"10.244.1.5"});
   here.endpoints[0].node_name = "node-1";
-  const std::vector<ObjectEvent> events{put(service("web", "10.96.0.1")),
-                                        put(slice("web", {"10.244.1.5", "10.244.2.7"})),
-                                        put(service("dns", "10.96.0.2", rules::Protocol::kUdp)),
-                                        put(slice("dns", {"10.244.1.5"}, rules::Protocol::kUdp)),
-                                        put(local),
-                                        put(here)};
+  const std::vector<objects::ObjectEvent> events{put(service("web", "10.96.0.1")),
+                                                 put(slice("web", {"10.244.1.5", "10.244.2.7"})),
+                                                 put(service("dns", "10.96.0.2", rules::Protocol::kUdp)),
+                                                 put(slice("dns", {"10.244.1.5"}, rules::Protocol::kUdp)),
+                                                 put(local),
+                                                 put(here)};
   agent.apply(events);
-  const auto counters = ServiceConnections::open(3).value();
+  const auto counters = serve::ServiceConnections::open(3).value();
   counters->note(events);
   CHECK(connections(*counters, "web") == 0);
 
@@ -96,17 +96,17 @@ TEST_CASE("new connections of a Service are what its rules count, also when thes
   CHECK(connections(*counters, "local") == 5);
 
   // What the rules have counted before somebody asked belongs to it.
-  const auto later = ServiceConnections::open(3).value();
+  const auto later = serve::ServiceConnections::open(3).value();
   later->note(events);
   CHECK(connections(*later, "local") == 2);
 }
 
 TEST_CASE("only so many Services have connection counters, and one that goes makes room") {
   SYNC_TEST_NAMESPACE();
-  const auto counters = ServiceConnections::open(2).value();
-  std::vector<ObjectEvent> events;
+  const auto counters = serve::ServiceConnections::open(2).value();
+  std::vector<objects::ObjectEvent> events;
   for (const char* name : {"a", "b", "c"}) events.push_back(put(service(name, "10.96.0.1")));
-  Service headless = service("aa", "10.96.0.1");
+  objects::Service headless = service("aa", "10.96.0.1");
   headless.headless = true;
   headless.cluster_ips.clear();
   events.push_back(put(headless));
@@ -122,13 +122,13 @@ TEST_CASE("only so many Services have connection counters, and one that goes mak
   counters->note({remove_service("b"), remove_service("a0")});
   CHECK_FALSE(connections(*counters, "b"));
   CHECK(connections(*counters, "c") == 0);
-  CHECK(ServiceConnections::open(0).value()->Collect().at(0).metric.empty());
+  CHECK(serve::ServiceConnections::open(0).value()->Collect().at(0).metric.empty());
 }
 
 TEST_CASE("ports and families of a Service are series of their own") {
   SYNC_TEST_NAMESPACE();
-  const auto counters = ServiceConnections::open(1).value();
-  Service web = service("web", "10.96.0.1");
+  const auto counters = serve::ServiceConnections::open(1).value();
+  objects::Service web = service("web", "10.96.0.1");
   web.cluster_ips.push_back(ip("fd00:10:96::1"));
   web.ports = {{"http", rules::Protocol::kTcp, 80, 0, ""},
                {"", rules::Protocol::kUdp, 53, 0, ""},

@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <set>
 
+#include "agent/dataplane/iptables/listing.h"
+#include "agent/dataplane/reconciler.h"
 #include "agent/explain/live_table.h"
-#include "agent/sync/desired_listing.h"
-#include "agent/sync/reconciler.h"
 #include "test/kernel/walk/random_packets.h"
 #include "test/support/netns.h"
 #include "test/support/random_cluster.h"
@@ -19,7 +19,7 @@ namespace {
 /// - an endpoint of another node is not masqueraded when it reaches itself: it cannot get here from there.
 class Differences {
  public:
-  Differences(const agent::Model& model, Family family) {
+  Differences(const agent::dataplane::Model& model, Family family) {
     model.desired(family).for_each_view([&](const rules::ServicePortView& view) {
       cluster_ips_.insert(view.cluster_ip);
       served_.insert({view.cluster_ip, view.port, view.protocol});
@@ -66,10 +66,10 @@ rules::walk::Outcome outcome_of(const rules::nftables::TableWay& way) {
 }
 
 /// The table as it is read is the one that is wanted, whoever reads it.
-rules::nftables::TableState read_table(agent::Model& model, Family family) {
+rules::nftables::TableState read_table(agent::dataplane::Model& model, Family family) {
   auto kernel = netlink::NfTables::open();
   REQUIRE(kernel);
-  auto table = agent::read_live_table(*kernel, family, model.elements(family));
+  auto table = agent::explain::read_live_table(*kernel, family, model.elements(family));
   REQUIRE(table);
   const auto wanted = state_of(model.elements(family));
   REQUIRE(table->elements == wanted.elements);
@@ -88,27 +88,27 @@ void compare_modes(unsigned seed, bool ipv6, unsigned states, unsigned packets) 
   RandomCluster cluster(seed, 12);
   const Family family = ipv6 ? Family::kIpv6 : Family::kIpv4;
   for (unsigned state = 0; state < states; ++state) {
-    agent::Environment environment;
+    agent::config::Environment environment;
     environment.node_name = "node-1";
     environment.local_addresses = node.surroundings().local;
     environment.has_nfacct = false;
-    agent::Config config = random_config(dice);
+    agent::config::Config config = random_config(dice);
     config.localhost_node_ports = false;
-    agent::Model chains(config, environment);
-    config.mode = agent::Config::Mode::kNftables;
-    agent::Model elements(config, environment);
+    agent::dataplane::Model chains(config, environment);
+    config.mode = agent::config::Config::Mode::kNftables;
+    agent::dataplane::Model elements(config, environment);
     for (int i = 0; i < 30; ++i) (void)cluster.next();
     (void)chains.apply(cluster.all());
-    auto reconciler = agent::Reconciler::open(elements);
+    auto reconciler = agent::dataplane::Reconciler::open(elements);
     REQUIRE(reconciler);
     (*reconciler)->apply(cluster.all());
     REQUIRE_FALSE((*reconciler)->reconcile(true).failed());
 
-    agent::Model reader(config, environment);
+    agent::dataplane::Model reader(config, environment);
     (void)reader.apply(cluster.all());
     const rules::nftables::TableState table = read_table(reader, family);
     rules::walk::Ruleset ruleset(family);
-    for (const rules::TableText& table : agent::list_desired(chains.desired(family)))
+    for (const rules::TableText& table : agent::dataplane::iptables::list_desired(chains.desired(family)))
       rules::walk::add_table(ruleset, table);
     const Differences differences(chains, family);
     PacketMaker maker(dice, chains, ipv6, next_port);

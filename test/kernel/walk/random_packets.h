@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/sync/model.h"
+#include "agent/dataplane/model.h"
 #include "rules/walk/walker.h"
 #include "test/kernel/walk/packet_node.h"
 
@@ -32,15 +32,15 @@ class Dice {
 };
 
 /// Configurations of all kinds, by turns.
-inline agent::Config random_config(Dice& dice) {
-  agent::Config config = agent::default_config();
+inline agent::config::Config random_config(Dice& dice) {
+  agent::config::Config config = agent::config::default_config();
   config.cluster_cidrs = {rules::Prefix::parse("10.244.0.0/16").value(),
                           rules::Prefix::parse("fd00:10:244::/48").value()};
   config.masquerade_all = dice.one_in(4);
   config.localhost_node_ports = !dice.one_in(4);
-  config.dispatch = dice.one_in(2) ? agent::Config::Dispatch::kTree : agent::Config::Dispatch::kLinear;
+  config.dispatch = dice.one_in(2) ? agent::config::Config::Dispatch::kTree : agent::config::Config::Dispatch::kLinear;
   if (dice.one_in(4)) {
-    config.detect_local = agent::Config::DetectLocal::kInterfaceNamePrefix;
+    config.detect_local = agent::config::Config::DetectLocal::kInterfaceNamePrefix;
     config.interface_name_prefix = "pod";
   }
   return config;
@@ -49,7 +49,7 @@ inline agent::Config random_config(Dice& dice) {
 /// Packets that are about something: addresses and ports of the rules, and some that are not.
 class PacketMaker {
  public:
-  PacketMaker(Dice& dice, const agent::Model& model, bool ipv6, std::uint16_t& next_port)
+  PacketMaker(Dice& dice, const agent::dataplane::Model& model, bool ipv6, std::uint16_t& next_port)
       : dice_(dice), ipv6_(ipv6), next_port_(next_port) {
     model.desired(ipv6 ? Family::kIpv6 : Family::kIpv4).for_each_view([&](const rules::ServicePortView& view) {
       add(view.cluster_ip, view.port, view.protocol);

@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <set>
 
+#include "agent/dataplane/iptables/listing.h"
+#include "agent/dataplane/model.h"
 #include "agent/explain/live_ruleset.h"
-#include "agent/sync/desired_listing.h"
-#include "agent/sync/model.h"
 #include "rules/walk/save_text.h"
 #include "rules/walk/walker.h"
 #include "test/kernel/walk/random_packets.h"
@@ -124,17 +124,18 @@ void compare_with_kernel(unsigned seed, bool ipv6, unsigned states, unsigned pac
   std::set<std::string> ends;
   RandomCluster cluster(seed, 12);
   for (unsigned state = 0; state < states; ++state) {
-    agent::Environment environment;
+    agent::config::Environment environment;
     environment.node_name = "node-1";
     environment.local_addresses = node.surroundings().local;
     environment.has_nfacct = false;
-    agent::Model model(random_config(dice), environment);
+    agent::dataplane::Model model(random_config(dice), environment);
     for (int i = 0; i < 30; ++i) (void)cluster.next();
     (void)model.apply(cluster.all());
     const Family family = ipv6 ? Family::kIpv6 : Family::kIpv4;
     PacketMaker maker(dice, model, ipv6, next_port);
     const std::string prefix = ipv6 ? "ip6tables" : "iptables";
-    must_run({prefix + "-restore"}, to_save_text(agent::list_desired(model.desired(family)), family));
+    must_run({prefix + "-restore"},
+             to_save_text(agent::dataplane::iptables::list_desired(model.desired(family)), family));
     must_run({prefix + "-restore", "--noflush"}, foreign_rules(dice, ipv6));
 
     const std::string text = must_run({prefix + "-save"});
@@ -144,7 +145,7 @@ void compare_with_kernel(unsigned seed, bool ipv6, unsigned states, unsigned pac
     REQUIRE(ruleset);
     auto kernel = netlink::NfTables::open();
     REQUIRE(kernel);
-    const auto live = agent::read_live_ruleset(*kernel, family);
+    const auto live = agent::explain::read_live_ruleset(*kernel, family);
     REQUIRE(live);
 
     for (unsigned i = 0; i < packets; ++i) {

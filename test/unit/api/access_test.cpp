@@ -11,10 +11,10 @@
 namespace kubenatd::test {
 namespace {
 
-using agent::AccessOptions;
-using agent::ClusterAccess;
-using agent::Credentials;
-using agent::ServerUrl;
+using agent::api::AccessOptions;
+using agent::api::ClusterAccess;
+using agent::api::Credentials;
+using agent::api::ServerUrl;
 
 const std::string kConfig = R"(apiVersion: v1
 kind: Config
@@ -48,7 +48,7 @@ contexts:
 )";
 
 ClusterAccess good(const std::string& text, const std::string& context = {}) {
-  auto access = agent::parse_kubeconfig(text, "/etc/kube/config", context);
+  auto access = agent::api::parse_kubeconfig(text, "/etc/kube/config", context);
   INFO((access ? "" : access.error().to_string()));
   REQUIRE(access);
   return *access;
@@ -60,7 +60,7 @@ std::string refusal(std::string text, const std::string& from = {}, const std::s
     REQUIRE(text.find(from) != std::string::npos);
     text.replace(text.find(from), from.size(), to);
   }
-  const auto access = agent::parse_kubeconfig(text, "/etc/kube/config", context);
+  const auto access = agent::api::parse_kubeconfig(text, "/etc/kube/config", context);
   REQUIRE_FALSE(access);
   return access.error().to_string();
 }
@@ -126,16 +126,16 @@ TEST_CASE("addresses of servers") {
 TEST_CASE("in a cluster, and --master") {
   AccessOptions options;
   options.pod = {.host = "fd00::1", .port = "443", .folder = "/sa"};
-  auto access = agent::find_access(options);
+  auto access = agent::api::find_access(options);
   REQUIRE(access);
   CHECK(access->server.to_string() == "https://[fd00::1]:443");
   CHECK(access->authority.file == "/sa/ca.crt");
   CHECK(access->token_file == "/sa/token");
   options.pod.port = "";
-  CHECK(agent::find_access(options).error().cause.find("KUBERNETES_SERVICE_HOST") != std::string::npos);
+  CHECK(agent::api::find_access(options).error().cause.find("KUBERNETES_SERVICE_HOST") != std::string::npos);
 
   options.master = "http://192.0.2.7:8080";
-  access = agent::find_access(options);
+  access = agent::api::find_access(options);
   REQUIRE(access);
   CHECK(access->server.to_string() == "http://192.0.2.7:8080");
   CHECK(access->token_file.empty());
@@ -143,12 +143,12 @@ TEST_CASE("in a cluster, and --master") {
   const ScratchFolder folder;
   folder.write("config", kConfig);
   options.kubeconfig = folder.path("config");
-  access = agent::find_access(options);
+  access = agent::api::find_access(options);
   REQUIRE(access);
   CHECK(access->server.host == "192.0.2.7");
   CHECK(access->key.file == "/keys/a.key");
   options.kubeconfig = folder.path("absent");
-  CHECK(agent::find_access(options).error().code == ENOENT);
+  CHECK(agent::api::find_access(options).error().code == ENOENT);
 }
 
 TEST_CASE("credentials: files that change, and files that are broken") {

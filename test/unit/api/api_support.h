@@ -81,9 +81,9 @@ inline void refuse_streaming(Reply& reply) {
 }
 
 /// Everything a hundred times as fast.
-inline agent::ApiTiming quick() {
+inline agent::api::ApiTiming quick() {
   using std::chrono::milliseconds;
-  agent::ApiTiming timing;
+  agent::api::ApiTiming timing;
   timing.backoff_first = milliseconds(5);
   timing.backoff_most = milliseconds(40);
   timing.backoff_forget = milliseconds(2000);
@@ -101,8 +101,8 @@ inline agent::ApiTiming quick() {
 }
 
 /// Only Services of this server, without TLS.
-inline agent::ApiOptions services_of(const ScriptedServer& server) {
-  agent::ApiOptions options;
+inline agent::api::ApiOptions services_of(const ScriptedServer& server) {
+  agent::api::ApiOptions options;
   options.access.origin = "test";
   options.access.server = {false, "127.0.0.1", server.port(), ""};
   options.endpoint_slices = options.node = options.service_cidrs = false;
@@ -113,8 +113,8 @@ inline agent::ApiOptions services_of(const ScriptedServer& server) {
 /// What a source tells, added up.
 class Follower {
  public:
-  explicit Follower(agent::ApiOptions options) {
-    auto opened = agent::ApiSource::open(std::move(options));
+  explicit Follower(agent::api::ApiOptions options) {
+    auto opened = agent::api::ApiSource::open(std::move(options));
     INFO((opened ? "" : opened.error().to_string()));
     REQUIRE(opened);
     source_ = std::move(*opened);
@@ -127,7 +127,7 @@ class Follower {
       if (std::chrono::steady_clock::now() > end) {
         for (const auto& line : problems) UNSCOPED_INFO(line);
         for (const auto& line : remarks) UNSCOPED_INFO(line);
-        for (const auto& state : states) UNSCOPED_INFO(agent::describe(state));
+        for (const auto& state : states) UNSCOPED_INFO(agent::api::describe(state));
         FAIL("the condition did not come about");
       }
       pollfd waiting{source_->fd(), POLLIN, 0};
@@ -136,7 +136,7 @@ class Follower {
     }
   }
   void take() {
-    agent::ApiUpdate update = source_->take();
+    agent::api::ApiUpdate update = source_->take();
     for (auto& event : update.events) {
       ++events;
       ++events_of[event.key.to_string()];
@@ -155,7 +155,8 @@ class Follower {
   }
   [[nodiscard]] std::string address_of(const std::string& name) const {
     const auto found = objects.find("demo/" + name);
-    return found == objects.end() ? "" : std::get<agent::Service>(*found->second).cluster_ips.at(0).to_string();
+    return found == objects.end() ? ""
+                                  : std::get<agent::objects::Service>(*found->second).cluster_ips.at(0).to_string();
   }
   [[nodiscard]] bool said(const std::vector<std::string>& lines, const std::string& part) const {
     for (const std::string& line : lines)
@@ -165,15 +166,15 @@ class Follower {
   [[nodiscard]] bool complained(const std::string& part) const { return said(problems, part); }
   [[nodiscard]] bool remarked(const std::string& part) const { return said(remarks, part); }
 
-  std::map<std::string, agent::ObjectPtr> objects;
+  std::map<std::string, agent::objects::ObjectPtr> objects;
   std::map<std::string, std::size_t> events_of;
   std::size_t events = 0;
   std::vector<std::string> problems, remarks;
-  std::vector<agent::WatchState> states;
+  std::vector<agent::api::WatchState> states;
   bool synced = false;
 
  private:
-  std::unique_ptr<agent::ApiSource> source_;
+  std::unique_ptr<agent::api::ApiSource> source_;
 };
 
 }  // namespace kubenatd::test

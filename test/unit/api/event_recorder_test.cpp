@@ -9,7 +9,7 @@
 namespace kubenatd::test {
 namespace {
 
-using agent::ClusterEvent;
+using agent::api::ClusterEvent;
 using nlohmann::json;
 
 const std::string kEvents = "/apis/events.k8s.io/v1/namespaces/default/events";
@@ -36,7 +36,7 @@ class Recording {
  public:
   explicit Recording(const ScriptedServer& server) {
     auto opened =
-        agent::EventRecorder::open(services_of(server).access, "node-1", quick(), [this](const std::string& line) {
+        agent::api::EventRecorder::open(services_of(server).access, "node-1", quick(), [this](const std::string& line) {
           const std::scoped_lock lock(mutex_);
           problems_.push_back(line);
         });
@@ -53,7 +53,7 @@ class Recording {
   std::vector<std::string> problems_;
 
  public:
-  std::unique_ptr<agent::EventRecorder> recorder;  ///< goes first: it calls back
+  std::unique_ptr<agent::api::EventRecorder> recorder;  ///< goes first: it calls back
 };
 
 /// What was asked at any path, once there are so many; fewer after ten seconds.

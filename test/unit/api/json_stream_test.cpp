@@ -5,8 +5,8 @@
 namespace kubenatd::test {
 namespace {
 
-using agent::LineCutter;
-using agent::ListHead;
+using agent::api::LineCutter;
+using agent::api::ListHead;
 using nlohmann::json;
 
 struct Read {
@@ -17,7 +17,7 @@ struct Read {
 Read read(const std::string& text, std::size_t block_size) {
   std::size_t at = 0;
   std::vector<json> items;
-  auto head = agent::read_list(
+  auto head = agent::api::read_list(
       "Service", "v1",
       [&]() -> std::string_view {
         const std::size_t size = std::min(block_size, text.size() - at);
@@ -63,9 +63,9 @@ TEST_CASE("an item beyond any size, and nesting beyond any depth") {
   CHECK(got.head.error().to_string().find("after 1 items: an item of more than") != std::string::npos);
   const std::string deep = R"({"kind":"ServiceList","items":[)" + std::string(100'000, '[');
   CHECK(read(deep, 65536).head.error().cause.find("nested deeper") != std::string::npos);
-  CHECK_FALSE(agent::read_value(std::string(100'000, '[')));
+  CHECK_FALSE(agent::api::read_value(std::string(100'000, '[')));
   // What is left out is not built, so its depth does not matter.
-  CHECK_FALSE(agent::read_value(R"({"managedFields":)" + std::string(100'000, '[')));
+  CHECK_FALSE(agent::api::read_value(R"({"managedFields":)" + std::string(100'000, '[')));
 }
 
 TEST_CASE("many items of a usual size are not one large item") {

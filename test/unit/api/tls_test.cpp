@@ -12,7 +12,7 @@ const Step kOneService = [](Reply& reply) {
   reply.hang();
 };
 
-agent::ApiOptions secure(const ScriptedServer& server, const std::string& authority) {
+agent::api::ApiOptions secure(const ScriptedServer& server, const std::string& authority) {
   auto options = services_of(server);
   options.access.server.tls = true;
   options.access.authority = {authority, "", "certificate-authority-data"};
@@ -176,7 +176,7 @@ TEST_CASE("plain HTTP through a proxy") {
   proxy.always(kOneService);
   auto options = services_of(proxy);
   options.access.server = {false, "api.example", 8080, ""};
-  options.access.proxy = agent::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+  options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
   Follower follower(options);
   follower.until([&] { return follower.synced; });
 }
@@ -197,7 +197,7 @@ TEST_CASE("stopping is prompt, whatever is going on") {
   });
   auto options = services_of(server);
   options.timing = {};  // as in a cluster: none of its limits may be waited for
-  auto source = agent::ApiSource::open(options);
+  auto source = agent::api::ApiSource::open(options);
   REQUIRE(source);
   while (server.asked(kServices).empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   if (how == 3)

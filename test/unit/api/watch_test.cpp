@@ -26,7 +26,7 @@ TEST_CASE("a streamed list and what comes after it") {
   CHECK(follower.address_of("a") == "10.96.0.11");
   CHECK(follower.problems.empty());
   REQUIRE(follower.states.size() == 1);
-  CHECK(follower.states[0].phase == agent::WatchState::Phase::kWatching);
+  CHECK(follower.states[0].phase == agent::api::WatchState::Phase::kWatching);
 
   const auto asked = server.asked(kServices);
   REQUIRE(asked.size() == 1);
@@ -165,7 +165,7 @@ TEST_CASE("a server without ServiceCIDRs, or with an older version of them, hold
   CHECK(server.asked(path).size() == 1);
   if (has_older) {
     const auto& object = *follower.objects.begin()->second;
-    CHECK(std::get<agent::ServiceCidr>(object).cidrs.size() == 2);
+    CHECK(std::get<agent::objects::ServiceCidr>(object).cidrs.size() == 2);
   }
 }
 
@@ -468,7 +468,7 @@ TEST_CASE("a server that is away: what is known stays, and it is found again") {
       [&] { return follower.complained("the watch broke off") && follower.complained("Failed to connect"); });
   CHECK(follower.synced);
   CHECK(follower.objects.size() == 1);
-  CHECK(follower.states[0].phase != agent::WatchState::Phase::kWatching);
+  CHECK(follower.states[0].phase != agent::api::WatchState::Phase::kWatching);
   CHECK_FALSE(follower.states[0].failure.empty());
 }
 
@@ -500,25 +500,25 @@ TEST_CASE("all resources with their selectors; synced when the last list is in")
 }
 
 TEST_CASE("changes that nobody takes are one for each object, in an order that can be applied") {
-  auto queue = agent::EventQueue::open({"services"});
+  auto queue = agent::api::EventQueue::open({"services"});
   REQUIRE(queue);
-  agent::WatchSink& sink = (*queue)->sink(0);
+  agent::api::WatchSink& sink = (*queue)->sink(0);
   const auto object = [](const std::string& name) {
-    agent::Service service;
+    agent::objects::Service service;
     service.key = {"demo", name};
-    return std::make_shared<const agent::Object>(std::move(service));
+    return std::make_shared<const agent::objects::Object>(std::move(service));
   };
-  sink.changed({agent::Kind::kEndpointSlice, {"demo", "a"}, nullptr});
-  for (int i = 0; i < 100; ++i) sink.changed({agent::Kind::kService, {"demo", "b"}, object("b")});
-  sink.changed({agent::Kind::kService, {"demo", "a"}, object("a")});
-  sink.changed({agent::Kind::kService, {"demo", "a"}, nullptr});
+  sink.changed({agent::objects::Kind::kEndpointSlice, {"demo", "a"}, nullptr});
+  for (int i = 0; i < 100; ++i) sink.changed({agent::objects::Kind::kService, {"demo", "b"}, object("b")});
+  sink.changed({agent::objects::Kind::kService, {"demo", "a"}, object("a")});
+  sink.changed({agent::objects::Kind::kService, {"demo", "a"}, nullptr});
   for (int i = 0; i < 1000; ++i) sink.problem(fmt::format("line {}", i / 2));
-  agent::ApiUpdate update = (*queue)->take();
+  agent::api::ApiUpdate update = (*queue)->take();
   REQUIRE(update.events.size() == 3);
   CHECK(update.events[0].key.name == "a");
   CHECK(update.events[0].object == nullptr);
   CHECK(update.events[1].object != nullptr);
-  CHECK(update.events[2].kind == agent::Kind::kEndpointSlice);
+  CHECK(update.events[2].kind == agent::objects::Kind::kEndpointSlice);
   CHECK(update.problems.size() == 201);
   CHECK(update.problems.back() == "and 600 lines more");
   CHECK_FALSE(update.synced);

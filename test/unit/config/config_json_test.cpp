@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::config;
 
 TEST_CASE("the defaults as JSON, to the letter") {
   CHECK(

@@ -10,15 +10,15 @@
 namespace kubenatd::test {
 
 /// A file with these fields behind the header that every file needs; it has to be accepted.
-inline agent::LoadedConfig accepted(const std::string& fields) {
-  const auto loaded = agent::parse_config(kHeader + fields, "config.yaml");
+inline agent::config::LoadedConfig accepted(const std::string& fields) {
+  const auto loaded = agent::config::parse_config(kHeader + fields, "config.yaml");
   if (!loaded) FAIL(loaded.error().to_string());
   return *loaded;
 }
 
 /// The cause of the error for a file with these fields; it has to be refused.
 inline std::string refused(const std::string& fields) {
-  const auto loaded = agent::parse_config(kHeader + fields, "config.yaml");
+  const auto loaded = agent::config::parse_config(kHeader + fields, "config.yaml");
   if (loaded) FAIL("accepted: " + fields);
   CHECK(loaded.error().object == "config.yaml");
   CHECK(loaded.error().operation == "read configuration");

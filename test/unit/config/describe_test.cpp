@@ -6,7 +6,7 @@
 
 #include "test/unit/config/config_support.h"
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::config;
 using namespace kubenatd::test;
 
 namespace {

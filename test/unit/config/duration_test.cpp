@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::config;
 using namespace std::chrono_literals;
 
 TEST_CASE("durations are read as Go writes them") {

@@ -7,7 +7,7 @@
 #include "test/unit/config/config_support.h"
 
 using namespace kubenatd;
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::config;
 using namespace kubenatd::test;
 using namespace std::chrono_literals;
 

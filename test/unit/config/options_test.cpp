@@ -4,7 +4,9 @@
 #include "test/unit/config/config_support.h"
 
 using namespace kubenatd;
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::base;
+using namespace kubenatd::agent::config;
+using namespace kubenatd::agent::objects;
 using namespace kubenatd::test;
 using rules::Address;
 using rules::Family;

@@ -4,7 +4,7 @@
 #include "test/unit/config/config_support.h"
 
 using namespace kubenatd;
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::config;
 using namespace kubenatd::test;
 using Catch::Matchers::Contains;
 

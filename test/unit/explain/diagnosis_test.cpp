@@ -5,8 +5,8 @@ namespace kubenatd::agent::test {
 TEST_CASE("explain: a ClusterIP that works") {
   const World world(web() + pod("web-1", "web", "10.244.1.5", true) +
                     pod("web-2", "web", "10.244.2.7", true, "node-2"));
-  const Answer answer = world.ask("10.96.0.80:80", "10.244.1.9");
-  CHECK(answer.subject.kind == Subject::Kind::kClusterIp);
+  const explain::Answer answer = world.ask("10.96.0.80:80", "10.244.1.9");
+  CHECK(answer.subject.kind == explain::Subject::Kind::kClusterIp);
   CHECK(answer.subject.name == "demo/web:http");
   CHECK(problem(answer) == "none");
   CHECK(answer.client.code == "answer");
@@ -27,7 +27,7 @@ TEST_CASE("explain: why a connection is masqueraded") {
 
 TEST_CASE("explain: no ready endpoint, with the reason of each pod") {
   const World world(web() + pod("web-1", "web", "10.244.1.5", false) + pod("web-2", "web", "10.244.1.6", false));
-  const Answer answer = world.ask("10.96.0.80:80");
+  const explain::Answer answer = world.ask("10.96.0.80:80");
   CHECK(
       problem(answer) ==
       "no-ready-endpoint: pod demo/web-1: its condition Ready is not True, pod demo/web-2: its condition Ready is not "
@@ -37,7 +37,7 @@ TEST_CASE("explain: no ready endpoint, with the reason of each pod") {
 
 TEST_CASE("explain: some endpoints are not ready") {
   const World world(web() + pod("web-1", "web", "10.244.1.5", true) + pod("web-2", "web", "10.244.1.6", false));
-  const Answer answer = world.ask("10.96.0.80:80");
+  const explain::Answer answer = world.ask("10.96.0.80:80");
   CHECK(problem(answer) == "none");
   REQUIRE(finding(answer, "some-endpoints-not-ready") != nullptr);
   CHECK(answer.client.code == "answer");
@@ -45,7 +45,7 @@ TEST_CASE("explain: some endpoints are not ready") {
 
 TEST_CASE("explain: a selector that matches nothing") {
   const World world(web() + pod("web-1", "wep", "10.244.1.5", true));
-  const Answer answer = world.ask("10.96.0.80:80");
+  const explain::Answer answer = world.ask("10.96.0.80:80");
   CHECK(problem(answer) == "selector-matches-nothing");
   CHECK(finding(answer, "selector-matches-nothing")->text.find("app=web") != std::string::npos);
   CHECK(answer.client.code == "refused");
@@ -67,7 +67,7 @@ TEST_CASE("explain: a port name that no pod and no slice has") {
 TEST_CASE("explain: policy Local without a local endpoint") {
   const World world(web("  type: NodePort\n  externalTrafficPolicy: Local\n  internalTrafficPolicy: Local\n") +
                     pod("web-1", "web", "10.244.2.7", true, "node-2"));
-  const Answer outside = world.ask("node:30080");
+  const explain::Answer outside = world.ask("node:30080");
   CHECK(problem(outside) == "local-policy-without-local-endpoint: 10.244.2.7:8080");
   CHECK(outside.client.code == "timeout");
   CHECK(problem(world.ask("10.96.0.80:80", "10.244.1.5")) == "local-policy-without-local-endpoint: 10.244.2.7:8080");
@@ -77,8 +77,8 @@ TEST_CASE("explain: a source outside loadBalancerSourceRanges") {
   const World world(web("  type: LoadBalancer\n  loadBalancerSourceRanges: [198.51.100.0/24]\n", "http",
                         "status: {loadBalancer: {ingress: [{ip: 203.0.113.80}]}}\n") +
                     pod("web-1", "web", "10.244.1.5", true));
-  const Answer refused = world.ask("203.0.113.80:80", "192.0.2.9");
-  CHECK(refused.subject.kind == Subject::Kind::kLoadBalancerIp);
+  const explain::Answer refused = world.ask("203.0.113.80:80", "192.0.2.9");
+  CHECK(refused.subject.kind == explain::Subject::Kind::kLoadBalancerIp);
   CHECK(problem(refused) == "source-not-in-ranges: 198.51.100.0/24");
   CHECK(refused.client.code == "timeout");
   CHECK(problem(world.ask("203.0.113.80:80", "198.51.100.9")) == "none");
@@ -96,7 +96,7 @@ TEST_CASE("explain: wrong port, wrong address, a Service that no rules are made 
   CHECK(world.ask("10.96.0.81:80").client.code == "not-here");
   CHECK(problem(world.ask("10.244.1.5:8080")) == "none");
   CHECK(world.ask("10.244.1.5:8080").client.code == "answer");
-  const Answer node = world.ask("node:9");
+  const explain::Answer node = world.ask("node:9");
   CHECK(problem(node) == "none");
   CHECK(finding(node, "port-not-served") != nullptr);
   CHECK(node.client.code == "local");
@@ -108,8 +108,8 @@ TEST_CASE("explain: hostPorts that have no rule, or two claimants") {
               pod("c", "c", "10.244.2.7", true, "node-2", port));
   // Rules without hostPorts, as on a node where nobody makes them.
   world.context.rules[0].emplace(rules::Family::kIpv4);
-  const Answer answer = world.ask("node:8443");
-  CHECK(answer.subject.kind == Subject::Kind::kHostPort);
+  const explain::Answer answer = world.ask("node:8443");
+  CHECK(answer.subject.kind == explain::Subject::Kind::kHostPort);
   CHECK(problem(answer) == "host-port-claimed-twice: pod demo/b | host-port-withheld");
   CHECK(answer.client.code == "refused");
 }
@@ -122,7 +122,7 @@ TEST_CASE("explain: a rule that is missing, one that is too much") {
   text.erase(at, text.find('\n', at) + 1 - at);
   text.insert(text.find("-A KUBE-SERVICES"), "-A KUBE-SERVICES -d 10.96.0.80/32 -j RETURN\n");
   world.replace_rules(text);
-  const Answer answer = world.ask("10.96.0.80:80");
+  const explain::Answer answer = world.ask("10.96.0.80:80");
   CHECK(problem(answer) == "rules-differ");
   REQUIRE(answer.differences.size() == 2);
   CHECK(answer.differences[0].sign == '+');
@@ -141,12 +141,12 @@ TEST_CASE("explain: a foreign rule that comes earlier, drops, or cannot be judge
     world.replace_rules(text);
     return world.ask("10.96.0.80:80", "10.244.1.9");
   };
-  const Answer shadowed = ask_with("-A PREROUTING", "-A PREROUTING -d 10.96.0.0/16 -p tcp -j ACCEPT");
+  const explain::Answer shadowed = ask_with("-A PREROUTING", "-A PREROUTING -d 10.96.0.0/16 -p tcp -j ACCEPT");
   CHECK(problem(shadowed) == "shadowed: nat PREROUTING: -d 10.96.0.0/16 -p tcp -j ACCEPT");
-  const Answer dropped = ask_with("-A FORWARD", "-A FORWARD -s 10.244.1.9/32 -j DROP");
+  const explain::Answer dropped = ask_with("-A FORWARD", "-A FORWARD -s 10.244.1.9/32 -j DROP");
   CHECK(problem(dropped) == "foreign-rule: filter FORWARD: -s 10.244.1.9/32 -j DROP");
   CHECK(dropped.client.code == "timeout");
-  const Answer doubted = ask_with("-A FORWARD", "-A FORWARD -m limit --limit 3/min -j DROP");
+  const explain::Answer doubted = ask_with("-A FORWARD", "-A FORWARD -m limit --limit 3/min -j DROP");
   CHECK(problem(doubted) == "none");
   REQUIRE(finding(doubted, "not-judged") != nullptr);
   CHECK(doubted.client.code == "answer");
@@ -154,25 +154,25 @@ TEST_CASE("explain: a foreign rule that comes earlier, drops, or cannot be judge
 
 TEST_CASE("explain: rules alone, without any object") {
   const World world(web("  type: NodePort\n") + pod("web-1", "web", "10.244.1.5", true));
-  ExplainContext bare;
+  explain::ExplainContext bare;
   auto saved = rules::walk::read_save_text(world.saved);
   REQUIRE(saved);
   bare.rules = std::move(saved->families);
   bare.source = "saved";
-  const auto question = parse_question("10.96.0.80:80", "10.244.1.9");
+  const auto question = explain::parse_question("10.96.0.80:80", "10.244.1.9");
   REQUIRE(question);
-  const auto answer = explain(bare, *question);
+  const auto answer = explain::explain(bare, *question);
   REQUIRE(answer);
-  CHECK(answer->subject.kind == Subject::Kind::kClusterIp);
+  CHECK(answer->subject.kind == explain::Subject::Kind::kClusterIp);
   CHECK(answer->subject.name == "demo/web:http");
   CHECK(answer->client.code == "answer");
-  const auto node = parse_question("node:30080", "");
+  const auto node = explain::parse_question("node:30080", "");
   REQUIRE(node);
-  CHECK_FALSE(explain(bare, *node));
+  CHECK_FALSE(explain::explain(bare, *node));
   bare.node_addresses = bare.surroundings.local = {rules::Address::parse("192.168.77.2").value()};
-  const auto told = explain(bare, *node);
+  const auto told = explain::explain(bare, *node);
   REQUIRE(told);
-  CHECK(told->subject.kind == Subject::Kind::kNodePort);
+  CHECK(told->subject.kind == explain::Subject::Kind::kNodePort);
   CHECK(told->subject.name == "demo/web:http");
 }
 

@@ -4,11 +4,11 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "agent/dataplane/iptables/listing.h"
+#include "agent/dataplane/model.h"
 #include "agent/explain/explain.h"
 #include "agent/explain/show.h"
 #include "agent/sources/manifest_source.h"
-#include "agent/sync/desired_listing.h"
-#include "agent/sync/model.h"
 #include "rules/walk/save_text.h"
 #include "test/support/process.h"
 
@@ -43,20 +43,20 @@ inline std::string web(const std::string& more = "", const std::string& target =
 /// What `explain` works on, from manifests.
 class World {
  public:
-  explicit World(const std::string& manifests, Config::Mode mode = Config::Mode::kIptables)
+  explicit World(const std::string& manifests, config::Config::Mode mode = config::Config::Mode::kIptables)
       : model_(config(mode), environment()) {
     kubenatd::test::TempFolder folder;
     folder.write("all.yaml", kNode + manifests);
-    auto source = ManifestSource::open({folder.path()});
+    auto source = sources::ManifestSource::open({folder.path()});
     REQUIRE(source);
-    SourceUpdate update = source->load();
+    sources::SourceUpdate update = source->load();
     for (const std::string& problem : update.problems) FAIL_CHECK(problem);
-    for (const ObjectEvent& event : update.events) context.inventory.take(event);
+    for (const objects::ObjectEvent& event : update.events) context.inventory.take(event);
     (void)model_.apply(std::move(update.events));
     const auto family = rules::Family::kIpv4;
-    if (mode == Config::Mode::kIptables) {
+    if (mode == config::Config::Mode::kIptables) {
       context.rules[0].emplace(family);
-      const auto tables = list_desired(model_.desired(family));
+      const auto tables = dataplane::iptables::list_desired(model_.desired(family));
       for (const rules::TableText& table : tables) add_table(*context.rules[0], table);
       saved = rules::to_save_text(tables, family);
     } else {
@@ -79,48 +79,48 @@ class World {
     context.source = "saved";
   }
 
-  [[nodiscard]] Answer ask(const std::string& text, const std::string& from = "") const {
-    const auto question = parse_question(text, from);
+  [[nodiscard]] explain::Answer ask(const std::string& text, const std::string& from = "") const {
+    const auto question = explain::parse_question(text, from);
     INFO((question ? "" : question.error().to_string()));
     REQUIRE(question);
-    auto answer = explain(context, *question);
+    auto answer = explain::explain(context, *question);
     INFO((answer ? "" : answer.error().to_string()));
     REQUIRE(answer);
     return std::move(*answer);
   }
 
-  ExplainContext context;
+  explain::ExplainContext context;
   std::string saved;  ///< the desired rules as text
 
  private:
-  static Config config(Config::Mode mode) {
-    Config config = default_config();
+  static config::Config config(config::Config::Mode mode) {
+    config::Config config = config::default_config();
     config.mode = mode;
     config.service_cidrs = {rules::Prefix::parse("10.96.0.0/16").value()};
     config.cluster_cidrs = {rules::Prefix::parse("10.244.0.0/16").value()};
     return config;
   }
-  static Environment environment() {
-    Environment environment;
+  static config::Environment environment() {
+    config::Environment environment;
     environment.node_name = "node-1";
     environment.has_nfacct = false;
     environment.local_addresses = {rules::Address::parse("192.168.77.2").value()};
     return environment;
   }
 
-  Model model_;
+  dataplane::Model model_;
 };
 
-inline const Finding* finding(const Answer& answer, const std::string& code) {
-  const auto found = std::ranges::find(answer.findings, code, &Finding::code);
+inline const explain::Finding* finding(const explain::Answer& answer, const std::string& code) {
+  const auto found = std::ranges::find(answer.findings, code, &explain::Finding::code);
   return found == answer.findings.end() ? nullptr : &*found;
 }
 
 /// "CODE: DETAIL DETAIL" of the only problem; "none".
-inline std::string problem(const Answer& answer) {
+inline std::string problem(const explain::Answer& answer) {
   std::string text;
-  for (const Finding& one : answer.findings) {
-    if (one.weight != Finding::Weight::kProblem) continue;
+  for (const explain::Finding& one : answer.findings) {
+    if (one.weight != explain::Finding::Weight::kProblem) continue;
     text += (text.empty() ? "" : " | ") + one.code;
     for (const std::string& detail : one.details) text += (&detail == one.details.data() ? ": " : ", ") + detail;
   }

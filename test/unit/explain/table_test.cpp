@@ -5,7 +5,7 @@ namespace kubenatd::agent::test {
 namespace {
 
 World world(const std::string& manifests) {
-  return World(manifests, Config::Mode::kNftables);
+  return World(manifests, config::Config::Mode::kNftables);
 }
 
 std::string both_pods() {
@@ -13,17 +13,17 @@ std::string both_pods() {
 }
 
 /// "chain: rule (why)" of the first step that has the words.
-std::string step(const std::vector<PathStep>& steps, const std::string& words) {
-  for (const PathStep& one : steps) {
+std::string step(const std::vector<explain::PathStep>& steps, const std::string& words) {
+  for (const explain::PathStep& one : steps) {
     std::string text = one.chain + ": " + one.rule + " (" + one.why + ")";
     if (text.find(words) != std::string::npos) return text;
   }
   return "none";
 }
 
-double total(const Answer& answer) {
+double total(const explain::Answer& answer) {
   double sum = 0;
-  for (const PathEnd& end : answer.ends) sum += end.remembered ? 0 : end.odds;
+  for (const explain::PathEnd& end : answer.ends) sum += end.remembered ? 0 : end.odds;
   return sum;
 }
 
@@ -31,8 +31,8 @@ double total(const Answer& answer) {
 
 TEST_CASE("explain in nftables mode: a ClusterIP, with the elements that were found") {
   const World cluster = world(web() + both_pods());
-  const Answer answer = cluster.ask("10.96.0.80:80", "10.244.1.9");
-  CHECK(answer.subject.kind == Subject::Kind::kClusterIp);
+  const explain::Answer answer = cluster.ask("10.96.0.80:80", "10.244.1.9");
+  CHECK(answer.subject.kind == explain::Subject::Kind::kClusterIp);
   CHECK(problem(answer) == "none");
   CHECK(answer.client.code == "answer");
   REQUIRE(answer.ends.size() == 2);
@@ -64,17 +64,17 @@ TEST_CASE("explain in nftables mode: the odds of many endpoints are those of all
     for (int i = 0; i < count; ++i)
       pods += pod("web-" + std::to_string(i), "web", "10.244.1." + std::to_string(i + 1), true);
     const World cluster = world(web() + pods);
-    const Answer answer = cluster.ask("10.96.0.80:80", "10.244.1.250");
+    const explain::Answer answer = cluster.ask("10.96.0.80:80", "10.244.1.250");
     INFO(count);
     REQUIRE(answer.ends.size() == static_cast<std::size_t>(count));
     CHECK(total(answer) == Approx(1));
-    for (const PathEnd& end : answer.ends) CHECK(end.odds == Approx(1.0 / count).epsilon(0.05));
+    for (const explain::PathEnd& end : answer.ends) CHECK(end.odds == Approx(1.0 / count).epsilon(0.05));
   }
 }
 
 TEST_CASE("explain in nftables mode: nobody to give the connection to") {
   const World none = world(web("  type: NodePort\n") + pod("web-1", "web", "10.244.1.5", false));
-  Answer answer = none.ask("10.96.0.80:80");
+  explain::Answer answer = none.ask("10.96.0.80:80");
   CHECK(problem(answer) == "no-ready-endpoint: pod demo/web-1: its condition Ready is not True");
   CHECK(answer.client.code == "refused");
   CHECK(step(answer.steps, "@no-endpoints 10.96.0.80").find("reject") != std::string::npos);
@@ -91,7 +91,7 @@ TEST_CASE("explain in nftables mode: nobody to give the connection to") {
 TEST_CASE("explain in nftables mode: traffic policy Local") {
   const std::string local = web("  type: NodePort\n  externalTrafficPolicy: Local\n");
   const World cluster = world(local + both_pods());
-  Answer answer = cluster.ask("node:30080");
+  explain::Answer answer = cluster.ask("node:30080");
   REQUIRE(answer.ends.size() == 1);
   CHECK(answer.ends[0].destination.to_string() == "10.244.1.5");
   CHECK(answer.masquerade.empty());
@@ -110,7 +110,7 @@ TEST_CASE("explain in nftables mode: source ranges") {
   const World cluster = world(web("  type: LoadBalancer\n  loadBalancerSourceRanges: [198.51.100.0/24]\n", "http",
                                   "status: {loadBalancer: {ingress: [{ip: 203.0.113.80}]}}\n") +
                               both_pods());
-  Answer answer = cluster.ask("203.0.113.80:80");
+  explain::Answer answer = cluster.ask("203.0.113.80:80");
   CHECK(problem(answer).starts_with("source-not-in-ranges"));
   CHECK(answer.client.code == "timeout");
   answer = cluster.ask("203.0.113.80:80", "198.51.100.7");
@@ -122,18 +122,18 @@ TEST_CASE("explain in nftables mode: source ranges") {
 
 TEST_CASE("explain in nftables mode: session affinity") {
   const World cluster = world(web("  sessionAffinity: ClientIP\n") + both_pods());
-  const Answer answer = cluster.ask("10.96.0.80:80", "10.244.1.9");
+  const explain::Answer answer = cluster.ask("10.96.0.80:80", "10.244.1.9");
   REQUIRE(answer.ends.size() == 4);
   CHECK(total(answer) == Approx(1));
-  CHECK(std::ranges::count_if(answer.ends, &PathEnd::remembered) == 2);
+  CHECK(std::ranges::count_if(answer.ends, &explain::PathEnd::remembered) == 2);
   CHECK(to_text(answer, false).find("goes there again") != std::string::npos);
 }
 
 TEST_CASE("explain in nftables mode: a hostPort") {
   const World cluster =
       world(pod("door", "door", "10.244.1.8", true, "node-1", "{name: http, containerPort: 8080, hostPort: 8088}"));
-  const Answer answer = cluster.ask("node:8088");
-  CHECK(answer.subject.kind == Subject::Kind::kHostPort);
+  const explain::Answer answer = cluster.ask("node:8088");
+  CHECK(answer.subject.kind == explain::Subject::Kind::kHostPort);
   CHECK(problem(answer) == "none");
   REQUIRE(answer.ends.size() == 1);
   CHECK(answer.ends[0].destination.to_string() == "10.244.1.8");
@@ -148,7 +148,7 @@ TEST_CASE("explain in nftables mode: what differs on the path") {
 
   std::erase_if(table.elements,
                 [](const auto& one) { return one.first.set.id == rules::nftables::SetId::kClusterIps; });
-  Answer answer = cluster.ask("10.96.0.80:80");
+  explain::Answer answer = cluster.ask("10.96.0.80:80");
   CHECK(problem(answer) == "rules-differ");
   REQUIRE(answer.differences.size() == 1);
   CHECK(answer.differences[0].sign == '+');

@@ -32,13 +32,13 @@ const std::string kBackend = "{service: {name: web, port: {number: 80}}}";
 
 TEST_CASE("explain: a URL, from the controller's NodePort to the application") {
   const World world(kClass + kController + ingress(kBackend) + web() + pod("web-1", "web", "10.244.1.5", true));
-  const Answer answer = world.ask("http://shop.local:31290/cart/7?x=1");
+  const explain::Answer answer = world.ask("http://shop.local:31290/cart/7?x=1");
   CHECK(problem(answer) == "none");
   REQUIRE(answer.ingress);
   CHECK(answer.ingress->ingress == "demo/shop");
   CHECK(answer.ingress->backend == "demo/web:80");
   CHECK(answer.ingress->ingress_class == "nginx");
-  CHECK(answer.subject.kind == Subject::Kind::kNodePort);
+  CHECK(answer.subject.kind == explain::Subject::Kind::kNodePort);
   CHECK(answer.subject.name == "ingress/controller:http");
   REQUIRE(answer.backend);
   CHECK(answer.backend->subject.name == "demo/web:http");
@@ -49,7 +49,7 @@ TEST_CASE("explain: what a client of a URL sees when something is wrong") {
   const std::string good = kClass + kController;
   const std::string app = web() + pod("web-1", "web", "10.244.1.5", true);
   const auto ask = [](const std::string& manifests, const std::string& url = "http://shop.local:31290/cart") {
-    const Answer answer = World(manifests).ask(url);
+    const explain::Answer answer = World(manifests).ask(url);
     return problem(answer).substr(0, problem(answer).find(':')) + " " + answer.client.code;
   };
   CHECK(ask(good + app) == "ingress-no-match http-404");
@@ -70,7 +70,7 @@ TEST_CASE("Ingress: wrong fields are left out and refuse nothing") {
       "{kubernetes.io/ingress.class: old}}\nspec:\n  tls: [{hosts: [a.local, 7]}]\n  rules:\n  - 7\n  - {host: "
       "a.local, "
       "http: {paths: [{path: [], pathType: Odd, backend: {service: {name: web, port: {number: 99999}}}}]}}\n");
-  const auto all = world.context.inventory.all<Ingress>();
+  const auto all = world.context.inventory.all<objects::Ingress>();
   REQUIRE(all.size() == 1);
   CHECK(all[0]->class_name == "old");
   REQUIRE_FALSE(all[0]->rules.empty());
@@ -91,7 +91,7 @@ TEST_CASE("Ingress: the rule that counts") {
                     path("Exact", "/x", "exact") + ", " + path("Prefix", "/x/y/", "longer") +
                     "]}\n  - host: \"*.b.local\"\n    http: {paths: [" + path("Prefix", "/", "wild") + "]}\n");
   const auto service = [&](const std::string& host, const std::string& url_path) {
-    const IngressMatch match = match_ingress(world.context.inventory, host, url_path);
+    const explain::IngressMatch match = explain::match_ingress(world.context.inventory, host, url_path);
     return match.backend == nullptr ? "" : match.backend->service;
   };
   CHECK(service("a.b.local", "/x") == "exact");
@@ -104,10 +104,12 @@ TEST_CASE("Ingress: the rule that counts") {
 }
 
 TEST_CASE("questions: all forms, and what is refused") {
-  const auto read = [](const std::string& text, const std::string& from = "") { return parse_question(text, from); };
+  const auto read = [](const std::string& text, const std::string& from = "") {
+    return explain::parse_question(text, from);
+  };
   CHECK(read("10.96.0.10:53/udp", "10.244.1.5")->protocol == rules::Protocol::kUdp);
   CHECK(read("[fd00::1]:80")->address->to_string() == "fd00::1");
-  CHECK(read("node:31290")->form == Question::Form::kNode);
+  CHECK(read("node:31290")->form == explain::Question::Form::kNode);
   CHECK(read("localhost:8080")->address->is_loopback());
   CHECK(read("https://Shop.Local/cart?a#b")->host == "shop.local");
   CHECK(read("https://shop.local/cart?a#b")->path == "/cart");
@@ -141,7 +143,7 @@ TEST_CASE("explain: JSON has its contract, and text nothing that steers a termin
   std::string text = world.saved;
   text.insert(text.find("-A FORWARD"), "-A FORWARD -m comment --comment \"\x1b[31m\xff\" -j DROP\n");
   world.replace_rules(text);
-  const Answer answer = world.ask("10.96.0.80:80", "10.244.1.9");
+  const explain::Answer answer = world.ask("10.96.0.80:80", "10.244.1.9");
   CHECK(to_text(answer, false).find('\x1b') == std::string::npos);
   CHECK(to_text(answer, true).find("\x1b[31m\xff") == std::string::npos);
   CHECK_NOTHROW(nlohmann::json::parse(to_json(answer)));

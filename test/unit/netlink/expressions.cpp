@@ -16,8 +16,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "netlink/rule_decoder.h"
-#include "netlink/rule_encoder.h"
+#include "netlink/iptables/rule_decoder.h"
+#include "netlink/iptables/rule_encoder.h"
 
 namespace kubenatd::test {
 namespace {
@@ -61,9 +61,9 @@ std::string expressions(const std::vector<Expression>& list) {
 }
 
 std::string encoded(const rules::Rule& rule, rules::Family family) {
-  if (!netlink::refusal_of(rule, family).empty()) throw std::runtime_error("the rule is refused");
-  std::string bytes(netlink::encoded_bound(rule), '\xee');
-  const char* end = netlink::encode_rule(bytes.data(), rule, family);
+  if (!netlink::iptables::refusal_of(rule, family).empty()) throw std::runtime_error("the rule is refused");
+  std::string bytes(netlink::iptables::encoded_bound(rule), '\xee');
+  const char* end = netlink::iptables::encode_rule(bytes.data(), rule, family);
   const auto size = static_cast<std::size_t>(end - bytes.data());
   if (size > bytes.size()) throw std::runtime_error("the bound is too small");
   nlattr list;
@@ -75,8 +75,8 @@ std::string encoded(const rules::Rule& rule, rules::Family family) {
 
 rules::Rule decoded(std::string_view expressions, rules::Family family) {
   rules::Rule rule;
-  netlink::RuleCounters counters;
-  netlink::decode_rule(expressions, family, rule, counters);
+  netlink::iptables::RuleCounters counters;
+  netlink::iptables::decode_rule(expressions, family, rule, counters);
   return rule;
 }
 

@@ -7,8 +7,8 @@
 #include <random>
 #include <string>
 
-#include "netlink/messages.h"
-#include "netlink/rule_decoder.h"
+#include "netlink/core/messages.h"
+#include "netlink/iptables/rule_decoder.h"
 #include "test/unit/netlink/expressions.h"
 #include "test/unit/netlink/sample_rules.h"
 

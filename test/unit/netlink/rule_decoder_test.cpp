@@ -1,4 +1,4 @@
-#include "netlink/rule_decoder.h"
+#include "netlink/iptables/rule_decoder.h"
 
 #include <cstdio>  // FILE, for the headers of libnftnl
 
@@ -9,12 +9,12 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "netlink/xt_layouts.h"
+#include "netlink/iptables/xt_layouts.h"
 #include "test/unit/netlink/expressions.h"
 #include "test/unit/netlink/sample_rules.h"
 
 using namespace kubenatd;
-namespace xt = netlink::xt;
+namespace xt = netlink::iptables::xt;
 using rules::Family;
 using test::bytes_of;
 using test::decoded;
@@ -96,13 +96,13 @@ TEST_CASE("Every sample decodes to itself, and not to the same rule of another f
 
 TEST_CASE("Counters are read and are not part of the rule") {
   rules::Rule rule;
-  netlink::RuleCounters counters;
+  netlink::iptables::RuleCounters counters;
   rule.opaque = "left over";
   rule.matches = {rules::MarkMatch{}};
   Expression counted = counter();
   const std::uint64_t packets = 7, bytes = 1ULL << 40;
   counted.bytes = {{NFTNL_EXPR_CTR_PACKETS, bytes_of(packets)}, {NFTNL_EXPR_CTR_BYTES, bytes_of(bytes)}};
-  netlink::decode_rule(expressions({counted, verdict(NF_DROP)}), Family::kIpv4, rule, counters);
+  netlink::iptables::decode_rule(expressions({counted, verdict(NF_DROP)}), Family::kIpv4, rule, counters);
   CHECK(counters.packets == packets);
   CHECK(counters.bytes == bytes);
   CHECK(rule == understood({verdict(NF_DROP)}));

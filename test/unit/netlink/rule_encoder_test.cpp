@@ -1,4 +1,4 @@
-#include "netlink/rule_encoder.h"
+#include "netlink/iptables/rule_encoder.h"
 
 #include <cstdio>  // FILE, for the headers of libnftnl
 
@@ -28,7 +28,7 @@ std::string nftnl_text(const rules::Rule& rule, Family family) {
   nlmsghdr* message =
       nftnl_nlmsg_build_hdr(buffer.data(), NFT_MSG_NEWRULE, family == Family::kIpv4 ? AF_INET : AF_INET6, 0, 0);
   char* at = static_cast<char*>(mnl_nlmsg_get_payload_tail(message));
-  message->nlmsg_len += static_cast<std::uint32_t>(netlink::encode_rule(at, rule, family) - at);
+  message->nlmsg_len += static_cast<std::uint32_t>(netlink::iptables::encode_rule(at, rule, family) - at);
   const std::unique_ptr<nftnl_rule, void (*)(nftnl_rule*)> parsed(nftnl_rule_alloc(),
                                                                   [](nftnl_rule* freed) { nftnl_rule_free(freed); });
   REQUIRE(nftnl_rule_nlmsg_parse(message, parsed.get()) == 0);
@@ -65,7 +65,7 @@ rules::Rule service_rule() {
 std::string_view refusal(auto&& change) {
   rules::Rule rule = service_rule();
   change(rule);
-  return netlink::refusal_of(rule, Family::kIpv4);
+  return netlink::iptables::refusal_of(rule, Family::kIpv4);
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ TEST_CASE("Every sample fits its bound and is not refused") {
   for (const Family family : rules::kFamilies)
     for (const auto& sample : test::sample_rules(family)) {
       INFO(sample.text);
-      CHECK(netlink::refusal_of(sample.rule, family).empty());
+      CHECK(netlink::iptables::refusal_of(sample.rule, family).empty());
       CHECK_NOTHROW(test::encoded(sample.rule, family));
     }
 }

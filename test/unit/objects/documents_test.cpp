@@ -7,7 +7,7 @@
 
 #include "agent/objects/decode.h"
 
-using kubenatd::agent::read_documents;
+using kubenatd::agent::objects::read_documents;
 using nlohmann::json;
 
 namespace {

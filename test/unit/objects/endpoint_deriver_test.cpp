@@ -6,7 +6,9 @@
 
 #include "test/unit/objects/objects_support.h"
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::base;
+using namespace kubenatd::agent::objects;
+using namespace kubenatd::agent::sources;
 using kubenatd::rules::Family;
 using kubenatd::rules::Protocol;
 

@@ -13,7 +13,9 @@
 #include <map>
 #include <optional>
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::base;
+using namespace kubenatd::agent::objects;
+using namespace kubenatd::agent::sources;
 namespace fs = std::filesystem;
 
 namespace {

@@ -7,7 +7,7 @@
 
 #include "agent/objects/decode.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::objects {
 
 /// The one document of a YAML text, decoded.
 inline rules::Result<DecodedObject> decode_yaml(const std::string& text) {
@@ -51,4 +51,4 @@ inline rules::Address address(const std::string& text) {
   return rules::Address::parse(text).value();
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::objects

@@ -1,6 +1,7 @@
 #include "test/unit/objects/objects_support.h"
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::base;
+using namespace kubenatd::agent::objects;
 using kubenatd::rules::Family;
 using kubenatd::rules::Prefix;
 using kubenatd::rules::Protocol;

@@ -2,7 +2,8 @@
 
 #include <catch2/catch.hpp>
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::base;
+using namespace kubenatd::agent::serve;
 using kubenatd::rules::Family;
 using namespace std::chrono_literals;
 

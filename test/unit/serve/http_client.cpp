@@ -103,12 +103,12 @@ Reply fetch(const std::string& address, std::uint16_t port, const std::string& p
   return parse_reply(connection.read_to_end());
 }
 
-agent::BindAddress loopback(bool ipv6) {
+agent::config::BindAddress loopback(bool ipv6) {
   return {.address = *rules::Address::parse(ipv6 ? "::1" : "127.0.0.1"), .port = 0};
 }
 
 bool has_ipv6() {
-  return agent::ListenSocket::open(loopback(true)).has_value();
+  return agent::serve::ListenSocket::open(loopback(true)).has_value();
 }
 
 }  // namespace kubenatd::test

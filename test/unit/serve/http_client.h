@@ -46,7 +46,7 @@ struct Reply {
                           const std::string& method = "GET");
 
 /// Loopback, port 0: any free one.
-[[nodiscard]] agent::BindAddress loopback(bool ipv6 = false);
+[[nodiscard]] agent::config::BindAddress loopback(bool ipv6 = false);
 
 /// The loopback interface has ::1.
 [[nodiscard]] bool has_ipv6();

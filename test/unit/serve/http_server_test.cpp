@@ -12,7 +12,8 @@
 
 #include "test/unit/serve/http_client.h"
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::config;
+using namespace kubenatd::agent::serve;
 using namespace kubenatd::test;
 using namespace std::chrono_literals;
 

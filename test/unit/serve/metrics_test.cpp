@@ -19,7 +19,13 @@
 #include "agent/serve/metric_buckets.h"
 #include "test/support/process.h"
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::base;
+using namespace kubenatd::agent::config;
+using namespace kubenatd::agent::dataplane;
+using namespace kubenatd::agent::dataplane::iptables;
+using namespace kubenatd::agent::objects;
+using namespace kubenatd::agent::serve;
+using namespace kubenatd::agent::state;
 using kubenatd::rules::Family;
 using kubenatd::rules::Table;
 using namespace std::chrono_literals;

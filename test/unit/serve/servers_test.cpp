@@ -10,7 +10,13 @@
 #include "agent/serve/server_keeper.h"
 #include "test/unit/serve/http_client.h"
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::base;
+using namespace kubenatd::agent::config;
+using namespace kubenatd::agent::dataplane;
+using namespace kubenatd::agent::dataplane::iptables;
+using namespace kubenatd::agent::objects;
+using namespace kubenatd::agent::serve;
+using namespace kubenatd::agent::state;
 using namespace kubenatd::test;
 using kubenatd::rules::Family;
 using namespace std::chrono_literals;

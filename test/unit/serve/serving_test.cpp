@@ -1,4 +1,4 @@
-#include "agent/cli/serving.h"
+#include "agent/daemon/serving.h"
 
 #include <catch2/catch.hpp>
 #include <string>
@@ -6,7 +6,15 @@
 #include "test/support/netns.h"
 #include "test/unit/serve/http_client.h"
 
-using namespace kubenatd::agent;
+using namespace kubenatd::agent::api;
+using namespace kubenatd::agent::base;
+using namespace kubenatd::agent::config;
+using namespace kubenatd::agent::daemon;
+using namespace kubenatd::agent::dataplane;
+using namespace kubenatd::agent::dataplane::iptables;
+using namespace kubenatd::agent::objects;
+using namespace kubenatd::agent::serve;
+using namespace kubenatd::agent::state;
 using namespace kubenatd::test;
 using kubenatd::rules::Address;
 using kubenatd::rules::Family;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -327,4 +327,4 @@ TEST_CASE("both policies Local with a NodePort: the node's list for services, al
   CHECK(choice.reachable == Names{"10.0.0.1", "10.0.0.2"});
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 namespace {
 
 using rules::Protocol;
@@ -12,11 +12,11 @@ rules::Address ip(const std::string& text) {
   return rules::Address::parse(text).value();
 }
 
-Pod pod(const std::string& name, std::uint16_t host_port = 8080, std::int64_t created = 0) {
-  Pod pod;
+objects::Pod pod(const std::string& name, std::uint16_t host_port = 8080, std::int64_t created = 0) {
+  objects::Pod pod;
   pod.key = {"demo", name};
   pod.node_name = "node-1";
-  pod.phase = Pod::Phase::kRunning;
+  pod.phase = objects::Pod::Phase::kRunning;
   pod.created = created;
   pod.addresses = {ip("10.244.1.5"), ip("fd00::5")};
   pod.ports = {{"", Protocol::kTcp, 80, host_port, {}}};
@@ -25,8 +25,10 @@ Pod pod(const std::string& name, std::uint16_t host_port = 8080, std::int64_t cr
 
 class Node {
  public:
-  void put(const Pod& pod) { state_.apply({Kind::kPod, pod.key, std::make_shared<const Object>(pod)}); }
-  void remove(const std::string& name) { state_.apply({Kind::kPod, {"demo", name}, nullptr}); }
+  void put(const objects::Pod& pod) {
+    state_.apply({objects::Kind::kPod, pod.key, std::make_shared<const objects::Object>(pod)});
+  }
+  void remove(const std::string& name) { state_.apply({objects::Kind::kPod, {"demo", name}, nullptr}); }
   /// Ids of the pods in IPv4, after taking the changes there must be.
   std::vector<std::string> ids() {
     wanted = state_.take_changes().value();
@@ -45,18 +47,18 @@ using Ids = std::vector<std::string>;
 
 TEST_CASE("pods of this node with host ports count while they may run") {
   Node node;
-  Pod web = pod("web");
+  objects::Pod web = pod("web");
   const auto counts = [&] {
     node.put(web);
     return node.changed();
   };
   SECTION("running, pending, unknown and terminating ones") {
-    web.phase = GENERATE(Pod::Phase::kRunning, Pod::Phase::kPending, Pod::Phase::kUnknown);
+    web.phase = GENERATE(objects::Pod::Phase::kRunning, objects::Pod::Phase::kPending, objects::Pod::Phase::kUnknown);
     web.terminating = GENERATE(true, false);
     CHECK(counts());
   }
   SECTION("not one that has ended") {
-    web.phase = GENERATE(Pod::Phase::kSucceeded, Pod::Phase::kFailed);
+    web.phase = GENERATE(objects::Pod::Phase::kSucceeded, objects::Pod::Phase::kFailed);
     CHECK_FALSE(counts());
   }
   SECTION("not one elsewhere, or nowhere yet") {
@@ -86,8 +88,8 @@ TEST_CASE("a pod goes with its object or its end") {
     node.remove("web");
   }
   SECTION("succeeded") {
-    Pod ended = pod("web");
-    ended.phase = Pod::Phase::kSucceeded;
+    objects::Pod ended = pod("web");
+    ended.phase = objects::Pod::Phase::kSucceeded;
     node.put(ended);
   }
   CHECK(node.ids().empty());
@@ -97,7 +99,7 @@ TEST_CASE("a pod goes with its object or its end") {
 
 TEST_CASE("what is not about ports changes nothing") {
   Node node;
-  Pod web = pod("web");
+  objects::Pod web = pod("web");
   node.put(web);
   CHECK(node.changed());
   web.ready = true;
@@ -113,7 +115,7 @@ TEST_CASE("what is not about ports changes nothing") {
 
 TEST_CASE("both families, and a hostIP in its own") {
   Node node;
-  Pod web = pod("web");
+  objects::Pod web = pod("web");
   web.ports = {{"", Protocol::kTcp, 80, 80, ip("192.0.2.1")},
                {"", Protocol::kUdp, 53, 53, ip("::")},
                {"", Protocol::kSctp, 7, 7, ip("0.0.0.0")},
@@ -155,10 +157,10 @@ TEST_CASE("without times the pod that was there first keeps its port") {
 
 TEST_CASE("addresses decide what a conflict is") {
   Node node;
-  Pod first = pod("first", 80, 1);
+  objects::Pod first = pod("first", 80, 1);
   first.ports[0].host_ip = ip("192.0.2.1");
   node.put(first);
-  Pod second = pod("second", 80, 2);
+  objects::Pod second = pod("second", 80, 2);
   SECTION("another address is another port") {
     second.ports[0].host_ip = ip("192.0.2.2");
     node.put(second);
@@ -178,7 +180,7 @@ TEST_CASE("addresses decide what a conflict is") {
 
 TEST_CASE("two containers of a pod cannot have one port") {
   Node node;
-  Pod web = pod("web");
+  objects::Pod web = pod("web");
   web.ports.push_back({"", Protocol::kTcp, 81, 8080, {}});
   node.put(web);
   REQUIRE(node.ids() == Ids{"demo/web"});
@@ -188,4 +190,4 @@ TEST_CASE("two containers of a pod cannot have one port") {
 }
 
 }  // namespace
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

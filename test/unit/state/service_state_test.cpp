@@ -11,7 +11,7 @@
 
 #include "test/support/random_cluster.h"
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 namespace {
 
 using rules::Family;
@@ -22,8 +22,8 @@ rules::Address ip(const std::string& text) {
 }
 
 /// demo/web with one port.
-Service web() {
-  Service service;
+objects::Service web() {
+  objects::Service service;
   service.key = {"demo", "web"};
   service.cluster_ips = {ip("10.96.0.1")};
   service.ports = {{"http", Protocol::kTcp, 80, 0, ""}};
@@ -31,13 +31,13 @@ Service web() {
 }
 
 /// A slice of demo/web with an endpoint for each address.
-EndpointSlice slice(const std::string& name, const std::vector<std::string>& addresses) {
-  EndpointSlice slice;
+objects::EndpointSlice slice(const std::string& name, const std::vector<std::string>& addresses) {
+  objects::EndpointSlice slice;
   slice.key = {"demo", name};
   slice.service = "web";
   slice.ports = {{"http", 8080, Protocol::kTcp}};
   for (const std::string& address : addresses) {
-    SliceEndpoint endpoint;
+    objects::SliceEndpoint endpoint;
     endpoint.address = ip(address);
     endpoint.node_name = "node-2";
     slice.endpoints.push_back(std::move(endpoint));
@@ -46,23 +46,23 @@ EndpointSlice slice(const std::string& name, const std::vector<std::string>& add
   return slice;
 }
 
-ObjectEvent put(const Service& service) {
-  return {Kind::kService, service.key, std::make_shared<const Object>(service)};
+objects::ObjectEvent put(const objects::Service& service) {
+  return {objects::Kind::kService, service.key, std::make_shared<const objects::Object>(service)};
 }
 
-ObjectEvent put(const EndpointSlice& slice) {
-  return {Kind::kEndpointSlice, slice.key, std::make_shared<const Object>(slice)};
+objects::ObjectEvent put(const objects::EndpointSlice& slice) {
+  return {objects::Kind::kEndpointSlice, slice.key, std::make_shared<const objects::Object>(slice)};
 }
 
-ObjectEvent remove(Kind kind, const std::string& name) {
+objects::ObjectEvent remove(objects::Kind kind, const std::string& name) {
   return {kind, {"demo", name}, nullptr};
 }
 
-ObjectEvent put_node(const std::string& name, const std::string& zone) {
-  Node node;
+objects::ObjectEvent put_node(const std::string& name, const std::string& zone) {
+  objects::Node node;
   node.key = {"", name};
   node.zone = zone;
-  return {Kind::kNode, node.key, std::make_shared<const Object>(node)};
+  return {objects::Kind::kNode, node.key, std::make_shared<const objects::Object>(node)};
 }
 
 using Views = std::map<std::tuple<Family, std::string, Protocol>, rules::ServicePortView>;
@@ -72,7 +72,7 @@ class Follower {
  public:
   explicit Follower(const std::string& node = "node-1") : state(node) {}
 
-  void take(ObjectEvent event) {
+  void take(objects::ObjectEvent event) {
     state.apply(std::move(event));
     settle();
   }
@@ -111,8 +111,8 @@ using Lines = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("a Service and its slices become a view, whichever comes first") {
-  const std::vector<ObjectEvent> events{put(web()), put(slice("web-1", {"10.0.0.2"})),
-                                        put(slice("web-2", {"10.0.0.1"}))};
+  const std::vector<objects::ObjectEvent> events{put(web()), put(slice("web-1", {"10.0.0.2"})),
+                                                 put(slice("web-2", {"10.0.0.1"}))};
   std::vector<std::size_t> order{0, 1, 2};
   do {
     Follower follower;
@@ -125,7 +125,7 @@ TEST_CASE("a Service and its slices become a view, whichever comes first") {
 }
 
 TEST_CASE("the view carries what the Service says, of its own family") {
-  Service service = web();
+  objects::Service service = web();
   service.cluster_ips = {ip("fd00::1"), ip("10.96.0.1")};
   service.external_ips = {ip("192.0.2.1"), ip("2001:db8::1")};
   service.load_balancer_ips = {ip("2001:db8::2"), ip("192.0.2.2")};
@@ -157,10 +157,10 @@ TEST_CASE("the view carries what the Service says, of its own family") {
 }
 
 TEST_CASE("endpoints go to the port of the same name and protocol, and family") {
-  Service service = web();
+  objects::Service service = web();
   service.cluster_ips = {ip("10.96.0.1"), ip("fd00::1")};
   service.ports = {{"http", Protocol::kTcp, 80, 0, ""}, {"dns", Protocol::kUdp, 53, 0, ""}};
-  EndpointSlice ipv4 = slice("web-1", {"10.0.0.1"});
+  objects::EndpointSlice ipv4 = slice("web-1", {"10.0.0.1"});
   ipv4.ports = {{"dns", 5353, Protocol::kUdp}, {"http", 0, Protocol::kTcp}, {"http", 99, Protocol::kSctp}};
   Follower follower;
   follower.take(put(service));
@@ -172,9 +172,9 @@ TEST_CASE("endpoints go to the port of the same name and protocol, and family") 
 
 TEST_CASE("what is not for this proxy has no view, and loses the one it had") {
   for (const int way : {0, 1, 2, 3}) {
-    Service service = web();
+    objects::Service service = web();
     if (way == 0) service.headless = true;
-    if (way == 1) service.type = Service::Type::kExternalName;
+    if (way == 1) service.type = objects::Service::Type::kExternalName;
     if (way == 2) service.foreign_proxy = true;
     if (way == 3) service.cluster_ips.clear();
     Follower follower;
@@ -194,7 +194,7 @@ TEST_CASE("what is not for this proxy has no view, and loses the one it had") {
 TEST_CASE("a port that changes name or protocol leaves nothing behind") {
   Follower follower;
   follower.take(put(slice("web-1", {"10.0.0.1"})));
-  Service service = web();
+  objects::Service service = web();
   follower.take(put(service));
   service.ports[0].name = "www";
   follower.take(put(service));
@@ -208,7 +208,7 @@ TEST_CASE("a port that changes name or protocol leaves nothing behind") {
 }
 
 TEST_CASE("of two ports with one name and protocol the first counts") {
-  Service service = web();
+  objects::Service service = web();
   service.ports.push_back({"http", Protocol::kTcp, 81, 0, ""});
   Follower follower;
   follower.take(put(service));
@@ -217,7 +217,7 @@ TEST_CASE("of two ports with one name and protocol the first counts") {
 }
 
 TEST_CASE("a Service that loses a family loses those views") {
-  Service service = web();
+  objects::Service service = web();
   service.cluster_ips = {ip("10.96.0.1"), ip("fd00::1")};
   Follower follower;
   follower.take(put(service));
@@ -227,14 +227,14 @@ TEST_CASE("a Service that loses a family loses those views") {
 }
 
 TEST_CASE("a slice that names another Service takes its endpoints there") {
-  Service other = web();
+  objects::Service other = web();
   other.key.name = "api";
   other.cluster_ips = {ip("10.96.0.2")};
   Follower follower;
   follower.take(put(web()));
   follower.take(put(other));
   follower.take(put(slice("shared", {"10.0.0.1"})));
-  EndpointSlice moved = slice("shared", {"10.0.0.2"});
+  objects::EndpointSlice moved = slice("shared", {"10.0.0.2"});
   moved.service = "api";
   follower.take(put(moved));
   CHECK(follower.lines() == Lines{"IPv4 demo/api:http tcp -> 10.0.0.2:8080", "IPv4 demo/web:http tcp ->"});
@@ -245,13 +245,13 @@ TEST_CASE("a slice that names another Service takes its endpoints there") {
     CHECK(follower.state.endpoint_slices() == 0);
   }
   SECTION("and away") {
-    follower.take(remove(Kind::kEndpointSlice, "shared"));
+    follower.take(remove(objects::Kind::kEndpointSlice, "shared"));
     CHECK(follower.lines() == Lines{"IPv4 demo/api:http tcp ->", "IPv4 demo/web:http tcp ->"});
   }
 }
 
 TEST_CASE("a slice serves the Service of its own namespace") {
-  EndpointSlice foreign = slice("web-1", {"10.0.0.1"});
+  objects::EndpointSlice foreign = slice("web-1", {"10.0.0.1"});
   foreign.key.ns = "other";
   Follower follower;
   follower.take(put(web()));
@@ -260,8 +260,8 @@ TEST_CASE("a slice serves the Service of its own namespace") {
 }
 
 TEST_CASE("the same address and port in several slices is one endpoint") {
-  EndpointSlice first = slice("web-1", {"10.0.0.1"});
-  EndpointSlice second = slice("web-2", {"10.0.0.1"});
+  objects::EndpointSlice first = slice("web-1", {"10.0.0.1"});
+  objects::EndpointSlice second = slice("web-2", {"10.0.0.1"});
   first.endpoints[0].ready = false;
   second.endpoints[0].node_name = "node-1";
   SECTION("the later one counts") {
@@ -300,7 +300,7 @@ TEST_CASE("the same address and port in several slices is one endpoint") {
 }
 
 TEST_CASE("an endpoint is local when it is on this node, by name") {
-  EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+  objects::EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2", "10.0.0.3"});
   endpoints.endpoints[0].node_name = "node-1";
   endpoints.endpoints[2].node_name.clear();
   Follower follower;
@@ -312,7 +312,7 @@ TEST_CASE("an endpoint is local when it is on this node, by name") {
 }
 
 TEST_CASE("without a node name no endpoint is local, not even one that names none") {
-  EndpointSlice endpoints = slice("web-1", {"10.0.0.1"});
+  objects::EndpointSlice endpoints = slice("web-1", {"10.0.0.1"});
   endpoints.endpoints[0].node_name.clear();
   Follower follower("");
   follower.take(put(web()));
@@ -321,7 +321,7 @@ TEST_CASE("without a node name no endpoint is local, not even one that names non
 }
 
 TEST_CASE("this node's zone decides anew about every Service with hints") {
-  EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2"});
+  objects::EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2"});
   endpoints.endpoints[0].zone_hints = {"zone-a"};
   endpoints.endpoints[1].zone_hints = {"zone-b"};
   Follower follower;
@@ -341,7 +341,7 @@ TEST_CASE("this node's zone decides anew about every Service with hints") {
   follower.take(put_node("node-2", "zone-a"));
   CHECK(used() == "10.0.0.2 ");
   CHECK(follower.state.node()->zone == "zone-b");
-  follower.take({Kind::kNode, {"", "node-1"}, nullptr});
+  follower.take({objects::Kind::kNode, {"", "node-1"}, nullptr});
   CHECK(used() == "10.0.0.1 10.0.0.2 ");
   CHECK_FALSE(follower.state.node());
 
@@ -352,7 +352,7 @@ TEST_CASE("this node's zone decides anew about every Service with hints") {
 }
 
 TEST_CASE("an event concerns its own Service only") {
-  Service other = web();
+  objects::Service other = web();
   other.key.name = "api";
   Follower follower;
   follower.take(put(web()));
@@ -366,9 +366,9 @@ TEST_CASE("an event concerns its own Service only") {
 
 TEST_CASE("what was never there can be deleted") {
   Follower follower;
-  follower.take(remove(Kind::kService, "web"));
-  follower.take(remove(Kind::kEndpointSlice, "web-1"));
-  follower.take({Kind::kNode, {"", "node-1"}, nullptr});
+  follower.take(remove(objects::Kind::kService, "web"));
+  follower.take(remove(objects::Kind::kEndpointSlice, "web-1"));
+  follower.take({objects::Kind::kNode, {"", "node-1"}, nullptr});
   CHECK(follower.views.empty());
   CHECK(follower.state.services() == 0);
   CHECK(follower.state.endpoint_slices() == 0);
@@ -377,14 +377,14 @@ TEST_CASE("what was never there can be deleted") {
 TEST_CASE("made and deleted between two looks is no change, deleted and made again is one") {
   Follower follower;
   follower.state.apply(put(web()));
-  follower.state.apply(remove(Kind::kService, "web"));
+  follower.state.apply(remove(objects::Kind::kService, "web"));
   CHECK(follower.state.take_changes().empty());
   CHECK(follower.state.services() == 0);
 
   follower.take(put(web()));
-  Service changed = web();
+  objects::Service changed = web();
   changed.ports[0].port = 81;
-  follower.state.apply(remove(Kind::kService, "web"));
+  follower.state.apply(remove(objects::Kind::kService, "web"));
   follower.state.apply(put(changed));
   follower.settle();
   REQUIRE(follower.views.size() == 1);
@@ -393,9 +393,9 @@ TEST_CASE("made and deleted between two looks is no change, deleted and made aga
 }
 
 TEST_CASE("endpoints are counted for each service port that has them") {
-  Service service = web();
+  objects::Service service = web();
   service.ports = {{"http", Protocol::kTcp, 80, 0, ""}, {"alt", Protocol::kTcp, 81, 0, ""}};
-  EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2"});
+  objects::EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2"});
   endpoints.ports.push_back({"alt", 8081, Protocol::kTcp});
   endpoints.ports.push_back({"metrics", 9090, Protocol::kTcp});  // of no port of the Service
   endpoints.endpoints[1].ready = false;
@@ -407,16 +407,16 @@ TEST_CASE("endpoints are counted for each service port that has them") {
   CHECK(follower.state.known_endpoints(Family::kIpv6) == 0);
   follower.take(put(slice("web-2", {"10.0.0.2", "10.0.0.3"})));
   CHECK(follower.state.known_endpoints(Family::kIpv4) == 5);
-  follower.take(remove(Kind::kEndpointSlice, "web-1"));
+  follower.take(remove(objects::Kind::kEndpointSlice, "web-1"));
   CHECK(follower.state.known_endpoints(Family::kIpv4) == 2);
-  follower.take(remove(Kind::kService, "web"));
+  follower.take(remove(objects::Kind::kService, "web"));
   CHECK(follower.state.known_endpoints(Family::kIpv4) == 0);
 }
 
 TEST_CASE("service ports of a Local policy without an endpoint here are counted, by policy") {
   const auto none = [](const Follower& follower) { return follower.state.no_local_endpoints(Family::kIpv4); };
   using None = ServiceState::NoLocalEndpoints;
-  Service service = web();
+  objects::Service service = web();
   service.internal_policy_local = true;
   Follower follower;
   follower.take(put(service));
@@ -431,13 +431,13 @@ TEST_CASE("service ports of a Local policy without an endpoint here are counted,
   service.internal_policy_local = false;
   follower.take(put(service));
   CHECK(none(follower) == None{0, 1});
-  EndpointSlice here = slice("web-2", {"10.0.0.2"});
+  objects::EndpointSlice here = slice("web-2", {"10.0.0.2"});
   here.endpoints[0].node_name = "node-1";
   follower.take(put(here));
   CHECK(none(follower) == None{0, 0});
-  follower.take(remove(Kind::kEndpointSlice, "web-2"));
+  follower.take(remove(objects::Kind::kEndpointSlice, "web-2"));
   CHECK(none(follower) == None{0, 1});
-  follower.take(remove(Kind::kService, "web"));
+  follower.take(remove(objects::Kind::kService, "web"));
   CHECK(none(follower) == None{0, 0});
 }
 
@@ -451,10 +451,10 @@ TEST_CASE("any history ends in the views of its outcome") {
     }
     follower.settle();
 
-    std::vector<ObjectEvent> outcome = cluster.all();
+    std::vector<objects::ObjectEvent> outcome = cluster.all();
     std::shuffle(outcome.begin(), outcome.end(), std::mt19937(seed));
     Follower fresh;
-    for (const ObjectEvent& event : outcome) fresh.state.apply(event);
+    for (const objects::ObjectEvent& event : outcome) fresh.state.apply(event);
     fresh.settle();
     INFO("seed " << seed);
     CHECK(follower.lines() == fresh.lines());
@@ -465,4 +465,4 @@ TEST_CASE("any history ends in the views of its outcome") {
   }
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <string>
 
-namespace kubenatd::agent {
+namespace kubenatd::agent::state {
 namespace {
 
 rules::Address ip(const std::string& text) {
@@ -287,4 +287,4 @@ TEST_CASE("removed frontends do not pile up without bound") {
   CHECK(frontends.is_stale(flow("10.0.0.0", 53, "10.244.1.5", 53)));
 }
 
-}  // namespace kubenatd::agent
+}  // namespace kubenatd::agent::state

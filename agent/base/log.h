@@ -1,0 +1,49 @@
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+/// The program's log: one line an event, on standard error.
+///
+/// Purpose: lines for a person on a terminal ("12:00:01 info: rules written  services=3"), logfmt otherwise
+/// (time=2025-01-02T03:04:05.678Z level=info msg="rules written" services=3). Text from outside may be passed as it is:
+/// nothing in it can start a line, steer a terminal or look like another field. Threading: any thread, lines do not
+/// mix. Failure: a log that cannot be written is no reason to stop; such lines are lost. Cost: one write(2) a line;
+/// a line below the verbosity is not formatted.
+namespace kubenatd::agent::base {
+
+/// A value that goes with a message. Keys are written by the program: letters, digits, "_" and ".".
+struct LogField {
+  LogField(std::string_view field_key, std::string field_value) : key(field_key), value(std::move(field_value)) {}
+  LogField(std::string_view field_key, std::string_view field_value) : key(field_key), value(field_value) {}
+  LogField(std::string_view field_key, const char* field_value) : key(field_key), value(field_value) {}
+  LogField(std::string_view field_key, std::integral auto number) : key(field_key), value(std::to_string(number)) {}
+  LogField(std::string_view field_key, bool truth) : key(field_key), value(truth ? "true" : "false") {}
+
+  std::string_view key;
+  std::string value;
+};
+
+using LogFields = std::initializer_list<LogField>;
+
+/// How lines look and which are written: verbosity 0 all but debug, 1 and more debug too, below 0 only warnings and
+/// errors. Colours of a terminal are left out when NO_COLOR is set or TERM is "dumb". To be called before there are
+/// other threads; without it the log is logfmt with verbosity 0.
+void configure_logging(bool terminal, int verbosity);
+
+/// The verbosity alone, at any time.
+void set_log_verbosity(int verbosity);
+
+void log_error(std::string_view message, LogFields fields = {});
+void log_warning(std::string_view message, LogFields fields = {});
+void log_info(std::string_view message, LogFields fields = {});
+void log_debug(std::string_view message, LogFields fields = {});
+
+/// The part of a line behind time and level, in the two forms.
+[[nodiscard]] std::string logfmt_text(std::string_view message, LogFields fields);
+[[nodiscard]] std::string terminal_text(std::string_view message, LogFields fields);
+
+}  // namespace kubenatd::agent::base

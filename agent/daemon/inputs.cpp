@@ -1,0 +1,202 @@
+#include "agent/daemon/inputs.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "agent/api/api_source.h"
+#include "agent/base/file.h"
+#include "agent/base/log.h"
+#include "agent/base/printable.h"
+#include "agent/base/sysctl.h"
+#include "agent/config/conntrack_settings.h"
+#include "agent/daemon/configuration.h"
+#include "netlink/host/addresses.h"
+#include "netlink/host/counters.h"
+
+namespace kubenatd::agent::daemon {
+namespace {
+
+/// klog's levels below are "useful steady state information"; 4 is "debug level verbosity".
+constexpr int kDebugVerbosity = 4;
+/// For commands that only look: how long an API server may take to give all there is.
+constexpr auto kGatherTime = std::chrono::seconds(60);
+
+/// kube-proxy sets it too. Lowering it needs CAP_SYS_RESOURCE, which a container does not have to have.
+void set_oom_score(const config::Config& config) {
+  const std::string value = std::to_string(config.oom_score_adj);
+  if (auto now = base::read_file("/proc/self/oom_score_adj", 64, "read"); now && base::trimmed(*now) == value) return;
+  if (auto set = base::write_existing_file("/proc/self/oom_score_adj", value, "set oomScoreAdj"); !set)
+    base::log_debug("oomScoreAdj is left as it is", {{"reason", set.error().to_string()}});
+}
+
+bool make_counters() {
+  for (const char* name : {rules::iptables::kNfacctInvalid, rules::iptables::kNfacctLocalhost}) {
+    if (auto made = netlink::host::ensure_counter(name); !made) {
+      base::log_info("rules go without packet counters of nfnetlink_acct", {{"reason", made.error().to_string()}});
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+rules::Result<bool> prepare_node(const config::Config& config) {
+  set_oom_score(config);
+  const auto wanted = config::wanted_conntrack_settings(config.conntrack, config::count_cpus());
+  const config::ConntrackOutcome outcome = config::apply_conntrack_settings(wanted);
+  for (const std::string& line : outcome.changed) base::log_info("kernel setting", {{"set", line}});
+  for (const std::string& line : outcome.left) base::log_info("kernel setting left as it is", {{"what", line}});
+  if (!outcome.failed.empty())
+    return rules::fail("kernel settings", "make what the configuration asks for",
+                       fmt::to_string(fmt::join(outcome.failed, "; ")));
+  return outcome.not_loaded;
+}
+
+config::Environment read_environment(const config::Config& config, std::string node_name) {
+  config::Environment environment;
+  environment.node_name = std::move(node_name);
+  if (auto addresses = netlink::host::local_addresses()) {
+    environment.local_addresses = std::move(*addresses);
+  } else {
+    base::log_warning("the addresses of this node could not be read", {{"error", addresses.error().to_string()}});
+  }
+  const auto liberal = base::read_sysctl(base::kSysctlTcpBeLiberal);
+  environment.conntrack_be_liberal = config.conntrack.tcp_be_liberal || (liberal && *liberal != "0");
+  environment.ipv6 = ::access("/proc/net/if_inet6", F_OK) == 0;
+  return environment;
+}
+
+bool counters_exist() {
+  return netlink::host::read_counter(rules::iptables::kNfacctInvalid).has_value() &&
+         netlink::host::read_counter(rules::iptables::kNfacctLocalhost).has_value();
+}
+
+namespace {
+
+/// The configuration of a command, with what its other options say.
+rules::Result<config::LoadedConfig> command_config(const cli::Options& options) {
+  auto loaded = load_configuration(options.flags);
+  if (!loaded) return loaded;
+  config::Config& config = loaded->config;
+  config.dispatch = options.dispatch;
+  config.host_ports = options.host_ports;
+  config.tree_threshold = options.tree_threshold;
+  config.audit_period = options.audit_period;
+  for (const std::string& text : options.service_cidrs) {
+    const auto cidr = rules::Prefix::parse(text);
+    if (!cidr) return rules::fail("--service-cidr", "read", base::in_quotes(text) + " is not a CIDR", EINVAL);
+    config.service_cidrs.push_back(*cidr);
+  }
+  if (config.sync_period_set) config.audit_period = std::min<config::Duration>(config.audit_period, config.sync_period);
+  return loaded;
+}
+
+WatchPods pods_to_watch(const cli::Options& options, const config::Config& config) {
+  if (options.command == cli::Options::Command::kExplain) return WatchPods::kAll;
+  switch (config.host_ports) {
+    case config::Config::HostPorts::kOff: return WatchPods::kNo;
+    case config::Config::HostPorts::kAuto: return WatchPods::kOptional;
+    case config::Config::HostPorts::kOn: break;
+  }
+  return WatchPods::kNeeded;
+}
+
+rules::Result<api::ClusterAccess> access_of(const config::Config& config) {
+  return api::find_access(
+      {.kubeconfig = config.client_connection.kubeconfig, .context = {}, .master = config.master, .pod = {}});
+}
+
+}  // namespace
+
+rules::Status check_inputs(const cli::Options& options) {
+  auto loaded = command_config(options);
+  if (!loaded) return std::unexpected(loaded.error());
+  if (!options.manifests.empty()) return {};
+  if (auto access = access_of(loaded->config); !access) return std::unexpected(access.error());
+  return {};
+}
+
+rules::Result<Inputs> read_inputs(const cli::Options& options, bool for_kernel) {
+  auto loaded = command_config(options);
+  if (!loaded) return std::unexpected(loaded.error());
+  for (const std::string& remark : loaded->remarks) base::log_info("configuration", {{"remark", remark}});
+  config::Config& config = loaded->config;
+  base::set_log_verbosity(std::max(options.verbosity, config.logging.verbosity >= kDebugVerbosity ? 1 : 0));
+
+  auto name = config::node_name(config, options.flags.hostname_override);
+  if (!name) return std::unexpected(name.error());
+  Inputs inputs;
+  if (options.flags.config) inputs.files.push_back(*options.flags.config);
+  // The source first: an API server answers while the node is prepared.
+  if (!options.manifests.empty()) {
+    auto source = open_manifests(options.manifests);
+    if (!source) return std::unexpected(source.error());
+    inputs.source = std::move(*source);
+  } else {
+    const auto access = access_of(config);
+    if (!access) return std::unexpected(access.error());
+    auto source = open_api(*access, *name, pods_to_watch(options, config));
+    if (!source) return std::unexpected(source.error());
+    inputs.source = std::move(*source);
+    if (for_kernel) {
+      auto events = api::EventRecorder::open(*access, *name, {}, [](const std::string& line) {
+        base::log_warning("Events are not written at present", {{"error", line}});
+      });
+      if (!events) return std::unexpected(events.error());
+      inputs.events = std::move(*events);
+    }
+    base::log_info("objects come from an API server",
+                   {{"server", access->server.to_string()}, {"said_by", access->origin}});
+    if (const std::string& file = config.client_connection.kubeconfig; !file.empty()) inputs.files.emplace_back(file);
+  }
+  if (for_kernel) {
+    const auto prepared = prepare_node(config);
+    if (!prepared) return std::unexpected(prepared.error());
+    inputs.prepare_again = *prepared;
+  }
+  config::Environment environment = read_environment(config, std::move(*name));
+  environment.has_nfacct = for_kernel && config.mode != config::Config::Mode::kNftables && make_counters();
+  inputs.model = std::make_unique<dataplane::Model>(std::move(config), std::move(environment));
+  return inputs;
+}
+
+rules::Result<std::size_t> gather(Inputs& inputs, const std::function<void(const objects::ObjectEvent&)>& see) {
+  const auto until = std::chrono::steady_clock::now() + kGatherTime;
+  std::size_t problems = 0;
+  while (true) {
+    ObjectSource::Update update = inputs.source->take();
+    problems += update.problems;
+    if (see)
+      for (const objects::ObjectEvent& event : update.events) see(event);
+    (void)inputs.model->apply(std::move(update.events));
+    for (const std::string& remark : inputs.model->take_remarks()) base::log_warning(remark);
+    if (update.synced) return problems;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0) {
+      std::string states;
+      for (const api::WatchState& state : update.states) states += (states.empty() ? "" : "; ") + describe(state);
+      return rules::fail("API server", "read all objects", states, ETIMEDOUT);
+    }
+    pollfd readable{.fd = inputs.source->fd(), .events = POLLIN, .revents = 0};
+    (void)::poll(&readable, 1, static_cast<int>(left.count()));
+  }
+}
+
+std::string missing_of_node(const dataplane::Model& model) {
+  const std::optional<objects::Node>& node = model.state().node();
+  const std::string& name = model.environment().node_name;
+  if (!node) return fmt::format("the API server has no Node {}", name);
+  if (node->addresses.empty()) return fmt::format("Node {} has no address", name);
+  if (model.config().detect_local == config::Config::DetectLocal::kNodeCidr && node->pod_cidrs.empty())
+    return fmt::format("Node {} has no podCIDRs, which detectLocalMode NodeCIDR needs", name);
+  return {};
+}
+
+}  // namespace kubenatd::agent::daemon

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/api/event_recorder.h"
+#include "agent/cli/options.h"
+#include "agent/daemon/object_source.h"
+#include "agent/dataplane/model.h"
+
+namespace kubenatd::agent::daemon {
+
+/// Everything that a command works on.
+struct Inputs {
+  std::unique_ptr<dataplane::Model> model;
+  std::unique_ptr<ObjectSource> source;
+  std::unique_ptr<api::EventRecorder> events;  ///< only with an API server, for a command that changes the node
+  std::vector<std::filesystem::path> files;    ///< that decide about the two: another content asks for a new start
+  bool prepare_again = false;  ///< the kernel had no connection tracking yet: prepare_node() after the first sync
+};
+
+/// Reads configuration and environment, opens the source of objects, and logs what there is to say about them.
+/// With `for_kernel` the node is also prepared for the rules: sysctls are set and counters made, as far as they are
+/// asked for and possible; what was asked for and is not possible is an error.
+[[nodiscard]] rules::Result<Inputs> read_inputs(const cli::Options& options, bool for_kernel);
+
+/// Whether a new start with what the files now hold would get as far as opening the source.
+[[nodiscard]] rules::Status check_inputs(const cli::Options& options);
+
+/// Waits until the source has given all there is and hands it to the model: for commands that only look. The result is
+/// how many objects were left out. `see` is shown every event before that.
+[[nodiscard]] rules::Result<std::size_t> gather(Inputs& inputs,
+                                                const std::function<void(const objects::ObjectEvent&)>& see = {});
+
+/// What the first sync still has to wait for, as kube-proxy v1.35 and newer wait for it: the node's object, an address
+/// in it, its podCIDRs in NodeCIDR mode. Empty: nothing.
+[[nodiscard]] std::string missing_of_node(const dataplane::Model& model);
+
+/// Makes the kernel settings of the configuration. One that was asked for and cannot be made is an error. True when
+/// the kernel has no connection tracking yet.
+[[nodiscard]] rules::Result<bool> prepare_node(const config::Config& config);
+
+/// The node's circumstances as they are now.
+[[nodiscard]] config::Environment read_environment(const config::Config& config, std::string node_name);
+
+/// Whether the packet counters that rules refer to are there already.
+[[nodiscard]] bool counters_exist();
+
+}  // namespace kubenatd::agent::daemon

@@ -1,0 +1,45 @@
+#include "agent/daemon/localhost_routing.h"
+
+#include <string>
+#include <utility>
+
+#include "agent/base/log.h"
+#include "agent/base/sysctl.h"
+#include "netlink/host/neighbour.h"
+
+namespace kubenatd::agent::daemon {
+
+bool LocalhostRouting::after(const dataplane::RoundReport& report, const rules::iptables::CompileOptions& ipv4) {
+  if (done_ || !ipv4.localhost_node_ports) return true;
+  for (const dataplane::RoundReport::Family& family : report.families)
+    if (family.family == rules::Family::kIpv4 && family.error) return true;  // not yet
+  done_ = true;
+  const auto now = base::read_sysctl(base::kSysctlRouteLocalnet);
+  if (now && *now != "0") return true;
+  if (auto written = base::write_sysctl(base::kSysctlRouteLocalnet, "1"); !written) {
+    base::log_error("NodePorts will not answer on localhost", {{"error", written.error().to_string()}});
+    return false;
+  }
+  return true;
+}
+
+void LocalhostRouting::after(const rules::hostport::HostPorts& ipv4) {
+  if (std::exchange(host_ports_, ipv4.version()) == ipv4.version()) return;
+  if (const auto everywhere = base::read_sysctl(base::kSysctlRouteLocalnet); everywhere && *everywhere != "0") return;
+  for (const auto& [name, chain] : ipv4.chains()) {
+    const auto interface = netlink::host::neighbour_interface(chain.pod.address);
+    if (!interface) {
+      base::log_warning("hostPorts may not answer on localhost", {{"error", interface.error().to_string()}});
+      continue;
+    }
+    // Behind a gateway the setting would open 127.0.0.0/8 to a whole network.
+    if (!*interface) continue;
+    const std::string setting = "net/ipv4/conf/" + **interface + "/route_localnet";
+    if (const auto now = base::read_sysctl(setting); now && *now != "0") continue;
+    if (auto written = base::write_sysctl(setting, "1"); !written)
+      base::log_warning("hostPorts of a pod will not answer on localhost",
+                        {{"pod", chain.pod.id}, {"error", written.error().to_string()}});
+  }
+}
+
+}  // namespace kubenatd::agent::daemon

@@ -1,0 +1,98 @@
+#include "agent/daemon/object_source.h"
+
+#include <map>
+#include <utility>
+
+#include "agent/api/api_source.h"
+#include "agent/base/log.h"
+#include "agent/sources/manifest_source.h"
+
+namespace kubenatd::agent::daemon {
+namespace {
+
+class Manifests final : public ObjectSource {
+ public:
+  explicit Manifests(sources::ManifestSource source) : source_(std::move(source)), first_(source_.load()) {}
+
+  [[nodiscard]] int fd() const override { return source_.fd(); }
+  [[nodiscard]] bool knows_node() const override { return false; }
+
+  [[nodiscard]] Update take() override {
+    sources::SourceUpdate update = loaded_ ? source_.poll() : std::move(first_);
+    loaded_ = true;
+    for (const std::string& line : update.passed_over) base::log_info("passed over", {{"what", line}});
+    for (const std::string& line : update.remarks) base::log_warning("taken in part", {{"what", line}});
+    for (const std::string& line : update.problems) base::log_warning("left out", {{"what", line}});
+    return {.events = std::move(update.events), .problems = update.problems.size(), .synced = true, .states = {}};
+  }
+
+ private:
+  sources::ManifestSource source_;
+  sources::SourceUpdate first_;
+  bool loaded_ = false;
+};
+
+class ApiServer final : public ObjectSource {
+ public:
+  explicit ApiServer(std::unique_ptr<api::ApiSource> source) : source_(std::move(source)) {}
+
+  [[nodiscard]] int fd() const override { return source_->fd(); }
+  [[nodiscard]] bool knows_node() const override { return true; }
+
+  [[nodiscard]] Update take() override {
+    api::ApiUpdate update = source_->take();
+    for (const std::string& line : update.remarks) base::log_debug("API server", {{"remark", line}});
+    for (const std::string& line : update.problems) base::log_warning("API server", {{"problem", line}});
+    for (const api::WatchState& state : update.states) log_change(state);
+    return {.events = std::move(update.events),
+            .problems = update.problems.size(),
+            .synced = update.synced,
+            .states = std::move(update.states)};
+  }
+
+ private:
+  struct Standing {
+    bool up = false;
+    bool absent = false;
+    bool operator==(const Standing&) const = default;
+  };
+
+  /// Only coming and going is worth a line: a watch is renewed every few minutes.
+  void log_change(const api::WatchState& state) {
+    const Standing now{.up = state.synced && state.failure.empty(), .absent = !state.absent.empty()};
+    if (std::exchange(standing_[state.resource], now) == now || !now.up) return;
+    if (now.absent) {
+      base::log_info("going on without what the API server does not give",
+                     {{"resource", state.resource}, {"reason", state.absent}});
+    } else {
+      base::log_info("watching the API server", {{"resource", state.resource}, {"objects", state.objects}});
+    }
+  }
+
+  std::unique_ptr<api::ApiSource> source_;
+  std::map<std::string, Standing> standing_;
+};
+
+}  // namespace
+
+rules::Result<std::unique_ptr<ObjectSource>> open_manifests(const std::vector<std::filesystem::path>& folders) {
+  auto source = sources::ManifestSource::open(folders);
+  if (!source) return std::unexpected(source.error());
+  return std::make_unique<Manifests>(std::move(*source));
+}
+
+rules::Result<std::unique_ptr<ObjectSource>> open_api(const api::ClusterAccess& access, const std::string& node_name,
+                                                      WatchPods pods) {
+  api::ApiOptions options{.access = access,
+                          .node_name = node_name,
+                          .pods = pods != WatchPods::kNo,
+                          .all_pods = pods == WatchPods::kAll,
+                          .ingresses = pods == WatchPods::kAll,
+                          .pods_optional = pods != WatchPods::kNeeded,
+                          .timing = {}};
+  auto source = api::ApiSource::open(options);
+  if (!source) return std::unexpected(source.error());
+  return std::make_unique<ApiServer>(std::move(*source));
+}
+
+}  // namespace kubenatd::agent::daemon

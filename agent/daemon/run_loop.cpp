@@ -1,0 +1,219 @@
+#include "agent/daemon/run_loop.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "agent/api/api_source.h"
+#include "agent/base/log.h"
+#include "agent/daemon/round_log.h"
+
+namespace kubenatd::agent::daemon {
+namespace {
+
+/// kube-proxy's patience with the Node (NodeManager, v1.35).
+constexpr auto kLongestStart = std::chrono::minutes(5);
+constexpr auto kLongestPause = std::chrono::seconds(1);
+constexpr auto kLongestWait = std::chrono::minutes(1);
+
+}  // namespace
+
+RunLoop::RunLoop(Parts parts, const cli::Options& options)
+    : inputs_(parts.inputs),
+      reconciler_(parts.reconciler),
+      addresses_(parts.addresses),
+      files_(parts.files),
+      signals_(parts.signals),
+      rivals_(parts.rivals),
+      serving_(parts.serving),
+      options_(options),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      give_up_(Clock::now() + kLongestStart) {}
+
+rules::Status RunLoop::watch() {
+  for (const int fd : {reconciler_.fd(), inputs_.source->fd(), addresses_.fd(), files_.fd(), signals_.fd()}) {
+    epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+    if (!epoll_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+      return rules::fail("event loop", "watch a descriptor", "epoll", errno);
+  }
+  return {};
+}
+
+RunEnd RunLoop::run() {
+  if (auto watched = watch(); !watched) {
+    base::log_error(watched.error().to_string());
+    return RunEnd::kFailed;
+  }
+  take_objects();
+  while (true) {
+    Step step = running_ ? Step::kGoOn : first_sync();
+    if (step == Step::kGoOn) {
+      if (running_ && reconciler_.due(Clock::now())) round();
+      tell_rivals();
+      step = wait();
+    }
+    switch (step) {
+      case Step::kGoOn: break;
+      case Step::kStop: return RunEnd::kStopped;
+      case Step::kReload: return RunEnd::kReload;
+      case Step::kFailed: return RunEnd::kFailed;
+    }
+  }
+}
+
+std::string RunLoop::waits_for() const {
+  if (!objects_synced_) {
+    std::string text = "not all objects are in";
+    for (const api::WatchState& state : states_) text += "; " + describe(state);
+    return text;
+  }
+  return inputs_.source->knows_node() ? missing_of_node(*inputs_.model) : std::string();
+}
+
+RunLoop::Step RunLoop::first_sync() {
+  if (const std::string missing = waits_for(); !missing.empty()) {
+    // The lists are waited for as long as it takes: a server that is away comes back, and what is in the kernel stays.
+    if (Clock::now() < give_up_ || (!objects_synced_ && !options_.once)) return Step::kGoOn;
+    base::log_error("gave up waiting to start", {{"for", missing}});
+    return Step::kFailed;
+  }
+  running_ = true;
+  const dataplane::RoundReport report = reconciler_.reconcile(true);
+  log_round(report);
+  if (serving_ != nullptr) serving_->note(report);
+  bool complete = !report.failed();
+  const dataplane::Model& model = *inputs_.model;
+  if (inputs_.prepare_again) {
+    if (const auto prepared = prepare_node(model.config()); !prepared) {
+      base::log_error(prepared.error().to_string());
+      return Step::kFailed;
+    }
+  }
+  if (!localhost_.after(report, model.desired(rules::Family::kIpv4).options())) complete = false;
+  localhost_.after(model.desired(rules::Family::kIpv4).host_ports());
+  base::log_info(report.failed() ? "first sync done, with errors" : "ready",
+                 {{"node", model.environment().node_name},
+                  {"services", model.state().services()},
+                  {"endpoint_slices", model.state().endpoint_slices()},
+                  {"took_ms", fmt::format("{:.1f}", std::chrono::duration<double, std::milli>(report.took).count())}});
+  // The first sync took many times the memory that the agent lives with.
+  ::malloc_trim(0);
+  objects_changed_ = false;
+  if (!options_.once) return Step::kGoOn;
+  return complete && problems_ == 0 ? Step::kStop : Step::kFailed;
+}
+
+void RunLoop::round() {
+  const dataplane::RoundReport report = reconciler_.reconcile();
+  log_round(report);
+  if (serving_ != nullptr) serving_->note(report);
+  (void)localhost_.after(report, inputs_.model->desired(rules::Family::kIpv4).options());
+  localhost_.after(inputs_.model->desired(rules::Family::kIpv4).host_ports());
+  if (!std::exchange(objects_changed_, false)) return;
+  const config::Config& config = inputs_.model->config();
+  const Clock::duration pause = std::min<Clock::duration>(report.took, kLongestPause);
+  take_after_ =
+      Clock::now() + (config.min_sync_period_set ? std::max<Clock::duration>(pause, config.min_sync_period) : pause);
+}
+
+void RunLoop::tell_rivals() {
+  if (const auto maker = reconciler_.take_canary_maker()) rivals_.canary_made_by(*maker);
+  if (const auto finding = rivals_.take(Clock::now()))
+    base::log_warning(
+        "a kube-proxy runs on this node, too, and both write the same chains: take it off the node, its rules stay",
+        {{"noticed", *finding}});
+}
+
+RunLoop::Step RunLoop::wait() {
+  Clock::time_point until = Clock::now() + kLongestWait;
+  if (running_) {
+    until = std::min(until, reconciler_.deadline());
+  } else {
+    until = std::min(until, give_up_);
+  }
+  if (!listening_) until = std::min(until, take_after_);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+  std::array<epoll_event, 8> events{};
+  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                                 static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+  if (count < 0 && errno != EINTR) {
+    base::log_error("waiting for events failed", {{"error", std::strerror(errno)}});
+    return Step::kFailed;
+  }
+  if (!listening_ && Clock::now() >= take_after_) listen_to_source(true);
+  for (int i = 0; i < count; ++i)
+    if (const Step step = handle(events[static_cast<std::size_t>(i)].data.fd); step != Step::kGoOn) return step;
+  return Step::kGoOn;
+}
+
+RunLoop::Step RunLoop::handle(int fd) {
+  if (fd == signals_.fd()) {
+    switch (signals_.take()) {
+      case base::Signals::Request::kStop: base::log_info("stopped; the rules stay"); return Step::kStop;
+      case base::Signals::Request::kReload: return wants_reload() ? Step::kReload : Step::kGoOn;
+      case base::Signals::Request::kNone: break;
+    }
+  } else if (fd == files_.fd()) {
+    if (files_.changed() && wants_reload()) return Step::kReload;
+  } else if (fd == inputs_.source->fd()) {
+    if (Clock::now() < take_after_) {
+      listen_to_source(false);
+    } else {
+      take_objects();
+    }
+  } else if (fd == addresses_.fd()) {
+    if (addresses_.drain()) refresh_environment();
+  } else if (auto handled = reconciler_.handle_events(); !handled) {
+    base::log_error(handled.error().to_string());
+  }
+  return Step::kGoOn;
+}
+
+bool RunLoop::wants_reload() const {
+  if (const auto usable = check_inputs(options_); !usable) {
+    base::log_error("the configuration has changed and is refused; what was before stays in force",
+                    {{"error", usable.error().to_string()}});
+    return false;
+  }
+  base::log_info("starting again with the changed configuration; the rules stay meanwhile");
+  return true;
+}
+
+void RunLoop::take_objects() {
+  ObjectSource::Update update = inputs_.source->take();
+  objects_synced_ = update.synced;
+  problems_ += update.problems;
+  if (!update.states.empty()) states_ = std::move(update.states);
+  if (serving_ != nullptr)
+    for (const api::WatchState& state : states_)
+      serving_->note_source(state.resource, state.synced && state.failure.empty());
+  if (update.events.empty()) return;
+  if (serving_ != nullptr) serving_->note(update.events);
+  reconciler_.apply(std::move(update.events));
+  for (const std::string& remark : inputs_.model->take_remarks()) base::log_warning(remark);
+  objects_changed_ = true;
+}
+
+void RunLoop::listen_to_source(bool listen) {
+  epoll_event event{.events = listen ? static_cast<std::uint32_t>(EPOLLIN) : 0, .data = {.fd = inputs_.source->fd()}};
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, inputs_.source->fd(), &event);
+  listening_ = listen;
+}
+
+void RunLoop::refresh_environment() {
+  const config::Environment& before = inputs_.model->environment();
+  config::Environment now = read_environment(inputs_.model->config(), before.node_name);
+  now.has_nfacct = before.has_nfacct;
+  // Read once at start, as kube-proxy does: an administrator's later change does not move rules.
+  now.conntrack_be_liberal = before.conntrack_be_liberal;
+  now.ipv6 = before.ipv6;
+  if (now.local_addresses != before.local_addresses) reconciler_.set_environment(std::move(now));
+}
+
+}  // namespace kubenatd::agent::daemon

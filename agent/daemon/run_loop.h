@@ -1,0 +1,89 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "agent/base/descriptor.h"
+#include "agent/base/signals.h"
+#include "agent/daemon/config_watch.h"
+#include "agent/daemon/inputs.h"
+#include "agent/daemon/localhost_routing.h"
+#include "agent/daemon/rival_watch.h"
+#include "agent/daemon/serving.h"
+#include "agent/dataplane/reconciler.h"
+#include "netlink/host/addresses.h"
+
+namespace kubenatd::agent::daemon {
+
+/// How a run ended.
+enum class RunEnd : std::uint8_t {
+  kStopped,  ///< as asked; with `once` after a sync without errors
+  kReload,   ///< to be started again with what the files now hold
+  kFailed,
+};
+
+/// The running agent: waits for objects, the kernel, interfaces, configuration files, signals and deadlines, and has
+/// the reconciler put right what differs.
+///
+/// Purpose: nothing is written before everything there was at the start is known: all lists of an API server and what
+/// the rules need of the Node. From then on a change is applied at once, unless the configuration sets minSyncPeriod.
+/// In a storm of changes the loop pauses after each round for as long as the round took (at most a second), so that it
+/// takes no more than half a CPU, and what comes meanwhile is one round.
+/// Threading: one thread. Failure: what fails is logged and tried again; without the Node after five minutes (as
+/// kube-proxy v1.35 and newer) or, with `once`, without the lists the run ends.
+class RunLoop {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  struct Parts {
+    Inputs& inputs;
+    dataplane::Reconciler& reconciler;
+    netlink::host::AddressMonitor& addresses;
+    ConfigWatch& files;
+    base::Signals& signals;
+    RivalWatch& rivals;
+    Serving* serving;  ///< none: nothing is told over HTTP
+  };
+
+  RunLoop(Parts parts, const cli::Options& options);
+
+  [[nodiscard]] RunEnd run();
+
+ private:
+  enum class Step : std::uint8_t { kGoOn, kStop, kReload, kFailed };
+
+  [[nodiscard]] rules::Status watch();
+  [[nodiscard]] Step wait();
+  [[nodiscard]] Step handle(int fd);
+  [[nodiscard]] bool wants_reload() const;
+  void take_objects();
+  void listen_to_source(bool listen);
+  void refresh_environment();
+  /// What the first sync still waits for; empty: nothing.
+  [[nodiscard]] std::string waits_for() const;
+  [[nodiscard]] Step first_sync();
+  void round();
+  void tell_rivals();
+
+  Inputs& inputs_;
+  dataplane::Reconciler& reconciler_;
+  netlink::host::AddressMonitor& addresses_;
+  ConfigWatch& files_;
+  base::Signals& signals_;
+  RivalWatch& rivals_;
+  Serving* serving_;
+  const cli::Options& options_;
+  LocalhostRouting localhost_;
+  base::Descriptor epoll_;
+  bool listening_ = true;         ///< to the source
+  bool objects_synced_ = false;   ///< the source has given all there was
+  bool running_ = false;          ///< the first sync is done
+  bool objects_changed_ = false;  ///< since the last round
+  std::size_t problems_ = 0;      ///< objects that were left out
+  std::vector<api::WatchState> states_;
+  Clock::time_point give_up_;     ///< waiting for the first sync
+  Clock::time_point take_after_;  ///< objects, so that rounds keep their distance
+};
+
+}  // namespace kubenatd::agent::daemon

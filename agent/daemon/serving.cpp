@@ -1,0 +1,184 @@
+#include "agent/daemon/serving.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/log.h"
+#include "agent/config/bind_address.h"
+#include "agent/daemon/cluster_events.h"
+#include "agent/serve/nfacct_counters.h"
+#include "agent/serve/pages.h"
+
+namespace kubenatd::agent::daemon {
+namespace {
+
+/// kube-proxy's healthTimeout: two sync periods without a successful sync.
+constexpr int kHealthPeriods = 2;
+
+void report_server(const std::string& what, const std::optional<rules::Error>& error) {
+  if (error) {
+    base::log_error("a server could not be opened and is tried again",
+                    {{"server", what}, {"error", error->to_string()}});
+  } else {
+    base::log_info("a server is open now", {{"server", what}});
+  }
+}
+
+/// Changes whose latency is told with one sync: more of them wait only while none succeeds.
+constexpr std::size_t kMostTriggers = 100'000;
+
+std::size_t count(const std::vector<objects::ObjectEvent>& events, objects::Kind kind) {
+  return static_cast<std::size_t>(std::ranges::count(events, kind, &objects::ObjectEvent::kind));
+}
+
+}  // namespace
+
+Serving::Serving(const dataplane::Model& model, api::EventRecorder* events,
+                 std::unique_ptr<serve::HttpTransport> transport)
+    : model_(model),
+      events_(events),
+      started_(serve::Moment::now().wall),
+      health_(model.config().sync_period * kHealthPeriods),
+      metrics_(model.config().mode),
+      transport_(std::move(transport)),
+      keeper_(*transport_, report_server),
+      health_checks_(
+          keeper_, health_, [this](const objects::ObjectKey& service, std::uint16_t port, const rules::Error& error) {
+            if (events_ != nullptr)
+              events_->record(
+                  health_check_failed_event(model_.environment().node_name, service, port, error.to_string()));
+          }) {}
+
+rules::Result<std::unique_ptr<Serving>> Serving::open(const dataplane::Model& model, const ServingOptions& options) {
+  auto transport = serve::HttpTransport::start();
+  if (!transport) return std::unexpected(transport.error());
+  std::unique_ptr<Serving> serving(new Serving(model, options.events, std::move(*transport)));
+  if (model.environment().has_nfacct) serving->metrics_.add(std::make_shared<serve::NfacctCounters>());
+  if (options.counted_services != 0 && model.config().mode == config::Config::Mode::kNftables) {
+    base::log_warning("connections are not counted by Service in nftables mode");
+  } else if (options.counted_services != 0) {
+    auto connections = serve::ServiceConnections::open(options.counted_services);
+    if (!connections) return std::unexpected(connections.error());
+    serving->metrics_.add(*connections);
+    serving->connections_ = std::move(*connections);
+  }
+  if (options.source_has_node) serving->health_.set_node_eligible(false);
+  // As kube-proxy's sync loops do at their start, so that a first sync that never succeeds is noticed.
+  for (const rules::Family family : rules::kFamilies)
+    if (serving->uses(family)) serving->health_.updated(family, serve::Moment::now());
+
+  const config::Config& config = model.config();
+  const rules::Status health = serving->keep("healthz " + config.healthz_bind_address, config.healthz_bind_address,
+                                             serve::healthz_pages(serving->health_, serving->metrics_));
+  const rules::Status metrics = serving->keep("metrics " + config.metrics_bind_address, config.metrics_bind_address,
+                                              serve::metrics_pages(serving->metrics_, config));
+  if (options.events != nullptr) {
+    const std::string& node = model.environment().node_name;
+    if (!health) options.events->record(healthz_failed_event(node, health.error().to_string()));
+    if (!metrics) options.events->record(metrics_failed_event(node, metrics.error().to_string()));
+  }
+  if (config.bind_address_hard_fail) {
+    if (!health) return std::unexpected(health.error());
+    if (!metrics) return std::unexpected(metrics.error());
+  }
+  return serving;
+}
+
+rules::Status Serving::keep(const std::string& what, const std::string& address, serve::HttpHandler handler) {
+  if (address.empty()) return {};  // an empty address is how a server is switched off
+  const auto bind = config::parse_bind_address(address);
+  if (!bind) return rules::fail(what, "open", "the address is not IP:port");
+  return keeper_.keep(what, *bind, std::move(handler));
+}
+
+bool Serving::uses(rules::Family family) const {
+  return family == rules::Family::kIpv4 || model_.environment().ipv6;
+}
+
+void Serving::note(const std::vector<objects::ObjectEvent>& events) {
+  if (events.empty()) return;
+  objects_changed_ = true;
+  const std::size_t services = count(events, objects::Kind::kService);
+  const std::size_t slices = count(events, objects::Kind::kEndpointSlice);
+  metrics_.service_changes(services);
+  metrics_.endpoint_changes(slices);
+  metrics_.pending(waiting_services_ += services, waiting_endpoints_ += slices);
+  for (const objects::ObjectEvent& event : events) {
+    if (event.kind == objects::Kind::kNode) note_node(event);
+    if (event.kind != objects::Kind::kEndpointSlice || !event.object) continue;
+    const auto& slice = std::get<objects::EndpointSlice>(*event.object);
+    auto& triggers = triggers_[static_cast<std::size_t>(slice.family)];
+    // What happened before this process began says nothing about how fast it is.
+    if (slice.change_triggered && *slice.change_triggered > started_ && triggers.size() < kMostTriggers)
+      triggers.push_back(*slice.change_triggered);
+  }
+  if (connections_) connections_->note(events);
+  for (const rules::Family family : rules::kFamilies) {
+    if (!uses(family)) continue;
+    health_.queued(family, serve::Moment::now());
+    metrics_.queued(family);
+  }
+}
+
+void Serving::note_node(const objects::ObjectEvent& event) {
+  if (event.key.name != model_.environment().node_name) return;
+  health_.set_node_eligible(event.object && !std::get<objects::Node>(*event.object).is_leaving);
+}
+
+void Serving::note(const dataplane::RoundReport& report) {
+  metrics_.round(report);
+  for (const dataplane::RoundReport::Family& family : report.families) {
+    if (family.error) {
+      health_.queued(family.family, serve::Moment::now());  // also drift that cannot be healed waits
+      continue;
+    }
+    const auto& desired = model_.desired(family.family);
+    for (const rules::Table table : {rules::Table::kFilter, rules::Table::kNat})
+      metrics_.rules(family.family, table, desired.rules(table), family.sync.rules[static_cast<std::size_t>(table)]);
+  }
+  bool all_settled = true;
+  for (const rules::Family family : rules::kFamilies) {
+    if (!uses(family)) continue;
+    const bool settled = report.settled[static_cast<std::size_t>(family)];
+    if (settled) note_settled(family);
+    all_settled = all_settled && settled;
+  }
+  if (!all_settled) return;
+  metrics_.pending(waiting_services_ = 0, waiting_endpoints_ = 0);
+  metrics_.objects(objects::Kind::kService, model_.state().services());
+  metrics_.objects(objects::Kind::kEndpointSlice, model_.state().endpoint_slices());
+  metrics_.objects(objects::Kind::kNode, model_.state().node() ? 1 : 0);
+  update_health_checks();
+}
+
+void Serving::note_settled(rules::Family family) {
+  const serve::Moment now = serve::Moment::now();
+  health_.updated(family, now);
+  metrics_.settled(family);
+  for (const base::WallTime trigger : std::exchange(triggers_[static_cast<std::size_t>(family)], {}))
+    metrics_.network_programming(family, std::max(now.wall - trigger, std::chrono::nanoseconds::zero()));
+  const state::ServiceState::NoLocalEndpoints none = model_.state().no_local_endpoints(family);
+  metrics_.no_local_endpoints(family, none.internal, none.external);
+}
+
+void Serving::update_health_checks() {
+  bool changed = std::exchange(objects_changed_, false);
+  const config::Config& config = model_.config();
+  if (!config.node_port_addresses.empty() || config.node_port_addresses_primary) {
+    std::vector<rules::Address> addresses;
+    for (const rules::Family family : rules::kFamilies) {
+      const auto& chosen = model_.desired(family).options().node_port_addresses;
+      if (uses(family) && chosen) addresses.insert(addresses.end(), chosen->begin(), chosen->end());
+    }
+    health_checks_.set_addresses(addresses);
+    // Interfaces change without any object.
+    changed = changed || addresses != health_check_addresses_;
+    health_check_addresses_ = std::move(addresses);
+  }
+  if (!changed) return;
+  std::map<objects::ObjectKey, serve::HealthCheckPorts::Service> services;
+  for (auto& [key, health] : model_.state().health_checks()) services[key] = {health.port, health.local_endpoints};
+  health_checks_.sync(services);
+}
+
+}  // namespace kubenatd::agent::daemon

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "agent/api/event_recorder.h"
+#include "agent/config/config.h"
+#include "agent/dataplane/model.h"
+#include "agent/dataplane/reconciler.h"
+#include "agent/serve/health_check_ports.h"
+#include "agent/serve/health_state.h"
+#include "agent/serve/metrics.h"
+#include "agent/serve/server_keeper.h"
+#include "agent/serve/service_connections.h"
+
+namespace kubenatd::agent::daemon {
+
+struct ServingOptions {
+  /// For how many Services connections are counted (kubenatd_service_new_connections_total); 0: none.
+  std::size_t counted_services = 0;
+  /// The source has this node's Node object: until it was seen the node is not eligible for load balancers' traffic.
+  bool source_has_node = false;
+  api::EventRecorder* events = nullptr;  ///< told when a server cannot be opened; must outlive the serving
+};
+
+/// Everything that the running agent tells over HTTP: healthz, metrics, and the health check ports of Services.
+///
+/// Threading: the run loop's thread; answers are given on the transport's own. Failure: an address that cannot be had
+/// is logged and tried again; with bindAddressHardFail open() fails. Cost: a round costs what changed, and one pass
+/// over the Services when some have a health check port.
+class Serving {
+ public:
+  /// `model` must outlive this.
+  [[nodiscard]] static rules::Result<std::unique_ptr<Serving>> open(const dataplane::Model& model,
+                                                                    const ServingOptions& options = {});
+
+  /// Objects have changed and will be synced.
+  void note(const std::vector<objects::ObjectEvent>& events);
+  /// A round of reconciling has ended. Each note() of objects has to be followed by one.
+  void note(const dataplane::RoundReport& report);
+  /// Whether what is known of a resource ("services") is up to date.
+  void note_source(std::string_view resource, bool up) { metrics_.source_up(resource, up); }
+
+ private:
+  Serving(const dataplane::Model& model, api::EventRecorder* events, std::unique_ptr<serve::HttpTransport> transport);
+  [[nodiscard]] rules::Status keep(const std::string& what, const std::string& address, serve::HttpHandler handler);
+  [[nodiscard]] bool uses(rules::Family family) const;
+  void note_node(const objects::ObjectEvent& event);
+  void note_settled(rules::Family family);
+  void update_health_checks();
+
+  const dataplane::Model& model_;
+  api::EventRecorder* events_;  ///< none: nobody is told
+  const base::WallTime started_;
+  serve::HealthState health_;
+  serve::Metrics metrics_;
+  std::unique_ptr<serve::HttpTransport> transport_;
+  serve::ServerKeeper keeper_;
+  serve::HealthCheckPorts health_checks_;
+  std::vector<rules::Address> health_check_addresses_;
+  std::shared_ptr<serve::ServiceConnections> connections_;  ///< none: not asked for
+  bool objects_changed_ = true;
+  std::size_t waiting_services_ = 0;
+  std::size_t waiting_endpoints_ = 0;
+  /// When the changes of endpoints happened that wait for a sync.
+  std::array<std::vector<base::WallTime>, 2> triggers_;
+};
+
+}  // namespace kubenatd::agent::daemon

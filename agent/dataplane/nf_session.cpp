@@ -1,0 +1,68 @@
+#include "agent/dataplane/nf_session.h"
+
+#include <utility>
+
+namespace kubenatd::agent::dataplane {
+
+rules::Result<NfSession> NfSession::open() {
+  auto kernel = netlink::NfTables::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  auto monitor = netlink::Monitor::open();
+  if (!monitor) return std::unexpected(monitor.error());
+  return NfSession(std::move(*kernel), std::move(*monitor));
+}
+
+rules::Status NfSession::start() {
+  if (auto joined = monitor_.join(); !joined) return joined;
+  muted_ = false;
+  auto generation = kernel_.generation();
+  if (!generation) return std::unexpected(generation.error());
+  generation_ = *generation;
+  return {};
+}
+
+rules::Result<NfSession::Drained> NfSession::drain(const Visit& visit) {
+  Drained drained;
+  if (muted_) return drained;
+  const std::uint32_t own = kernel_.port_id();
+  auto result = monitor_.drain([&](const netlink::TableEvent& event) {
+    if (event.kind == netlink::TableEvent::Kind::kGeneration) generation_ = event.generation;
+    if (event.port_id == own) return;
+    ++drained.foreign;
+    visit(event);
+  });
+  if (!result) return std::unexpected(result.error());
+  drained.overrun = result->overrun;
+  if (drained.overrun) {
+    ++overruns_;
+    auto generation = kernel_.generation();
+    if (!generation) return std::unexpected(generation.error());
+    generation_ = *generation;
+  }
+  return drained;
+}
+
+std::expected<netlink::CommitReport, netlink::CommitFailure> NfSession::commit(netlink::Batch& batch, bool guarded) {
+  const auto start = std::chrono::steady_clock::now();
+  auto committed = kernel_.commit(batch, guarded ? std::optional(generation_) : std::nullopt);
+  kernel_time_ += std::chrono::steady_clock::now() - start;
+  // Without the guard others may have come between; counting on keeps a later guard honest: it then refuses.
+  if (committed) ++generation_;
+  return committed;
+}
+
+rules::Status NfSession::mute() {
+  if (muted_) return {};
+  if (auto left = monitor_.leave(); !left) return left;
+  muted_ = true;
+  return {};
+}
+
+rules::Result<bool> NfSession::unmute() {
+  if (!muted_) return true;
+  const std::uint32_t expected = generation_;
+  if (auto started = start(); !started) return std::unexpected(started.error());
+  return generation_ == expected;
+}
+
+}  // namespace kubenatd::agent::dataplane

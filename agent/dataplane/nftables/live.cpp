@@ -1,0 +1,61 @@
+#include "agent/dataplane/nftables/live.h"
+
+#include <linux/netfilter/nf_tables.h>
+
+#include <algorithm>
+
+namespace kubenatd::agent::dataplane::nftables {
+
+using rules::nftables::kTable;
+
+rules::Result<NftablesStructure> read_nftables_structure(netlink::NfTables& kernel, rules::Family family) {
+  NftablesStructure structure;
+  auto read = kernel.dump_objects(
+      family, kTable, NFT_MSG_GETSET, {},
+      [&](std::string_view attributes) {
+        if (auto set = netlink::nftables::read_nft_set(attributes, kTable)) structure.sets.emplace(set->name, *set);
+      },
+      [&] { structure.sets.clear(); });
+  if (!read) return std::unexpected(read.error());
+  read = kernel.dump_objects(
+      family, kTable, NFT_MSG_GETCHAIN, {},
+      [&](std::string_view attributes) {
+        if (auto chain = netlink::nftables::read_nft_chain(attributes, kTable))
+          structure.chains.emplace(chain->name, *chain);
+      },
+      [&] { structure.chains.clear(); });
+  if (!read) return std::unexpected(read.error());
+  read = kernel.dump_objects(
+      family, kTable, NFT_MSG_GETRULE, {},
+      [&](std::string_view attributes) {
+        if (const auto rule = netlink::nftables::read_nft_rule(attributes, kTable))
+          structure.rules[std::string(rule->chain)].push_back(
+              {std::string(rule->expressions), std::string(rule->comment)});
+      },
+      [&] { structure.rules.clear(); });
+  if (!read) return std::unexpected(read.error());
+  return structure;
+}
+
+rules::Status read_nftables_elements(netlink::NfTables& kernel, rules::Family family,
+                                     const rules::nftables::SetRef& set, LiveElements& elements) {
+  return kernel.dump_objects(
+      family, kTable, NFT_MSG_GETSETELEM, name_of(set),
+      [&](std::string_view attributes) {
+        netlink::nftables::read_nft_elements(attributes, set, [&](const netlink::nftables::LiveElement& element) {
+          elements.insert_or_assign(element.key, LiveValue{element.data, std::string(element.comment), element.plain});
+        });
+      },
+      [&] { std::erase_if(elements, [&](const auto& element) { return element.first.set == set; }); });
+}
+
+bool equal_rules(const std::vector<NftablesStructure::Rule>& live, const std::vector<rules::nftables::NftRule>& wanted,
+                 rules::Family family) {
+  return std::ranges::equal(live, wanted, [&](const auto& one, const auto& other) {
+    return one.comment == other.comment &&
+           netlink::nftables::same_expressions(one.expressions,
+                                               netlink::nftables::encode_nft_expressions(other, family));
+  });
+}
+
+}  // namespace kubenatd::agent::dataplane::nftables

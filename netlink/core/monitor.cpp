@@ -1,0 +1,138 @@
+#include "netlink/core/monitor.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "netlink/core/attributes.h"
+#include "netlink/core/messages.h"
+#include "netlink/core/names.h"
+
+namespace kubenatd::netlink {
+namespace {
+
+using Kind = TableEvent::Kind;
+
+// Some 20 000 rule events; a limit, not memory that is taken.
+constexpr std::size_t kQueueBytes = 16 * 1024 * 1024;
+// A writer that never stops must not keep drain() from returning; what is left keeps fd() readable.
+constexpr std::size_t kMaxEvents = 100'000;
+
+Kind kind_of(std::uint16_t type) {
+  switch (type) {
+    case NFT_MSG_NEWTABLE: return Kind::kTableAdded;
+    case NFT_MSG_DELTABLE: return Kind::kTableDeleted;
+    case NFT_MSG_NEWCHAIN: return Kind::kChainAdded;
+    case NFT_MSG_DELCHAIN: return Kind::kChainDeleted;
+    case NFT_MSG_NEWRULE: return Kind::kRuleAdded;
+    case NFT_MSG_DELRULE: return Kind::kRuleDeleted;
+    case NFT_MSG_NEWGEN: return Kind::kGeneration;
+    default: return Kind::kOther;
+  }
+}
+
+void read_generation(std::string_view attributes, TableEvent& event) {
+  AttributeReader reader(attributes);
+  for (Attribute attribute; reader.next(attribute);) {
+    switch (attribute.type) {
+      case NFTA_GEN_ID: event.generation = attribute.be32(); break;
+      case NFTA_GEN_PROC_PID: event.process_id = attribute.be32(); break;
+      case NFTA_GEN_PROC_NAME: event.process_name = attribute.text(); break;
+      default: break;
+    }
+  }
+}
+
+/// Table, chain and handle come first, before the expressions (nf_tables_fill_rule_info), and are all that is read.
+void read_names(std::string_view attributes, TableEvent& event) {
+  const bool is_rule = event.kind == Kind::kRuleAdded || event.kind == Kind::kRuleDeleted;
+  const bool is_chain = event.kind == Kind::kChainAdded || event.kind == Kind::kChainDeleted;
+  AttributeReader reader(attributes);
+  for (Attribute attribute; reader.next(attribute);) {
+    // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE are one number.
+    if (attribute.type == NFTA_TABLE_NAME) event.table_name = attribute.text();
+    if (is_rule && attribute.type == NFTA_RULE_CHAIN) event.chain = attribute.text();
+    if (is_rule && attribute.type == NFTA_RULE_HANDLE) {
+      event.handle = attribute.be64();
+      return;
+    }
+    if (is_chain && attribute.type == NFTA_CHAIN_NAME) {
+      event.chain = attribute.text();
+      return;
+    }
+    if (!is_rule && !is_chain) return;
+  }
+}
+
+TableEvent read_event(const Message& message, std::uint16_t type) {
+  TableEvent event;
+  event.kind = kind_of(type);
+  event.port_id = message.port_id;
+  if (event.kind == Kind::kGeneration) {
+    read_generation(message.attributes(), event);
+    return event;
+  }
+  const auto family = family_of(message.family());
+  if (!family) {
+    event.kind = Kind::kOther;
+    return event;
+  }
+  event.family = *family;
+  if (event.kind == Kind::kOther) {
+    event.table_name = find_attribute(message.attributes(), NFTA_SET_TABLE).text();
+    event.set = find_attribute(message.attributes(), NFTA_SET_NAME).text();
+    return event;
+  }
+  read_names(message.attributes(), event);
+  event.table = table_of(event.table_name);
+  if (!event.table) event.kind = Kind::kOther;
+  return event;
+}
+
+}  // namespace
+
+Monitor::Monitor(Socket socket) : socket_(std::move(socket)) {}
+
+rules::Result<Monitor> Monitor::open() {
+  auto socket = Socket::open();
+  if (!socket) return std::unexpected(std::move(socket.error()));
+  socket->grow_receive_buffer(kQueueBytes);
+  return Monitor(std::move(*socket));
+}
+
+int Monitor::fd() const {
+  return socket_.fd();
+}
+
+rules::Status Monitor::join() {
+  socket_.drain();
+  return socket_.join(NFNLGRP_NFTABLES);
+}
+
+rules::Status Monitor::leave() {
+  if (auto left = socket_.leave(NFNLGRP_NFTABLES); !left) return left;
+  socket_.drain();
+  return {};
+}
+
+rules::Result<Monitor::Drained> Monitor::drain(const std::function<void(const TableEvent&)>& visit) {
+  Drained drained;
+  while (drained.events < kMaxEvents) {
+    const auto received = socket_.poll();
+    if (!received) return std::unexpected(received.error());
+    if (received->kind == Received::Kind::kNothing) return drained;
+    if (received->kind == Received::Kind::kOverrun) {
+      drained.overrun = true;
+      continue;
+    }
+    MessageReader reader(received->data);
+    for (Message message; reader.next(message);) {
+      const auto type = message.table_type();
+      if (!type) continue;
+      ++drained.events;
+      visit(read_event(message, *type));
+    }
+  }
+  return drained;
+}
+
+}  // namespace kubenatd::netlink

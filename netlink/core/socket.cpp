@@ -1,0 +1,142 @@
+#include "netlink/core/socket.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <string>
+
+namespace kubenatd::netlink {
+namespace {
+
+using rules::fail;
+
+// A dump comes in datagrams of at most 32 KiB (netlink_dump, kernel 6.18); batched events and other kernels may send
+// more, and what does not fit would be lost.
+constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr timeval kPatience{30, 0};
+constexpr int kSendTries = 5;
+constexpr int kSendPauseMilliseconds = 20;
+
+std::unexpected<rules::Error> fail_errno(const char* operation, int code) {
+  return fail("netlink socket", operation, std::strerror(code), code);
+}
+
+}  // namespace
+
+void Socket::Close::operator()(mnl_socket* socket) const {
+  mnl_socket_close(socket);
+}
+
+Socket::Socket(mnl_socket* socket) : socket_(socket), buffer_(new char[kReadBytes]) {}
+
+rules::Result<Socket> Socket::open() {
+  mnl_socket* opened = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+  if (opened == nullptr) return fail_errno("open", errno);
+  Socket socket(opened);
+  if (mnl_socket_bind(opened, 0, MNL_SOCKET_AUTOPID) != 0) return fail_errno("bind", errno);
+  // Both are there since kernel 4.12. Without extended acks errors only lose their explanation, but without capped
+  // acks a refused transaction would be sent back whole, once per error.
+  int on = 1;
+  (void)mnl_socket_setsockopt(opened, NETLINK_EXT_ACK, &on, sizeof on);
+  if (mnl_socket_setsockopt(opened, NETLINK_CAP_ACK, &on, sizeof on) != 0)
+    return fail_errno("set NETLINK_CAP_ACK", errno);
+  if (setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience) != 0)
+    return fail_errno("set SO_RCVTIMEO", errno);
+  return socket;
+}
+
+int Socket::fd() const {
+  return mnl_socket_get_fd(socket_.get());
+}
+
+std::uint32_t Socket::port_id() const {
+  return mnl_socket_get_portid(socket_.get());
+}
+
+void Socket::grow(std::size_t& current, std::size_t bytes, int forced, int plain) {
+  if (bytes <= current) return;
+  // The kernel doubles the number and keeps it in an int.
+  const int size = static_cast<int>(std::min<std::size_t>(bytes, INT_MAX / 2));
+  if (setsockopt(fd(), SOL_SOCKET, forced, &size, sizeof size) == 0 ||
+      setsockopt(fd(), SOL_SOCKET, plain, &size, sizeof size) == 0)
+    current = bytes;
+}
+
+void Socket::grow_send_buffer(std::size_t bytes) {
+  grow(send_buffer_, bytes, SO_SNDBUFFORCE, SO_SNDBUF);
+}
+
+void Socket::grow_receive_buffer(std::size_t bytes) {
+  grow(receive_buffer_, bytes, SO_RCVBUFFORCE, SO_RCVBUF);
+}
+
+rules::Status Socket::join(unsigned group) {
+  if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+    return fail_errno("join group", errno);
+  return {};
+}
+
+rules::Status Socket::leave(unsigned group) {
+  if (mnl_socket_setsockopt(socket_.get(), NETLINK_DROP_MEMBERSHIP, &group, sizeof group) != 0)
+    return fail_errno("leave group", errno);
+  return {};
+}
+
+rules::Status Socket::send(std::string_view bytes) {
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_name = &kernel;
+  message.msg_namelen = sizeof kernel;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  for (int tries = 1;;) {
+    if (sendmsg(fd(), &message, MSG_NOSIGNAL) >= 0) return {};
+    const int code = errno;
+    if (code == EINTR) continue;
+    if (code != ENOBUFS || tries++ == kSendTries)
+      return fail("netlink socket", "send " + std::to_string(bytes.size()) + " bytes", std::strerror(code), code);
+    ::poll(nullptr, 0, kSendPauseMilliseconds);
+  }
+}
+
+rules::Result<Received> Socket::read(bool wait) {
+  for (;;) {
+    sockaddr_nl sender{};
+    iovec part{buffer_.get(), kReadBytes};
+    msghdr message{};
+    message.msg_name = &sender;
+    message.msg_namelen = sizeof sender;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const ssize_t size = recvmsg(fd(), &message, wait ? 0 : MSG_DONTWAIT);
+    if (size < 0) {
+      const int code = errno;
+      if (code == EINTR) continue;
+      if (code == ENOBUFS) return Received{Received::Kind::kOverrun, {}};
+      if (code != EAGAIN) return fail_errno("receive", code);
+      if (!wait) return Received{Received::Kind::kNothing, {}};
+      return fail("netlink socket", "receive", "the kernel does not answer", ETIMEDOUT);
+    }
+    if (sender.nl_pid != 0) continue;
+    if ((message.msg_flags & MSG_TRUNC) != 0) return fail_errno("receive", EMSGSIZE);
+    return Received{Received::Kind::kData, {buffer_.get(), static_cast<std::size_t>(size)}};
+  }
+}
+
+void Socket::drain() {
+  for (;;) {
+    const rules::Result<Received> received = read(false);
+    if (!received || received->kind == Received::Kind::kNothing) return;
+  }
+}
+
+}  // namespace kubenatd::netlink

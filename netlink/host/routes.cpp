@@ -1,0 +1,60 @@
+#include "netlink/host/routes.h"
+
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/route/nexthop.h>
+#include <netlink/route/route.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "netlink/host/libnl.h"
+
+namespace kubenatd::netlink::host {
+namespace {
+
+constexpr const char* kObject = "routes";
+
+struct CacheDelete {
+  void operator()(nl_cache* cache) const { nl_cache_free(cache); }
+};
+
+rules::Prefix prefix_of(const nl_addr* destination, rules::Family family) {
+  rules::Address address;
+  address.family = family;
+  // The default route has a destination without bytes.
+  const std::size_t size = std::min<std::size_t>(nl_addr_get_len(destination), address.octets().size());
+  std::copy_n(static_cast<const std::uint8_t*>(nl_addr_get_binary_addr(destination)), size, address.bytes.begin());
+  const unsigned length = std::min<unsigned>(nl_addr_get_prefixlen(destination), rules::bits_of(family));
+  return rules::Prefix::of(address, static_cast<std::uint8_t>(size == 0 ? 0 : length));
+}
+
+}  // namespace
+
+rules::Result<std::vector<Route>> main_routes() {
+  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, kObject);
+  if (!socket) return std::unexpected(std::move(socket.error()));
+  std::vector<Route> routes;
+  for (const auto& [number, family] :
+       {std::pair(AF_INET, rules::Family::kIpv4), std::pair(AF_INET6, rules::Family::kIpv6)}) {
+    nl_cache* filled = nullptr;
+    if (const int error = rtnl_route_alloc_cache(socket->get(), number, 0, &filled); error < 0)
+      return libnl_failure(kObject, "list", error);
+    const std::unique_ptr<nl_cache, CacheDelete> cache(filled);
+    for (nl_object* object = nl_cache_get_first(cache.get()); object != nullptr; object = nl_cache_get_next(object)) {
+      auto* route = reinterpret_cast<rtnl_route*>(object);
+      if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_type(route) != RTN_UNICAST) continue;
+      if (rtnl_route_get_nnexthops(route) < 1) continue;
+      const auto index = static_cast<unsigned>(rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, 0)));
+      std::array<char, IF_NAMESIZE> name{};
+      const nl_addr* destination = rtnl_route_get_dst(route);
+      if (destination == nullptr || ::if_indextoname(index, name.data()) == nullptr) continue;
+      routes.push_back({prefix_of(destination, family), name.data()});
+    }
+  }
+  return routes;
+}
+
+}  // namespace kubenatd::netlink::host

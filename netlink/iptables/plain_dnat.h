@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "rules/address.h"
+#include "rules/rule.h"
+
+namespace kubenatd::netlink::iptables {
+
+/// What a rule of nft's own form translates: "[ip daddr ADDRESS] PROTOCOL dport PORT dnat to ...".
+struct PlainDnat {
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  std::uint16_t port = 0;
+  std::optional<rules::Address> address;
+};
+
+/// Reads NFTA_RULE_EXPRESSIONS; nothing when the rule does no DNAT of one port. Matches besides protocol, port and
+/// destination address are passed over. Pure.
+[[nodiscard]] std::optional<PlainDnat> decode_plain_dnat(std::string_view expressions, rules::Family family);
+
+}  // namespace kubenatd::netlink::iptables

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "netlink/core/batch.h"
+#include "rules/nftables/element.h"
+#include "rules/nftables/ruleset.h"
+
+/// Tables, sets, chains, rules and elements of nftables mode to netlink messages, and what the kernel answers back to
+/// values. Pure; written as nft 1.0.6 reads it and as Linux 6.18 dumps it, so that both can be compared.
+namespace kubenatd::netlink::nftables {
+
+/// libnftnl's number of a comment in user data.
+inline constexpr std::uint8_t kNftUserComment = 0;
+
+void add_nft_table(Batch& batch, rules::Family family);
+void delete_nft_table(Batch& batch, rules::Family family, std::string_view table);
+void add_nft_set(Batch& batch, rules::Family family, const rules::nftables::SetSpec& set);
+void delete_nft_set(Batch& batch, rules::Family family, std::string_view set);
+void add_nft_chain(Batch& batch, rules::Family family, const rules::nftables::Chain& chain);
+void delete_nft_chain(Batch& batch, rules::Family family, std::string_view chain);
+void flush_nft_chain(Batch& batch, rules::Family family, std::string_view chain);
+void add_nft_rule(Batch& batch, rules::Family family, std::string_view chain, const rules::nftables::NftRule& rule);
+
+/// Packs elements into as few messages as they fit in, a list for each set.
+///
+/// Threading: one thread. Failure: none. Cost: one pass an element. A list becomes a message when it is full or at
+/// end(): elements that are removed and added again need a writer each, the removing one ended first.
+class ElementWriter {
+ public:
+  enum class Change : std::uint8_t { kAdd, kRemove };
+  ElementWriter(Batch& batch, rules::Family family, Change change) : batch_(batch), family_(family), change_(change) {}
+
+  /// `value` does not count when removing.
+  void write(const rules::nftables::ElementKey& key, const rules::nftables::ElementValue& value = {});
+  void end();
+  [[nodiscard]] std::size_t elements() const { return elements_; }
+
+ private:
+  void send(const rules::nftables::SetRef& set, std::string& list);
+
+  Batch& batch_;
+  rules::Family family_;
+  Change change_;
+  std::map<rules::nftables::SetRef, std::string> lists_;
+  std::size_t elements_ = 0;
+};
+
+/// The expressions of a rule (the content of NFTA_RULE_EXPRESSIONS).
+[[nodiscard]] std::string encode_nft_expressions(const rules::nftables::NftRule& rule, rules::Family family);
+/// Whether two lists of expressions say the same; attributes that are zero count as absent.
+[[nodiscard]] bool same_expressions(std::string_view one, std::string_view other);
+/// The comment in the user data of a rule, table or element; empty when there is none.
+[[nodiscard]] std::string_view nft_comment(std::string_view user_data);
+
+/// What the kernel says of a set.
+struct LiveSet {
+  std::string name;
+  std::uint32_t flags = 0;
+  std::uint32_t key_type = 0, key_length = 0;
+  std::uint32_t data_type = 0, data_length = 0;
+  std::uint32_t size = 0;
+  auto operator<=>(const LiveSet&) const = default;
+};
+[[nodiscard]] std::optional<LiveSet> read_nft_set(std::string_view attributes, std::string_view table);
+/// What the kernel should say of `set`.
+[[nodiscard]] LiveSet describe_nft_set(const rules::nftables::SetSpec& set, rules::Family family);
+
+struct LiveNftChain {
+  std::string name;
+  std::optional<std::uint32_t> hook;
+  std::int32_t priority = 0;
+  std::string type;
+  std::uint32_t policy = 1;
+  auto operator<=>(const LiveNftChain&) const = default;
+};
+[[nodiscard]] std::optional<LiveNftChain> read_nft_chain(std::string_view attributes, std::string_view table);
+[[nodiscard]] LiveNftChain describe_nft_chain(const rules::nftables::Chain& chain);
+
+struct LiveNftRule {
+  std::string_view chain, expressions, comment;
+};
+[[nodiscard]] std::optional<LiveNftRule> read_nft_rule(std::string_view attributes, std::string_view table);
+
+/// Reads the elements of a message; a comment is a view into it.
+struct LiveElement {
+  rules::nftables::ElementKey key;
+  rules::nftables::Bytes<rules::nftables::kDataCapacity> data;
+  std::string_view comment;
+  bool plain = true;  ///< nothing but what we write: no verdict, flag, expression or longer part
+};
+/// One element; `attributes` is what NFTA_LIST_ELEM holds.
+[[nodiscard]] LiveElement read_nft_element(std::string_view attributes, const rules::nftables::SetRef& set);
+void read_nft_elements(std::string_view attributes, const rules::nftables::SetRef& set,
+                       const std::function<void(const LiveElement&)>& visit);
+
+}  // namespace kubenatd::netlink::nftables
