@@ -1,4 +1,5 @@
 #include "agent/dataplane/canary.h"
+#include "netlink/iptables/writer.h"
 
 #include <fmt/format.h>
 
@@ -25,8 +26,8 @@ rules::Status Canary::take_away(NfSession& session, rules::Family family) {
     const auto there = session.kernel().has_chain(family, table, kChain);
     if (!there) return std::unexpected(there.error());
     if (!*there) continue;
-    batch.flush_chain(family, table, kChain);
-    batch.delete_chain(family, table, kChain);
+    netlink::iptables::flush_chain(batch, family, table, kChain);
+    netlink::iptables::delete_chain(batch, family, table, kChain);
   }
   if (!batch.empty()) {
     // Without the guard: names alone say what goes.

@@ -10,50 +10,27 @@
 
 namespace kubenatd::netlink {
 
-/// Where a new rule goes in its chain.
-struct Placement {
-  enum class Where : std::uint8_t { kLast, kFirst, kBefore, kAfter };
-  Where where = Where::kLast;
-  std::uint64_t handle = 0;  ///< of the neighbour, for kBefore and kAfter
-
-  static constexpr Placement last() { return {}; }
-  static constexpr Placement first() { return {Where::kFirst, 0}; }
-  static constexpr Placement before(std::uint64_t handle) { return {Where::kBefore, handle}; }
-  static constexpr Placement after(std::uint64_t handle) { return {Where::kAfter, handle}; }
-};
-
 /// One nf_tables transaction under construction: messages in one contiguous buffer, ready for one sendmsg, because the
 /// kernel takes a transaction only from a single buffer (nfnetlink_rcv_batch).
 ///
 /// Not thread-safe. Cannot fail except for memory; a rule that cannot be written (opaque, of the other family, past a
 /// limit of the kernel) is left out and makes the commit fail with its name. Cost: one encoding pass per message,
-/// amortised growth; the buffer is kept by clear(). Rules are encoded byte for byte as iptables-nft 1.8.9 encodes them
-/// (see rule_encoder.h).
+/// amortised growth; the buffer is kept by clear(). What the messages hold is written by netlink/iptables/writer.h and
+/// netlink/nftables/codec.h.
 class Batch {
  public:
   Batch();
-
-  void add_table(rules::Family family, rules::Table table);
-  void delete_table(rules::Family family, rules::Table table);
-  /// A builtin chain ("INPUT", "PREROUTING", ...) with iptables' hook, priority and type, policy accept. Only for
-  /// chains that are not there: it would reset the policy.
-  void add_base_chain(rules::Family family, rules::Table table, std::string_view chain);
-  /// With `only_new` the transaction fails (EEXIST) when the chain is there already.
-  void add_chain(rules::Family family, rules::Table table, std::string_view chain, bool only_new = false);
-  /// The chain must be empty and nothing may jump to it.
-  void delete_chain(rules::Family family, rules::Table table, std::string_view chain);
-  /// Removes every rule of the chain.
-  void flush_chain(rules::Family family, rules::Table table, std::string_view chain);
-  /// With `echo` the commit reports the handle that the kernel gave to the rule.
-  void add_rule(rules::Family family, rules::Table table, std::string_view chain, const rules::Rule& rule,
-                Placement placement = {}, bool echo = false);
-  void delete_rule(rules::Family family, rules::Table table, std::string_view chain, std::uint64_t handle);
 
   /// Any message: `write` is given a place for up to `bytes` after the header, as an AttributeWriter would take it, and
   /// returns the end of what it wrote.
   template <class Write>
   void add(std::uint16_t type, std::uint16_t flags, rules::Family family, std::size_t bytes, Write write) {
     finish(write(begin(type, flags, family, bytes)));
+    if ((flags & kEcho) != 0) ++echoes_;
+  }
+  /// A message that cannot be written: the commit will fail with this.
+  void refuse(rules::Error error) {
+    if (!refused_) refused_ = std::move(error);
   }
 
   /// Adds all messages of `other` after the present ones.
@@ -72,13 +49,11 @@ class Batch {
 
  private:
   friend class NfTables;
+  static constexpr std::uint16_t kEcho = 0x08;  ///< NLM_F_ECHO
 
   /// Place for a message of up to `bytes` after its header; finish() takes it in.
   [[nodiscard]] char* begin(std::uint16_t type, std::uint16_t flags, rules::Family family, std::size_t bytes);
   void finish(char* end);
-  void refuse(rules::Family family, rules::Table table, std::string_view chain, std::string_view operation,
-              std::string_view why);
-  [[nodiscard]] bool is_name(rules::Family family, rules::Table table, std::string_view chain);
 
   /// The whole transaction in one piece, valid until the next change: begin message, messages, end message.
   /// The last message asks for an acknowledgement. The first one asks for an echo, because that makes the kernel answer

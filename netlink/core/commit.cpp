@@ -10,15 +10,12 @@
 #include "netlink/core/messages.h"
 #include "netlink/core/names.h"
 #include "netlink/core/nf_tables.h"
-#include "netlink/iptables/rule_decoder.h"
 
 /// The writing half of NfTables: a transaction and what the kernel says to it.
 namespace kubenatd::netlink {
 namespace {
 
 using rules::Error;
-using rules::Family;
-using rules::Table;
 
 constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
 
@@ -29,43 +26,43 @@ constexpr std::size_t kAnswerBytes = 1024 * 1024;
 // What sendmsg of a transaction may take beyond its bytes (sk_buff and padding).
 constexpr std::size_t kSendOverhead = 64 * 1024;
 
-std::string_view operation_of(std::uint16_t type) {
+rules::Operation operation_of(std::uint16_t type) {
+  using rules::Operation;
   switch (type) {
-    case NFT_MSG_NEWTABLE: return "create table";
-    case NFT_MSG_DELTABLE: return "delete table";
-    case NFT_MSG_NEWCHAIN: return "create chain";
-    case NFT_MSG_DELCHAIN: return "delete chain";
-    case NFT_MSG_NEWRULE: return "add rule";
-    case NFT_MSG_DELRULE: return "delete rule";
-    case NFT_MSG_NEWSET: return "create set";
-    case NFT_MSG_DELSET: return "delete set";
-    case NFT_MSG_NEWSETELEM: return "add elements";
-    case NFT_MSG_DELSETELEM: return "delete elements";
-    default: return "commit";
+    case NFT_MSG_NEWTABLE: return Operation::kCreateTable;
+    case NFT_MSG_DELTABLE: return Operation::kDeleteTable;
+    case NFT_MSG_NEWCHAIN: return Operation::kCreateChain;
+    case NFT_MSG_DELCHAIN: return Operation::kDeleteChain;
+    case NFT_MSG_NEWRULE: return Operation::kAddRule;
+    case NFT_MSG_DELRULE: return Operation::kDeleteRule;
+    case NFT_MSG_NEWSET: return Operation::kCreateSet;
+    case NFT_MSG_DELSET: return Operation::kDeleteSet;
+    case NFT_MSG_NEWSETELEM: return Operation::kAddElement;
+    case NFT_MSG_DELSETELEM: return Operation::kDeleteElement;
+    default: return Operation::kNone;
   }
 }
 
-/// What of a rule the kernel did not like: "expression immediate, -j KUBE-X". The rule is put into `rule`.
-std::string describe_fault(std::string_view message, std::uint32_t offset, Family family, rules::Rule& rule) {
-  std::string text;
-  const Attribute list = find_attribute(message.substr(kHeader), NFTA_RULE_EXPRESSIONS);
-  AttributeReader reader(list.payload);
+/// Which expression of a rule the kernel did not like, and where the rule leads to.
+void name_expression(std::string_view message, std::uint32_t offset, rules::Refusal& refusal) {
+  AttributeReader reader(refusal.attributes.empty()
+                             ? std::string_view()
+                             : find_attribute(message.substr(kHeader), NFTA_RULE_EXPRESSIONS).payload);
   for (Attribute element; reader.next(element);) {
-    const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
-    if (offset + NLA_HDRLEN < start || offset >= start + element.payload.size()) continue;
     const std::string_view name = find_attribute(element.payload, NFTA_EXPR_NAME).text();
-    text.append("expression ").append(name);
-    if (name == "match" || name == "target") {
-      const Attribute data = find_attribute(element.payload, NFTA_EXPR_DATA);
-      text.append(" ").append(find_attribute(data.payload, NFTA_MATCH_NAME).text());
+    const Attribute data = find_attribute(element.payload, NFTA_EXPR_DATA);
+    if (name == "immediate") {
+      const Attribute verdict =
+          find_attribute(find_attribute(data.payload, NFTA_IMMEDIATE_DATA).payload, NFTA_DATA_VERDICT);
+      if (const auto chain = find_attribute(verdict.payload, NFTA_VERDICT_CHAIN).text(); !chain.empty())
+        refusal.jump = chain;
     }
-    break;
+    const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
+    if (offset == 0 || offset + NLA_HDRLEN < start || offset >= start + element.payload.size()) continue;
+    refusal.expression = name;
+    if (name == "match" || name == "target")
+      refusal.expression.append(" ").append(find_attribute(data.payload, NFTA_MATCH_NAME).text());
   }
-  iptables::RuleCounters counters;
-  iptables::decode_rule(list.payload, family, rule, counters);
-  if (const std::string_view chain = rules::jump_target(rule); !chain.empty())
-    text.append(text.empty() ? "-j " : ", -j ").append(chain);
-  return text;
 }
 
 /// The element of a list that lies at `offset` of its message; empty when none does.
@@ -78,36 +75,55 @@ std::string_view element_at(std::string_view attributes, std::string_view messag
   return {};
 }
 
-CommitFailure::Message name_refusal(const Acknowledgement& refusal, std::string_view message) {
-  CommitFailure::Message result;
-  result.error = {"nf_tables", "commit", refusal.cause(), refusal.code};
+rules::Refusal name_refusal(const Acknowledgement& answer, std::string_view message) {
+  rules::Refusal refusal;
+  refusal.code = answer.code;
+  refusal.explanation = answer.explanation;
   MessageReader reader(message);
   Message parsed;
   const auto family = reader.next(parsed) ? family_of(parsed.family()) : std::nullopt;
-  if (!family) return result;
+  if (!family) return refusal;
   const std::uint16_t type = parsed.table_type().value_or(0);
-  const bool is_rule = type == NFT_MSG_NEWRULE || type == NFT_MSG_DELRULE;
-  const bool is_chain = type == NFT_MSG_NEWCHAIN || type == NFT_MSG_DELCHAIN;
+  const std::string_view attributes = parsed.attributes();
+  refusal.operation = operation_of(type);
+  rules::ObjectRef& object = refusal.object;
+  object.family = *family;
   // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE are one number.
-  const std::string_view table = find_attribute(parsed.attributes(), NFTA_TABLE_NAME).text();
-  result.table = table_of(table).value_or(Table::kFilter);
-  if (is_rule) result.chain = find_attribute(parsed.attributes(), NFTA_RULE_CHAIN).text();
-  if (is_chain) result.chain = find_attribute(parsed.attributes(), NFTA_CHAIN_NAME).text();
-  const bool is_set = type >= NFT_MSG_NEWSET && type <= NFT_MSG_DELSETELEM;
-  const std::string_view set = is_set ? find_attribute(parsed.attributes(), NFTA_SET_NAME).text() : std::string_view();
-  result.set = set;
-  if (type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM)
-    result.element = element_at(parsed.attributes(), message, refusal.offset);
-  result.error.object = describe_object(*family, table, is_set ? set : std::string_view(result.chain));
-  result.error.operation = operation_of(type);
-  if (type == NFT_MSG_NEWRULE)
-    if (const std::string fault = describe_fault(message, refusal.offset, *family, result.rule); !fault.empty())
-      result.error.cause.append(" (").append(fault).append(")");
-  return result;
+  object.table = find_attribute(attributes, NFTA_TABLE_NAME).text();
+  switch (refusal.operation) {
+    case rules::Operation::kAddRule:
+      refusal.attributes = find_attribute(attributes, NFTA_RULE_EXPRESSIONS).payload;
+      name_expression(message, answer.offset, refusal);
+      [[fallthrough]];
+    case rules::Operation::kDeleteRule:
+      object.kind = rules::ObjectRef::Kind::kRule;
+      object.name = find_attribute(attributes, NFTA_RULE_CHAIN).text();
+      object.handle = find_attribute(attributes, NFTA_RULE_HANDLE).be64();
+      break;
+    case rules::Operation::kCreateChain:
+    case rules::Operation::kDeleteChain:
+      object.kind = rules::ObjectRef::Kind::kChain;
+      object.name = find_attribute(attributes, NFTA_CHAIN_NAME).text();
+      break;
+    case rules::Operation::kAddElement:
+    case rules::Operation::kDeleteElement:
+      object.kind = rules::ObjectRef::Kind::kElement;
+      object.name = find_attribute(attributes, NFTA_SET_ELEM_LIST_SET).text();
+      refusal.attributes = element_at(attributes, message, answer.offset);
+      break;
+    case rules::Operation::kCreateSet:
+    case rules::Operation::kDeleteSet:
+      object.kind = rules::ObjectRef::Kind::kSet;
+      object.name = find_attribute(attributes, NFTA_SET_NAME).text();
+      break;
+    default: break;
+  }
+  return refusal;
 }
 
 std::unexpected<CommitFailure> refused(Error error, bool generation_changed = false) {
-  return std::unexpected(CommitFailure{std::move(error), generation_changed, {}});
+  return std::unexpected(
+      CommitFailure{.error = std::move(error), .generation_changed = generation_changed, .refusals = {}});
 }
 
 }  // namespace
@@ -125,10 +141,10 @@ std::expected<CommitReport, CommitFailure> NfTables::commit(Batch& batch, std::o
     report.generation = *now;
     return report;
   }
-  socket_.drain();
-  socket_.grow_send_buffer(batch.bytes() + kSendOverhead);
-  if (batch.echoes_ != 0) socket_.grow_receive_buffer(kAnswerBytes + batch.echoes_ * kEchoBytes);
-  const rules::Status sent = socket_.send(batch.seal(generation));
+  socket_->drain();
+  socket_->grow_send_buffer(batch.bytes() + kSendOverhead);
+  if (batch.echoes_ != 0) socket_->grow_receive_buffer(kAnswerBytes + batch.echoes_ * kEchoBytes);
+  const rules::Status sent = socket_->send(batch.seal(generation));
   batch.unseal();
   if (!sent)
     return refused({"nf_tables", "commit", sent.error().operation + ": " + sent.error().cause, sent.error().code});
@@ -140,7 +156,7 @@ std::expected<CommitReport, CommitFailure> NfTables::commit(Batch& batch, std::o
   if (!batch.first_is_echoed()) answers.unwanted = Batch::first_sequence();
   bool overrun = false;
   for (;;) {
-    const auto received = socket_.poll();
+    const auto received = socket_->poll();
     if (!received) return refused(received.error());
     if (received->kind == Received::Kind::kNothing) break;
     if (received->kind == Received::Kind::kOverrun) overrun = true;
@@ -173,9 +189,9 @@ std::unexpected<CommitFailure> NfTables::name_refusals(const Batch& batch, const
       continue;
     }
     const std::string_view message = batch.message(refusal.sequence);
-    CommitFailure::Message named = name_refusal(refusal, message);
-    if (failure.error.code == 0) failure.error = named.error;
-    if (!message.empty()) failure.messages.push_back(std::move(named));
+    rules::Refusal named = name_refusal(refusal, message);
+    if (failure.error.code == 0) failure.error = rules::to_error(named);
+    if (!message.empty()) failure.refusals.push_back(std::move(named));
   }
   return std::unexpected(std::move(failure));
 }

@@ -90,34 +90,35 @@ TableEvent read_event(const Message& message, std::uint16_t type) {
 
 }  // namespace
 
-Monitor::Monitor(Socket socket) : socket_(std::move(socket)) {}
+Monitor::Monitor(std::unique_ptr<Socket> socket) : socket_(std::move(socket)) {
+  socket_->grow_receive_buffer(kQueueBytes);
+}
 
 rules::Result<Monitor> Monitor::open() {
-  auto socket = Socket::open();
+  auto socket = open_socket();
   if (!socket) return std::unexpected(std::move(socket.error()));
-  socket->grow_receive_buffer(kQueueBytes);
   return Monitor(std::move(*socket));
 }
 
 int Monitor::fd() const {
-  return socket_.fd();
+  return socket_->fd();
 }
 
 rules::Status Monitor::join() {
-  socket_.drain();
-  return socket_.join(NFNLGRP_NFTABLES);
+  socket_->drain();
+  return socket_->join(NFNLGRP_NFTABLES);
 }
 
 rules::Status Monitor::leave() {
-  if (auto left = socket_.leave(NFNLGRP_NFTABLES); !left) return left;
-  socket_.drain();
+  if (auto left = socket_->leave(NFNLGRP_NFTABLES); !left) return left;
+  socket_->drain();
   return {};
 }
 
 rules::Result<Monitor::Drained> Monitor::drain(const std::function<void(const TableEvent&)>& visit) {
   Drained drained;
   while (drained.events < kMaxEvents) {
-    const auto received = socket_.poll();
+    const auto received = socket_->poll();
     if (!received) return std::unexpected(received.error());
     if (received->kind == Received::Kind::kNothing) return drained;
     if (received->kind == Received::Kind::kOverrun) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -46,6 +47,7 @@ class Monitor {
  public:
   /// Opened without membership.
   [[nodiscard]] static rules::Result<Monitor> open();
+  explicit Monitor(std::unique_ptr<Socket> socket);
   [[nodiscard]] int fd() const;
   /// Starts listening. What was queued before is gone.
   [[nodiscard]] rules::Status join();
@@ -59,8 +61,7 @@ class Monitor {
   [[nodiscard]] rules::Result<Drained> drain(const std::function<void(const TableEvent&)>& visit);
 
  private:
-  explicit Monitor(Socket socket);
-  Socket socket_;
+  std::unique_ptr<Socket> socket_;
 };
 
 }  // namespace kubenatd::netlink

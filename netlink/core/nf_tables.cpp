@@ -58,25 +58,26 @@ class Request {
 
 }  // namespace
 
-NfTables::NfTables(Socket socket) : socket_(std::move(socket)) {}
+NfTables::NfTables(std::unique_ptr<Socket> socket) : socket_(std::move(socket)) {
+  socket_->grow_receive_buffer(kAnswerBytes);
+}
 
 rules::Result<NfTables> NfTables::open() {
-  auto socket = Socket::open();
+  auto socket = open_socket();
   if (!socket) return std::unexpected(std::move(socket.error()));
-  socket->grow_receive_buffer(kAnswerBytes);
   return NfTables(std::move(*socket));
 }
 
 std::uint32_t NfTables::port_id() const {
-  return socket_.port_id();
+  return socket_->port_id();
 }
 
 rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_view object, const MessageVisitor& visit,
                                         bool loose) {
-  if (auto sent = socket_.send(request); !sent) return std::unexpected(std::move(sent.error()));
+  if (auto sent = socket_->send(request); !sent) return std::unexpected(std::move(sent.error()));
   bool whole = true;
   for (;;) {
-    const auto received = socket_.receive();
+    const auto received = socket_->receive();
     if (!received) return std::unexpected(received.error());
     if (received->kind != Received::Kind::kData) {
       whole = false;  // messages are missing
@@ -104,7 +105,7 @@ rules::Status NfTables::dump(std::string_view object, const std::function<rules:
                              const std::function<void()>& restart, Interrupted interrupted) {
   for (int tries = 0; tries < kDumpTries; ++tries) {
     if (tries != 0 && restart) restart();
-    socket_.drain();
+    socket_->drain();
     const bool loose = interrupted == Interrupted::kAccept && tries >= kStrictTries;
     const rules::Result<bool> whole = once(loose);
     if (!whole) return std::unexpected(whole.error());
@@ -116,10 +117,10 @@ rules::Status NfTables::dump(std::string_view object, const std::function<rules:
 }
 
 rules::Result<bool> NfTables::exists(std::string_view request, std::uint32_t sequence, std::string_view object) {
-  socket_.drain();
-  if (auto sent = socket_.send(request); !sent) return std::unexpected(std::move(sent.error()));
+  socket_->drain();
+  if (auto sent = socket_->send(request); !sent) return std::unexpected(std::move(sent.error()));
   for (;;) {
-    const auto received = socket_.receive();
+    const auto received = socket_->receive();
     if (!received) return std::unexpected(received.error());
     MessageReader reader(received->data);
     for (Message message; reader.next(message);) {
@@ -167,11 +168,11 @@ rules::Result<bool> NfTables::has_chain(Family family, Table table, std::string_
 
 rules::Result<std::uint32_t> NfTables::generation() {
   Request request(NFT_MSG_GETGEN, NLM_F_ACK, ++sequence_, AF_UNSPEC);
-  socket_.drain();
-  if (auto sent = socket_.send(request.finish()); !sent) return std::unexpected(std::move(sent.error()));
+  socket_->drain();
+  if (auto sent = socket_->send(request.finish()); !sent) return std::unexpected(std::move(sent.error()));
   std::optional<std::uint32_t> generation;
   for (;;) {
-    const auto received = socket_.receive();
+    const auto received = socket_->receive();
     if (!received) return std::unexpected(received.error());
     MessageReader reader(received->data);
     for (Message message; reader.next(message);) {

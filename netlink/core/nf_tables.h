@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "netlink/core/batch.h"
 #include "netlink/core/messages.h"
 #include "netlink/core/socket.h"
+#include "rules/change.h"
 #include "rules/error.h"
 #include "rules/rule.h"
 
@@ -32,19 +34,12 @@ struct LiveRule {
   rules::Rule rule;  ///< may be moved from
 };
 
-/// Why a transaction was refused. Nothing of it has been applied.
+/// Why a transaction was refused. Unless `unknown`, nothing of it has been applied.
 struct CommitFailure {
-  rules::Error error;               ///< the first, or the only one
-  bool generation_changed = false;  ///< another writer came between (ERESTART): look again and retry
-  struct Message {
-    rules::Table table = rules::Table::kFilter;
-    std::string chain;    ///< empty for a table message
-    rules::Rule rule;     ///< the refused one, when a rule was to be added
-    std::string set;      ///< of a message about elements
-    std::string element;  ///< attributes of the one at fault, where the kernel points at one
-    rules::Error error;
-  };
-  std::vector<Message> messages;  ///< every message that the kernel refused
+  rules::Error error;                    ///< the first, or the only one
+  bool generation_changed = false;       ///< another writer came between (ERESTART): look again and retry
+  bool unknown = false;                  ///< whether it was applied could not be found out: look before anything else
+  std::vector<rules::Refusal> refusals;  ///< every message that the kernel refused
 };
 
 struct CommitReport {
@@ -71,7 +66,9 @@ enum class Interrupted : std::uint8_t {
 /// sendmsg.
 class NfTables {
  public:
+  /// Of this network namespace.
   [[nodiscard]] static rules::Result<NfTables> open();
+  explicit NfTables(std::unique_ptr<Socket> socket);
 
   /// Port id of the writing socket: events of own transactions carry it (nlmsg_pid).
   [[nodiscard]] std::uint32_t port_id() const;
@@ -116,7 +113,6 @@ class NfTables {
  private:
   using MessageVisitor = std::function<void(const Message&)>;
 
-  explicit NfTables(Socket socket);
   /// One try of a dump: false when another writer interrupted it. `mark` is a part of the generation that every message
   /// carries: when it has a value, answers of another generation count as an interruption.
   /// When `loose`, only messages that were lost make it false.
@@ -136,7 +132,7 @@ class NfTables {
   [[nodiscard]] rules::Result<bool> exists(std::string_view request, std::uint32_t sequence, std::string_view object);
   [[nodiscard]] static std::unexpected<CommitFailure> name_refusals(const Batch& batch, const CommitAnswers& answers);
 
-  Socket socket_;
+  std::unique_ptr<Socket> socket_;
   std::uint32_t sequence_ = 0;
 };
 

@@ -28,39 +28,51 @@ std::unexpected<rules::Error> fail_errno(const char* operation, int code) {
   return fail("netlink socket", operation, std::strerror(code), code);
 }
 
-}  // namespace
+struct Close {
+  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+};
 
-void Socket::Close::operator()(mnl_socket* socket) const {
-  mnl_socket_close(socket);
-}
+/// The read buffer takes memory only as far as it was used.
+class KernelSocket final : public Socket {
+ public:
+  explicit KernelSocket(mnl_socket* socket) : socket_(socket), buffer_(new char[kReadBytes]) {}
 
-Socket::Socket(mnl_socket* socket) : socket_(socket), buffer_(new char[kReadBytes]) {}
+  [[nodiscard]] rules::Status prepare();
+  [[nodiscard]] int fd() const override { return mnl_socket_get_fd(socket_.get()); }
+  [[nodiscard]] std::uint32_t port_id() const override { return mnl_socket_get_portid(socket_.get()); }
+  void grow_send_buffer(std::size_t bytes) override { grow(send_buffer_, bytes, SO_SNDBUFFORCE, SO_SNDBUF); }
+  void grow_receive_buffer(std::size_t bytes) override { grow(receive_buffer_, bytes, SO_RCVBUFFORCE, SO_RCVBUF); }
+  [[nodiscard]] rules::Status join(unsigned group) override;
+  [[nodiscard]] rules::Status leave(unsigned group) override;
+  [[nodiscard]] rules::Status send(std::string_view bytes) override;
+  [[nodiscard]] rules::Result<Received> receive() override { return read(true); }
+  [[nodiscard]] rules::Result<Received> poll() override { return read(false); }
+  void drain() override;
 
-rules::Result<Socket> Socket::open() {
-  mnl_socket* opened = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-  if (opened == nullptr) return fail_errno("open", errno);
-  Socket socket(opened);
-  if (mnl_socket_bind(opened, 0, MNL_SOCKET_AUTOPID) != 0) return fail_errno("bind", errno);
+ private:
+  [[nodiscard]] rules::Result<Received> read(bool wait);
+  void grow(std::size_t& current, std::size_t bytes, int forced, int plain);
+
+  std::unique_ptr<mnl_socket, Close> socket_;
+  std::unique_ptr<char[]> buffer_;
+  std::size_t send_buffer_ = 0;
+  std::size_t receive_buffer_ = 0;
+};
+
+rules::Status KernelSocket::prepare() {
+  if (mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID) != 0) return fail_errno("bind", errno);
   // Both are there since kernel 4.12. Without extended acks errors only lose their explanation, but without capped
   // acks a refused transaction would be sent back whole, once per error.
   int on = 1;
-  (void)mnl_socket_setsockopt(opened, NETLINK_EXT_ACK, &on, sizeof on);
-  if (mnl_socket_setsockopt(opened, NETLINK_CAP_ACK, &on, sizeof on) != 0)
+  (void)mnl_socket_setsockopt(socket_.get(), NETLINK_EXT_ACK, &on, sizeof on);
+  if (mnl_socket_setsockopt(socket_.get(), NETLINK_CAP_ACK, &on, sizeof on) != 0)
     return fail_errno("set NETLINK_CAP_ACK", errno);
-  if (setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience) != 0)
+  if (setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience) != 0)
     return fail_errno("set SO_RCVTIMEO", errno);
-  return socket;
+  return {};
 }
 
-int Socket::fd() const {
-  return mnl_socket_get_fd(socket_.get());
-}
-
-std::uint32_t Socket::port_id() const {
-  return mnl_socket_get_portid(socket_.get());
-}
-
-void Socket::grow(std::size_t& current, std::size_t bytes, int forced, int plain) {
+void KernelSocket::grow(std::size_t& current, std::size_t bytes, int forced, int plain) {
   if (bytes <= current) return;
   // The kernel doubles the number and keeps it in an int.
   const int size = static_cast<int>(std::min<std::size_t>(bytes, INT_MAX / 2));
@@ -69,27 +81,19 @@ void Socket::grow(std::size_t& current, std::size_t bytes, int forced, int plain
     current = bytes;
 }
 
-void Socket::grow_send_buffer(std::size_t bytes) {
-  grow(send_buffer_, bytes, SO_SNDBUFFORCE, SO_SNDBUF);
-}
-
-void Socket::grow_receive_buffer(std::size_t bytes) {
-  grow(receive_buffer_, bytes, SO_RCVBUFFORCE, SO_RCVBUF);
-}
-
-rules::Status Socket::join(unsigned group) {
+rules::Status KernelSocket::join(unsigned group) {
   if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
     return fail_errno("join group", errno);
   return {};
 }
 
-rules::Status Socket::leave(unsigned group) {
+rules::Status KernelSocket::leave(unsigned group) {
   if (mnl_socket_setsockopt(socket_.get(), NETLINK_DROP_MEMBERSHIP, &group, sizeof group) != 0)
     return fail_errno("leave group", errno);
   return {};
 }
 
-rules::Status Socket::send(std::string_view bytes) {
+rules::Status KernelSocket::send(std::string_view bytes) {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   iovec part{const_cast<char*>(bytes.data()), bytes.size()};
@@ -108,7 +112,7 @@ rules::Status Socket::send(std::string_view bytes) {
   }
 }
 
-rules::Result<Received> Socket::read(bool wait) {
+rules::Result<Received> KernelSocket::read(bool wait) {
   for (;;) {
     sockaddr_nl sender{};
     iovec part{buffer_.get(), kReadBytes};
@@ -132,11 +136,21 @@ rules::Result<Received> Socket::read(bool wait) {
   }
 }
 
-void Socket::drain() {
+void KernelSocket::drain() {
   for (;;) {
     const rules::Result<Received> received = read(false);
     if (!received || received->kind == Received::Kind::kNothing) return;
   }
+}
+
+}  // namespace
+
+rules::Result<std::unique_ptr<Socket>> open_socket() {
+  mnl_socket* opened = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+  if (opened == nullptr) return fail_errno("open", errno);
+  auto socket = std::make_unique<KernelSocket>(opened);
+  if (auto prepared = socket->prepare(); !prepared) return std::unexpected(prepared.error());
+  return socket;
 }
 
 }  // namespace kubenatd::netlink

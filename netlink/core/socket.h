@@ -6,8 +6,6 @@
 
 #include "rules/error.h"
 
-struct mnl_socket;
-
 namespace kubenatd::netlink {
 
 /// What one read of a socket gave.
@@ -21,52 +19,40 @@ struct Received {
   std::string_view data;  ///< one or more whole messages, valid until the next read
 };
 
-/// A netlink socket of NETLINK_NETFILTER with extended acknowledgements, owned.
+/// A netlink socket of NETLINK_NETFILTER with extended acknowledgements. The kernel's own, or what a test puts in its
+/// place.
 ///
 /// Threading: one thread at a time. Failure: values; EINTR is retried inside; datagrams that do not come from the
-/// kernel are dropped. Cost: one system call per send and read; the read buffer takes memory only as far as it was
-/// used.
+/// kernel are dropped. Cost: one system call per send and read.
 class Socket {
  public:
-  [[nodiscard]] static rules::Result<Socket> open();
-  Socket(Socket&&) noexcept = default;
-  Socket& operator=(Socket&&) noexcept = default;
+  virtual ~Socket() = default;
 
-  [[nodiscard]] int fd() const;
+  [[nodiscard]] virtual int fd() const = 0;
   /// The address of this socket, which is also the writer's mark in events.
-  [[nodiscard]] std::uint32_t port_id() const;
+  [[nodiscard]] virtual std::uint32_t port_id() const = 0;
 
   /// Makes room for a message of `bytes`; SO_SNDBUFFORCE, or SO_SNDBUF without the rights. Never shrinks.
-  void grow_send_buffer(std::size_t bytes);
+  virtual void grow_send_buffer(std::size_t bytes) = 0;
   /// As above, for `bytes` of queued answers.
-  void grow_receive_buffer(std::size_t bytes);
+  virtual void grow_receive_buffer(std::size_t bytes) = 0;
 
-  [[nodiscard]] rules::Status join(unsigned group);
-  [[nodiscard]] rules::Status leave(unsigned group);
+  [[nodiscard]] virtual rules::Status join(unsigned group) = 0;
+  [[nodiscard]] virtual rules::Status leave(unsigned group) = 0;
 
   /// One sendmsg. The kernel has handled nfnetlink messages when this returns. ENOBUFS (no memory for the message) is
   /// tried again a few times with a short pause.
-  [[nodiscard]] rules::Status send(std::string_view bytes);
+  [[nodiscard]] virtual rules::Status send(std::string_view bytes) = 0;
 
   /// Waits for the next datagram, at most half a minute.
-  [[nodiscard]] rules::Result<Received> receive() { return read(true); }
+  [[nodiscard]] virtual rules::Result<Received> receive() = 0;
   /// Takes the next datagram if there is one.
-  [[nodiscard]] rules::Result<Received> poll() { return read(false); }
+  [[nodiscard]] virtual rules::Result<Received> poll() = 0;
   /// Throws away what is queued.
-  void drain();
-
- private:
-  struct Close {
-    void operator()(mnl_socket* socket) const;
-  };
-  explicit Socket(mnl_socket* socket);
-  [[nodiscard]] rules::Result<Received> read(bool wait);
-  void grow(std::size_t& current, std::size_t bytes, int forced, int plain);
-
-  std::unique_ptr<mnl_socket, Close> socket_;
-  std::unique_ptr<char[]> buffer_;
-  std::size_t send_buffer_ = 0;
-  std::size_t receive_buffer_ = 0;
+  virtual void drain() = 0;
 };
+
+/// A socket of this network namespace.
+[[nodiscard]] rules::Result<std::unique_ptr<Socket>> open_socket();
 
 }  // namespace kubenatd::netlink

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "netlink/iptables/writer.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 
@@ -9,7 +10,7 @@ namespace kubenatd::agent::dataplane::iptables {
 namespace {
 
 using netlink::Batch;
-using netlink::Placement;
+using netlink::iptables::Placement;
 using rules::ChainId;
 using rules::Table;
 using rules::iptables::SharedChain;
@@ -24,7 +25,7 @@ const ChainId kKubeFirewall{Table::kFilter, rules::ChainName("KUBE-FIREWALL")};
 
 void ChangeWriter::ensure_table(Batch& batch, Table table) {
   if (live_.has_table(table) || !ensured_.insert(table).second) return;
-  batch.add_table(family_, table);
+  netlink::iptables::add_table(batch, family_, table);
 }
 
 void ChangeWriter::write_whole(const ChainId& id, const rules::Digest& digest, auto&& add_rules) {
@@ -32,13 +33,14 @@ void ChangeWriter::write_whole(const ChainId& id, const rules::Digest& digest, a
   if (exists && live_.digest(id) == digest) return;
   if (!touched_.insert(id).second) return;
   if (exists) {
-    if (live_.digest(id) != rules::Digest{}) visible_.flush_chain(family_, id.table, id.name);
+    if (live_.digest(id) != rules::Digest{}) netlink::iptables::flush_chain(visible_, family_, id.table, id.name);
     add_rules(visible_);
   } else {
     // Before, not after: so the last transaction is never empty.
     stage_if_large();
     ensure_table(fresh_, id.table);
-    fresh_.add_chain(family_, id.table, id.name, true);  // its rules are added to those that are there
+    netlink::iptables::add_chain(fresh_, family_, id.table, id.name,
+                                 true);  // its rules are added to those that are there
     add_rules(fresh_);
   }
   contents_.push_back({.id = id, .digest = digest, .by_rule = false, .rules = {}, .unknown_handles = false});
@@ -46,7 +48,8 @@ void ChangeWriter::write_whole(const ChainId& id, const rules::Digest& digest, a
 
 void ChangeWriter::chain(const rules::ChainRules& chain, const rules::Digest& digest, std::string_view /*owner*/) {
   write_whole(chain.id, digest, [&](Batch& batch) {
-    for (const rules::Rule& rule : chain.rules) batch.add_rule(family_, chain.id.table, chain.id.name, rule);
+    for (const rules::Rule& rule : chain.rules)
+      netlink::iptables::add_rule(batch, family_, chain.id.table, chain.id.name, rule);
     count_added(chain.id.table, chain.rules.size());
   });
 }
@@ -57,7 +60,7 @@ void ChangeWriter::shared(const SharedChain& chain) {
     for (const Slot& slot : chain.slots) digest.add(slot.digest);
     write_whole(chain.id, digest.value(), [&](Batch& batch) {
       for (const Slot& slot : chain.slots)
-        batch.add_rule(family_, chain.id.table, chain.id.name, desired_.rule_of(chain, slot));
+        netlink::iptables::add_rule(batch, family_, chain.id.table, chain.id.name, desired_.rule_of(chain, slot));
       count_added(chain.id.table, chain.slots.size());
     });
     return;
@@ -71,9 +74,10 @@ void ChangeWriter::shared(const SharedChain& chain) {
   touched_.insert(chain.id);
   if (!exists) {
     ensure_table(fresh_, chain.id.table);
-    fresh_.add_chain(family_, chain.id.table, chain.id.name, true);
+    netlink::iptables::add_chain(fresh_, family_, chain.id.table, chain.id.name, true);
   }
-  for (const std::uint64_t handle : edit.removed) visible_.delete_rule(family_, chain.id.table, chain.id.name, handle);
+  for (const std::uint64_t handle : edit.removed)
+    netlink::iptables::delete_rule(visible_, family_, chain.id.table, chain.id.name, handle);
 
   const auto added = static_cast<std::size_t>(std::ranges::count(edit.handles, std::uint64_t{0}));
   count_added(chain.id.table, added);
@@ -86,8 +90,8 @@ void ChangeWriter::shared(const SharedChain& chain) {
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (edit.handles[i] != 0) continue;
     const Placement place = next[i] != 0 ? Placement::before(next[i]) : Placement::last();
-    visible_.add_rule(family_, chain.id.table, chain.id.name, desired_.rule_of(chain, chain.slots[i]), place,
-                      !content.unknown_handles);
+    netlink::iptables::add_rule(visible_, family_, chain.id.table, chain.id.name,
+                                desired_.rule_of(chain, chain.slots[i]), place, !content.unknown_handles);
   }
   contents_.push_back(std::move(content));
 }
@@ -101,14 +105,14 @@ void ChangeWriter::gone(const ChainId& chain) {
   if (!touched_.insert(chain).second) return;
   removed_.push_back(chain);
   // Two steps for each: chains that go may jump to one another.
-  garbage_.flush_chain(family_, chain.table, chain.name);
+  netlink::iptables::flush_chain(garbage_, family_, chain.table, chain.name);
 }
 
 void ChangeWriter::jumps() {
   if (!live_.has(kKubeFirewall) && std::ranges::find(contents_, kKubeFirewall, &NewContent::id) == contents_.end()) {
     // Jumped to in both families, whether or not there is anything to block.
     ensure_table(fresh_, Table::kFilter);
-    fresh_.add_chain(family_, Table::kFilter, kKubeFirewall.name);
+    netlink::iptables::add_chain(fresh_, family_, Table::kFilter, kKubeFirewall.name);
     contents_.push_back({.id = kKubeFirewall, .digest = {}, .by_rule = false, .rules = {}, .unknown_handles = false});
     touched_.insert(kKubeFirewall);
   }
@@ -123,7 +127,7 @@ void ChangeWriter::jumps() {
       bases_.emplace_back(first->table, std::string(first->chain));
       if (!live_.has_base(first->table, first->chain)) {
         ensure_table(fresh_, first->table);
-        fresh_.add_base_chain(family_, first->table, first->chain);
+        netlink::iptables::add_base_chain(fresh_, family_, first->table, first->chain);
       }
     }
     for (const rules::JumpInsertion& insertion : missing) {
@@ -131,8 +135,8 @@ void ChangeWriter::jumps() {
       const Placement place = insertion.where == Where::kBefore  ? Placement::before(insertion.neighbour)
                               : insertion.where == Where::kAfter ? Placement::after(insertion.neighbour)
                                                                  : Placement::first();
-      visible_.add_rule(family_, first->table, first->chain, (first + static_cast<long>(insertion.desired))->rule,
-                        place);
+      netlink::iptables::add_rule(visible_, family_, first->table, first->chain,
+                                  (first + static_cast<long>(insertion.desired))->rule, place);
     }
     first = last;
   }
@@ -156,7 +160,8 @@ void ChangeWriter::host_port_jumps() {
       bases_.push_back(base);
       host_port_bases_.insert(base.second);
     }
-    visible_.add_rule(family_, Table::kNat, jump.chain, jump.rule, jump.first ? Placement::first() : Placement::last());
+    netlink::iptables::add_rule(visible_, family_, Table::kNat, jump.chain, jump.rule,
+                                jump.first ? Placement::first() : Placement::last());
   }
 }
 
@@ -167,7 +172,7 @@ void ChangeWriter::stage_if_large() {
 }
 
 Batch& ChangeWriter::finish() {
-  for (const ChainId& chain : removed_) garbage_.delete_chain(family_, chain.table, chain.name);
+  for (const ChainId& chain : removed_) netlink::iptables::delete_chain(garbage_, family_, chain.table, chain.name);
   fresh_.append(visible_);
   visible_.release();
   fresh_.append(garbage_);

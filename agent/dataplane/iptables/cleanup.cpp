@@ -9,6 +9,8 @@
 
 #include "agent/dataplane/foreign_host_ports.h"
 #include "agent/dataplane/iptables/live_tables.h"
+#include "netlink/core/names.h"
+#include "netlink/iptables/writer.h"
 #include "netlink/nftables/codec.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
@@ -151,13 +153,14 @@ rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family
 
     netlink::Batch batch;
     CleanupReport report;
-    for (const Found::Jump& jump : found->jumps) batch.delete_rule(family, jump.table, jump.chain, jump.handle);
-    for (const auto& [table, chain] : found->chains) batch.flush_chain(family, table, chain);
+    for (const Found::Jump& jump : found->jumps)
+      netlink::iptables::delete_rule(batch, family, jump.table, jump.chain, jump.handle);
+    for (const auto& [table, chain] : found->chains) netlink::iptables::flush_chain(batch, family, table, chain);
     for (const auto& one : found->chains) {
       if (kept.contains(one)) {
         report.left.push_back(fmt::format("{} {}", name_of(one.first), one.second));
       } else {
-        batch.delete_chain(family, one.first, one.second);
+        netlink::iptables::delete_chain(batch, family, one.first, one.second);
       }
     }
     report.jumps = found->jumps.size();
@@ -168,8 +171,10 @@ rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family
     if (committed) return report;
     if (committed.error().generation_changed) continue;
     bool learned = false;
-    for (const auto& message : committed.error().messages)
-      if (message.error.code == EBUSY) learned = kept.emplace(message.table, message.chain).second || learned;
+    for (const rules::Refusal& refusal : committed.error().refusals) {
+      const auto table = netlink::table_of(refusal.object.table);
+      if (refusal.code == EBUSY && table) learned = kept.emplace(*table, refusal.object.name).second || learned;
+    }
     if (!learned) return std::unexpected(committed.error().error);
   }
   return rules::fail(fmt::format("{} tables", name_of(family)), "clean up", "other programs keep changing the tables",

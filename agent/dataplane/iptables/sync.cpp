@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "netlink/core/names.h"
+#include "netlink/iptables/rule_decoder.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 
@@ -183,7 +185,7 @@ rules::Result<Outcome> FamilySync::attempt(NfSession& session, const NfSession::
   writer.stage_with([&](netlink::Batch& batch) {
     if (stage_failure) return;
     if (auto muted = session.mute(); !muted) {
-      stage_failure = netlink::CommitFailure{.error = muted.error(), .generation_changed = false, .messages = {}};
+      stage_failure = netlink::CommitFailure{.error = muted.error(), .generation_changed = false, .refusals = {}};
       return;
     }
     ++report.transactions;
@@ -296,37 +298,42 @@ void FamilySync::keep_pending(const ChangeWriter& writer) {
 
 rules::Result<Outcome> FamilySync::after_failure(const netlink::CommitFailure& failure, SyncReport& report) {
   audit_ = true;
-  if (failure.messages.empty()) return std::unexpected(failure.error);
+  if (failure.refusals.empty()) return std::unexpected(failure.error);
   // Somebody made what we were about to make, or removed what we were about to remove. Nobody's rules are at fault.
-  const auto is_overtaken = [](const netlink::CommitFailure::Message& message) {
-    return message.error.code == EEXIST ||
-           (message.error.code == ENOENT && message.error.operation.starts_with("delete"));
+  const auto is_overtaken = [](const rules::Refusal& refusal) {
+    return refusal.code == EEXIST || (refusal.code == ENOENT && rules::is_delete(refusal.operation));
   };
-  if (std::ranges::any_of(failure.messages, is_overtaken)) return Outcome::kAgain;
+  if (std::ranges::any_of(failure.refusals, is_overtaken)) return Outcome::kAgain;
   if (!std::exchange(failed_before_, true)) return Outcome::kAgain;  // our picture may have been old: look again first
 
   bool some_taken_out = false;
-  for (const auto& message : failure.messages) {
-    const auto name = ChainName::from(message.chain);
-    if (!name) continue;
-    const ChainId chain{message.table, *name};
-    if (message.error.code == EBUSY && undeletable_.insert(chain).second) {
+  for (const rules::Refusal& message : failure.refusals) {
+    const auto name = ChainName::from(message.object.name);
+    const auto table = netlink::table_of(message.object.table);
+    if (!name || !table) continue;
+    const ChainId chain{*table, *name};
+    rules::Rule rule;
+    netlink::iptables::RuleCounters counters;
+    if (message.operation == rules::Operation::kAddRule)
+      netlink::iptables::decode_rule(message.attributes, family_, rule, counters);
+    if (message.code == EBUSY && undeletable_.insert(chain).second) {
       report.problems.push_back(
           fmt::format("{}: left empty, as a rule of another program jumps to it", describe(chain)));
       some_taken_out = true;
       continue;
     }
-    if (const auto pod = desired_.host_ports().owner_of(chain.name, message.rule); pod && chain.table == Table::kNat) {
+    if (const auto pod = desired_.host_ports().owner_of(chain.name, rule); pod && chain.table == Table::kNat) {
       desired_.host_ports().refuse(*pod);
       report.problems.push_back(
-          fmt::format("host ports of Pod {}: refused by the kernel: {}", *pod, message.error.to_string()));
+          fmt::format("host ports of Pod {}: refused by the kernel: {}", *pod, rules::to_error(message).to_string()));
       some_taken_out = true;
       continue;
     }
     auto owner = desired_.owner_of(chain);
-    if (!owner) owner = desired_.owner_of(message.rule);
+    if (!owner) owner = desired_.owner_of(rule);
     if (!owner) continue;
-    const std::string what = fmt::format("{}: refused by the kernel: {}", owner->first, message.error.to_string());
+    const std::string what =
+        fmt::format("{}: refused by the kernel: {}", owner->first, rules::to_error(message).to_string());
     desired_.refuse(*owner);
     if (std::ranges::find(report.problems, what) == report.problems.end()) report.problems.push_back(what);
     some_taken_out = true;

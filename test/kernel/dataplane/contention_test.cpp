@@ -5,6 +5,7 @@
 
 #include "netlink/core/batch.h"
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/writer.h"
 #include "test/kernel/dataplane/sync_support.h"
 #include "test/support/random_cluster.h"
 
@@ -56,13 +57,13 @@ rules::Rule return_rule() {
 
 /// Rewrites a chain of its own in nat, and makes and removes another one.
 void write_own_chains(netlink::Batch& batch, std::size_t round) {
-  batch.flush_chain(kIpv4, kNat, "OTHERS");
-  batch.add_rule(kIpv4, kNat, "OTHERS", return_rule());
-  batch.add_rule(kIpv4, kNat, "OTHERS", return_rule());
+  netlink::iptables::flush_chain(batch, kIpv4, kNat, "OTHERS");
+  netlink::iptables::add_rule(batch, kIpv4, kNat, "OTHERS", return_rule());
+  netlink::iptables::add_rule(batch, kIpv4, kNat, "OTHERS", return_rule());
   if (round % 2 == 0) {
-    batch.add_chain(kIpv4, kNat, "OTHERS-TOO");
+    netlink::iptables::add_chain(batch, kIpv4, kNat, "OTHERS-TOO");
   } else {
-    batch.delete_chain(kIpv4, kNat, "OTHERS-TOO");
+    netlink::iptables::delete_chain(batch, kIpv4, kNat, "OTHERS-TOO");
   }
 }
 
@@ -138,9 +139,12 @@ TEST_CASE("a program that edits our chains all the time gets nowhere once it end
   const std::vector<std::string> targets(chains.begin(), chains.end());
   OtherWriter other(std::chrono::microseconds(500), [&](netlink::Batch& batch, std::size_t round) {
     switch (round % 3) {
-      case 0: batch.add_rule(kIpv4, kNat, "KUBE-SERVICES", return_rule(), netlink::Placement::first()); break;
-      case 1: batch.flush_chain(kIpv4, kNat, targets[round % targets.size()]); break;
-      default: batch.flush_chain(kIpv4, kNat, "KUBE-SERVICES"); break;
+      case 0:
+        netlink::iptables::add_rule(batch, kIpv4, kNat, "KUBE-SERVICES", return_rule(),
+                                    netlink::iptables::Placement::first());
+        break;
+      case 1: netlink::iptables::flush_chain(batch, kIpv4, kNat, targets[round % targets.size()]); break;
+      default: netlink::iptables::flush_chain(batch, kIpv4, kNat, "KUBE-SERVICES"); break;
     }
   });
   for (int change = 0; change < 60; ++change) (void)agent.try_sync({cluster.next()});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/writer.h"
 #include "test/kernel/netlink/raw_rules.h"
 #include "test/support/netns.h"
 
@@ -66,15 +67,15 @@ TEST_CASE("The monitor tells own changes from those of others") {
   REQUIRE(tables);
   REQUIRE(monitor);
   Batch batch;
-  batch.add_table(Family::kIpv6, Table::kNat);
-  batch.add_chain(Family::kIpv6, Table::kNat, "KUBE-A");
-  batch.add_chain(Family::kIpv6, Table::kNat, "KUBE-T");
+  netlink::iptables::add_table(batch, Family::kIpv6, Table::kNat);
+  netlink::iptables::add_chain(batch, Family::kIpv6, Table::kNat, "KUBE-A");
+  netlink::iptables::add_chain(batch, Family::kIpv6, Table::kNat, "KUBE-T");
   REQUIRE(tables->commit(batch, std::nullopt));
   CHECK(drain(*monitor).empty());  // not joined yet
 
   REQUIRE(monitor->join());
   batch.clear();
-  batch.add_rule(Family::kIpv6, Table::kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"), {}, true);
+  netlink::iptables::add_rule(batch, Family::kIpv6, Table::kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"), {}, true);
   const auto report = tables->commit(batch, std::nullopt);
   REQUIRE(report);
   const auto own = drain(*monitor);
@@ -131,11 +132,12 @@ TEST_CASE("Lost events are told as an overrun") {
   REQUIRE(monitor);
   REQUIRE(monitor->join());
   Batch batch;
-  batch.add_table(Family::kIpv4, Table::kNat);
-  batch.add_chain(Family::kIpv4, Table::kNat, "KUBE-T");
-  batch.add_chain(Family::kIpv4, Table::kNat, "KUBE-A");
+  netlink::iptables::add_table(batch, Family::kIpv4, Table::kNat);
+  netlink::iptables::add_chain(batch, Family::kIpv4, Table::kNat, "KUBE-T");
+  netlink::iptables::add_chain(batch, Family::kIpv4, Table::kNat, "KUBE-A");
   // Some 40 MB of events, more than the queue holds.
-  for (int i = 0; i < 70'000; ++i) batch.add_rule(Family::kIpv4, Table::kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
+  for (int i = 0; i < 70'000; ++i)
+    netlink::iptables::add_rule(batch, Family::kIpv4, Table::kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
   const auto report = tables->commit(batch, std::nullopt);
   REQUIRE(report);
   CHECK(report->generation == tables->generation().value());

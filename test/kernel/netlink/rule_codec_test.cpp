@@ -7,6 +7,7 @@
 
 #include "netlink/core/nf_tables.h"
 #include "netlink/host/counters.h"
+#include "netlink/iptables/writer.h"
 #include "rules/text.h"
 #include "test/kernel/netlink/raw_rules.h"
 #include "test/support/netns.h"
@@ -45,10 +46,10 @@ std::string restore_text(Family family, Table table, const std::vector<test::Sam
 
 void write_samples(NfTables& tables, Family family, Table table, const std::vector<test::SampleRule>& samples) {
   Batch batch;
-  batch.add_table(family, table);
-  batch.add_chain(family, table, kChain);
-  batch.add_chain(family, table, test::kSampleTarget);
-  for (const auto& sample : samples) batch.add_rule(family, table, kChain, sample.rule);
+  netlink::iptables::add_table(batch, family, table);
+  netlink::iptables::add_chain(batch, family, table, kChain);
+  netlink::iptables::add_chain(batch, family, table, test::kSampleTarget);
+  for (const auto& sample : samples) netlink::iptables::add_rule(batch, family, table, kChain, sample.rule);
   const auto report = tables.commit(batch, std::nullopt);
   if (!report) FAIL(report.error().error.to_string());
 }
@@ -125,7 +126,7 @@ TEST_CASE("Every kind of rule is in the kernel as iptables-restore writes it") {
       const auto expected = test::raw_rules(family, table, kChain);
       const auto theirs = read_rules(*tables, family, table, kChain);
       Batch batch;
-      batch.delete_table(family, table);
+      netlink::iptables::delete_table(batch, family, table);
       REQUIRE(tables->commit(batch, std::nullopt));
 
       write_samples(*tables, family, table, samples);

@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/writer.h"
 #include "test/kernel/netlink/raw_rules.h"
 #include "test/support/netns.h"
 
 using namespace kubenatd;
 using netlink::Batch;
 using netlink::NfTables;
-using netlink::Placement;
+using netlink::iptables::Placement;
 using rules::Family;
 using rules::Table;
 
@@ -37,8 +38,8 @@ netlink::CommitReport must_commit(NfTables& tables, Batch& batch, std::optional<
 
 void make_chains(NfTables& tables, const std::vector<std::string>& chains) {
   Batch batch;
-  batch.add_table(kFamily, kNat);
-  for (const std::string& chain : chains) batch.add_chain(kFamily, kNat, chain);
+  netlink::iptables::add_table(batch, kFamily, kNat);
+  for (const std::string& chain : chains) netlink::iptables::add_chain(batch, kFamily, kNat, chain);
   must_commit(tables, batch);
 }
 
@@ -84,12 +85,12 @@ TEST_CASE("Base chains are hooked where iptables hooks them") {
   Batch batch;
   for (const Family family : rules::kFamilies) {
     for (const Table table : {Table::kFilter, Table::kNat, Table::kMangle}) {
-      batch.add_table(family, table);
+      netlink::iptables::add_table(batch, family, table);
       for (const char* chain : {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}) {
         const std::string_view name = chain;
         if (table == Table::kFilter && (name == "PREROUTING" || name == "POSTROUTING")) continue;
         if (table == Table::kNat && name == "FORWARD") continue;
-        batch.add_base_chain(family, table, chain);
+        netlink::iptables::add_base_chain(batch, family, table, chain);
       }
     }
   }
@@ -97,7 +98,8 @@ TEST_CASE("Base chains are hooked where iptables hooks them") {
   const std::string ours = test::must_run({"nft", "list", "ruleset"});
   batch.clear();
   for (const Family family : rules::kFamilies)
-    for (const Table table : {Table::kFilter, Table::kNat, Table::kMangle}) batch.delete_table(family, table);
+    for (const Table table : {Table::kFilter, Table::kNat, Table::kMangle})
+      netlink::iptables::delete_table(batch, family, table);
   must_commit(tables, batch);
   // A rule in every chain makes iptables create it; taking the rules away leaves the bare chains.
   for (const Family family : rules::kFamilies) {
@@ -123,12 +125,13 @@ TEST_CASE("Rules go where they are put, and echo gives their handles in order") 
   make_chains(tables, {"KUBE-A", "KUBE-T"});
   Batch batch;
   for (const char* comment : {"b", "d"})
-    batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", comment), Placement::last(), true);
+    netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", comment), Placement::last(),
+                                true);
   const auto first = must_commit(tables, batch);
   REQUIRE(first.handles.size() == 2);
   batch.clear();
   const auto add = [&](const char* comment, Placement placement) {
-    batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", comment), placement, true);
+    netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", comment), placement, true);
   };
   add("a", Placement::first());
   add("c", Placement::before(first.handles[1]));
@@ -140,7 +143,7 @@ TEST_CASE("Rules go where they are put, and echo gives their handles in order") 
   const auto live = test::raw_rules(kFamily, kNat, "KUBE-A");
   CHECK(second.handles == std::vector<std::uint64_t>{live[0].handle, live[3].handle, live[2].handle, live[5].handle});
   batch.clear();
-  batch.delete_rule(kFamily, kNat, "KUBE-A", second.handles[1]);
+  netlink::iptables::delete_rule(batch, kFamily, kNat, "KUBE-A", second.handles[1]);
   must_commit(tables, batch);
   CHECK(comments(tables, "KUBE-A") == std::vector<std::string>{"a", "b", "bb", "d", "e"});
 }
@@ -152,14 +155,14 @@ TEST_CASE("A commit tells the kernel's generation, also when nothing had to chan
   const std::uint32_t before = tables.generation().value();
   Batch batch;
   CHECK(must_commit(tables, batch).generation == before);
-  batch.flush_chain(kFamily, kNat, "KUBE-A");  // empty already
+  netlink::iptables::flush_chain(batch, kFamily, kNat, "KUBE-A");  // empty already
   CHECK(must_commit(tables, batch, before).generation == tables.generation().value());
   batch.clear();
-  batch.add_chain(kFamily, kNat, "KUBE-B");
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-B");
   CHECK(must_commit(tables, batch, before).generation == before + 1);
   CHECK(tables.generation().value() == before + 1);
   batch.clear();
-  batch.add_chain(kFamily, kNat, "KUBE-C");
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-C");
   CHECK(must_commit(tables, batch).generation == before + 2);
 }
 
@@ -170,7 +173,7 @@ TEST_CASE("A transaction built for another generation is refused whole and can b
   const std::uint32_t seen = tables.generation().value();
   test::must_run({"iptables", "-t", "nat", "-N", "FOREIGN"});
   Batch batch;
-  batch.add_chain(kFamily, kNat, "KUBE-B");
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-B");
   const auto refused = tables.commit(batch, seen);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().generation_changed);
@@ -185,26 +188,26 @@ TEST_CASE("Every refused message is named, and nothing of the transaction stays"
   NfTables tables = open_tables();
   make_chains(tables, {"KUBE-A", "KUBE-T"});
   Batch batch;
-  batch.add_chain(kFamily, kNat, "KUBE-NEW");
-  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "fine"));
-  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-MISSING", "bad"));
-  batch.delete_chain(kFamily, kNat, "KUBE-GONE");
-  batch.delete_rule(kFamily, kNat, "KUBE-T", 4711);
-  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "fine"));
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-NEW");
+  netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "fine"));
+  netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-MISSING", "bad"));
+  netlink::iptables::delete_chain(batch, kFamily, kNat, "KUBE-GONE");
+  netlink::iptables::delete_rule(batch, kFamily, kNat, "KUBE-T", 4711);
+  netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "fine"));
   const auto refused = tables.commit(batch, std::nullopt);
   REQUIRE_FALSE(refused);
   const netlink::CommitFailure& failure = refused.error();
   CHECK_FALSE(failure.generation_changed);
-  REQUIRE(failure.messages.size() == 3);
-  CHECK(failure.messages[0].chain == "KUBE-A");
-  CHECK(failure.messages[0].table == kNat);
-  CHECK(failure.messages[0].error.object == "ip nat KUBE-A");
-  CHECK(failure.messages[0].error.operation == "add rule");
-  CHECK(failure.messages[0].error.code == ENOENT);
-  CHECK(failure.messages[0].error.cause == "No such file or directory (expression immediate, -j KUBE-MISSING)");
-  CHECK(failure.messages[1].error.to_string() == "ip nat KUBE-GONE: delete chain: No such file or directory");
-  CHECK(failure.messages[2].error.to_string() == "ip nat KUBE-T: delete rule: No such file or directory");
-  CHECK(failure.error.to_string() == failure.messages[0].error.to_string());
+  REQUIRE(failure.refusals.size() == 3);
+  CHECK(failure.refusals[0].object.name == "KUBE-A");
+  CHECK(failure.refusals[0].object.table == "nat");
+  CHECK(to_text(failure.refusals[0].object) == "ip nat KUBE-A");
+  CHECK(failure.refusals[0].operation == rules::Operation::kAddRule);
+  CHECK(failure.refusals[0].code == ENOENT);
+  CHECK(cause_of(failure.refusals[0]) == "No such file or directory (expression immediate, -j KUBE-MISSING)");
+  CHECK(to_error(failure.refusals[1]).to_string() == "ip nat KUBE-GONE: delete chain: No such file or directory");
+  CHECK(to_error(failure.refusals[2]).to_string() == "ip nat KUBE-T: delete rule: No such file or directory");
+  CHECK(failure.error.to_string() == to_error(failure.refusals[0]).to_string());
   CHECK(tables.has_chain(kFamily, kNat, "KUBE-NEW").value() == false);
   CHECK(comments(tables, "KUBE-A").empty());
 }
@@ -216,7 +219,7 @@ TEST_CASE("An x_tables extension that the kernel refuses is named") {
   rules::Rule rule;
   rule.matches = {rules::NfacctMatch{"no_such_counter"}};
   Batch batch;
-  batch.add_rule(kFamily, kNat, "KUBE-A", rule);
+  netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", rule);
   const auto refused = tables.commit(batch, std::nullopt);
   REQUIRE_FALSE(refused);
   CHECK_THAT(refused.error().error.to_string(),
@@ -230,14 +233,14 @@ TEST_CASE("A rule that cannot be written fails the commit with its chain and is 
   rules::Rule rule;
   rule.opaque = "someone else's";
   Batch batch;
-  batch.add_chain(kFamily, kNat, "KUBE-B");
-  batch.add_rule(kFamily, kNat, "KUBE-A", rule);
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-B");
+  netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", rule);
   const auto refused = tables.commit(batch, std::nullopt);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().error.object == "ip nat KUBE-A");
   CHECK(tables.has_chain(kFamily, kNat, "KUBE-B").value() == false);
   batch.clear();
-  batch.add_chain(kFamily, kNat, "KUBE-B");
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-B");
   CHECK(tables.commit(batch, std::nullopt));
 }
 
@@ -246,19 +249,19 @@ TEST_CASE("Deleting a chain that has rules or is jumped to is refused") {
   NfTables tables = open_tables();
   make_chains(tables, {"KUBE-A", "KUBE-T"});
   Batch batch;
-  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
+  netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
   must_commit(tables, batch);
   for (const char* chain : {"KUBE-A", "KUBE-T"}) {
     batch.clear();
-    batch.delete_chain(kFamily, kNat, chain);
+    netlink::iptables::delete_chain(batch, kFamily, kNat, chain);
     const auto refused = tables.commit(batch, std::nullopt);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().error.code == EBUSY);
   }
   batch.clear();
-  batch.flush_chain(kFamily, kNat, "KUBE-A");
-  batch.delete_chain(kFamily, kNat, "KUBE-T");
-  batch.delete_chain(kFamily, kNat, "KUBE-A");
+  netlink::iptables::flush_chain(batch, kFamily, kNat, "KUBE-A");
+  netlink::iptables::delete_chain(batch, kFamily, kNat, "KUBE-T");
+  netlink::iptables::delete_chain(batch, kFamily, kNat, "KUBE-A");
   must_commit(tables, batch);
   CHECK(chain_names(tables, kNat).empty());
 }
@@ -272,10 +275,10 @@ TEST_CASE("Flushing and writing a chain anew leaves the others alone") {
   NfTables tables = open_tables();
   const auto foreign = test::raw_rules(kFamily, kNat, "FOREIGN");
   Batch batch;
-  batch.add_table(kFamily, kNat);
-  batch.add_chain(kFamily, kNat, "KUBE-A");
-  batch.flush_chain(kFamily, kNat, "KUBE-A");
-  batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "new"));
+  netlink::iptables::add_table(batch, kFamily, kNat);
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-A");
+  netlink::iptables::flush_chain(batch, kFamily, kNat, "KUBE-A");
+  netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "new"));
   must_commit(tables, batch, tables.generation().value());
   CHECK(comments(tables, "KUBE-A") == std::vector<std::string>{"new"});
   const auto after = test::raw_rules(kFamily, kNat, "FOREIGN");
@@ -289,12 +292,12 @@ TEST_CASE("20 000 rules go in one transaction, come back in order and echo their
   NfTables tables = open_tables();
   constexpr int kRules = 20'000;
   Batch batch;
-  batch.add_table(kFamily, kNat);
-  batch.add_chain(kFamily, kNat, "KUBE-T");
+  netlink::iptables::add_table(batch, kFamily, kNat);
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-T");
   for (int i = 0; i < kRules; ++i) {
-    if (i % 100 == 0) batch.add_chain(kFamily, kNat, fmt::format("KUBE-{}", i / 100));
-    batch.add_rule(kFamily, kNat, fmt::format("KUBE-{}", i / 100), test::jump_rule("KUBE-T", fmt::format("{}", i)), {},
-                   true);
+    if (i % 100 == 0) netlink::iptables::add_chain(batch, kFamily, kNat, fmt::format("KUBE-{}", i / 100));
+    netlink::iptables::add_rule(batch, kFamily, kNat, fmt::format("KUBE-{}", i / 100),
+                                test::jump_rule("KUBE-T", fmt::format("{}", i)), {}, true);
   }
   CHECK(batch.messages() == 20'202);
   CHECK(batch.bytes() > kRules * 300);
@@ -324,17 +327,17 @@ TEST_CASE("Batches are appended to each other and errors still find their messag
   if (!test::enter_fresh_namespace()) return;
   NfTables tables = open_tables();
   Batch batch, more;
-  batch.add_table(kFamily, kNat);
-  batch.add_chain(kFamily, kNat, "KUBE-A");
-  more.add_chain(kFamily, kNat, "KUBE-B");
-  more.add_rule(kFamily, kNat, "KUBE-B", test::jump_rule("KUBE-A", "x"), {}, true);
+  netlink::iptables::add_table(batch, kFamily, kNat);
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-A");
+  netlink::iptables::add_chain(more, kFamily, kNat, "KUBE-B");
+  netlink::iptables::add_rule(more, kFamily, kNat, "KUBE-B", test::jump_rule("KUBE-A", "x"), {}, true);
   batch.append(more);
   batch.append(Batch());
   CHECK(batch.messages() == 4);
   CHECK(must_commit(tables, batch).handles.size() == 1);
   Batch whole;
   whole.append(more);
-  whole.delete_chain(kFamily, kNat, "KUBE-GONE");
+  netlink::iptables::delete_chain(whole, kFamily, kNat, "KUBE-GONE");
   const auto refused = tables.commit(whole, std::nullopt);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().error.object == "ip nat KUBE-GONE");
@@ -345,19 +348,20 @@ TEST_CASE("A dump is whole in spite of a writer that never stops, or fails with 
   NfTables tables = open_tables();
   constexpr int kRules = 5'000;
   Batch batch;
-  batch.add_table(kFamily, kNat);
-  batch.add_chain(kFamily, kNat, "KUBE-T");
-  batch.add_chain(kFamily, kNat, "KUBE-A");
-  batch.add_chain(kFamily, kNat, "FOREIGN");
-  for (int i = 0; i < kRules; ++i) batch.add_rule(kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
+  netlink::iptables::add_table(batch, kFamily, kNat);
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-T");
+  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-A");
+  netlink::iptables::add_chain(batch, kFamily, kNat, "FOREIGN");
+  for (int i = 0; i < kRules; ++i)
+    netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
   must_commit(tables, batch);
   std::atomic<bool> stop = false;
   std::atomic<int> written = 0;
   std::thread writer([&] {
     auto other = NfTables::open();
     Batch change;
-    change.add_rule(kFamily, kNat, "FOREIGN", test::jump_rule("KUBE-T", "y"));
-    change.flush_chain(kFamily, kNat, "FOREIGN");
+    netlink::iptables::add_rule(change, kFamily, kNat, "FOREIGN", test::jump_rule("KUBE-T", "y"));
+    netlink::iptables::flush_chain(change, kFamily, kNat, "FOREIGN");
     while (!stop && other && other->commit(change, std::nullopt)) ++written;
   });
   // A table of this size is dumped chain by chain.

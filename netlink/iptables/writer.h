@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "netlink/core/batch.h"
+#include "rules/rule.h"
+
+/// Tables, chains and rules of iptables mode as messages of a transaction, byte for byte as iptables-nft 1.8.9 writes
+/// them (see rule_encoder.h).
+namespace kubenatd::netlink::iptables {
+
+/// Where a new rule goes in its chain.
+struct Placement {
+  enum class Where : std::uint8_t { kLast, kFirst, kBefore, kAfter };
+  Where where = Where::kLast;
+  std::uint64_t handle = 0;  ///< of the neighbour, for kBefore and kAfter
+
+  static constexpr Placement last() { return {}; }
+  static constexpr Placement first() { return {Where::kFirst, 0}; }
+  static constexpr Placement before(std::uint64_t handle) { return {Where::kBefore, handle}; }
+  static constexpr Placement after(std::uint64_t handle) { return {Where::kAfter, handle}; }
+};
+
+void add_table(Batch& batch, rules::Family family, rules::Table table);
+void delete_table(Batch& batch, rules::Family family, rules::Table table);
+/// A builtin chain ("INPUT", "PREROUTING", ...) with iptables' hook, priority and type, policy accept. Only for
+/// chains that are not there: it would reset the policy.
+void add_base_chain(Batch& batch, rules::Family family, rules::Table table, std::string_view chain);
+/// With `only_new` the transaction fails (EEXIST) when the chain is there already.
+void add_chain(Batch& batch, rules::Family family, rules::Table table, std::string_view chain, bool only_new = false);
+/// The chain must be empty and nothing may jump to it.
+void delete_chain(Batch& batch, rules::Family family, rules::Table table, std::string_view chain);
+/// Removes every rule of the chain.
+void flush_chain(Batch& batch, rules::Family family, rules::Table table, std::string_view chain);
+/// With `echo` the commit reports the handle that the kernel gave to the rule.
+void add_rule(Batch& batch, rules::Family family, rules::Table table, std::string_view chain, const rules::Rule& rule,
+              Placement placement = {}, bool echo = false);
+void delete_rule(Batch& batch, rules::Family family, rules::Table table, std::string_view chain, std::uint64_t handle);
+
+}  // namespace kubenatd::netlink::iptables

@@ -1,0 +1,79 @@
+#include "rules/change.h"
+
+#include <cstring>
+
+namespace kubenatd::rules {
+
+std::string_view name_of(Operation operation) {
+  switch (operation) {
+    case Operation::kNone: return "commit";
+    case Operation::kCreateTable: return "create table";
+    case Operation::kDeleteTable: return "delete table";
+    case Operation::kCreateChain: return "create chain";
+    case Operation::kDeleteChain: return "delete chain";
+    case Operation::kAddRule: return "add rule";
+    case Operation::kDeleteRule: return "delete rule";
+    case Operation::kCreateSet: return "create set";
+    case Operation::kDeleteSet: return "delete set";
+    case Operation::kAddElement: return "add elements";
+    case Operation::kDeleteElement: return "delete elements";
+  }
+  return "";
+}
+
+bool is_delete(Operation operation) {
+  switch (operation) {
+    case Operation::kDeleteTable:
+    case Operation::kDeleteChain:
+    case Operation::kDeleteRule:
+    case Operation::kDeleteSet:
+    case Operation::kDeleteElement: return true;
+    default: return false;
+  }
+}
+
+ObjectRef table_ref(Family family, std::string_view table) {
+  return {.family = family, .kind = ObjectRef::Kind::kTable, .table = std::string(table), .name = {}, .handle = 0};
+}
+
+ObjectRef chain_ref(Family family, std::string_view table, std::string_view chain) {
+  return {.family = family,
+          .kind = ObjectRef::Kind::kChain,
+          .table = std::string(table),
+          .name = std::string(chain),
+          .handle = 0};
+}
+
+ObjectRef set_ref(Family family, std::string_view table, std::string_view set) {
+  return {.family = family,
+          .kind = ObjectRef::Kind::kSet,
+          .table = std::string(table),
+          .name = std::string(set),
+          .handle = 0};
+}
+
+std::string to_text(const ObjectRef& object) {
+  std::string text = object.family == Family::kIpv4 ? "ip " : "ip6 ";
+  text += object.table;
+  if (!object.name.empty()) text.append(" ").append(object.name);
+  return text;
+}
+
+std::string cause_of(const Refusal& refusal) {
+  std::string text = std::strerror(refusal.code);
+  if (!refusal.explanation.empty()) text.append(": ").append(refusal.explanation);
+  std::string where;
+  if (!refusal.expression.empty()) where = "expression " + refusal.expression;
+  if (!refusal.jump.empty()) where.append(where.empty() ? "-j " : ", -j ").append(refusal.jump);
+  if (!where.empty()) text.append(" (").append(where).append(")");
+  return text;
+}
+
+Error to_error(const Refusal& refusal) {
+  return {.object = refusal.object.table.empty() ? "nf_tables" : to_text(refusal.object),
+          .operation = std::string(name_of(refusal.operation)),
+          .cause = cause_of(refusal),
+          .code = refusal.code};
+}
+
+}  // namespace kubenatd::rules
