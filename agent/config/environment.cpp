@@ -12,16 +12,11 @@ namespace kubenatd::agent::config {
 namespace {
 
 using rules::Address;
+using rules::DetectByInterface;
+using rules::DetectByPrefix;
 using rules::Family;
+using rules::LocalDetector;
 using rules::Prefix;
-using rules::iptables::CompileOptions;
-using rules::iptables::DetectByInterface;
-using rules::iptables::DetectByPrefix;
-using rules::iptables::DispatchForm;
-using rules::iptables::LocalDetector;
-
-/// kube-proxy's largeClusterEndpointsThreshold: past it the rules of endpoints carry no comments.
-constexpr std::size_t kLargeCluster = 1000;
 
 std::optional<Prefix> first_of(const std::vector<Prefix>& prefixes, Family family) {
   const auto found = std::ranges::find_if(prefixes, [&](const Prefix& p) { return p.address.family == family; });
@@ -73,15 +68,6 @@ bool overlaps_loopback(const Prefix& block) {
   return block.address.is_loopback() || block.contains(kFirst);
 }
 
-DispatchForm form_of(Config::Dispatch dispatch) {
-  switch (dispatch) {
-    case Config::Dispatch::kLinear: return DispatchForm::kLinear;
-    case Config::Dispatch::kTree: return DispatchForm::kTree;
-    case Config::Dispatch::kAuto: break;
-  }
-  return DispatchForm::kAuto;
-}
-
 }  // namespace
 
 rules::Result<std::string> node_name(const Config& config, const std::optional<std::string>& flag) {
@@ -104,20 +90,14 @@ rules::Result<std::string> node_name(const Config& config, const std::optional<s
   return name;
 }
 
-CompileOptions compile_options(const Config& config, const Environment& environment,
-                               const std::optional<objects::Node>& node, std::size_t known_endpoints, Family family) {
-  CompileOptions options;
+rules::NodeOptions node_options(const Config& config, const Environment& environment,
+                                const std::optional<objects::Node>& node, Family family) {
+  rules::NodeOptions options;
   options.family = family;
   options.masquerade_mark = std::uint32_t{1} << static_cast<unsigned>(config.masquerade_bit);
   options.masquerade_all = config.masquerade_all;
   options.local_detector = local_detector(config, node, family);
-  options.drop_invalid = !environment.conntrack_be_liberal;
-  options.count_invalid = environment.has_nfacct;
-  options.count_localhost = environment.has_nfacct;
-  options.endpoint_comments = known_endpoints <= kLargeCluster;
   options.node_address = node_address(config, node, family);
-  options.form = form_of(config.dispatch);
-  options.tree_threshold = config.tree_threshold;
 
   const std::optional<std::vector<Prefix>> blocks = node_port_blocks(config, options.node_address, family);
   options.localhost_node_ports = family == Family::kIpv4 && config.mode != Config::Mode::kNftables &&
@@ -133,23 +113,6 @@ CompileOptions compile_options(const Config& config, const Environment& environm
   const auto doubles = std::ranges::unique(chosen);
   chosen.erase(doubles.begin(), doubles.end());
   return options;
-}
-
-rules::nftables::RulesetOptions nftables_options(const Config& config, const CompileOptions& options,
-                                                 const std::vector<Prefix>& known_service_cidrs) {
-  rules::nftables::RulesetOptions result;
-  result.family = options.family;
-  result.masquerade_mark = options.masquerade_mark;
-  result.masquerade_all = options.masquerade_all;
-  result.local_detector = options.local_detector;
-  result.node_port_addresses = options.node_port_addresses;
-  result.node_address = options.node_address;
-  for (const auto& cidrs : {config.service_cidrs, known_service_cidrs})
-    for (const Prefix& cidr : cidrs)
-      if (cidr.address.family == options.family &&
-          std::ranges::find(result.service_cidrs, cidr) == result.service_cidrs.end())
-        result.service_cidrs.push_back(cidr);
-  return result;
 }
 
 }  // namespace kubenatd::agent::config

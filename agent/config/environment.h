@@ -6,8 +6,7 @@
 
 #include "agent/config/config.h"
 #include "agent/objects/objects.h"
-#include "rules/iptables/options.h"
-#include "rules/nftables/options.h"
+#include "rules/node_options.h"
 
 namespace kubenatd::agent::config {
 
@@ -24,16 +23,9 @@ struct Environment {
 /// error.
 [[nodiscard]] rules::Result<std::string> node_name(const Config& config, const std::optional<std::string>& flag);
 
-/// The options of one family's rules. `node` is this node's Node object, when the source has it.
-/// Pure: the same inputs give the same options.
-[[nodiscard]] rules::iptables::CompileOptions compile_options(const Config& config, const Environment& environment,
-                                                              const std::optional<objects::Node>& node,
-                                                              std::size_t known_endpoints, rules::Family family);
-
-/// What nftables mode takes of them, and of the configuration. `known_service_cidrs` are the cluster's own, as its
-/// objects say; they come beside those of the configuration.
-[[nodiscard]] rules::nftables::RulesetOptions nftables_options(const Config& config,
-                                                               const rules::iptables::CompileOptions& options,
-                                                               const std::vector<rules::Prefix>& known_service_cidrs);
+/// What the rules of one family need to know of the node, in either mode. `node` is this node's Node object, when the
+/// source has it. Pure: the same inputs give the same options.
+[[nodiscard]] rules::NodeOptions node_options(const Config& config, const Environment& environment,
+                                              const std::optional<objects::Node>& node, rules::Family family);
 
 }  // namespace kubenatd::agent::config

@@ -167,7 +167,7 @@ void Serving::update_health_checks() {
   if (!config.node_port_addresses.empty() || config.node_port_addresses_primary) {
     std::vector<rules::Address> addresses;
     for (const rules::Family family : rules::kFamilies) {
-      const auto& chosen = model_.desired(family).options().node_port_addresses;
+      const auto& chosen = model_.desired(family).options().node.node_port_addresses;
       if (uses(family) && chosen) addresses.insert(addresses.end(), chosen->begin(), chosen->end());
     }
     health_checks_.set_addresses(addresses);

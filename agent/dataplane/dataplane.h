@@ -1,13 +1,50 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "agent/dataplane/iptables/live_tables.h"
+#include "agent/config/config.h"
+#include "agent/config/environment.h"
+#include "agent/dataplane/drift.h"
 #include "agent/dataplane/nf_session.h"
+#include "agent/objects/objects.h"
+#include "agent/state/service_state.h"
+#include "rules/change.h"
+#include "rules/hostport/host_ports.h"
+#include "rules/nftables/walk.h"
+#include "rules/node_options.h"
+#include "rules/walk/ruleset.h"
 
 namespace kubenatd::agent::dataplane {
+
+/// What there is to know of the node besides service ports; a mode makes its options of it.
+struct NodeFacts {
+  const config::Config& config;
+  const config::Environment& environment;
+  const std::optional<objects::Node>& node;  ///< this node's object, when the source has it
+  std::size_t known_endpoints = 0;           ///< of the family
+  std::vector<rules::Prefix> service_cidrs;  ///< of the family, as the cluster's objects say
+};
+
+/// A UDP destination that rules in the kernel serve; no address for a NodePort.
+struct UdpFrontend {
+  std::optional<rules::Address> address;
+  std::uint16_t port = 0;
+  auto operator<=>(const UdpFrontend&) const = default;
+};
+
+/// Something wanted that the kernel did not take.
+struct RefusedObject {
+  enum class Kind : std::uint8_t { kServicePort, kPod };
+  Kind kind = Kind::kServicePort;
+  std::string name;  ///< service port name string, or PodPorts::id
+  rules::Refusal refusal;
+};
 
 /// What one sync did.
 struct SyncReport {
@@ -18,34 +55,118 @@ struct SyncReport {
   std::size_t messages = 0;
   std::size_t bytes = 0;
   std::size_t transactions = 0;
-  std::size_t retries = 0;             ///< another writer came between
-  std::array<std::size_t, 2> rules{};  ///< added, in filter and nat (rules::Table); iptables mode
-  std::vector<std::string> found;      ///< "nat KUBE-SERVICES": chains of ours that somebody else had touched
-  std::vector<std::string> healed;     ///< those that had to be written
-  std::vector<std::string> remarks;    ///< one line each: host ports that were withheld, or came into force after that
-  std::vector<std::string>
-      problems;  ///< one line each: service ports that the kernel refused, chains it would not give up
+  std::size_t retries = 0;                ///< another writer came between
+  std::array<std::size_t, 2> rules{};     ///< added, in filter and nat (rules::Table); iptables mode
+  Drift::Report drift;                    ///< what others changed, and what was written because of that
+  std::vector<RefusedObject> refused;     ///< news: refused for the first time, or for another reason
+  std::vector<std::string> in_force;      ///< names of those that were refused before and are taken now
+  std::vector<rules::ObjectRef> emptied;  ///< chains that are not wanted, but a rule of another program jumps to
+  std::vector<rules::hostport::Remark> host_ports;  ///< withheld, or in force after that
 };
 
-/// One family of one mode: keeps what the kernel holds equal to what is wanted.
+/// How one chain, set or table differs from what is wanted.
+struct ObjectDiff {
+  rules::ObjectRef object;
+  bool is_map = false;  ///< of a set: it has data
+  enum class Presence : std::uint8_t { kBoth, kMissing, kUnwanted } presence = Presence::kBoth;
+  struct Line {
+    char sign = ' ';  ///< '-' live and not wanted, '+' wanted and not live
+    std::string rule;
+  };
+  std::vector<Line> lines;
+};
+
+/// Rules that a packet can be walked through: of iptables' tables, or of nftables mode's own one.
+struct WalkedRules {
+  std::optional<rules::walk::Ruleset> rules;
+  std::optional<rules::nftables::TableState> table;
+};
+
+struct CleanupReport {
+  std::size_t chains = 0;                 ///< removed
+  std::size_t jumps = 0;                  ///< removed from builtin chains
+  std::size_t tables = 0;                 ///< removed
+  std::vector<rules::ObjectRef> emptied;  ///< chains that rules of others jump to: emptied, not removed
+};
+
+/// Rules that the agent owns in a table, for metrics.
+struct OwnedRules {
+  rules::Table table = rules::Table::kFilter;
+  std::size_t count = 0;
+};
+
+/// What a sync has to know besides the kernel.
+struct SyncRequest {
+  Time now{};
+  bool everything = false;  ///< also what is held back or waits for another try
+};
+
+/// One family of one mode: knows what is wanted, and keeps what the kernel holds equal to it.
 ///
-/// Threading: one thread. Failure: a failed sync leaves the kernel as it was and everything pending for the next one.
-/// Cost: proportional to what changed; an audit reads everything.
+/// Purpose: the one face of both modes for the reconciler and the commands. Threading: one thread. Failure: a failed
+/// sync leaves the kernel as it was and everything pending for the next one; what the kernel refuses is kept out, named
+/// and tried again, and the rest is applied. Commands that only look (const members) change nothing here. Cost:
+/// proportional to what changed; an audit, a diff and a listing read everything.
 class Dataplane {
  public:
   virtual ~Dataplane() = default;
 
   [[nodiscard]] virtual rules::Family family() const = 0;
+
+  // What is wanted.
+  virtual void set_node(const NodeFacts& facts) = 0;
+  virtual void apply(const state::ViewChange& change) = 0;
+  /// All pods of this node with host ports, in place of those before.
+  virtual void set_pods(std::vector<rules::hostport::PodPorts> pods) = 0;
+  [[nodiscard]] virtual const rules::NodeOptions& node_options() const = 0;
+  [[nodiscard]] virtual const rules::hostport::HostPorts& host_ports() const = 0;
+  /// Service ports that are wanted and not refused.
+  virtual void for_each_view(const std::function<void(const rules::ServicePortView&)>& visit) const = 0;
+  /// All that is refused at present.
+  [[nodiscard]] virtual std::vector<RefusedObject> refused() const = 0;
+  [[nodiscard]] virtual std::vector<OwnedRules> owned_rules() const = 0;
+
+  // Following the kernel.
   /// Takes a change by somebody else into account. True when it concerns something of ours.
-  virtual bool note(const netlink::TableEvent& event) = 0;
+  virtual bool note(const netlink::TableEvent& event, Time now) = 0;
+  enum class Audit : std::uint8_t {
+    kPeriodic,    ///< the time has come: what was refused is tried again, too
+    kEventsLost,  ///< somebody may have changed anything
+  };
   /// Everything must be read again before the next comparison.
-  virtual void require_audit(bool because_of_events) = 0;
-  [[nodiscard]] virtual bool has_work() const = 0;
-  /// True when nothing but drift has to be looked at: such work may be held back when somebody fights over a chain.
-  [[nodiscard]] virtual bool only_drift() const = 0;
-  [[nodiscard]] virtual rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others) = 0;
+  virtual void require_audit(Audit why, Time now) = 0;
+  /// When there is something to do: the past for at once; none: nothing.
+  [[nodiscard]] virtual std::optional<Time> due() const = 0;
+  /// What the objects want is committed; only drift and what the kernel refused may be left.
+  [[nodiscard]] virtual bool settled() const = 0;
+  [[nodiscard]] virtual rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others,
+                                                       const SyncRequest& request) = 0;
+  /// The earliest event of others that tells of something not healed yet.
+  [[nodiscard]] virtual std::optional<Time> drift_since() const = 0;
   /// UDP destinations that the kernel served when it was first read.
-  [[nodiscard]] virtual const std::vector<iptables::LiveTables::UdpFrontend>& found_at_start() const = 0;
+  [[nodiscard]] virtual const std::vector<UdpFrontend>& found_at_start() const = 0;
+
+  // Looking.
+  /// What is wanted, as iptables-save or nft would print it.
+  [[nodiscard]] virtual std::string render() const = 0;
+  struct Difference {
+    std::vector<ObjectDiff> objects;
+    std::vector<rules::hostport::Remark> host_ports;  ///< those that are withheld beside what others serve
+  };
+  [[nodiscard]] virtual rules::Result<Difference> diff(netlink::NfTables& kernel) const = 0;
+  /// The rules that are wanted; beside what others serve, when `kernel` is given.
+  [[nodiscard]] virtual rules::Result<WalkedRules> desired_rules(netlink::NfTables* kernel) const = 0;
+  [[nodiscard]] virtual rules::Result<WalkedRules> live_rules(netlink::NfTables& kernel) const = 0;
+
+  /// Removes everything that this mode ever makes in the family, and nothing else.
+  [[nodiscard]] virtual rules::Result<CleanupReport> clean_up(netlink::NfTables& kernel) const = 0;
 };
+
+/// The strategy of a mode for one family, with nothing wanted yet.
+[[nodiscard]] std::unique_ptr<Dataplane> make_dataplane(config::Config::Mode mode, rules::Family family,
+                                                        const NodeFacts& facts);
+/// The same for every other mode: what they left behind is cleaned up.
+[[nodiscard]] std::vector<std::unique_ptr<Dataplane>> other_dataplanes(config::Config::Mode mode, rules::Family family,
+                                                                       const NodeFacts& facts);
 
 }  // namespace kubenatd::agent::dataplane

@@ -30,7 +30,7 @@ std::size_t index_of(Family family) {
 /// Addresses on which NodePorts answer in this family.
 std::vector<rules::Address> node_port_addresses(const Model& model, Family family,
                                                 const rules::iptables::CompileOptions& options) {
-  if (options.node_port_addresses) return *options.node_port_addresses;
+  if (options.node.node_port_addresses) return *options.node.node_port_addresses;
   std::vector<rules::Address> all;
   for (const rules::Address& address : model.environment().local_addresses)
     if (address.family == family) all.push_back(address);

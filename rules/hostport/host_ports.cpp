@@ -10,6 +10,12 @@
 
 namespace kubenatd::rules::hostport {
 
+std::string to_text(const Remark& remark) {
+  const std::string port = fmt::format("Pod {}: hostPort {}", remark.pod, to_text(remark.mapping));
+  if (!remark.owner) return port + " is no longer withheld";
+  return fmt::format("{} is withheld: {} serves it already", port, *remark.owner);
+}
+
 void HostPorts::set_pods(std::vector<PodPorts> pods) {
   std::ranges::sort(pods, {}, &PodPorts::id);
   if (pods == pods_) return;
@@ -31,6 +37,10 @@ void HostPorts::refuse(const std::string& id) {
   update();
 }
 
+void HostPorts::readmit(const std::string& id) {
+  if (refused_.erase(id) != 0) update();
+}
+
 const Claim* HostPorts::claimed_by(const Mapping& mapping) const {
   for (const Claim& claim : foreign_)
     if (overlap(mapping, claim.protocol, claim.port, claim.address)) return &claim;
@@ -39,13 +49,13 @@ const Claim* HostPorts::claimed_by(const Mapping& mapping) const {
 
 void HostPorts::update() {
   std::map<ChainName, Chain> now;
-  std::map<std::string, std::string> withheld;
+  std::map<std::string, Withheld> withheld;
   for (const PodPorts& pod : pods_) {
     if (refused_.contains(pod.id)) continue;
     PodPorts in_force{.id = pod.id, .address = pod.address, .mappings = {}};
     for (const Mapping& mapping : pod.mappings) {
       if (const Claim* claim = claimed_by(mapping)) {
-        withheld.emplace(fmt::format("Pod {}: hostPort {}", pod.id, to_text(mapping)), claim->owner);
+        withheld.emplace(pod.id + ' ' + to_text(mapping), Withheld{pod.id, mapping, claim->owner});
       } else {
         in_force.mappings.push_back(mapping);
       }
@@ -54,13 +64,13 @@ void HostPorts::update() {
     ChainRules chain = compile_container(in_force);
     now.emplace(chain.id.name, Chain{std::move(in_force), digest_of(chain.rules)});
   }
-  for (const auto& [port, owner] : withheld) {
-    const auto before = withheld_.find(port);
-    if (before == withheld_.end() || before->second != owner)
-      remarks_.push_back(fmt::format("{} is withheld: {} serves it already", port, owner));
+  for (const auto& [key, port] : withheld) {
+    const auto before = withheld_.find(key);
+    if (before == withheld_.end() || before->second.owner != port.owner)
+      remarks_.push_back({port.pod, port.mapping, port.owner});
   }
-  for (const auto& [port, owner] : withheld_)
-    if (!withheld.contains(port)) remarks_.push_back(fmt::format("{} is no longer withheld", port));
+  for (const auto& [key, port] : withheld_)
+    if (!withheld.contains(key)) remarks_.push_back({port.pod, port.mapping, std::nullopt});
   withheld_ = std::move(withheld);
   // What there is to say is said with the next sync, even when that has nothing to write.
   changes_.any = changes_.any || !remarks_.empty();

@@ -13,6 +13,15 @@
 
 namespace kubenatd::rules::hostport {
 
+/// A host port that is withheld because somebody else serves it, or that is not withheld any more.
+struct Remark {
+  std::string pod;  ///< PodPorts::id
+  Mapping mapping;
+  std::optional<std::string> owner;  ///< who serves it; none: it is not withheld any more
+};
+/// One line: "Pod demo/web: hostPort 8080/tcp is withheld: chain CNI-DN-X serves it already".
+[[nodiscard]] std::string to_text(const Remark& remark);
+
 /// The desired host ports of one family: which of them are in force, and what changed.
 ///
 /// Purpose: takes what the pods want and what others serve already; a port that others serve is withheld until they let
@@ -24,8 +33,9 @@ class HostPorts {
   void set_pods(std::vector<PodPorts> pods);
   /// All ports that others serve, in place of those before.
   void set_foreign(std::vector<Claim> claims);
-  /// Takes a pod out because the kernel refused its rules; it comes back when it changes.
+  /// Takes a pod out because the kernel refused its rules; it comes back when it changes, or by readmit().
   void refuse(const std::string& id);
+  void readmit(const std::string& id);
 
   /// Some pod wants a port, in force or not.
   [[nodiscard]] bool any_wanted() const { return !pods_.empty(); }
@@ -52,8 +62,8 @@ class HostPorts {
   };
   [[nodiscard]] bool has_changes() const { return changes_.any; }
   [[nodiscard]] Changes take_changes() { return std::exchange(changes_, {}); }
-  /// One line for each port that was withheld, or came into force after that, since the last call.
-  [[nodiscard]] std::vector<std::string> take_remarks() { return std::exchange(remarks_, {}); }
+  /// Each port that was withheld, or came into force after that, since the last call.
+  [[nodiscard]] std::vector<Remark> take_remarks() { return std::exchange(remarks_, {}); }
 
  private:
   void update();
@@ -63,9 +73,14 @@ class HostPorts {
   std::vector<Claim> foreign_;
   std::map<std::string, PodPorts> refused_;  ///< as they were refused
   std::map<ChainName, Chain> chains_;
-  std::map<std::string, std::string> withheld_;  ///< "Pod: port" -> by whom
+  struct Withheld {
+    std::string pod;
+    Mapping mapping;
+    std::string owner;
+  };
+  std::map<std::string, Withheld> withheld_;  ///< by pod and port
   Changes changes_;
-  std::vector<std::string> remarks_;
+  std::vector<Remark> remarks_;
   std::uint64_t version_ = 0;
 };
 

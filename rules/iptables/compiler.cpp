@@ -90,7 +90,7 @@ class DispatchWriter {
   void node_port() {
     if (plan_.external_wanted) {
       const CompileOptions& options = plan_.options;
-      if (options.family == Family::kIpv4 && options.localhost_node_ports && options.count_localhost) {
+      if (options.node.family == Family::kIpv4 && options.node.localhost_node_ports && options.count_localhost) {
         Rule counted = port_rule(view_.name, view_.protocol, view_.node_port, jump_to(plan_.names.external));
         counted.destination = match_of(kLoopbackIpv4);
         counted.matches.emplace_back(NfacctMatch{kNfacctLocalhost});

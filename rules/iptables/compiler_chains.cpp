@@ -126,10 +126,10 @@ class ChainWriter {
 
   void masquerade_cluster_ip(std::vector<Rule>& rules) {
     const CompileOptions& options = plan_.options;
-    if (!options.masquerade_all && !options.local_detector) return;
+    if (!options.node.masquerade_all && !options.node.local_detector) return;
     Rule rule = service_rule(concat(view_.name, " cluster IP"), view_.protocol, view_.cluster_ip, view_.port,
                              jump_to(kMarkMasq));
-    if (!options.masquerade_all && !add_local_condition(rule, *options.local_detector, true)) return;
+    if (!options.node.masquerade_all && !add_local_condition(rule, *options.node.local_detector, true)) return;
     rules.push_back(std::move(rule));
   }
 
@@ -151,9 +151,9 @@ class ChainWriter {
     if (!view_.external_policy_local) {
       rules.push_back(external_rule("masquerade", kMarkMasq));
     } else {
-      if (plan_.cluster_wanted && plan_.options.local_detector) {
+      if (plan_.cluster_wanted && plan_.options.node.local_detector) {
         Rule rule = external_rule("pod", plan_.names.cluster);
-        if (add_local_condition(rule, *plan_.options.local_detector, false)) rules.push_back(std::move(rule));
+        if (add_local_condition(rule, *plan_.options.node.local_detector, false)) rules.push_back(std::move(rule));
       }
       const AddrTypeMatch from_node{.source_local = true, .destination_local = false};
       rules.push_back(external_rule("masquerade LOCAL", kMarkMasq));
@@ -179,7 +179,7 @@ class ChainWriter {
     bool node_allowed = false;
     for (const Prefix& range : view_.source_ranges) {
       allow(range);
-      node_allowed |= plan_.options.node_address && range.contains(*plan_.options.node_address);
+      node_allowed |= plan_.options.node.node_address && range.contains(*plan_.options.node.node_address);
     }
     // A packet from this node to the address may carry that address as its source.
     if (node_allowed)

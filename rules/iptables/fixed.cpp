@@ -13,12 +13,12 @@ Rule rule_of(std::vector<Match> matches, Target target) {
 }
 
 ChainRules mark_masq(const CompileOptions& options) {
-  const std::uint32_t mark = options.masquerade_mark;
+  const std::uint32_t mark = options.node.masquerade_mark;
   return {{Table::kNat, ChainName(kMarkMasq)}, {rule_of({}, MarkTarget{mark, mark})}};
 }
 
 ChainRules postrouting(const CompileOptions& options) {
-  const std::uint32_t mark = options.masquerade_mark;
+  const std::uint32_t mark = options.node.masquerade_mark;
   return {{Table::kNat, ChainName("KUBE-POSTROUTING")},
           {rule_of({MarkMatch{mark, mark, true}}, Verdict::kReturn),
            // Clears the bit, so that a packet that is encapsulated later is not masqueraded a second time.
@@ -37,7 +37,7 @@ ChainRules localnet_guard() {
 }
 
 ChainRules forward(const CompileOptions& options) {
-  const std::uint32_t mark = options.masquerade_mark;
+  const std::uint32_t mark = options.node.masquerade_mark;
   ChainRules chain{{Table::kFilter, ChainName("KUBE-FORWARD")}, {}};
   if (options.drop_invalid) {
     Rule& rule = chain.rules.emplace_back(rule_of({ConntrackMatch{kStateInvalid, false}}, Verdict::kDrop));
@@ -90,28 +90,28 @@ std::vector<ChainRules> compile_fixed(const CompileOptions& options) {
   std::vector<ChainRules> chains;
   chains.push_back(mark_masq(options));
   chains.push_back(postrouting(options));
-  if (options.family == Family::kIpv4 && options.localhost_node_ports) chains.push_back(localnet_guard());
+  if (options.node.family == Family::kIpv4 && options.node.localhost_node_ports) chains.push_back(localnet_guard());
   chains.push_back(forward(options));
   return chains;
 }
 
 std::vector<Rule> compile_node_port_tail(const CompileOptions& options) {
-  const bool ipv4 = options.family == Family::kIpv4;
-  const bool localhost = ipv4 && options.localhost_node_ports;
+  const bool ipv4 = options.node.family == Family::kIpv4;
+  const bool localhost = ipv4 && options.node.localhost_node_ports;
   const auto tail_rule = [] {
     return rule_of({comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")},
                    jump_to(chain_of(DispatchChain::kNatNodePorts).name));
   };
 
   std::vector<Rule> rules;
-  if (!options.node_port_addresses) {
+  if (!options.node.node_port_addresses) {
     Rule& rule = rules.emplace_back(tail_rule());
     rule.matches.emplace_back(AddrTypeMatch{.source_local = false, .destination_local = true});
     if (!localhost) rule.destination = AddressMatch{ipv4 ? kLoopbackIpv4 : kLoopbackIpv6, true};
     return rules;
   }
-  for (const Address& address : *options.node_port_addresses) {
-    if (address.family != options.family || (address.is_loopback() && !localhost)) continue;
+  for (const Address& address : *options.node.node_port_addresses) {
+    if (address.family != options.node.family || (address.is_loopback() && !localhost)) continue;
     rules.emplace_back(tail_rule()).destination = AddressMatch{Prefix::host(address), false};
   }
   return rules;

@@ -59,7 +59,7 @@ DesiredElements::DesiredElements(RulesetOptions options) : options_(std::move(op
 
 void DesiredElements::set_options(RulesetOptions options) {
   if (options == options_) return;
-  const bool ranges = options.node_address != options_.node_address;
+  const bool ranges = options.node.node_address != options_.node.node_address;
   if (ranges)
     for (const PortEntry& entry : ports_)
       for (const Frontend& frontend : frontends_of(entry.second.view)) retract_frontend(entry, frontend, nullptr);
@@ -73,9 +73,9 @@ void DesiredElements::set_options(RulesetOptions options) {
 }
 
 void DesiredElements::node_port_addresses(int by) {
-  if (!options_.node_port_addresses) return;
-  for (const Address& address : *options_.node_port_addresses) {
-    if (address.family != options_.family || address.is_loopback()) continue;
+  if (!options_.node.node_port_addresses) return;
+  for (const Address& address : *options_.node.node_port_addresses) {
+    if (address.family != options_.node.family || address.is_loopback()) continue;
     ElementKey key{{SetId::kNodePortAddresses}, {}, 0};
     key.key.address(address);
     count(key, by);

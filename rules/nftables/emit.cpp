@@ -100,7 +100,7 @@ class FrontendEmitter {
     if (std::ranges::find(view_.load_balancer_ips, *in_.frontend.address) == view_.load_balancer_ips.end()) return;
     named(SetId::kFirewalled);
     std::vector<Prefix> allowed = view_.source_ranges;
-    const auto& node = in_.options.node_address;
+    const auto& node = in_.options.node.node_address;
     const bool node_allowed =
         node && std::ranges::any_of(allowed, [&](const Prefix& range) { return range.contains(*node); });
     // A packet from this node to the address may carry that address as its source.

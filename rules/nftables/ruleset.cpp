@@ -167,24 +167,24 @@ class Compiler {
     chain(way.name, {rule(SetPriority{key, {way.sticky}}, jump("affinity")), rule(go(name(0)))});
   }
 
-  [[nodiscard]] ChangeMark mark() const { return {options_.masquerade_mark, false}; }
+  [[nodiscard]] ChangeMark mark() const { return {options_.node.masquerade_mark, false}; }
 
   /// The condition of the local detector, or nothing when no packet can meet it or every one does.
   [[nodiscard]] std::optional<Statement> from_pod(bool negate) const {
-    if (!options_.local_detector) return std::nullopt;
-    if (const auto* prefix = std::get_if<iptables::DetectByPrefix>(&*options_.local_detector)) {
+    if (!options_.node.local_detector) return std::nullopt;
+    if (const auto* prefix = std::get_if<DetectByPrefix>(&*options_.node.local_detector)) {
       const bool everything = prefix->prefix.length == 0;
-      if (prefix->prefix.address.family != options_.family || (everything && negate)) return std::nullopt;
+      if (prefix->prefix.address.family != options_.node.family || (everything && negate)) return std::nullopt;
       return InPrefix{prefix->prefix, true, negate};
     }
-    const auto& interface = std::get<iptables::DetectByInterface>(*options_.local_detector);
+    const auto& interface = std::get<DetectByInterface>(*options_.node.local_detector);
     return FromInterface{interface.name, interface.is_prefix, negate};
   }
 
   /// What is done with a packet for a kind of service address before an endpoint is chosen.
   void entries() {
     std::vector<NftRule> cluster_ip;
-    if (options_.masquerade_all) {
+    if (options_.node.masquerade_all) {
       cluster_ip.push_back(commented("masquerade all cluster IP traffic", mark()));
     } else if (const auto outside = from_pod(true)) {
       cluster_ip.push_back(commented("masquerade cluster IP traffic from outside the cluster", *outside, mark()));
@@ -210,8 +210,8 @@ class Compiler {
 
   /// "on an address where NodePorts answer"
   [[nodiscard]] std::vector<Statement> to_node() const {
-    if (options_.node_port_addresses) return {InSet{{kDestination}, {SetId::kNodePortAddresses}}};
-    return {IsLocal{false}, InPrefix{options_.family == Family::kIpv4 ? kLoopback4 : kLoopback6, false, true}};
+    if (options_.node.node_port_addresses) return {InSet{{kDestination}, {SetId::kNodePortAddresses}}};
+    return {IsLocal{false}, InPrefix{options_.node.family == Family::kIpv4 ? kLoopback4 : kLoopback6, false, true}};
   }
 
   [[nodiscard]] NftRule to_node_port(SetId set, Statement then) const {
@@ -246,7 +246,7 @@ class Compiler {
     std::vector<NftRule> unused{commented("ports that no Service of the cluster IP has",
                                           InSet{{kDestination}, {SetId::kClusterIps}}, Reject{})};
     for (const Prefix& cidr : options_.service_cidrs)
-      if (cidr.address.family == options_.family)
+      if (cidr.address.family == options_.node.family)
         unused.push_back(commented("cluster IPs that no Service has", InPrefix{cidr, false, false}, Drop{}));
     chain("unused-cluster-ips", std::move(unused));
     std::vector<NftRule> remember;
@@ -271,7 +271,7 @@ class Compiler {
     base("filter-forward", Hook::kForward, false, kFilter, {no_endpoints, unused});
     base("filter-output", Hook::kOutput, false, kFilter, {no_endpoints, unused});
     base("nat-postrouting", Hook::kPostrouting, true, kSnat,
-         {rule(HasMark{options_.masquerade_mark}, ChangeMark{options_.masquerade_mark, true}, Masquerade{}),
+         {rule(HasMark{options_.node.masquerade_mark}, ChangeMark{options_.node.masquerade_mark, true}, Masquerade{}),
           commented("a pod that reaches itself, or localhost that reaches a hostPort", IsTranslated{},
                     InSet{{kSource, kDestination}, {SetId::kHairpin}}, Masquerade{})});
   }

@@ -60,21 +60,21 @@ TEST_CASE("a service port without endpoints has no chains") {
 
 TEST_CASE("cluster traffic from outside the pods is masqueraded, as the detector says") {
   CompileOptions changed = options();
-  changed.local_detector = DetectByInterface{"cni0", false};
+  changed.node.local_detector = DetectByInterface{"cni0", false};
   CHECK(chain_of_kind(web(), changed, "KUBE-SVC-") == before_balanced(masquerade_rule("", "! -i cni0 ")));
-  changed.local_detector = DetectByInterface{"veth", true};
+  changed.node.local_detector = DetectByInterface{"veth", true};
   CHECK(chain_of_kind(web(), changed, "KUBE-SVC-") == before_balanced(masquerade_rule("", "! -i veth+ ")));
-  changed.local_detector.reset();
+  changed.node.local_detector.reset();
   CHECK(chain_of_kind(web(), changed, "KUBE-SVC-") == kBalanced);
-  changed.masquerade_all = true;
+  changed.node.masquerade_all = true;
   CHECK(chain_of_kind(web(), changed, "KUBE-SVC-") == before_balanced(masquerade_rule("", "")));
-  changed.local_detector = DetectByPrefix{*Prefix::parse("10.244.0.0/16")};
+  changed.node.local_detector = DetectByPrefix{*Prefix::parse("10.244.0.0/16")};
   CHECK(chain_of_kind(web(), changed, "KUBE-SVC-") == before_balanced(masquerade_rule("", "")));
 }
 
 TEST_CASE("a detector of all addresses leaves nothing to masquerade") {
   CompileOptions changed = options();
-  changed.local_detector = DetectByPrefix{*Prefix::parse("0.0.0.0/0")};
+  changed.node.local_detector = DetectByPrefix{*Prefix::parse("0.0.0.0/0")};
   CHECK(chain_of_kind(web(), changed, "KUBE-SVC-") == kBalanced);
   ServicePortView view = web();
   view.node_port = 30080;
@@ -132,12 +132,12 @@ TEST_CASE("external policy Local short-circuits pods and the node, and keeps oth
 
   SECTION("without a detector no pod is told apart") {
     CompileOptions none = options();
-    none.local_detector.reset();
+    none.node.local_detector.reset();
     CHECK(chain_of_kind(view, none, "KUBE-EXT-") == Lines{expected[1], expected[2], expected[3]});
   }
   SECTION("a detector by interface matches the interface") {
     CompileOptions changed = options();
-    changed.local_detector = DetectByInterface{"veth", true};
+    changed.node.local_detector = DetectByInterface{"veth", true};
     CHECK(chain_of_kind(view, changed, "KUBE-EXT-")[0].starts_with("-i veth+ -m comment"));
   }
   SECTION("without local endpoints the last rule is missing") {
@@ -156,11 +156,11 @@ TEST_CASE("the firewall chain lets allowed sources through") {
 
 TEST_CASE("the firewall chain lets the node through when a range contains it") {
   CompileOptions changed = options();
-  changed.node_address = *Address::parse("192.168.77.2");
+  changed.node.node_address = *Address::parse("192.168.77.2");
   const Lines lines = chain_of_kind(web_load_balancer(), changed, "KUBE-FW-");
   REQUIRE(lines.size() == 4);
   CHECK(lines[2] == "-s 203.0.113.10/32 -m comment --comment \"demo/web:http loadbalancer IP\" -j KUBE-EXT-" HASH);
-  changed.node_address = *Address::parse("192.168.78.2");
+  changed.node.node_address = *Address::parse("192.168.78.2");
   CHECK(chain_of_kind(web_load_balancer(), changed, "KUBE-FW-").size() == 3);
 }
 
@@ -218,7 +218,7 @@ TEST_CASE("IPv6 endpoints are written with brackets") {
   view.cluster_ip = *Address::parse("fd00:10:96::501");
   view.endpoints = {endpoint("fd00:10:244:1::5", 8080)};
   CompileOptions ipv6;
-  ipv6.family = Family::kIpv6;
+  ipv6.node.family = Family::kIpv6;
   CHECK(chain_of_kind(view, ipv6, "KUBE-SVC-") ==
         Lines{"-m comment --comment \"demo/dual:http -> [fd00:10:244:1::5]:8080\" -j KUBE-SEP-IGMU5CNLF76G6SMG"});
   CHECK(

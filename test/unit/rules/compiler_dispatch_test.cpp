@@ -131,7 +131,7 @@ TEST_CASE("localhost NodePorts are counted when the counter exists, on IPv4") {
   ServicePortView view = web();
   view.node_port = 30080;
   CompileOptions with_localhost = options();
-  with_localhost.localhost_node_ports = true;
+  with_localhost.node.localhost_node_ports = true;
   const Lines lines = dispatch_of(view, with_localhost);
   REQUIRE(lines.size() == 3);
   CHECK(lines[1] ==
@@ -145,11 +145,11 @@ TEST_CASE("localhost NodePorts are counted when the counter exists, on IPv4") {
   uncounted.count_localhost = false;
   CHECK(dispatch_of(view, uncounted) == Lines{lines[0], lines[2]});
   CompileOptions off = with_localhost;
-  off.localhost_node_ports = false;
+  off.node.localhost_node_ports = false;
   CHECK(dispatch_of(view, off) == Lines{lines[0], lines[2]});
 
   CompileOptions ipv6 = with_localhost;
-  ipv6.family = Family::kIpv6;
+  ipv6.node.family = Family::kIpv6;
   CHECK(dispatch_of(view, ipv6).size() == 2);
 }
 
@@ -171,7 +171,7 @@ TEST_CASE("UDP, SCTP and IPv6 rules have their own matches") {
   view.protocol = Protocol::kUdp;
   view.cluster_ip = *Address::parse("fd00:10:96::a");
   CompileOptions ipv6;
-  ipv6.family = Family::kIpv6;
+  ipv6.node.family = Family::kIpv6;
   CHECK(
       dispatch_of(view, ipv6) ==
       Lines{"filter KUBE-SERVICES -d fd00:10:96::a/128 -p udp -m comment --comment \"demo/web:http has no endpoints\" "

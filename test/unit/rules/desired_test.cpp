@@ -285,7 +285,7 @@ TEST_CASE("other options concern everything") {
   Kernel kernel(desired);
   desired.take_changes(kernel);
   CompileOptions other = test::options();
-  other.masquerade_mark = 0x8000;
+  other.node.masquerade_mark = 0x8000;
   other.endpoint_comments = false;
   desired.set_options(other);
   kernel.forget();
@@ -293,14 +293,14 @@ TEST_CASE("other options concern everything") {
   CHECK(kernel.chains == fresh_chains(other, {{"demo/web:http", test::web()}}));
 
   SECTION("localhost NodePorts bring KUBE-FIREWALL, and their end gives it up") {
-    other.localhost_node_ports = true;
+    other.node.localhost_node_ports = true;
     desired.set_options(other);
     kernel.forget();
     desired.take_changes(kernel);
     const ChainId firewall{Table::kFilter, ChainName("KUBE-FIREWALL")};
     CHECK(kernel.written.contains(firewall));
     CHECK(desired.wants(firewall));
-    other.localhost_node_ports = false;
+    other.node.localhost_node_ports = false;
     desired.set_options(other);
     CHECK_FALSE(desired.wants(firewall));
   }

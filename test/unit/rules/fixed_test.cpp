@@ -13,13 +13,13 @@ Lines fixed(const CompileOptions& options) {
   for (const ChainRules& chain : compile_fixed(options))
     for (const Rule& rule : chain.rules)
       lines.push_back(std::string(name_of(chain.id.table)) + " " + std::string(chain.id.name.view()) + " " +
-                      to_text(rule, options.family));
+                      to_text(rule, options.node.family));
   return lines;
 }
 
 Lines tail(const CompileOptions& options) {
   Lines lines;
-  for (const Rule& rule : compile_node_port_tail(options)) lines.push_back(to_text(rule, options.family));
+  for (const Rule& rule : compile_node_port_tail(options)) lines.push_back(to_text(rule, options.node.family));
   return lines;
 }
 
@@ -30,7 +30,7 @@ const std::string kTailComment =
 
 TEST_CASE("the fixed chains are kube-proxy's") {
   CompileOptions options;
-  options.localhost_node_ports = true;
+  options.node.localhost_node_ports = true;
   CHECK(fixed(options) ==
         Lines{"nat KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",
               "nat KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN",
@@ -51,14 +51,14 @@ TEST_CASE("the fixed chains are kube-proxy's") {
 TEST_CASE("the guard of 127.0.0.0/8 is there only with localhost NodePorts, on IPv4") {
   CompileOptions options;
   CHECK(fixed(options).size() == 7);
-  options.localhost_node_ports = true;
-  options.family = Family::kIpv6;
+  options.node.localhost_node_ports = true;
+  options.node.family = Family::kIpv6;
   CHECK(fixed(options).size() == 7);
 }
 
 TEST_CASE("the mark is the configured one everywhere") {
   CompileOptions options;
-  options.masquerade_mark = 0x80000000;
+  options.node.masquerade_mark = 0x80000000;
   const Lines lines = fixed(options);
   CHECK(lines[0] == "nat KUBE-MARK-MASQ -j MARK --set-xmark 0x80000000/0x80000000");
   CHECK(lines[1] == "nat KUBE-POSTROUTING -m mark ! --mark 0x80000000/0x80000000 -j RETURN");
@@ -78,24 +78,24 @@ TEST_CASE("invalid packets are dropped, counted or not, or left alone") {
 TEST_CASE("NodePorts answer on every local address but loopback") {
   CompileOptions options;
   CHECK(tail(options) == Lines{"! -d 127.0.0.0/8 " + kTailComment + " -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"});
-  options.localhost_node_ports = true;
+  options.node.localhost_node_ports = true;
   CHECK(tail(options) == Lines{kTailComment + " -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"});
-  options.family = Family::kIpv6;
+  options.node.family = Family::kIpv6;
   CHECK(tail(options) == Lines{"! -d ::1/128 " + kTailComment + " -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"});
 }
 
 TEST_CASE("NodePorts answer on the configured addresses only") {
   CompileOptions options;
-  options.node_port_addresses = {*Address::parse("192.168.77.2"), *Address::parse("127.0.0.1"),
-                                 *Address::parse("fd00:77::2"), *Address::parse("10.0.0.1")};
+  options.node.node_port_addresses = {*Address::parse("192.168.77.2"), *Address::parse("127.0.0.1"),
+                                      *Address::parse("fd00:77::2"), *Address::parse("10.0.0.1")};
   const std::string first = "-d 192.168.77.2/32 " + kTailComment + " -j KUBE-NODEPORTS";
   const std::string last = "-d 10.0.0.1/32 " + kTailComment + " -j KUBE-NODEPORTS";
   CHECK(tail(options) == Lines{first, last});
-  options.localhost_node_ports = true;
+  options.node.localhost_node_ports = true;
   CHECK(tail(options) == Lines{first, "-d 127.0.0.1/32 " + kTailComment + " -j KUBE-NODEPORTS", last});
-  options.family = Family::kIpv6;
+  options.node.family = Family::kIpv6;
   CHECK(tail(options) == Lines{"-d fd00:77::2/128 " + kTailComment + " -j KUBE-NODEPORTS"});
-  options.node_port_addresses = std::vector<Address>{};
+  options.node.node_port_addresses = std::vector<Address>{};
   CHECK(tail(options).empty());
 }
 

@@ -44,7 +44,7 @@ Elements elements_of(const DesiredElements& desired) {
   desired.for_each_element([](const SetRef& /*set*/) { return true; },
                            [&](const ElementKey& key, const ElementValue& value) {
                              const SetSpec& set = sets.at(key.set);
-                             all.insert(set.name + " " + to_text(key, value, set, desired.options().family));
+                             all.insert(set.name + " " + to_text(key, value, set, desired.options().node.family));
                            });
   return all;
 }
@@ -79,7 +79,7 @@ TEST_CASE("without endpoints it is refused, with endpoints on other nodes alone 
 
 TEST_CASE("policy Local has both lists behind what is reached from outside, and source ranges do not overlap") {
   RulesetOptions options;
-  options.node_address = ip("192.0.2.200");
+  options.node.node_address = ip("192.0.2.200");
   DesiredElements desired{options};
   ServicePortView one = view("demo/lb", "10.96.0.1", {endpoint("10.244.1.5", true), endpoint("10.244.2.7")});
   one.external_policy_local = true;
@@ -194,7 +194,7 @@ TEST_CASE("a remembered client may go to present endpoints of its own service po
 
 TEST_CASE("rules read as nft prints them") {
   RulesetOptions options;
-  options.local_detector = iptables::DetectByPrefix{Prefix::parse("10.244.0.0/16").value()};
+  options.node.local_detector = DetectByPrefix{Prefix::parse("10.244.0.0/16").value()};
   options.service_cidrs = {Prefix::parse("10.96.0.0/12").value()};
   DesiredElements desired{options};
   ServicePortView sticky = view("demo/sticky", "10.96.0.1", {endpoint("10.244.1.1")});

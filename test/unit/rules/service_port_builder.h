@@ -49,7 +49,7 @@ inline ServicePortView web_without_endpoints() {
 /// IPv4, pods known by 10.244.0.0/16, no localhost NodePorts.
 inline CompileOptions options() {
   CompileOptions options;
-  options.local_detector = DetectByPrefix{Prefix::parse("10.244.0.0/16").value()};
+  options.node.local_detector = DetectByPrefix{Prefix::parse("10.244.0.0/16").value()};
   return options;
 }
 
@@ -61,7 +61,7 @@ inline Lines dispatch_of(const ServicePortView& view, const CompileOptions& opti
   for (const DispatchRule& rule : compile_dispatch(view, options)) {
     const ChainId& chain = chain_of(rule.chain);
     lines.push_back(std::string(name_of(chain.table)) + " " + std::string(chain.name.view()) + " " +
-                    to_text(rule.rule, options.family));
+                    to_text(rule.rule, options.node.family));
   }
   return lines;
 }
@@ -71,7 +71,7 @@ inline Lines chain_of_kind(const ServicePortView& view, const CompileOptions& op
   for (const ChainRules& chain : compile(view, options).chains) {
     if (!chain.id.name.view().starts_with(prefix)) continue;
     Lines lines;
-    for (const Rule& rule : chain.rules) lines.push_back(to_text(rule, options.family));
+    for (const Rule& rule : chain.rules) lines.push_back(to_text(rule, options.node.family));
     return lines;
   }
   return {"none"};

@@ -1,21 +1,22 @@
 #include <catch2/catch.hpp>
 
-#include "agent/config/environment.h"
+#include "agent/dataplane/iptables/options.h"
 #include "test/unit/config/config_support.h"
 
 using namespace kubenatd;
 using namespace kubenatd::agent::base;
 using namespace kubenatd::agent::config;
+using namespace kubenatd::agent::dataplane::iptables;
 using namespace kubenatd::agent::objects;
 using namespace kubenatd::test;
 using rules::Address;
+using rules::DetectByInterface;
+using rules::DetectByPrefix;
 using rules::Family;
+using rules::LocalDetector;
 using rules::Prefix;
 using rules::iptables::CompileOptions;
-using rules::iptables::DetectByInterface;
-using rules::iptables::DetectByPrefix;
 using rules::iptables::DispatchForm;
-using rules::iptables::LocalDetector;
 
 namespace {
 
@@ -47,7 +48,9 @@ Node node() {
 
 CompileOptions options(const std::string& fields, Family family, const std::optional<Node>& here = node(),
                        std::size_t endpoints = 0) {
-  return compile_options(accepted(fields).config, environment(), here, endpoints, family);
+  const Config config = accepted(fields).config;
+  const Environment around = environment();
+  return compile_options({config, around, here, endpoints, {}}, family);
 }
 
 LocalDetector by_prefix(const std::string& text) {
@@ -59,121 +62,121 @@ LocalDetector by_prefix(const std::string& text) {
 TEST_CASE("the defaults of both families") {
   const CompileOptions v4 = options("", Family::kIpv4);
   CHECK(v4.family == Family::kIpv4);
-  CHECK(v4.masquerade_mark == 0x4000);
-  CHECK_FALSE(v4.masquerade_all);
-  CHECK_FALSE(v4.local_detector);
-  CHECK(v4.localhost_node_ports);
-  CHECK_FALSE(v4.node_port_addresses);
+  CHECK(v4.node.masquerade_mark == 0x4000);
+  CHECK_FALSE(v4.node.masquerade_all);
+  CHECK_FALSE(v4.node.local_detector);
+  CHECK(v4.node.localhost_node_ports);
+  CHECK_FALSE(v4.node.node_port_addresses);
   CHECK(v4.drop_invalid);
   CHECK(v4.count_invalid);
   CHECK(v4.count_localhost);
   CHECK(v4.endpoint_comments);
-  CHECK(v4.node_address == address("192.168.77.2"));
+  CHECK(v4.node.node_address == address("192.168.77.2"));
   CHECK(v4.form == DispatchForm::kAuto);
   CHECK(v4.tree_threshold == 1000);
   const CompileOptions v6 = options("", Family::kIpv6);
   CHECK(v6.family == Family::kIpv6);
-  CHECK_FALSE(v6.localhost_node_ports);
-  CHECK_FALSE(v6.node_port_addresses);
-  CHECK(v6.node_address == address("fd00:77::2"));
+  CHECK_FALSE(v6.node.localhost_node_ports);
+  CHECK_FALSE(v6.node.node_port_addresses);
+  CHECK(v6.node.node_address == address("fd00:77::2"));
 }
 
 TEST_CASE("the mark is the masquerade bit, the highest one included") {
-  CHECK(options("iptables: {masqueradeBit: 15}", Family::kIpv4).masquerade_mark == 0x8000);
-  CHECK(options("iptables: {masqueradeBit: 0}", Family::kIpv4).masquerade_mark == 1);
-  CHECK(options("iptables: {masqueradeBit: 31}", Family::kIpv6).masquerade_mark == 0x80000000U);
+  CHECK(options("iptables: {masqueradeBit: 15}", Family::kIpv4).node.masquerade_mark == 0x8000);
+  CHECK(options("iptables: {masqueradeBit: 0}", Family::kIpv4).node.masquerade_mark == 1);
+  CHECK(options("iptables: {masqueradeBit: 31}", Family::kIpv6).node.masquerade_mark == 0x80000000U);
 }
 
 TEST_CASE("ClusterCIDR tells pods by the CIDR of the family") {
   const std::string both = "clusterCIDR: 10.244.0.0/16,fd00:10:244::/56";
-  CHECK(options(both, Family::kIpv4).local_detector == by_prefix("10.244.0.0/16"));
-  CHECK(options(both, Family::kIpv6).local_detector == by_prefix("fd00:10:244::/56"));
-  CHECK_FALSE(options("clusterCIDR: 10.244.0.0/16", Family::kIpv6).local_detector);
+  CHECK(options(both, Family::kIpv4).node.local_detector == by_prefix("10.244.0.0/16"));
+  CHECK(options(both, Family::kIpv6).node.local_detector == by_prefix("fd00:10:244::/56"));
+  CHECK_FALSE(options("clusterCIDR: 10.244.0.0/16", Family::kIpv6).node.local_detector);
 }
 
 TEST_CASE("NodeCIDR tells pods by the Node object") {
   const std::string mode = "detectLocalMode: NodeCIDR\nclusterCIDR: 10.0.0.0/8";
-  CHECK(options(mode, Family::kIpv4).local_detector == by_prefix("10.244.1.0/24"));
-  CHECK(options(mode, Family::kIpv6).local_detector == by_prefix("fd00:10:244:1::/64"));
-  CHECK_FALSE(options(mode, Family::kIpv4, std::nullopt).local_detector);
+  CHECK(options(mode, Family::kIpv4).node.local_detector == by_prefix("10.244.1.0/24"));
+  CHECK(options(mode, Family::kIpv6).node.local_detector == by_prefix("fd00:10:244:1::/64"));
+  CHECK_FALSE(options(mode, Family::kIpv4, std::nullopt).node.local_detector);
 }
 
 TEST_CASE("interface modes tell pods in both families") {
   const Family family = GENERATE(Family::kIpv4, Family::kIpv6);
   const CompileOptions bridge =
       options("detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: cni0}", family);
-  CHECK(bridge.local_detector == LocalDetector(DetectByInterface{"cni0", false}));
+  CHECK(bridge.node.local_detector == LocalDetector(DetectByInterface{"cni0", false}));
   const CompileOptions prefix =
       options("detectLocalMode: InterfaceNamePrefix\ndetectLocal: {interfaceNamePrefix: veth}", family);
-  CHECK(prefix.local_detector == LocalDetector(DetectByInterface{"veth", true}));
+  CHECK(prefix.node.local_detector == LocalDetector(DetectByInterface{"veth", true}));
 }
 
 TEST_CASE("NodePort CIDRs choose among the local addresses, sorted and without doubles") {
   const std::string fields = "nodePortAddresses: [192.168.77.0/24, 192.168.0.0/16]";
   const CompileOptions v4 = options(fields, Family::kIpv4);
-  CHECK(v4.node_port_addresses == addresses({"192.168.77.2", "192.168.77.3"}));
-  CHECK_FALSE(v4.localhost_node_ports);
-  CHECK_FALSE(options(fields, Family::kIpv6).node_port_addresses);
+  CHECK(v4.node.node_port_addresses == addresses({"192.168.77.2", "192.168.77.3"}));
+  CHECK_FALSE(v4.node.localhost_node_ports);
+  CHECK_FALSE(options(fields, Family::kIpv6).node.node_port_addresses);
 }
 
 TEST_CASE("NodePort CIDRs without a local address match nothing") {
   const CompileOptions v4 = options("nodePortAddresses: [203.0.113.0/24]", Family::kIpv4);
-  REQUIRE(v4.node_port_addresses);
-  CHECK(v4.node_port_addresses->empty());
+  REQUIRE(v4.node.node_port_addresses);
+  CHECK(v4.node.node_port_addresses->empty());
 }
 
 TEST_CASE("a NodePort CIDR of length zero matches everything of its family") {
   const std::string fields = "nodePortAddresses: [192.168.77.0/24, 0.0.0.0/0, 'fd00::/8']";
   const CompileOptions v4 = options(fields, Family::kIpv4);
-  CHECK_FALSE(v4.node_port_addresses);
-  CHECK(v4.localhost_node_ports);
-  CHECK(options(fields, Family::kIpv6).node_port_addresses == addresses({"fd00:77::2"}));
+  CHECK_FALSE(v4.node.node_port_addresses);
+  CHECK(v4.node.localhost_node_ports);
+  CHECK(options(fields, Family::kIpv6).node.node_port_addresses == addresses({"fd00:77::2"}));
 }
 
 TEST_CASE("localhost NodePorts need a loopback address among the NodePort addresses") {
   const std::string cidr = GENERATE("127.0.0.0/8", "127.0.0.1/32", "127.4.0.0/16", "112.0.0.0/4");
   CAPTURE(cidr);
   const CompileOptions on = options("nodePortAddresses: [192.168.77.2/32, " + cidr + "]", Family::kIpv4);
-  CHECK(on.localhost_node_ports);
-  if (cidr != "127.4.0.0/16") CHECK(on.node_port_addresses == addresses({"127.0.0.1", "192.168.77.2"}));
+  CHECK(on.node.localhost_node_ports);
+  if (cidr != "127.4.0.0/16") CHECK(on.node.node_port_addresses == addresses({"127.0.0.1", "192.168.77.2"}));
   const CompileOptions off = options(
       "iptables: {localhostNodePorts: false}\nnodePortAddresses: [192.168.77.2/32, " + cidr + "]", Family::kIpv4);
-  CHECK_FALSE(off.localhost_node_ports);
-  CHECK(off.node_port_addresses == addresses({"192.168.77.2"}));
+  CHECK_FALSE(off.node.localhost_node_ports);
+  CHECK(off.node.node_port_addresses == addresses({"192.168.77.2"}));
 }
 
 TEST_CASE("localhost NodePorts that are switched off stay off when everything matches") {
   const CompileOptions v4 = options("iptables: {localhostNodePorts: false}", Family::kIpv4);
-  CHECK_FALSE(v4.localhost_node_ports);
-  CHECK_FALSE(v4.node_port_addresses);
+  CHECK_FALSE(v4.node.localhost_node_ports);
+  CHECK_FALSE(v4.node.node_port_addresses);
 }
 
 TEST_CASE("the IPv6 loopback address never takes NodePorts") {
-  CHECK(options("nodePortAddresses: ['::1/128', 'fd00:77::/64']", Family::kIpv6).node_port_addresses ==
+  CHECK(options("nodePortAddresses: ['::1/128', 'fd00:77::/64']", Family::kIpv6).node.node_port_addresses ==
         addresses({"fd00:77::2"}));
 }
 
 TEST_CASE("primary is the node's address of the family") {
   const std::string fields = "nodePortAddresses: [primary]";
   const CompileOptions v4 = options(fields, Family::kIpv4);
-  CHECK(v4.node_port_addresses == addresses({"192.168.77.2"}));
-  CHECK_FALSE(v4.localhost_node_ports);
-  CHECK(options(fields, Family::kIpv6).node_port_addresses == addresses({"fd00:77::2"}));
-  CHECK(options(fields + "\nbindAddress: 10.0.0.9", Family::kIpv4, std::nullopt).node_port_addresses ==
+  CHECK(v4.node.node_port_addresses == addresses({"192.168.77.2"}));
+  CHECK_FALSE(v4.node.localhost_node_ports);
+  CHECK(options(fields, Family::kIpv6).node.node_port_addresses == addresses({"fd00:77::2"}));
+  CHECK(options(fields + "\nbindAddress: 10.0.0.9", Family::kIpv4, std::nullopt).node.node_port_addresses ==
         addresses({"10.0.0.9"}));
 }
 
 TEST_CASE("primary without a known address, or with a loopback one, matches everything") {
-  CHECK_FALSE(options("nodePortAddresses: [primary]", Family::kIpv4, std::nullopt).node_port_addresses);
-  CHECK_FALSE(options("nodePortAddresses: [primary]\nbindAddress: 127.0.0.1", Family::kIpv4).node_port_addresses);
+  CHECK_FALSE(options("nodePortAddresses: [primary]", Family::kIpv4, std::nullopt).node.node_port_addresses);
+  CHECK_FALSE(options("nodePortAddresses: [primary]\nbindAddress: 127.0.0.1", Family::kIpv4).node.node_port_addresses);
 }
 
 TEST_CASE("bindAddress is the node's address of its own family") {
   const std::string fields = "bindAddress: 10.0.0.9";
-  CHECK(options(fields, Family::kIpv4).node_address == address("10.0.0.9"));
-  CHECK(options(fields, Family::kIpv6).node_address == address("fd00:77::2"));
-  CHECK(options("bindAddress: '::'", Family::kIpv6).node_address == address("fd00:77::2"));
-  CHECK_FALSE(options("", Family::kIpv4, std::nullopt).node_address);
+  CHECK(options(fields, Family::kIpv4).node.node_address == address("10.0.0.9"));
+  CHECK(options(fields, Family::kIpv6).node.node_address == address("fd00:77::2"));
+  CHECK(options("bindAddress: '::'", Family::kIpv6).node.node_address == address("fd00:77::2"));
+  CHECK_FALSE(options("", Family::kIpv4, std::nullopt).node.node_address);
 }
 
 TEST_CASE("comments of endpoints end past 1000 endpoints") {
@@ -189,11 +192,12 @@ TEST_CASE("what the kernel has decides about counters and invalid packets") {
   config.masquerade_all = true;
   config.dispatch = Config::Dispatch::kTree;
   config.tree_threshold = 7;
-  const CompileOptions v4 = compile_options(config, here, node(), 0, Family::kIpv4);
+  const std::optional<Node> this_node = node();
+  const CompileOptions v4 = compile_options({config, here, this_node, 0, {}}, Family::kIpv4);
   CHECK_FALSE(v4.drop_invalid);
   CHECK_FALSE(v4.count_invalid);
   CHECK_FALSE(v4.count_localhost);
-  CHECK(v4.masquerade_all);
+  CHECK(v4.node.masquerade_all);
   CHECK(v4.form == DispatchForm::kTree);
   CHECK(v4.tree_threshold == 7);
 }

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "agent/dataplane/dataplane.h"
+#include "agent/dataplane/nf_session.h"
+
+namespace kubenatd::agent::dataplane {
+
+/// What a mode does in a sync. CommitLoop calls prepare(), and then either put_back() or committed().
+class SyncSteps {
+ public:
+  virtual ~SyncSteps() = default;
+
+  /// For messages: "IPv4 tables".
+  [[nodiscard]] virtual std::string name() const = 0;
+  /// Reads what is suspected, compares, and adds what has to be written to `batch`. What no packet can see yet may be
+  /// sent ahead by `stage`; after it failed, prepare() returns its error and leaves everything pending.
+  using Stage = std::function<std::expected<void, netlink::CommitFailure>(netlink::Batch&)>;
+  [[nodiscard]] virtual std::expected<void, netlink::CommitFailure> prepare(NfSession& session, netlink::Batch& batch,
+                                                                            const Stage& stage, SyncReport& report) = 0;
+  /// How large the transaction is for whoever listens: messages, or elements where those are more.
+  [[nodiscard]] virtual std::size_t notifications(const netlink::Batch& batch) const = 0;
+  /// An event since prepare() concerns what it has read.
+  [[nodiscard]] virtual bool is_outdated() const = 0;
+  /// The batch was not committed: all that it was about is still to be done.
+  virtual void put_back() = 0;
+  /// The batch is in the kernel, or there was nothing to write. False: something has to be looked at again.
+  [[nodiscard]] virtual rules::Result<bool> committed(NfSession& session, const netlink::CommitReport& commit,
+                                                      SyncReport& report) = 0;
+  /// Everything has to be read again.
+  virtual void read_again() = 0;
+  /// Takes out what the kernel refused. True when it was something that can be taken out.
+  [[nodiscard]] virtual bool take_out(const rules::Refusal& refusal, SyncReport& report) = 0;
+  /// The refusal is about something that was refused before and is tried again: no need to look again first.
+  [[nodiscard]] virtual bool is_trial(const rules::Refusal& refusal) const = 0;
+};
+
+/// Tries until the kernel is in line with what is wanted; the same for both modes.
+///
+/// Purpose: one transaction that nobody wrote in between; when others write all the time, in the end without asking for
+/// that. A refused transaction is looked at again first, as the picture may have been old, and then what the kernel
+/// refused is taken out. An outcome that is not known is looked up by reading everything again. Threading: one thread.
+/// Failure: as Dataplane::sync(). Cost: of the steps.
+class CommitLoop {
+ public:
+  /// `others` is shown what other programs do meanwhile.
+  [[nodiscard]] rules::Result<SyncReport> run(SyncSteps& steps, NfSession& session, const NfSession::Visit& others);
+
+ private:
+  enum class Outcome : std::uint8_t { kDone, kAgain };
+
+  [[nodiscard]] rules::Result<Outcome> attempt(SyncSteps& steps, NfSession& session, const NfSession::Visit& others,
+                                               bool insist, SyncReport& report);
+  [[nodiscard]] rules::Result<Outcome> after_failure(SyncSteps& steps, const netlink::CommitFailure& failure,
+                                                     SyncReport& report);
+
+  bool failed_before_ = false;  ///< the last commit was refused although everything had just been read
+};
+
+}  // namespace kubenatd::agent::dataplane
