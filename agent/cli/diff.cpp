@@ -5,51 +5,45 @@
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/daemon/inputs.h"
-#include "agent/dataplane/foreign_host_ports.h"
-#include "agent/dataplane/iptables/diff.h"
-#include "agent/dataplane/nftables/diff.h"
+#include "rules/nftables/ruleset.h"
 
 namespace kubenatd::agent::cli {
 namespace {
 
-std::string_view note_of(dataplane::iptables::ChainDiff::Presence presence) {
+using dataplane::ObjectDiff;
+using Kind = rules::ObjectRef::Kind;
+
+std::string_view note_of(ObjectDiff::Presence presence) {
   switch (presence) {
-    case dataplane::iptables::ChainDiff::Presence::kMissing: return " (missing)";
-    case dataplane::iptables::ChainDiff::Presence::kUnwanted: return " (not wanted)";
-    case dataplane::iptables::ChainDiff::Presence::kBoth: break;
+    case ObjectDiff::Presence::kMissing: return " (missing)";
+    case ObjectDiff::Presence::kUnwanted: return " (not wanted)";
+    case ObjectDiff::Presence::kBoth: break;
   }
   return "";
 }
 
-void print(const dataplane::iptables::ChainDiff& diff, rules::Family family) {
-  fmt::print("{} {} {}{}\n", name_of(family), name_of(diff.table), diff.chain, note_of(diff.presence));
-  for (const dataplane::iptables::ChainDiff::Line& line : diff.lines)
-    fmt::print("  {} -A {} {}\n", line.sign, diff.chain, line.rule);
-}
-
-void print(const dataplane::nftables::NftablesDiff& diff, rules::Family family) {
-  fmt::print("{} {}{}\n", name_of(family), diff.object, note_of(diff.presence));
-  for (const dataplane::iptables::ChainDiff::Line& line : diff.lines) fmt::print("  {} {}\n", line.sign, line.rule);
-}
-
-/// Compares and prints one family; whether it is equal.
-rules::Result<bool> compare(netlink::NfTables& kernel, rules::Family family, dataplane::Model& model) {
-  const auto print_all = [&](const auto& diffs) -> rules::Result<bool> {
-    if (!diffs) return std::unexpected(diffs.error());
-    for (const auto& one : *diffs) print(one, family);
-    return diffs->empty();
-  };
-  if (model.config().mode == config::Config::Mode::kNftables) {
-    auto& host_ports = model.desired(family).host_ports();
-    if (host_ports.any_wanted()) {
-      auto claims = dataplane::read_foreign_host_ports(kernel, family);
-      if (!claims) return std::unexpected(claims.error());
-      host_ports.set_foreign(std::move(*claims));
-      model.elements(family).set_host_ports(host_ports.in_force());
-    }
-    return print_all(dataplane::nftables::diff_nftables_with_live(kernel, family, model.elements(family)));
+std::string_view word_of(const ObjectDiff& diff) {
+  switch (diff.object.kind) {
+    case Kind::kTable: return "table";
+    case Kind::kChain:
+    case Kind::kRule: return "chain";
+    case Kind::kSet:
+    case Kind::kElement: return diff.is_map ? "map" : "set";
   }
-  return print_all(dataplane::iptables::diff_with_live(kernel, family, model.desired(family)));
+  return "";
+}
+
+/// In iptables' tables as iptables-save writes rules, in nftables mode's own as nft lists it.
+void print(const ObjectDiff& diff, rules::Family family) {
+  const rules::ObjectRef& object = diff.object;
+  if (object.table != rules::nftables::kTable) {
+    fmt::print("{} {} {}{}\n", name_of(family), object.table, object.name, note_of(diff.presence));
+    for (const ObjectDiff::Line& line : diff.lines) fmt::print("  {} -A {} {}\n", line.sign, object.name, line.rule);
+    return;
+  }
+  const std::string& name = object.kind == Kind::kTable ? object.table : object.name;
+  fmt::print("{} {} {}{}\n", name_of(family), word_of(diff), name, note_of(diff.presence));
+  for (const ObjectDiff::Line& line : diff.lines) fmt::print("  {} {}\n", line.sign, line.rule);
 }
 
 }  // namespace
@@ -78,14 +72,15 @@ int diff(const Options& options) {
   for (const rules::Family family : rules::kFamilies) {
     if (options.family && *options.family != family) continue;
     if (family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
-    const auto same = compare(*kernel, family, model);
-    if (!same) {
-      base::log_error(same.error().to_string(), {});
+    const auto difference = model.dataplane(family).diff(*kernel);
+    if (!difference) {
+      base::log_error(difference.error().to_string(), {});
       return kExitNoAnswer;
     }
-    for (const std::string& remark : model.desired(family).host_ports().take_remarks())
-      base::log_warning(remark, {{"family", std::string(name_of(family))}});
-    equal = equal && *same;
+    for (const ObjectDiff& one : difference->objects) print(one, family);
+    for (const auto& remark : difference->host_ports)
+      base::log_warning(to_text(remark), {{"family", std::string(name_of(family))}});
+    equal = equal && difference->objects.empty();
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return kExitNoAnswer;
   return equal ? kExitOk : kExitFailed;

@@ -12,10 +12,6 @@
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/daemon/inputs.h"
-#include "agent/dataplane/foreign_host_ports.h"
-#include "agent/dataplane/iptables/listing.h"
-#include "agent/explain/live_ruleset.h"
-#include "agent/explain/live_table.h"
 #include "agent/explain/show.h"
 #include "netlink/host/conntrack.h"
 #include "netlink/host/routes.h"
@@ -42,72 +38,6 @@ rules::Result<rules::walk::SavedRules> read_saved(const std::vector<std::filesys
       if (saved->families[i]) all.families[i] = std::move(saved->families[i]);
   }
   return all;
-}
-
-rules::Result<Rulesets> read_live(bool ipv6) {
-  auto kernel = netlink::NfTables::open();
-  if (!kernel) return std::unexpected(kernel.error());
-  Rulesets rulesets;
-  for (const rules::Family family : rules::kFamilies) {
-    if (family == rules::Family::kIpv6 && !ipv6) continue;
-    auto ruleset = explain::read_live_ruleset(*kernel, family);
-    if (!ruleset) return std::unexpected(ruleset.error());
-    rulesets[static_cast<std::size_t>(family)] = std::move(*ruleset);
-  }
-  return rulesets;
-}
-
-Rulesets read_desired(dataplane::Model& model) {
-  Rulesets rulesets;
-  for (const rules::Family family : rules::kFamilies) {
-    rules::walk::Ruleset& ruleset = rulesets[static_cast<std::size_t>(family)].emplace(family);
-    for (const rules::TableText& table : dataplane::iptables::list_desired(model.desired(family)))
-      add_table(ruleset, table);
-  }
-  return rulesets;
-}
-
-/// The table of nftables mode as it is, and from the objects as it should be beside what others serve.
-rules::Status add_live_tables(dataplane::Model& model, explain::ExplainContext& context) {
-  auto kernel = netlink::NfTables::open();
-  if (!kernel) return std::unexpected(kernel.error());
-  std::array<std::optional<rules::nftables::TableState>, 2> tables;
-  for (const rules::Family family : rules::kFamilies) {
-    if (family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
-    auto& host_ports = model.desired(family).host_ports();
-    if (host_ports.any_wanted()) {
-      auto claims = dataplane::read_foreign_host_ports(*kernel, family);
-      if (!claims) return std::unexpected(claims.error());
-      host_ports.set_foreign(std::move(*claims));
-      model.elements(family).set_host_ports(host_ports.in_force());
-    }
-    auto table = explain::read_live_table(*kernel, family, model.elements(family));
-    if (!table) return std::unexpected(table.error());
-    tables[static_cast<std::size_t>(family)] = std::move(*table);
-  }
-  for (const rules::Family family : rules::kFamilies) {
-    const auto index = static_cast<std::size_t>(family);
-    if (tables[index]) context.desired_table[index] = state_of(model.elements(family));
-  }
-  context.table = std::move(tables);
-  return {};
-}
-
-/// In nftables mode: the elements to look up, and those to compare them with.
-rules::Status add_tables(Source source, dataplane::Model& model, explain::ExplainContext& context) {
-  context.source = "desired";
-  if (source != Source::kDesired) {
-    const auto live = add_live_tables(model, context);
-    if (!live && source == Source::kLive) return live;
-    if (live) context.source = "live";
-    if (!live)
-      base::log_info("the kernel's table cannot be read; the desired one is looked at",
-                     {{"reason", live.error().to_string()}});
-  }
-  if (context.source == "live") return {};
-  for (const rules::Family family : rules::kFamilies)
-    context.table[static_cast<std::size_t>(family)] = state_of(model.elements(family));
-  return {};
 }
 
 bool uses_nfacct(const Rulesets& rulesets) {
@@ -178,40 +108,53 @@ rules::Status add_node(const ExplainOptions& options, const dataplane::Model* mo
   return {};
 }
 
+/// The kernel's rules of every family, and the desired ones beside what others serve.
+rules::Status add_live(const dataplane::Model& model, explain::ExplainContext& context) {
+  auto kernel = netlink::NfTables::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  for (const rules::Family family : rules::kFamilies) {
+    if (family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
+    const auto index = static_cast<std::size_t>(family);
+    auto live = model.dataplane(family).live_rules(*kernel);
+    if (!live) return std::unexpected(live.error());
+    auto desired = model.dataplane(family).desired_rules(&*kernel);
+    if (!desired) return std::unexpected(desired.error());
+    context.rules[index] = std::move(live->rules);
+    context.table[index] = std::move(live->table);
+    context.desired[index] = std::move(desired->rules);
+    context.desired_table[index] = std::move(desired->table);
+  }
+  context.source = "live";
+  return {};
+}
+
 /// The rules to walk, and those to compare them with.
-rules::Status add_rules(const ExplainOptions& options, dataplane::Model* model, explain::ExplainContext& context) {
-  const bool by_elements = model != nullptr && model->config().mode == config::Config::Mode::kNftables;
-  if (!options.saved.empty()) {
-    auto saved = read_saved(options.saved);
-    if (!saved) return std::unexpected(saved.error());
-    context.rules = std::move(saved->families);
-    context.source = "saved";
-  } else if (by_elements) {
-    if (auto added = add_tables(options.source, *model, context); !added) return added;
-  } else if (options.source != Source::kDesired) {
-    auto live = read_live(model->environment().ipv6);
-    if (!live && options.source == Source::kLive) return std::unexpected(live.error());
+rules::Status add_rules(const ExplainOptions& options, const dataplane::Model* model,
+                        explain::ExplainContext& context) {
+  if (model == nullptr) return {};
+  if (context.source.empty() && options.source != Source::kDesired) {
+    const auto live = add_live(*model, context);
+    if (!live && options.source == Source::kLive) return live;
     if (!live)
       base::log_info("the kernel's rules cannot be read; the desired ones are walked",
                      {{"reason", live.error().to_string()}});
-    if (live) context.rules = std::move(*live);
-    if (live) context.source = "live";
   }
-  if (model == nullptr) return {};
-  // In nftables mode a saved text is compared with nothing: this node should have no such rules.
-  if (!context.source.empty() && !by_elements) {
-    config::Environment environment = model->environment();
-    environment.has_nfacct = uses_nfacct(context.rules);
-    model->set_environment(std::move(environment));
-    context.desired = read_desired(*model);
-  } else if (context.source.empty()) {
-    context.rules = read_desired(*model);
-    context.source = "desired";
+  for (const rules::Family family : rules::kFamilies) {
+    const auto index = static_cast<std::size_t>(family);
+    model->dataplane(family).for_each_view(
+        [&](const rules::ServicePortView& view) { context.views[index].push_back(view); });
+    if (context.source == "live") continue;
+    auto desired = model->dataplane(family).desired_rules(nullptr);
+    if (!desired) return std::unexpected(desired.error());
+    if (context.source == "saved") {
+      // A saved text has iptables' tables: a mode that keeps its rules elsewhere has nothing to compare them with.
+      context.desired[index] = std::move(desired->rules);
+      continue;
+    }
+    context.rules[index] = std::move(desired->rules);
+    context.table[index] = std::move(desired->table);
   }
-  for (const rules::Family family : rules::kFamilies)
-    model->for_each_view(family, [&](const rules::ServicePortView& view) {
-      context.views[static_cast<std::size_t>(family)].push_back(view);
-    });
+  if (context.source.empty()) context.source = "desired";
   return {};
 }
 
@@ -226,6 +169,15 @@ int explain(const Options& options) {
   }
   explain::ExplainContext context;
   std::optional<daemon::Inputs> inputs;
+  if (!asked.saved.empty()) {
+    auto saved = read_saved(asked.saved);
+    if (!saved) {
+      base::log_error(saved.error().to_string(), {});
+      return kExitNoAnswer;
+    }
+    context.rules = std::move(saved->families);
+    context.source = "saved";
+  }
   if (asked.saved.empty() || !options.manifests.empty()) {
     auto read = daemon::read_inputs(options, false);
     if (!read) {
@@ -233,6 +185,11 @@ int explain(const Options& options) {
       return kExitNoAnswer;
     }
     inputs = std::move(*read);
+    // Counting is the kernel's matter: what is compared with is made as it would be where these rules are.
+    config::Environment environment = inputs->model->environment();
+    environment.has_nfacct = context.source == "saved" ? uses_nfacct(context.rules)
+                                                       : asked.source != Source::kDesired && daemon::counters_exist();
+    inputs->model->set_environment(std::move(environment));
     if (auto gathered =
             daemon::gather(*inputs, [&](const objects::ObjectEvent& event) { context.inventory.take(event); });
         !gathered) {
@@ -240,7 +197,7 @@ int explain(const Options& options) {
       return kExitNoAnswer;
     }
   }
-  dataplane::Model* model = inputs ? inputs->model.get() : nullptr;
+  const dataplane::Model* model = inputs ? inputs->model.get() : nullptr;
   auto ready = add_rules(asked, model, context);
   if (ready) ready = add_node(asked, model, context);
   if (!ready) {

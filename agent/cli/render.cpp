@@ -5,8 +5,6 @@
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/daemon/inputs.h"
-#include "agent/dataplane/iptables/listing.h"
-#include "rules/nftables/text.h"
 
 namespace kubenatd::agent::cli {
 
@@ -23,10 +21,7 @@ int render(const Options& options) {
   for (const rules::Family family : rules::kFamilies) {
     if (options.family && *options.family != family) continue;
     if (!options.family) fmt::print("# {}\n", name_of(family));
-    const bool nftables = inputs->model->config().mode == config::Config::Mode::kNftables;
-    const std::string text =
-        nftables ? rules::nftables::to_text(inputs->model->elements(family), family)
-                 : rules::to_save_text(dataplane::iptables::list_desired(inputs->model->desired(family)), family);
+    const std::string text = inputs->model->dataplane(family).render();
     std::fwrite(text.data(), 1, text.size(), stdout);
   }
   return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? kExitOk : kExitFailed;

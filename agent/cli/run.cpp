@@ -52,7 +52,8 @@ rules::Result<daemon::RunEnd> run_agent(const Options& options, base::Signals& s
     base::log_warning("changes of the configuration will not be noticed", {{"what", problem}});
   auto addresses = netlink::host::AddressMonitor::open();
   if (!addresses) return std::unexpected(addresses.error());
-  auto reconciler = dataplane::Reconciler::open(*inputs->model);
+  dataplane::NetlinkKernel kernel;
+  auto reconciler = dataplane::Reconciler::open(*inputs->model, kernel);
   if (!reconciler) return std::unexpected(reconciler.error());
   if (inputs->events && !options.once)
     inputs->events->record(daemon::starting_event(inputs->model->environment().node_name));

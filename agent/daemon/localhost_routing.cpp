@@ -9,7 +9,7 @@
 
 namespace kubenatd::agent::daemon {
 
-bool LocalhostRouting::after(const dataplane::RoundReport& report, const rules::iptables::CompileOptions& ipv4) {
+bool LocalhostRouting::after(const dataplane::RoundReport& report, const rules::NodeOptions& ipv4) {
   if (done_ || !ipv4.localhost_node_ports) return true;
   for (const dataplane::RoundReport::Family& family : report.families)
     if (family.family == rules::Family::kIpv4 && family.error) return true;  // not yet

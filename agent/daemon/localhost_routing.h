@@ -4,7 +4,7 @@
 
 #include "agent/dataplane/reconciler.h"
 #include "rules/hostport/host_ports.h"
-#include "rules/iptables/options.h"
+#include "rules/node_options.h"
 
 namespace kubenatd::agent::daemon {
 
@@ -14,7 +14,7 @@ namespace kubenatd::agent::daemon {
 class LocalhostRouting {
  public:
   /// False when it is wanted and the kernel's setting could not be made.
-  bool after(const dataplane::RoundReport& report, const rules::iptables::CompileOptions& ipv4);
+  bool after(const dataplane::RoundReport& report, const rules::NodeOptions& ipv4);
 
   /// Failures are logged; the pods' ports then answer everywhere but on localhost.
   void after(const rules::hostport::HostPorts& ipv4);

@@ -6,43 +6,71 @@
 #include <string>
 
 #include "agent/base/log.h"
+#include "agent/dataplane/describe.h"
 
 namespace kubenatd::agent::daemon {
 namespace {
 
-void log_family(const dataplane::RoundReport::Family& family) {
+using dataplane::Drift;
+using dataplane::RoundReport;
+
+/// Objects that a line names; a table that is flushed again and again has thousands.
+constexpr std::size_t kNamed = 5;
+constexpr std::size_t kNamedDisputes = 8;
+
+/// "nat KUBE-SERVICES, nat KUBE-SVC-X and 7 more"
+std::string list(const std::vector<rules::ObjectRef>& objects) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kNamed, objects.size()); ++i)
+    text += (i == 0 ? "" : ", ") + dataplane::describe(objects[i]);
+  if (objects.size() > kNamed) text += fmt::format(" and {} more", objects.size() - kNamed);
+  return text;
+}
+
+void log_disputes(const std::vector<Drift::Dispute>& disputes, const std::string& family, const std::string& writer) {
+  for (std::size_t i = 0; i < std::min(kNamedDisputes, disputes.size()); ++i)
+    base::log_warning(fmt::format("{} {} is changed again and again, last by {}: healing it waits {} ms from now on",
+                                  family, dataplane::describe(disputes[i].object), writer,
+                                  std::chrono::duration_cast<std::chrono::milliseconds>(disputes[i].delay).count()));
+  if (disputes.size() > kNamedDisputes)
+    base::log_warning(
+        fmt::format("{} more of {} are changed again and again", disputes.size() - kNamedDisputes, family));
+}
+
+void log_family(const RoundReport::Family& family, const std::string& writer) {
   const std::string name(name_of(family.family));
   if (family.error) {
     base::log_error("sync failed; the kernel keeps what it has",
                     {{"family", name}, {"error", family.error->to_string()}});
     return;
   }
-  for (const std::string& remark : family.sync.remarks) base::log_warning(remark, {{"family", name}});
-  for (const std::string& problem : family.sync.problems)
-    base::log_error("not applied", {{"family", name}, {"what", problem}});
-  if (!family.sync.healed.empty()) {
-    constexpr std::size_t kNamed = 5;
-    std::string chains;
-    for (std::size_t i = 0; i < std::min(kNamed, family.sync.healed.size()); ++i)
-      chains += (i == 0 ? "" : ", ") + family.sync.healed[i];
-    if (family.sync.healed.size() > kNamed) chains += fmt::format(" and {} more", family.sync.healed.size() - kNamed);
-    base::log_warning("healed what others had changed", {{"family", name}, {"chains", chains}});
-  }
-  if (!family.sync.wrote) return;
+  const dataplane::SyncReport& sync = family.sync;
+  for (const auto& remark : sync.host_ports) base::log_warning(to_text(remark), {{"family", name}});
+  for (const auto& refused : sync.refused)
+    base::log_error("not applied", {{"family", name}, {"what", dataplane::describe(refused)}});
+  for (const auto& chain : sync.emptied)
+    base::log_error("not applied", {{"family", name},
+                                    {"what", fmt::format("{}: left empty, as a rule of another program jumps to it",
+                                                         dataplane::describe(chain))}});
+  for (const std::string& object : sync.in_force)
+    base::log_info("the kernel takes now what it had refused", {{"family", name}, {"what", object}});
+  if (!sync.drift.healed.empty())
+    base::log_warning("healed what others had changed", {{"family", name}, {"chains", list(sync.drift.healed)}});
+  log_disputes(sync.drift.disputes, name, writer);
+  if (!sync.wrote) return;
   base::log_info("synced", {{"family", name},
-                            {"chains", family.sync.chains},
-                            {"messages", family.sync.messages},
-                            {"bytes", family.sync.bytes},
-                            {"transactions", family.sync.transactions},
-                            {"retries", family.sync.retries}});
+                            {"chains", sync.chains},
+                            {"messages", sync.messages},
+                            {"bytes", sync.bytes},
+                            {"transactions", sync.transactions},
+                            {"retries", sync.retries}});
 }
 
 }  // namespace
 
-void log_round(const dataplane::RoundReport& report) {
-  for (const dataplane::RoundReport::Family& family : report.families) log_family(family);
-  for (const std::string& problem : report.problems) base::log_error(problem, {});
-  for (const std::string& dispute : report.disputes) base::log_warning(dispute, {});
+void log_round(const RoundReport& report) {
+  for (const RoundReport::Family& family : report.families) log_family(family, report.last_writer);
+  for (const rules::Error& problem : report.problems) base::log_error(problem.to_string());
   if (report.conntrack_deleted != 0)
     base::log_info("removed stale UDP conntrack entries", {{"entries", report.conntrack_deleted}});
 }

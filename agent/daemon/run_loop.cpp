@@ -95,8 +95,8 @@ RunLoop::Step RunLoop::first_sync() {
       return Step::kFailed;
     }
   }
-  if (!localhost_.after(report, model.desired(rules::Family::kIpv4).options())) complete = false;
-  localhost_.after(model.desired(rules::Family::kIpv4).host_ports());
+  if (!localhost_.after(report, model.dataplane(rules::Family::kIpv4).node_options())) complete = false;
+  localhost_.after(model.dataplane(rules::Family::kIpv4).host_ports());
   base::log_info(report.failed() ? "first sync done, with errors" : "ready",
                  {{"node", model.environment().node_name},
                   {"services", model.state().services()},
@@ -113,8 +113,8 @@ void RunLoop::round() {
   const dataplane::RoundReport report = reconciler_.reconcile();
   log_round(report);
   if (serving_ != nullptr) serving_->note(report);
-  (void)localhost_.after(report, inputs_.model->desired(rules::Family::kIpv4).options());
-  localhost_.after(inputs_.model->desired(rules::Family::kIpv4).host_ports());
+  (void)localhost_.after(report, inputs_.model->dataplane(rules::Family::kIpv4).node_options());
+  localhost_.after(inputs_.model->dataplane(rules::Family::kIpv4).host_ports());
   if (!std::exchange(objects_changed_, false)) return;
   const config::Config& config = inputs_.model->config();
   const Clock::duration pause = std::min<Clock::duration>(report.took, kLongestPause);

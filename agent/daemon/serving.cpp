@@ -132,9 +132,8 @@ void Serving::note(const dataplane::RoundReport& report) {
       health_.queued(family.family, serve::Moment::now());  // also drift that cannot be healed waits
       continue;
     }
-    const auto& desired = model_.desired(family.family);
-    for (const rules::Table table : {rules::Table::kFilter, rules::Table::kNat})
-      metrics_.rules(family.family, table, desired.rules(table), family.sync.rules[static_cast<std::size_t>(table)]);
+    for (const dataplane::OwnedRules& owned : model_.dataplane(family.family).owned_rules())
+      metrics_.rules(family.family, owned.table, owned.count, family.sync.rules[static_cast<std::size_t>(owned.table)]);
   }
   bool all_settled = true;
   for (const rules::Family family : rules::kFamilies) {
@@ -167,7 +166,7 @@ void Serving::update_health_checks() {
   if (!config.node_port_addresses.empty() || config.node_port_addresses_primary) {
     std::vector<rules::Address> addresses;
     for (const rules::Family family : rules::kFamilies) {
-      const auto& chosen = model_.desired(family).options().node.node_port_addresses;
+      const auto& chosen = model_.dataplane(family).node_options().node_port_addresses;
       if (uses(family) && chosen) addresses.insert(addresses.end(), chosen->begin(), chosen->end());
     }
     health_checks_.set_addresses(addresses);

@@ -141,8 +141,6 @@ class Dataplane {
   [[nodiscard]] virtual bool settled() const = 0;
   [[nodiscard]] virtual rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others,
                                                        const SyncRequest& request) = 0;
-  /// The earliest event of others that tells of something not healed yet.
-  [[nodiscard]] virtual std::optional<Time> drift_since() const = 0;
   /// UDP destinations that the kernel served when it was first read.
   [[nodiscard]] virtual const std::vector<UdpFrontend>& found_at_start() const = 0;
 
@@ -165,8 +163,8 @@ class Dataplane {
 /// The strategy of a mode for one family, with nothing wanted yet.
 [[nodiscard]] std::unique_ptr<Dataplane> make_dataplane(config::Config::Mode mode, rules::Family family,
                                                         const NodeFacts& facts);
-/// The same for every other mode: what they left behind is cleaned up.
-[[nodiscard]] std::vector<std::unique_ptr<Dataplane>> other_dataplanes(config::Config::Mode mode, rules::Family family,
-                                                                       const NodeFacts& facts);
+/// The same for every mode but one, or for all: what they left behind can be cleaned up.
+[[nodiscard]] std::vector<std::unique_ptr<Dataplane>> other_dataplanes(std::optional<config::Config::Mode> besides,
+                                                                       rules::Family family, const NodeFacts& facts);
 
 }  // namespace kubenatd::agent::dataplane

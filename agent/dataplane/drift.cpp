@@ -64,6 +64,7 @@ Time Drift::held_until(const rules::ObjectRef& object) const {
 Drift::Report Drift::take_report() {
   report_.found.assign(found_.begin(), found_.end());
   found_.clear();
+  if (!report_.healed.empty()) report_.healed_since = suspected_since_;
   return std::exchange(report_, {});
 }
 

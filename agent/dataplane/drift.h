@@ -40,8 +40,7 @@ class Drift {
   /// Until when an object would be held; the past when it is not in dispute.
   [[nodiscard]] Time held_until(const rules::ObjectRef& object) const;
 
-  /// The earliest event that told of something not healed yet. Forgotten when `all_clear` is told.
-  [[nodiscard]] std::optional<Time> suspected_since() const { return suspected_since_; }
+  /// Nothing is suspected any more: the next event starts the clock of healing anew.
   void all_clear() { suspected_since_.reset(); }
   /// Events of others were lost, or concern more than one object.
   void suspect_everything(Time now) {
@@ -56,6 +55,7 @@ class Drift {
   struct Report {
     std::vector<rules::ObjectRef> found, healed;
     std::vector<Dispute> disputes;
+    std::optional<Time> healed_since;  ///< the earliest event about what was healed; none: an audit found it
   };
   /// What happened since the last call.
   [[nodiscard]] Report take_report();

@@ -4,12 +4,12 @@
 
 namespace kubenatd::agent::dataplane {
 
-rules::Result<NfSession> NfSession::open() {
-  auto kernel = netlink::NfTables::open();
-  if (!kernel) return std::unexpected(kernel.error());
-  auto monitor = netlink::Monitor::open();
-  if (!monitor) return std::unexpected(monitor.error());
-  return NfSession(std::move(*kernel), std::move(*monitor));
+rules::Result<NfSession> NfSession::open(Kernel& kernel) {
+  auto writer = kernel.connect();
+  if (!writer) return std::unexpected(writer.error());
+  auto listener = kernel.connect();
+  if (!listener) return std::unexpected(listener.error());
+  return NfSession(netlink::NfTables(std::move(*writer)), netlink::Monitor(std::move(*listener)));
 }
 
 rules::Status NfSession::start() {

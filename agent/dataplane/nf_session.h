@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "agent/dataplane/kernel.h"
 #include "netlink/core/monitor.h"
 #include "netlink/core/nf_tables.h"
 
@@ -20,7 +21,7 @@ class NfSession {
  public:
   using Visit = std::function<void(const netlink::TableEvent&)>;
 
-  [[nodiscard]] static rules::Result<NfSession> open();
+  [[nodiscard]] static rules::Result<NfSession> open(Kernel& kernel);
 
   [[nodiscard]] netlink::NfTables& kernel() { return kernel_; }
   [[nodiscard]] int fd() const { return monitor_.fd(); }

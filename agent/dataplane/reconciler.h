@@ -2,19 +2,19 @@
 
 #include <array>
 #include <chrono>
-#include <functional>
+#include <cstddef>
+#include <deque>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "agent/dataplane/canary.h"
 #include "agent/dataplane/dataplane.h"
-#include "agent/dataplane/drift_backoff.h"
+#include "agent/dataplane/flow_sweeper.h"
+#include "agent/dataplane/kernel.h"
 #include "agent/dataplane/model.h"
 #include "agent/dataplane/nf_session.h"
-#include "agent/state/stale_flows.h"
 
 namespace kubenatd::agent::dataplane {
 
@@ -40,15 +40,15 @@ struct RoundReport {
   std::size_t conntrack_deleted = 0;
   std::size_t overruns = 0;                ///< events were lost since the last round
   std::chrono::nanoseconds kernel_time{};  ///< of `took`, in transactions
-  std::vector<std::string> problems;       ///< besides those of the families
-  std::vector<std::string> disputes;       ///< chains that somebody keeps changing, with the new delay
+  std::vector<rules::Error> problems;      ///< besides those of the families
+  std::string last_writer;                 ///< who changed nf_tables last, besides us: "iptables (4711)"
   std::chrono::nanoseconds took{};
 
   [[nodiscard]] bool failed() const;
   [[nodiscard]] bool wrote() const;
 };
 
-/// Keeps the kernel of this network namespace equal to the model, for both families, and removes stale UDP flows.
+/// Keeps the kernel equal to the model, for both families, and removes stale UDP flows.
 ///
 /// Purpose: the loop's centre: events of objects come in through apply(), events of the kernel through handle_events(),
 /// and reconcile() puts right whatever differs. Threading: one thread. fd() is for epoll; deadline() says when
@@ -57,10 +57,10 @@ struct RoundReport {
 /// entries of a family, only after UDP service ports changed.
 class Reconciler {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = dataplane::Clock;
 
-  /// `model` must outlive this.
-  [[nodiscard]] static rules::Result<std::unique_ptr<Reconciler>> open(Model& model);
+  /// `model` and `kernel` must outlive this.
+  [[nodiscard]] static rules::Result<std::unique_ptr<Reconciler>> open(Model& model, Kernel& kernel);
 
   [[nodiscard]] int fd() const { return session_.fd(); }
 
@@ -72,68 +72,49 @@ class Reconciler {
   /// Reads what the kernel announced. Cheap when nothing of ours is concerned.
   [[nodiscard]] rules::Status handle_events();
   /// True when something has to be done now.
-  [[nodiscard]] bool due(Clock::time_point now) const;
+  [[nodiscard]] bool due(Time now) const { return deadline() <= now; }
   /// When reconcile() is to be called even without an event.
-  [[nodiscard]] Clock::time_point deadline() const;
+  [[nodiscard]] Time deadline() const;
   /// Puts right what differs. With `everything`, also what is held back or waits for a retry.
   RoundReport reconcile(bool everything = false);
+  /// Everything is read and compared with the next reconcile(), as it is from time to time.
+  void require_audit();
 
   /// Who has made kube-proxy's canary chains since the last call: a kube-proxy runs here, too.
   [[nodiscard]] std::optional<std::string> take_canary_maker() { return canary_.take_maker(); }
 
-  /// The live side, for reports; a family that the kernel has.
-  [[nodiscard]] const Dataplane& family(rules::Family family) const {
-    return *families_[static_cast<std::size_t>(family)];
-  }
-
  private:
-  /// Removing stale UDP flows takes two sweeps: a packet that was under way during the commit can still make an entry
-  /// by the old rules just after the first.
-  struct Sweep {
-    bool now = true;
-    std::optional<Clock::time_point> again;
-  };
-  struct Retry {
-    Clock::time_point at{};
-    Clock::duration delay{};
+  struct FamilyState {
+    FamilyState(Dataplane& mode, std::vector<std::unique_ptr<Dataplane>> other_modes)
+        : dataplane(mode), others(std::move(other_modes)), flows(mode.family()) {}
+
+    Dataplane& dataplane;
+    std::vector<std::unique_ptr<Dataplane>> others;  ///< modes that may have left something behind
+    FlowSweeper flows;
+    Time retry_at{};  ///< after a failed sync
+    Clock::duration retry_delay{};
+    bool left_over_known = false;
   };
 
-  Reconciler(Model& model, NfSession session);
+  Reconciler(Model& model, Kernel& kernel, NfSession session);
+  [[nodiscard]] FamilyState* state_of(rules::Family family);
   void note(const netlink::TableEvent& event);
-  void note_drift(rules::Family family);
-  void reconcile_family(Dataplane& family, RoundReport& report);
-  void sweep_flows(rules::Family family, Clock::time_point now, RoundReport& report);
-  /// What the objects want is committed; only somebody else's changes may be left to heal.
-  [[nodiscard]] bool may_sweep(const Dataplane& family) const;
-  [[nodiscard]] bool sweep_due(const Dataplane& family, Clock::time_point now) const;
-  void forget_left_over(Dataplane& family);
-  /// Takes away what the other mode left behind, once this one stands.
-  void remove_other_mode(Dataplane& family, RoundReport& report);
-  /// Hands the UDP host ports in force to those whose flows are watched, when they are not the same any more.
-  void follow_host_ports(rules::Family family);
-  [[nodiscard]] bool held(const Dataplane& family, Clock::time_point now) const;
+  void sync(FamilyState& family, bool everything, RoundReport& report);
+  /// Takes away what other modes left behind, once this one stands.
+  void remove_other_modes(FamilyState& family, RoundReport& report);
+  void sweep(FamilyState& family, Time now, RoundReport& report);
+  [[nodiscard]] std::optional<Time> due_of(const FamilyState& family) const;
+  void follow_node(FamilyState& family);
 
   Model& model_;
+  Kernel& kernel_;
   NfSession session_;
-  std::vector<std::unique_ptr<Dataplane>> families_;  ///< those that the kernel has, by Family
-  std::array<state::UdpFrontends, 2> frontends_;
-  std::array<Sweep, 2> sweeps_;
-  struct FollowedHostPorts {
-    std::uint64_t version = 0;
-    std::set<std::string> names;
-  };
-  std::array<FollowedHostPorts, 2> host_ports_;
-  std::array<bool, 2> left_over_known_{};
-  std::array<bool, 2> alone_{};  ///< nothing of the other mode is left
-  std::array<Retry, 2> retries_;
-  DriftBackoff backoff_;
-  std::array<Clock::time_point, 2> held_until_{};
-  std::array<std::optional<Clock::time_point>, 2> drift_since_{};
+  std::deque<FamilyState> families_;  ///< those that the kernel has
   std::size_t overruns_told_ = 0;
   std::string last_writer_;
   bool asked_ = false;  ///< objects came in since the last round, which is to say that it has been seen to
   Canary canary_;
-  Clock::time_point next_audit_;
+  Time next_audit_;
 };
 
 }  // namespace kubenatd::agent::dataplane

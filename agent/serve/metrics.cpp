@@ -32,25 +32,30 @@ std::string ip_family(rules::Family family) {
   return std::string(name_of(family));
 }
 
-/// Adds to a counter for each kind of chain. A flush concerns thousands of chains, but only a few kinds.
-void count_chains(prometheus::Family<prometheus::Counter>& counter, rules::Family family,
-                  const std::vector<std::string>& chains) {
+/// Adds to a counter for each kind of object. A flush concerns thousands of chains, but only a few kinds.
+void count_objects(prometheus::Family<prometheus::Counter>& counter, const std::vector<rules::ObjectRef>& objects) {
   std::map<std::pair<std::string_view, std::string_view>, std::size_t> by_kind;
-  for (const std::string_view text : chains) {  // "nat KUBE-SERVICES", "kubenatd set endpoints"
-    const std::size_t blank = text.find(' ');
-    const std::string_view table = text.substr(0, blank);
-    const std::string_view chain = blank == std::string_view::npos ? text : text.substr(blank + 1);
-    ++by_kind[{table, table == rules::nftables::kTable ? chain.substr(0, chain.find(' ')) : drift_kind(chain)}];
-  }
+  for (const rules::ObjectRef& object : objects) ++by_kind[{object.table, drift_kind(object)}];
+  if (objects.empty()) return;
+  const std::string family = ip_family(objects.front().family);
   for (const auto& [what, count] : by_kind)
-    counter
-        .Add({{"ip_family", ip_family(family)}, {"table", std::string(what.first)}, {"kind", std::string(what.second)}})
+    counter.Add({{"ip_family", family}, {"table", std::string(what.first)}, {"kind", std::string(what.second)}})
         .Increment(number(count));
 }
 
 }  // namespace
 
-std::string_view drift_kind(std::string_view chain) {
+std::string_view drift_kind(const rules::ObjectRef& object) {
+  if (object.table == rules::nftables::kTable) {
+    switch (object.kind) {
+      case rules::ObjectRef::Kind::kTable: return "table";
+      case rules::ObjectRef::Kind::kChain:
+      case rules::ObjectRef::Kind::kRule: return "chain";
+      case rules::ObjectRef::Kind::kSet:
+      case rules::ObjectRef::Kind::kElement: return "set";
+    }
+  }
+  const std::string_view chain = object.name;
   // The tree's chains lie inside the name space of the services' ("KUBE-SVC-IP-0A601000-20"); a service's has 16
   // characters of a hash there and no further "-".
   if (!chain.starts_with("KUBE-")) return "jump";
@@ -82,16 +87,16 @@ void Metrics::round(const dataplane::RoundReport& report) {
     series_->chains_written[index]->Increment(number(sync.chains));
     if (series_->elements_written[index] != nullptr) series_->elements_written[index]->Increment(number(sync.elements));
     series_->generation_retries[index]->Increment(number(sync.retries));
-    series_->problems[index]->Increment(number(sync.problems.size()));
-    count_chains(*series_->drift_found, family.family, sync.found);
-    count_chains(*series_->drift_healed, family.family, sync.healed);
+    series_->problems[index]->Increment(number(sync.refused.size() + sync.emptied.size()));
+    series_->disputes->Increment(number(sync.drift.disputes.size()));
+    count_objects(*series_->drift_found, sync.drift.found);
+    count_objects(*series_->drift_healed, sync.drift.healed);
     if (family.healed_after) series_->heal_duration[index]->Observe(seconds(*family.healed_after));
   }
   for (const dataplane::RoundReport::Sweep& sweep : report.sweeps) {
     series_->sweep_duration[index_of(sweep.family)]->Observe(seconds(sweep.took));
     series_->sweep_deleted[index_of(sweep.family)]->Increment(number(sweep.deleted));
   }
-  series_->disputes->Increment(number(report.disputes.size()));
   series_->overruns->Increment(number(report.overruns));
   series_->kernel_seconds->Increment(seconds(report.kernel_time));
 }

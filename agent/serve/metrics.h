@@ -70,8 +70,8 @@ class Metrics {
   std::vector<std::shared_ptr<prometheus::Collectable>> collectors_;
 };
 
-/// What kind of thing was healed, from the name of its chain: "jump" (a builtin chain's jump to us), "service",
-/// "endpoint", "dispatch" (the tree in front of the services) or "fixed".
-[[nodiscard]] std::string_view drift_kind(std::string_view chain);
+/// What kind of thing was healed. In iptables' tables, by the chain: "jump" (a builtin chain's jump to us), "service",
+/// "endpoint", "dispatch" (the tree in front of the services) or "fixed"; in nftables mode's "table", "chain" or "set".
+[[nodiscard]] std::string_view drift_kind(const rules::ObjectRef& object);
 
 }  // namespace kubenatd::agent::serve

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/dataplane/dataplane.h"
+#include "agent/dataplane/kernel.h"
+#include "agent/state/service_state.h"
+#include "agent/state/stale_flows.h"
+
+namespace kubenatd::agent::dataplane {
+
+/// Removes the UDP flows of one family that no rule would make any more: a client that goes on sending would else be
+/// led to an endpoint that is gone for as long as it sends.
+///
+/// Purpose: knows which UDP frontends there are and were, and when connection tracking has to be looked through: after
+/// changes of them, twice, as a packet that was under way during the commit can make an entry by the old rules just
+/// after the first time. Threading: one thread; the caller brings the time. Failure: a sweep that fails is told and
+/// tried again with the next change. Cost: a sweep reads the UDP entries of the family.
+class FlowSweeper {
+ public:
+  explicit FlowSweeper(rules::Family family) : family_(family), frontends_(family) {}
+
+  void apply(const state::ViewChange& change);
+  void add(const rules::ServicePortView& view);
+  /// Addresses of the node on which NodePorts answer, and all that its interfaces have.
+  void set_node(const rules::NodeOptions& options, std::vector<rules::Address> local);
+  /// The host ports in force may have changed.
+  void follow(const rules::hostport::HostPorts& host_ports);
+  /// What rules of an earlier run served.
+  void add_left_over(const UdpFrontend& frontend);
+
+  /// A sweep is due now, if what the objects want is committed.
+  [[nodiscard]] bool is_due(Time now) const { return (now_ && frontends_.needs_sweep()) || (again_ && *again_ <= now); }
+  /// When the second sweep is due.
+  [[nodiscard]] std::optional<Time> again() const { return again_; }
+
+  struct Swept {
+    std::size_t deleted = 0;
+    Clock::duration took{};
+  };
+  [[nodiscard]] rules::Result<Swept> sweep(Kernel& kernel, Time now);
+
+ private:
+  rules::Family family_;
+  state::UdpFrontends frontends_;
+  std::vector<rules::Address> local_;
+  std::uint64_t host_port_version_ = 0;
+  std::set<std::string> host_ports_;  ///< names under which frontends_ has them
+  bool now_ = true;
+  std::optional<Time> again_;
+};
+
+}  // namespace kubenatd::agent::dataplane
