@@ -1,10 +1,15 @@
 #include "netlink/iptables/writer.h"
 
+#include <libmnl/libmnl.h>
+#include <libnftnl/chain.h>
+#include <libnftnl/table.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netlink.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include <cerrno>
+#include <memory>
+#include <new>
 #include <string>
 
 #include "netlink/core/attributes.h"
@@ -17,6 +22,7 @@ namespace {
 using rules::Family;
 using rules::Table;
 
+constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
 // Table and chain names, handles and flags of any message, rounded up.
 constexpr std::size_t kNamesBound = 512;
 constexpr std::size_t kMaxChainName = 255;  // NFT_CHAIN_MAXNAMELEN - 1
@@ -50,6 +56,13 @@ const Hook* find_hook(Table table, std::string_view chain) {
   return nullptr;
 }
 
+struct FreeTable {
+  void operator()(nftnl_table* table) const { nftnl_table_free(table); }
+};
+struct FreeChain {
+  void operator()(nftnl_chain* chain) const { nftnl_chain_free(chain); }
+};
+
 void refuse(Batch& batch, Family family, Table table, std::string_view chain, std::string_view operation,
             std::string_view why) {
   batch.refuse(
@@ -65,10 +78,14 @@ bool is_name(Batch& batch, Family family, Table table, std::string_view chain) {
 }  // namespace
 
 void add_table(Batch& batch, Family family, Table table) {
+  const std::unique_ptr<nftnl_table, FreeTable> description(nftnl_table_alloc());
+  if (!description || nftnl_table_set_str(description.get(), NFTNL_TABLE_NAME, rules::name_of(table).data()) != 0)
+    throw std::bad_alloc();
   batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
-    AttributeWriter out(at);
-    out.text(NFTA_TABLE_NAME, rules::name_of(table));
-    return out.at();
+    auto* message = reinterpret_cast<nlmsghdr*>(at - kHeader);
+    message->nlmsg_len = kHeader;
+    nftnl_table_nlmsg_build_payload(message, description.get());
+    return at - kHeader + message->nlmsg_len;
   });
 }
 
@@ -83,17 +100,19 @@ void delete_table(Batch& batch, Family family, Table table) {
 void add_base_chain(Batch& batch, Family family, Table table, std::string_view chain) {
   const Hook* hook = find_hook(table, chain);
   if (hook == nullptr) return refuse(batch, family, table, chain, "create chain", "it is no builtin chain of iptables");
+  const std::unique_ptr<nftnl_chain, FreeChain> description(nftnl_chain_alloc());
+  if (!description || nftnl_chain_set_str(description.get(), NFTNL_CHAIN_TABLE, rules::name_of(table).data()) != 0 ||
+      nftnl_chain_set_str(description.get(), NFTNL_CHAIN_NAME, hook->chain.data()) != 0 ||
+      nftnl_chain_set_str(description.get(), NFTNL_CHAIN_TYPE, hook->type) != 0)
+    throw std::bad_alloc();
+  nftnl_chain_set_u32(description.get(), NFTNL_CHAIN_HOOKNUM, hook->number);
+  nftnl_chain_set_s32(description.get(), NFTNL_CHAIN_PRIO, hook->priority);
+  nftnl_chain_set_u32(description.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
   batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
-    AttributeWriter out(at);
-    out.text(NFTA_CHAIN_TABLE, rules::name_of(table));
-    out.text(NFTA_CHAIN_NAME, chain);
-    char* nest = out.open();
-    out.be32(NFTA_HOOK_HOOKNUM, hook->number);
-    out.be32(NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(hook->priority));
-    out.close(nest, NFTA_CHAIN_HOOK);
-    out.be32(NFTA_CHAIN_POLICY, NF_ACCEPT);
-    out.text(NFTA_CHAIN_TYPE, hook->type);
-    return out.at();
+    auto* message = reinterpret_cast<nlmsghdr*>(at - kHeader);
+    message->nlmsg_len = kHeader;
+    nftnl_chain_nlmsg_build_payload(message, description.get());
+    return at - kHeader + message->nlmsg_len;
   });
 }
 
