@@ -51,22 +51,26 @@ class Batch {
   friend class NfTables;
   static constexpr std::uint16_t kEcho = 0x08;  ///< NLM_F_ECHO
 
+  /// Makes the place that seal() needs before the first message.
+  void reserve_front();
+
   /// Place for a message of up to `bytes` after its header; finish() takes it in.
   [[nodiscard]] char* begin(std::uint16_t type, std::uint16_t flags, rules::Family family, std::size_t bytes);
   void finish(char* end);
 
   /// The whole transaction in one piece, valid until the next change: begin message, messages, end message.
   /// The last message asks for an acknowledgement. The first one asks for an echo, because that makes the kernel answer
-  /// with the new generation (nf_tables_gen_notify looks at the first message after the begin message).
+  /// with the new generation (nf_tables_gen_notify looks at the first message after the begin message). An echo tells
+  /// all that the message did: that of a flush, every rule. So where the first message may do much, or is a rule whose
+  /// handle nobody wants, another one goes before it: it names the table and changes nothing.
   [[nodiscard]] std::string_view seal(std::optional<std::uint32_t> generation);
   /// Takes away what seal() added.
   void unseal();
   /// The message with that sequence number; empty when there is none. Walks the buffer.
   [[nodiscard]] std::string_view message(std::uint32_t sequence) const;
-  [[nodiscard]] static std::uint32_t first_sequence();
   [[nodiscard]] std::uint32_t last_sequence() const;
-  /// Whether the first message was added with echo.
-  [[nodiscard]] bool first_is_echoed() const;
+  /// Writes what goes before the first message so that it ends at `end`; gives its start, or `end` when nothing has to.
+  [[nodiscard]] char* write_table_before(char* end);
 
   MessageBuffer buffer_;
   std::size_t messages_ = 0;
@@ -74,6 +78,7 @@ class Batch {
   std::size_t sealed_ = 0;  ///< size before the end message, 0 when not sealed
   std::size_t echoes_ = 0;
   std::uint16_t first_flags_ = 0;  ///< of the first message while sealed
+  bool asked_generation_ = false;  ///< the kernel was asked to tell the new generation when it was sealed last
   std::optional<rules::Error> refused_;
 };
 

@@ -93,7 +93,6 @@ void CommitAnswers::add(std::string_view datagram) {
         refusals.push_back(std::move(acknowledgement));
       }
     } else if (message.table_type() == NFT_MSG_NEWRULE) {
-      if (message.sequence == unwanted) continue;
       handles.push_back(find_attribute(message.attributes(), NFTA_RULE_HANDLE).be64());
     } else if (message.table_type() == NFT_MSG_NEWGEN) {
       generation = find_attribute(message.attributes(), NFTA_GEN_ID).be32();

@@ -60,7 +60,7 @@ struct CommitAnswers {
   std::vector<std::uint64_t> handles;       ///< of echoed rules
   std::optional<std::uint32_t> generation;  ///< after the commit, when it changed anything
   bool acknowledged = false;
-  std::optional<std::uint32_t> unwanted;  ///< sequence number of a rule whose echo nobody asked for
+  bool overrun = false;  ///< some were lost
 
   void add(std::string_view datagram);
 };

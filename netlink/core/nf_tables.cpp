@@ -6,13 +6,12 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "netlink/core/attributes.h"
 #include "netlink/core/messages.h"
 #include "netlink/core/names.h"
+#include "netlink/core/request.h"
 #include "netlink/iptables/rule_decoder.h"
 
 namespace kubenatd::netlink {
@@ -28,32 +27,13 @@ constexpr int kStrictTries = 3;
 // A dump of a whole table walks over all that it has dumped again for each 32 KiB of answer (__nf_tables_dump_rules),
 // 4 s for 140 000 rules; the kernel finds a single chain by hash. Tables up to this size are dumped whole.
 constexpr std::size_t kWholeDumpUses = 4000;
-constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
 // For acknowledgements and refusals.
 constexpr std::size_t kAnswerBytes = 1024 * 1024;
-constexpr std::size_t kMaxName = 255;  // NFT_NAME_MAXLEN - 1
 
-/// A request of a table, and of a chain when there is one.
-class Request {
+class TableRequest : public Request {
  public:
-  Request(std::uint16_t type, std::uint16_t flags, std::uint32_t sequence, std::uint8_t family) : out_(bytes_.data()) {
-    header_ = {0, static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type),
-               static_cast<std::uint16_t>(NLM_F_REQUEST | flags), sequence, 0};
-    const nfgenmsg general{family, NFNETLINK_V0, 0};
-    std::memcpy(bytes_.data() + sizeof header_, &general, sizeof general);
-    out_ = AttributeWriter(bytes_.data() + kHeader);
-  }
-  void name(std::uint16_t type, std::string_view text) { out_.text(type, text.substr(0, kMaxName)); }
-  [[nodiscard]] std::string_view finish() {
-    header_.nlmsg_len = static_cast<std::uint32_t>(out_.at() - bytes_.data());
-    std::memcpy(bytes_.data(), &header_, sizeof header_);
-    return {bytes_.data(), header_.nlmsg_len};
-  }
-
- private:
-  std::array<char, 1024> bytes_{};
-  nlmsghdr header_{};
-  AttributeWriter out_;
+  TableRequest(std::uint16_t type, std::uint16_t flags, std::uint32_t sequence, std::uint8_t family)
+      : Request(NFNL_SUBSYS_NFTABLES, type, flags, sequence, family) {}
 };
 
 }  // namespace
@@ -138,7 +118,7 @@ rules::Result<bool> NfTables::has_table(Family family, Table table) {
 }
 
 rules::Result<bool> NfTables::has_table(Family family, std::string_view table) {
-  Request request(NFT_MSG_GETTABLE, NLM_F_ACK, ++sequence_, number_of(family));
+  TableRequest request(NFT_MSG_GETTABLE, NLM_F_ACK, ++sequence_, number_of(family));
   request.name(NFTA_TABLE_NAME, table);
   return exists(request.finish(), sequence_, describe_object(family, table, {}));
 }
@@ -148,7 +128,7 @@ rules::Status NfTables::dump_objects(Family family, std::string_view table, std:
   // The name of the table has number 1 in requests for sets, chains, rules and elements alike, that of the set 2.
   static_assert(NFTA_SET_TABLE == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1);
   const auto once = [&](bool loose) {
-    Request request(type, NLM_F_DUMP, ++sequence_, number_of(family));
+    TableRequest request(type, NLM_F_DUMP, ++sequence_, number_of(family));
     request.name(NFTA_SET_ELEM_LIST_TABLE, table);
     if (!set.empty()) request.name(NFTA_SET_ELEM_LIST_SET, set);
     const auto read = [&](const Message& message) {
@@ -160,14 +140,14 @@ rules::Status NfTables::dump_objects(Family family, std::string_view table, std:
 }
 
 rules::Result<bool> NfTables::has_chain(Family family, Table table, std::string_view chain) {
-  Request request(NFT_MSG_GETCHAIN, NLM_F_ACK, ++sequence_, number_of(family));
+  TableRequest request(NFT_MSG_GETCHAIN, NLM_F_ACK, ++sequence_, number_of(family));
   request.name(NFTA_CHAIN_TABLE, rules::name_of(table));
   request.name(NFTA_CHAIN_NAME, chain);
   return exists(request.finish(), sequence_, describe_object(family, rules::name_of(table), chain));
 }
 
 rules::Result<std::uint32_t> NfTables::generation() {
-  Request request(NFT_MSG_GETGEN, NLM_F_ACK, ++sequence_, AF_UNSPEC);
+  TableRequest request(NFT_MSG_GETGEN, NLM_F_ACK, ++sequence_, AF_UNSPEC);
   socket_->drain();
   if (auto sent = socket_->send(request.finish()); !sent) return std::unexpected(std::move(sent.error()));
   std::optional<std::uint32_t> generation;
@@ -190,7 +170,7 @@ rules::Result<std::uint32_t> NfTables::generation() {
 rules::Result<bool> NfTables::dump_chains_once(Family family, Table table, const ChainVisitor& visit,
                                                std::optional<std::uint16_t>& mark, bool loose) {
   const std::string_view table_name = rules::name_of(table);
-  Request request(NFT_MSG_GETCHAIN, NLM_F_DUMP, ++sequence_, number_of(family));
+  TableRequest request(NFT_MSG_GETCHAIN, NLM_F_DUMP, ++sequence_, number_of(family));
   request.name(NFTA_CHAIN_TABLE, table_name);
   const auto read = [&](const Message& message) {
     if (message.table_type() != NFT_MSG_NEWCHAIN || message.family() != number_of(family)) return;
@@ -227,7 +207,7 @@ rules::Result<bool> NfTables::dump_rules_once(Family family, Table table, std::s
                                               std::optional<std::uint16_t>& mark, LiveRule& rule,
                                               const RuleVisitor& visit, bool loose) {
   const std::string_view table_name = rules::name_of(table);
-  Request request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
+  TableRequest request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
   request.name(NFTA_RULE_TABLE, table_name);
   if (!chain.empty()) request.name(NFTA_RULE_CHAIN, chain);
   bool same_generation = true;
@@ -271,7 +251,7 @@ rules::Result<bool> NfTables::dump_rules_once(Family family, Table table, std::s
 rules::Status NfTables::dump_foreign_rules(Family family, std::string_view table, const ForeignVisitor& visit,
                                            const std::function<void()>& restart) {
   const auto once = [&](bool loose) {
-    Request request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
+    TableRequest request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
     request.name(NFTA_RULE_TABLE, table);
     const auto read = [&](const Message& message) {
       if (message.table_type() != NFT_MSG_NEWRULE || message.family() != number_of(family)) return;

@@ -34,7 +34,7 @@ struct LiveRule {
   rules::Rule rule;  ///< may be moved from
 };
 
-/// Why a transaction was refused. Unless `unknown`, nothing of it has been applied.
+/// Why a transaction failed. Unless `unknown`, nothing of it has been applied.
 struct CommitFailure {
   rules::Error error;                    ///< the first, or the only one
   bool generation_changed = false;       ///< another writer came between (ERESTART): look again and retry
@@ -43,8 +43,9 @@ struct CommitFailure {
 };
 
 struct CommitReport {
-  std::uint32_t generation = 0;        ///< expected generation after the commit: the given one + 1 when one was given
-  std::vector<std::uint64_t> handles;  ///< of the rules added with echo, in the order of adding
+  std::uint32_t generation = 0;  ///< expected generation after the commit: the given one + 1 when one was given
+  /// Of the rules added with echo, in the order of adding. None when an answer was lost.
+  std::vector<std::uint64_t> handles;
 };
 
 /// What to do when other writers interrupt a dump again and again.
@@ -107,6 +108,8 @@ class NfTables {
                                                  const ForeignVisitor& visit, const std::function<void()>& restart);
 
   /// Sends the batch as one transaction. With `generation`, only if that is still the kernel's generation.
+  /// When the kernel's answers are lost (its echoes did not fit into the receive buffer), what became of the
+  /// transaction is looked up by the generation: given, or asked for before because rules are echoed.
   [[nodiscard]] std::expected<CommitReport, CommitFailure> commit(Batch& batch,
                                                                   std::optional<std::uint32_t> generation);
 
@@ -130,6 +133,11 @@ class NfTables {
   [[nodiscard]] rules::Status dump(std::string_view object, const std::function<rules::Result<bool>(bool loose)>& once,
                                    const std::function<void()>& restart, Interrupted interrupted);
   [[nodiscard]] rules::Result<bool> exists(std::string_view request, std::uint32_t sequence, std::string_view object);
+  /// Reads all that the kernel has answered.
+  [[nodiscard]] rules::Result<CommitAnswers> read_answers();
+  /// What became of a transaction whose acknowledgement was lost; `before` is the generation for which it was sent.
+  [[nodiscard]] std::expected<CommitReport, CommitFailure> look_up_outcome(std::optional<std::uint32_t> before,
+                                                                           rules::Error why);
   [[nodiscard]] static std::unexpected<CommitFailure> name_refusals(const Batch& batch, const CommitAnswers& answers);
 
   std::unique_ptr<Socket> socket_;

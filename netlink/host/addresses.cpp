@@ -39,13 +39,12 @@ std::optional<rules::Address> address_of(const nl_addr* source) {
 }  // namespace
 
 rules::Result<std::vector<rules::Address>> local_addresses() {
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, kObject);
+  rules::Result<LibnlSocket> socket = LibnlSocket::connect(NETLINK_ROUTE, kObject);
   if (!socket) return std::unexpected(std::move(socket.error()));
 
   // libnl repeats an interrupted dump by itself (nl_cache_refill).
   nl_cache* filled = nullptr;
-  if (const int error = rtnl_addr_alloc_cache(socket->get(), &filled); error < 0)
-    return libnl_failure(kObject, "list", error);
+  if (const int error = rtnl_addr_alloc_cache(socket->get(), &filled); error < 0) return socket->failure("list", error);
   const Cache cache(filled);
 
   std::vector<rules::Address> addresses;
@@ -69,16 +68,17 @@ struct AddressMonitor::Impl {
 
 rules::Result<AddressMonitor> AddressMonitor::open() {
   constexpr const char* kMonitor = "address monitor";
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, kMonitor);
+  rules::Result<LibnlSocket> socket = LibnlSocket::connect(NETLINK_ROUTE, kMonitor);
   if (!socket) return std::unexpected(std::move(socket.error()));
   if (const int error = nl_socket_add_memberships(socket->get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
                                                   RTNLGRP_NONE);
       error < 0)
-    return libnl_failure(kMonitor, "join groups", error);
+    return socket->failure("join groups", error);
   if (const int error = nl_socket_set_nonblocking(socket->get()); error < 0)
-    return libnl_failure(kMonitor, "set non-blocking", error);
+    return socket->failure("set non-blocking", error);
 
-  auto impl = std::make_unique<Impl>(std::move(*socket), make_callbacks(false));
+  LibnlCallbacks callbacks = socket->make_callbacks(false);
+  auto impl = std::make_unique<Impl>(std::move(*socket), std::move(callbacks));
   if (!impl->callbacks) return rules::fail(kMonitor, "allocate callbacks", "out of memory", ENOMEM);
   const auto note = [](nl_msg* message, void* arg) -> int {
     switch (nlmsg_hdr(message)->nlmsg_type) {

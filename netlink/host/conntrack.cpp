@@ -157,6 +157,9 @@ class Deleter {
   [[nodiscard]] std::size_t failed() const { return failed_; }
   [[nodiscard]] int first_errno() const { return first_errno_; }
   [[nodiscard]] int transport_error() const { return transport_error_; }
+  [[nodiscard]] std::unexpected<rules::Error> transport_failure() const {
+    return socket_.failure("delete", transport_error_);
+  }
 
  private:
   struct HeaderField {
@@ -230,7 +233,7 @@ struct Dump {
   std::size_t seen = 0;
   bool finished = false;
   bool interrupted = false;
-  int kernel_errno = 0;
+  Acknowledgement refusal;  ///< of the whole dump
 };
 
 int on_entry(nl_msg* message, void* arg) {
@@ -276,11 +279,6 @@ int on_interrupted(nl_msg* /*message*/, void* arg) {
   return NL_OK;
 }
 
-int on_dump_error(sockaddr_nl* /*from*/, nlmsgerr* error, void* arg) {
-  static_cast<Dump*>(arg)->kernel_errno = -error->error;
-  return NL_STOP;
-}
-
 LibnlMessage dump_request(rules::Family family, std::uint8_t protocol, bool filtered) {
   LibnlMessage message(nlmsg_alloc_simple(message_type(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP));
   if (!message) return nullptr;
@@ -303,35 +301,33 @@ LibnlMessage dump_request(rules::Family family, std::uint8_t protocol, bool filt
   return fits ? std::move(message) : nullptr;
 }
 
-/// Runs one dump to its end. An error of the kernel is left in dump.kernel_errno.
+/// Runs one dump to its end. An error of the kernel is left in dump.refusal.
 rules::Status run(Dump& dump, bool filtered) {
   const std::string object = object_of(dump.family);
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_NETFILTER, object);
+  rules::Result<LibnlSocket> socket = LibnlSocket::connect(NETLINK_NETFILTER, object);
   if (!socket) return std::unexpected(std::move(socket.error()));
   nl_socket_disable_msg_peek(socket->get());
   if (const int error = nl_socket_set_msg_buf_size(socket->get(), kReadSize); error < 0)
-    return libnl_failure(object, "size the read buffer", error);
-  const LibnlCallbacks callbacks = make_callbacks(true);
+    return socket->failure("size the read buffer", error);
+  const LibnlCallbacks callbacks = socket->make_callbacks(true);
   const LibnlMessage request = dump_request(dump.family, dump.protocol, filtered);
   if (!callbacks || !request) return rules::fail(object, "list", "out of memory", ENOMEM);
   nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, &on_entry, &dump);
   nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, &on_finish, &dump);
   nl_cb_set(callbacks.get(), NL_CB_DUMP_INTR, NL_CB_CUSTOM, &on_interrupted, &dump);
-  nl_cb_err(callbacks.get(), NL_CB_CUSTOM, &on_dump_error, &dump);
 
-  dump.kernel_errno = 0;
-  if (const int error = nl_send_auto(socket->get(), request.get()); error < 0)
-    return libnl_failure(object, "list", error);
+  if (const int error = nl_send_auto(socket->get(), request.get()); error < 0) return socket->failure("list", error);
   while (!dump.finished) {
     errno = 0;
     const int outcome = nl_recvmsgs(socket->get(), callbacks.get());
-    if (dump.kernel_errno != 0 || dump.deleter.transport_error() != 0) return {};
+    dump.refusal = socket->refusal();
+    if (dump.refusal.code != 0 || dump.deleter.transport_error() != 0) return {};
     // ENOBUFS is about an answer that was lost; the dump itself waits for its reader and goes on.
     if (outcome == -NLE_NOMEM && errno == ENOBUFS) {
       dump.interrupted = true;
       continue;
     }
-    if (outcome < 0) return libnl_failure(object, "list", outcome);
+    if (outcome < 0) return socket->failure("list", outcome);
   }
   return {};
 }
@@ -341,26 +337,22 @@ rules::Status run(Dump& dump, bool filtered) {
 rules::Result<ConntrackSweep> sweep_conntrack(rules::Family family, std::uint8_t protocol,
                                               const std::function<bool(const ConntrackFlow&)>& stale) {
   const std::string object = object_of(family);
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_NETFILTER, object);
+  rules::Result<LibnlSocket> socket = LibnlSocket::connect(NETLINK_NETFILTER, object);
   if (!socket) return std::unexpected(std::move(socket.error()));
-  LibnlCallbacks callbacks = make_callbacks(false);
+  LibnlCallbacks callbacks = socket->make_callbacks(false);
   if (!callbacks) return rules::fail(object, "delete", "out of memory", ENOMEM);
-  // A refusal need not bring the refused message back. Kernels before 4.3 do not know the option: no harm.
-  const int on = 1;
-  (void)setsockopt(nl_socket_get_fd(socket->get()), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
-
   Deleter deleter(std::move(*socket), std::move(callbacks), family);
-  Dump dump{family, protocol, stale, deleter};
+  Dump dump{.family = family, .protocol = protocol, .stale = stale, .deleter = deleter, .refusal = {}};
   rules::Status status = run(dump, true);
   // A kernel that knows filters but not this one says so before it sends an entry; the callback filters anyway.
-  if (status && (dump.kernel_errno == EINVAL || dump.kernel_errno == EOPNOTSUPP)) status = run(dump, false);
+  const auto& refusal = dump.refusal;
+  if (status && (refusal.code == EINVAL || refusal.code == EOPNOTSUPP)) status = run(dump, false);
   if (!status) return std::unexpected(std::move(status.error()));
-  if (dump.kernel_errno == EINVAL || dump.kernel_errno == EOPNOTSUPP)
+  if (refusal.code == EINVAL || refusal.code == EOPNOTSUPP)
     return rules::fail(object, "list", "this kernel has no ctnetlink (nf_conntrack_netlink)", EOPNOTSUPP);
-  if (dump.kernel_errno != 0) return rules::fail(object, "list", std::strerror(dump.kernel_errno), dump.kernel_errno);
+  if (refusal.code != 0) return rules::fail(object, "list", refusal.cause(), refusal.code);
 
-  if (deleter.transport_error() != 0 || !deleter.flush())
-    return libnl_failure(object, "delete", deleter.transport_error());
+  if (deleter.transport_error() != 0 || !deleter.flush()) return deleter.transport_failure();
   if (deleter.failed() != 0)
     return rules::fail(object, "delete",
                        std::to_string(deleter.failed()) + " refused: " + std::strerror(deleter.first_errno()),

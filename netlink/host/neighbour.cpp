@@ -2,7 +2,6 @@
 
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <netlink/errno.h>
 
 #include <array>
 #include <cerrno>
@@ -29,11 +28,17 @@ int read_answer(nl_msg* message, void* arg) {
   return NL_OK;
 }
 
+/// What the kernel answers when no route leads there, or one of type unreachable, prohibit or blackhole (fib_props of
+/// Linux 6.18; blackhole is EINVAL, which this request gives for nothing else).
+bool means_no_route(int code) {
+  return code == ENETUNREACH || code == EHOSTUNREACH || code == EACCES || code == EINVAL || code == ESRCH;
+}
+
 }  // namespace
 
 rules::Result<std::optional<std::string>> neighbour_interface(const rules::Address& address) {
   const std::string object = "route to " + address.to_string();
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, object);
+  rules::Result<LibnlSocket> socket = LibnlSocket::connect(NETLINK_ROUTE, object);
   if (!socket) return std::unexpected(std::move(socket.error()));
   const LibnlMessage request(nlmsg_alloc_simple(RTM_GETROUTE, 0));
   rtmsg question{};
@@ -43,17 +48,16 @@ rules::Result<std::optional<std::string>> neighbour_interface(const rules::Addre
   if (!request || nlmsg_append(request.get(), &question, sizeof question, NLMSG_ALIGNTO) < 0 ||
       nla_put(request.get(), RTA_DST, static_cast<int>(octets.size()), octets.data()) < 0)
     return rules::fail(object, "build request", "out of memory", ENOMEM);
-  const LibnlCallbacks callbacks = make_callbacks(true);
+  const LibnlCallbacks callbacks = socket->make_callbacks(true);
   if (!callbacks) return rules::fail(object, "allocate callbacks", "out of memory", ENOMEM);
   Answer answer;
   nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, read_answer, &answer);
-  if (const int error = nl_send_auto(socket->get(), request.get()); error < 0)
-    return libnl_failure(object, "ask", error);
+  if (const int error = nl_send_auto(socket->get(), request.get()); error < 0) return socket->failure("ask", error);
   // The answer, and the acknowledgement that libnl asks for with every request.
   for (int messages = 0; messages < 2; ++messages) {
     const int error = nl_recvmsgs(socket->get(), callbacks.get());
-    if (error == -NLE_OBJ_NOTFOUND || (error < 0 && errno_of(error) == ENETUNREACH)) return std::nullopt;
-    if (error < 0) return libnl_failure(object, "ask", error);
+    if (error < 0 && means_no_route(socket->refusal().code)) return std::nullopt;
+    if (error < 0) return socket->failure("ask", error);
   }
   std::array<char, IF_NAMESIZE> name{};
   if (answer.gateway || answer.interface == 0 || ::if_indextoname(answer.interface, name.data()) == nullptr)

@@ -34,14 +34,14 @@ rules::Prefix prefix_of(const nl_addr* destination, rules::Family family) {
 }  // namespace
 
 rules::Result<std::vector<Route>> main_routes() {
-  rules::Result<LibnlSocket> socket = connect_libnl(NETLINK_ROUTE, kObject);
+  rules::Result<LibnlSocket> socket = LibnlSocket::connect(NETLINK_ROUTE, kObject);
   if (!socket) return std::unexpected(std::move(socket.error()));
   std::vector<Route> routes;
   for (const auto& [number, family] :
        {std::pair(AF_INET, rules::Family::kIpv4), std::pair(AF_INET6, rules::Family::kIpv6)}) {
     nl_cache* filled = nullptr;
     if (const int error = rtnl_route_alloc_cache(socket->get(), number, 0, &filled); error < 0)
-      return libnl_failure(kObject, "list", error);
+      return socket->failure("list", error);
     const std::unique_ptr<nl_cache, CacheDelete> cache(filled);
     for (nl_object* object = nl_cache_get_first(cache.get()); object != nullptr; object = nl_cache_get_next(object)) {
       auto* route = reinterpret_cast<rtnl_route*>(object);

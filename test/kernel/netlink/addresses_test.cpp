@@ -48,7 +48,7 @@ bool readable(int fd, int milliseconds) {
 
 TEST_CASE("local addresses: both families, sorted, without doubles") {
   if (!test::enter_fresh_namespace()) return;
-  rules::Result<host::LibnlSocket> socket = host::connect_libnl(NETLINK_ROUTE, "test");
+  rules::Result<host::LibnlSocket> socket = host::LibnlSocket::connect(NETLINK_ROUTE, "test");
   REQUIRE(socket);
   REQUIRE(change_address(socket->get(), "192.168.77.2/24", true));
   REQUIRE(change_address(socket->get(), "192.168.77.2/16", true));  // the same address with another length
@@ -65,7 +65,7 @@ TEST_CASE("local addresses: both families, sorted, without doubles") {
 
 TEST_CASE("local addresses: more than one message can hold") {
   if (!test::enter_fresh_namespace()) return;
-  rules::Result<host::LibnlSocket> socket = host::connect_libnl(NETLINK_ROUTE, "test");
+  rules::Result<host::LibnlSocket> socket = host::LibnlSocket::connect(NETLINK_ROUTE, "test");
   REQUIRE(socket);
   constexpr int kMany = 1500;
   for (int i = 0; i < kMany; ++i)
@@ -81,7 +81,7 @@ TEST_CASE("address monitor: addresses and links that come and go are told, other
   rules::Result<host::AddressMonitor> opened = host::AddressMonitor::open();
   REQUIRE(opened);
   host::AddressMonitor monitor = std::move(*opened);
-  rules::Result<host::LibnlSocket> socket = host::connect_libnl(NETLINK_ROUTE, "test");
+  rules::Result<host::LibnlSocket> socket = host::LibnlSocket::connect(NETLINK_ROUTE, "test");
   REQUIRE(socket);
   (void)monitor.drain();
   CHECK_FALSE(monitor.drain());
@@ -120,7 +120,7 @@ TEST_CASE("address monitor: lost events count as a change, and it goes on afterw
   if (!test::enter_fresh_namespace()) return;
   rules::Result<host::AddressMonitor> monitor = host::AddressMonitor::open();
   REQUIRE(monitor);
-  rules::Result<host::LibnlSocket> socket = host::connect_libnl(NETLINK_ROUTE, "test");
+  rules::Result<host::LibnlSocket> socket = host::LibnlSocket::connect(NETLINK_ROUTE, "test");
   REQUIRE(socket);
   // More than the receive buffer can hold.
   for (int i = 0; i < 3000; ++i) REQUIRE(change_address(socket->get(), "192.168.77.2/24", i % 2 == 0));
