@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "test/dataplane/fake_programs.h"
+#include "test/dataplane/fake_seam.h"
 #include "test/support/fake/kernel.h"
 #include "test/support/namespace.h"
 #include "test/support/netns.h"
@@ -44,21 +45,8 @@ class FakeWorld final : public World {
   }
 
  private:
-  class Seam final : public dataplane::Kernel {
-   public:
-    explicit Seam(kubenatd::test::FakeKernel& fake) : fake_(fake) {}
-    rules::Result<std::unique_ptr<netlink::Socket>> connect() override { return fake_.connect(); }
-    rules::Result<netlink::host::ConntrackSweep> sweep_flows(rules::Family family, std::uint8_t protocol,
-                                                             const IsStale& is_stale) override {
-      return fake_.sweep_flows(family, protocol, is_stale);
-    }
-
-   private:
-    kubenatd::test::FakeKernel& fake_;
-  };
-
   kubenatd::test::FakeKernel fake_;
-  Seam seam_{fake_};
+  FakeSeam seam_{fake_};
   FakePrograms programs_{fake_};
 };
 
@@ -69,7 +57,7 @@ std::unique_ptr<World>& current() {
 
 /// What the real world lacks here; none: nothing.
 std::optional<std::string> missing() {
-  if (const auto rights = kubenatd::test::namespaces_missing()) return *rights;
+  if (const auto rights = kubenatd::test::namespaces_missing()) return "no rights: " + *rights;
   for (const char* program : {"iptables", "ip6tables", "iptables-save", "nft", "conntrack"})
     if (!kubenatd::test::run({program, "--version"}).ok()) return std::string(program) + " is not there";
   return std::nullopt;
