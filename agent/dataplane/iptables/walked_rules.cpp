@@ -1,9 +1,9 @@
-#include "agent/explain/live_ruleset.h"
+#include "agent/dataplane/iptables/walked_rules.h"
 
 #include <string>
 #include <utility>
 
-namespace kubenatd::agent::explain {
+namespace kubenatd::agent::dataplane::iptables {
 
 rules::Result<rules::walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel, rules::Family family) {
   rules::walk::Ruleset ruleset(family);
@@ -32,4 +32,4 @@ rules::Result<rules::walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel,
   return ruleset;
 }
 
-}  // namespace kubenatd::agent::explain
+}  // namespace kubenatd::agent::dataplane::iptables
