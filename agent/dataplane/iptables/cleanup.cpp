@@ -11,7 +11,6 @@
 #include "agent/dataplane/iptables/live_tables.h"
 #include "netlink/core/names.h"
 #include "netlink/iptables/writer.h"
-#include "netlink/nftables/codec.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 
@@ -158,13 +157,13 @@ rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family
     for (const auto& [table, chain] : found->chains) netlink::iptables::flush_chain(batch, family, table, chain);
     for (const auto& one : found->chains) {
       if (kept.contains(one)) {
-        report.left.push_back(fmt::format("{} {}", name_of(one.first), one.second));
+        report.emptied.push_back(rules::chain_ref(family, name_of(one.first), one.second));
       } else {
         netlink::iptables::delete_chain(batch, family, one.first, one.second);
       }
     }
     report.jumps = found->jumps.size();
-    report.chains = found->chains.size() - report.left.size();
+    report.chains = found->chains.size() - report.emptied.size();
     // Towards the end without the guard: handles and names make every message safe by itself.
     const bool guarded = attempt < kMaxAttempts / 2;
     auto committed = kernel.commit(batch, guarded ? std::optional(*generation) : std::nullopt);
@@ -179,17 +178,6 @@ rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family
   }
   return rules::fail(fmt::format("{} tables", name_of(family)), "clean up", "other programs keep changing the tables",
                      EAGAIN);
-}
-
-rules::Result<bool> remove_nftables_table(netlink::NfTables& kernel, rules::Family family) {
-  auto there = kernel.has_table(family, rules::nftables::kTable);
-  if (!there) return std::unexpected(there.error());
-  if (!*there) return false;
-  netlink::Batch batch;
-  netlink::nftables::delete_nft_table(batch, family, rules::nftables::kTable);
-  if (auto committed = kernel.commit(batch, std::nullopt); !committed && committed.error().error.code != ENOENT)
-    return std::unexpected(committed.error().error);
-  return true;
 }
 
 }  // namespace kubenatd::agent::dataplane::iptables

@@ -49,7 +49,7 @@ bool is_own_part(const ChainId& chain, const rules::Rule& rule, const std::vecto
   return (!once || before.empty()) && rules::hostport::is_own_rule(chain.name, rule);
 }
 
-void note_host_ports(const ChainId& chain, const rules::Rule& rule, std::vector<LiveTables::UdpFrontend>& frontends) {
+void note_host_ports(const ChainId& chain, const rules::Rule& rule, std::vector<UdpFrontend>& frontends) {
   if (chain.table != Table::kNat || chain.name.view() != rules::hostport::kDnatChain) return;
   if (rule.protocol != rules::Protocol::kUdp || !rules::hostport::own_entry(rule)) return;
   for (const rules::Match& match : rule.matches)
@@ -57,13 +57,13 @@ void note_host_ports(const ChainId& chain, const rules::Rule& rule, std::vector<
       for (const std::uint16_t port : several->destinations) frontends.push_back({std::nullopt, port});
 }
 
-void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<LiveTables::UdpFrontend>& frontends) {
+void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<UdpFrontend>& frontends) {
   note_host_ports(chain, rule, frontends);
   if (!may_serve(chain) || rule.protocol != rules::Protocol::kUdp) return;
   for (const rules::Match& match : rule.matches) {
     const auto* port = std::get_if<rules::PortMatch>(&match);
     if (port == nullptr || !port->destination) continue;
-    LiveTables::UdpFrontend frontend{.address = std::nullopt, .port = *port->destination};
+    UdpFrontend frontend{.address = std::nullopt, .port = *port->destination};
     if (rule.destination && chain.name.view() != "KUBE-NODEPORTS") frontend.address = rule.destination->prefix.address;
     frontends.push_back(frontend);
   }
@@ -338,6 +338,36 @@ const std::vector<LiveRuleRef>& LiveTables::rules_in(const ChainId& chain) const
 void LiveTables::erase(const ChainId& chain) {
   digests_.erase(chain);
   by_rule_.erase(chain);
+}
+
+std::vector<ChainId> LiveTables::advance(const rules::iptables::AfterPlan& after,
+                                         const std::vector<std::uint64_t>& handles) {
+  tables_.insert(after.tables.begin(), after.tables.end());
+  std::vector<ChainId> unknown;
+  std::size_t next = 0;
+  for (const auto& content : after.contents) {
+    if (!content.by_rule) {
+      digests_[content.id] = content.digest;
+      continue;
+    }
+    std::vector<LiveRuleRef> refs = content.rules;
+    bool complete = !content.unknown_handles;
+    for (LiveRuleRef& ref : refs) {
+      if (ref.handle != 0 || !complete) continue;
+      if (next < handles.size()) {
+        ref.handle = handles[next++];
+      } else {
+        complete = false;
+      }
+    }
+    if (complete) {
+      by_rule_[content.id] = std::move(refs);
+    } else {
+      unknown.push_back(content.id);
+    }
+  }
+  for (const ChainId& chain : after.removed) erase(chain);
+  return unknown;
 }
 
 void LiveTables::for_each(const std::function<void(const ChainId&)>& visit) const {
