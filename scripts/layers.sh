@@ -30,6 +30,9 @@ forbid "objects, sources, configuration and state do not know the kernel" '#incl
 forbid "the product runs no other program" \
   '(^|[^A-Za-z0-9_.>:])((std)?::)?(system|popen|exec[lv]p?e?|execvpe|fexecve|execveat|posix_spawnp?|fork|vfork)[[:space:]]*\(' \
   rules netlink agent
+forbid "cpprestsdk's insides are named in agent/base/cpprest_internals.h alone" \
+  'cpprest/details/|http_server_api|http_listener_impl|_http_server_context|_create_request|_get_server_context|streambuf_state_manager|streams::details' \
+  rules netlink agent ! -path agent/base/cpprest_internals.h
 
 if ((broken)); then exit 1; fi
 echo "layers: ok"

@@ -35,7 +35,7 @@ ServiceConnections::Ports ServiceConnections::ports_of(const objects::Service& s
 }
 
 void ServiceConnections::note(const std::vector<objects::ObjectEvent>& events) {
-  const std::scoped_lock lock(services_mutex_);
+  const base::MutexLock lock(services_mutex_);
   for (const objects::ObjectEvent& event : events)
     if (event.kind == objects::Kind::kService) take_over(event);
   fill();
@@ -79,10 +79,10 @@ void ServiceConnections::read(const CountKey& key, Count& count) const {
 }
 
 std::vector<prometheus::MetricFamily> ServiceConnections::Collect() const {
-  const std::scoped_lock lock(kernel_mutex_);
+  const base::MutexLock lock(kernel_mutex_);
   std::map<CountKey, Count> counts;
   {
-    const std::scoped_lock services_lock(services_mutex_);
+    const base::MutexLock services_lock(services_mutex_);
     for (const auto& [service, ports] : counted_)
       for (const Port& port : ports) counts.try_emplace({service, port});
   }
