@@ -55,7 +55,7 @@ rules::Result<bool> compare(netlink::NfTables& kernel, rules::Family family, dat
 }  // namespace
 
 int diff(const Options& options) {
-  auto inputs = daemon::read_inputs(options, false);
+  auto inputs = daemon::read_inputs(options.flags, daemon::Purpose::kLook);
   if (!inputs) {
     base::log_error(inputs.error().to_string(), {});
     return kExitNoAnswer;
