@@ -18,7 +18,7 @@ constexpr std::string_view kEndpointPrefix = "KUBE-SEP-";
 rules::Result<std::shared_ptr<ServiceConnections>> ServiceConnections::open(std::size_t most) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
-  return std::shared_ptr<ServiceConnections>(new ServiceConnections(std::move(*kernel), std::min(most, kMostServices)));
+  return std::shared_ptr<ServiceConnections>(new ServiceConnections(std::move(*kernel), most));
 }
 
 ServiceConnections::Ports ServiceConnections::ports_of(const objects::Service& service) {

@@ -30,10 +30,7 @@ namespace kubenatd::agent::serve {
 /// cannot be read keep their last figures. Cost: a dump of each chain at each scrape, about 20 us.
 class ServiceConnections final : public prometheus::Collectable {
  public:
-  /// More would make a scrape too long: this many, of one port and one family each, take about 40 ms.
-  static constexpr std::size_t kMostServices = 1000;
-
-  /// In the network namespace of the agent. `most` beyond kMostServices is that.
+  /// In the network namespace of the agent. `most` is kept as it is: config::kMostCountedServices bounds the setting.
   [[nodiscard]] static rules::Result<std::shared_ptr<ServiceConnections>> open(std::size_t most);
 
   /// Services among the events are taken over; others are passed over.
