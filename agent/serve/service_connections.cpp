@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/state/service_state.h"
+#include "netlink/iptables/reader.h"
 #include "rules/iptables/names.h"
 
 namespace kubenatd::agent::serve {
@@ -63,11 +64,13 @@ void ServiceConnections::read(const CountKey& key, Count& count) const {
   std::map<std::uint64_t, std::uint64_t> packets;
   for (const rules::ChainName& chain : {names.cluster, names.local}) {
     std::map<std::uint64_t, std::uint64_t> found;
-    const auto visit = [&](const netlink::LiveRule& rule) {
+    const auto visit = [&](const netlink::iptables::LiveRule& rule) {
       if (rules::jump_target(rule.rule).starts_with(kEndpointPrefix)) found[rule.handle] = rule.packets;
     };
     // Half a chain would be taken for rules that went, and the next scrape would count them again.
-    if (!kernel_.dump_rules(port.family, rules::Table::kNat, chain.view(), visit, [&] { found.clear(); })) return;
+    if (!netlink::iptables::dump_rules(kernel_, port.family, rules::Table::kNat, chain.view(), visit,
+                                       [&] { found.clear(); }))
+      return;
     packets.merge(found);
   }
   for (const auto& [handle, now] : packets) {

@@ -8,6 +8,7 @@
 #include "agent/dataplane/foreign_host_ports.h"
 #include "agent/dataplane/iptables/listing.h"
 #include "agent/dataplane/iptables/live_tables.h"
+#include "netlink/iptables/reader.h"
 #include "rules/hostport/names.h"
 #include "rules/sequence_diff.h"
 
@@ -20,13 +21,13 @@ using rules::Table;
 using Chains = std::map<std::string, std::vector<Rule>>;
 
 rules::Status read_live(netlink::NfTables& kernel, rules::Family family, Table table, Chains& chains) {
-  auto listed = kernel.dump_chains(
-      family, table, [&](const netlink::LiveChain& chain) { chains[std::string(chain.name)]; },
+  auto listed = netlink::iptables::dump_chains(
+      kernel, family, table, [&](const netlink::iptables::LiveChain& chain) { chains[std::string(chain.name)]; },
       [&] { chains.clear(); });
   if (!listed) return listed;
-  return kernel.dump_rules(
-      family, table, {},
-      [&](netlink::LiveRule& live) { chains[std::string(live.chain)].push_back(std::move(live.rule)); },
+  return netlink::iptables::dump_rules(
+      kernel, family, table, {},
+      [&](netlink::iptables::LiveRule& live) { chains[std::string(live.chain)].push_back(std::move(live.rule)); },
       [&] {
         for (auto& [name, rules] : chains) rules.clear();
       });

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "netlink/iptables/plain_dnat.h"
+#include "netlink/iptables/reader.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 #include "rules/iptables/address_tree.h"
@@ -102,9 +103,9 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
     if (!exists) return std::unexpected(exists.error());
     if (!*exists) continue;
     fresh.tables_.insert(table);
-    auto listed = kernel.dump_chains(
-        family_, table,
-        [&](const netlink::LiveChain& chain) {
+    auto listed = netlink::iptables::dump_chains(
+        kernel, family_, table,
+        [&](const netlink::iptables::LiveChain& chain) {
           if (chain.is_base) fresh.bases_[{table, std::string(chain.name)}];
           if (!follows(table, chain.name)) return;
           const ChainId id{table, ChainName(chain.name)};
@@ -132,9 +133,9 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
     const auto close = [&] {
       if (followed && refs == nullptr) fresh.digests_[id] = digest.value();
     };
-    const auto read = kernel.dump_rules(
-        family_, table, {},
-        [&](netlink::LiveRule& live) {
+    const auto read = netlink::iptables::dump_rules(
+        kernel, family_, table, {},
+        [&](netlink::iptables::LiveRule& live) {
           if (live.chain != current) {
             close();
             current = live.chain;
@@ -219,9 +220,9 @@ rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<
     // An interrupted listing may miss a chain at the place where the list changed; what several of them gave together
     // misses none.
     std::set<ChainId> chains;
-    auto listed = kernel.dump_chains(
-        family_, table,
-        [&](const netlink::LiveChain& chain) {
+    auto listed = netlink::iptables::dump_chains(
+        kernel, family_, table,
+        [&](const netlink::iptables::LiveChain& chain) {
           if (rules::hostport::is_container_chain(table, chain.name)) containers.insert({table, ChainName(chain.name)});
           if (!is_followed(table, chain.name)) return;
           chains.insert({table, ChainName(chain.name)});
@@ -257,9 +258,9 @@ rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain
   std::vector<LiveRuleRef> refs;
   ForeignHostPorts host_ports;
   const std::size_t noted = frontends != nullptr ? frontends->size() : 0;
-  const auto read = kernel.dump_rules(
-      family_, chain.table, chain.name,
-      [&](netlink::LiveRule& live) {
+  const auto read = netlink::iptables::dump_rules(
+      kernel, family_, chain.table, chain.name,
+      [&](netlink::iptables::LiveRule& live) {
         if (is_own_part(chain, live.rule, refs)) refs.push_back({live.handle, rules::digest_of(live.rule)});
         if (dnat) host_ports.note(live.chain, live.rule);
         if (frontends != nullptr) note_frontend(chain, live.rule, *frontends);
@@ -273,10 +274,10 @@ rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain
   if (!read) return read;
   if (dnat) {
     for (const std::string& container : host_ports.foreign_chains()) {
-      const auto note = [&](netlink::LiveRule& live) { host_ports.note(live.chain, live.rule); };
+      const auto note = [&](netlink::iptables::LiveRule& live) { host_ports.note(live.chain, live.rule); };
       const auto restart = [&] { host_ports.forget(container); };
-      const auto inside =
-          kernel.dump_rules(family_, chain.table, container, note, restart, netlink::Interrupted::kAccept);
+      const auto inside = netlink::iptables::dump_rules(kernel, family_, chain.table, container, note, restart,
+                                                        netlink::Interrupted::kAccept);
       if (!inside) return inside;
     }
     host_ports_ = std::move(host_ports);
@@ -300,9 +301,9 @@ rules::Status LiveTables::reload_base(netlink::NfTables& kernel, Table table, st
     return {};
   }
   std::vector<LiveRuleRef> refs;
-  auto read = kernel.dump_rules(
-      family_, table, chain,
-      [&](netlink::LiveRule& live) {
+  auto read = netlink::iptables::dump_rules(
+      kernel, family_, table, chain,
+      [&](netlink::iptables::LiveRule& live) {
         const rules::Digest digest = rules::digest_of(live.rule);
         if (is_own_jump(table, chain, digest)) refs.push_back({live.handle, digest});
       },

@@ -3,20 +3,22 @@
 #include <string>
 #include <utility>
 
+#include "netlink/iptables/reader.h"
+
 namespace kubenatd::agent::dataplane::iptables {
 
 rules::Result<rules::walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel, rules::Family family) {
   rules::walk::Ruleset ruleset(family);
   for (const rules::Table table : {rules::Table::kMangle, rules::Table::kNat, rules::Table::kFilter}) {
-    const auto add_chain = [&](const netlink::LiveChain& live) {
+    const auto add_chain = [&](const netlink::iptables::LiveChain& live) {
       rules::walk::WalkChain& chain = ruleset.chain(table, live.name);
       chain.is_builtin = live.is_base;
       chain.policy_drop = live.policy_drop;
     };
     // A dump that starts again meets chains that are there already; one that went meanwhile is left without rules.
-    if (auto listed = kernel.dump_chains(family, table, add_chain, [] {}); !listed)
+    if (auto listed = netlink::iptables::dump_chains(kernel, family, table, add_chain, [] {}); !listed)
       return std::unexpected(listed.error());
-    const auto add_rule = [&](netlink::LiveRule& live) {
+    const auto add_rule = [&](netlink::iptables::LiveRule& live) {
       rules::walk::WalkRule rule = rules::walk::walk_rule(std::move(live.rule));
       rule.counters = rules::walk::Counters{live.packets, live.bytes};
       ruleset.chain(table, live.chain).rules.push_back(std::move(rule));
@@ -26,7 +28,7 @@ rules::Result<rules::walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel,
         if (chain.table == table) ruleset.chain(table, chain.name).rules.clear();
       });
     };
-    if (auto read = kernel.dump_rules(family, table, {}, add_rule, restart); !read)
+    if (auto read = netlink::iptables::dump_rules(kernel, family, table, {}, add_rule, restart); !read)
       return std::unexpected(read.error());
   }
   return ruleset;
