@@ -14,7 +14,7 @@ using kubenatd::agent::cli::Options;
 
 int dispatch(const Options& options) {
   using Command = Options::Command;
-  kubenatd::agent::base::configure_logging(isatty(STDERR_FILENO) == 1, options.verbosity);
+  kubenatd::agent::base::configure_logging(isatty(STDERR_FILENO) == 1, options.flags.verbosity);
   switch (options.command) {
     case Command::kRun: return kubenatd::agent::cli::run(options);
     case Command::kRender: return kubenatd::agent::cli::render(options);

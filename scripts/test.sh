@@ -4,9 +4,11 @@
 #
 #   scripts/test.sh              everything
 #   scripts/test.sh --quick      without clang-tidy and sanitizers
+#   scripts/test.sh --unit       only the product and the unit tests, quickly built and run without root
 #   scripts/test.sh -R REGEX     only the tests whose name matches (given to ctest), and nothing but them
 #
-# The tests that need the kernel make their own network namespaces; without the rights for that they are skipped. The
+# The tests that need the kernel make their own network namespaces; without the rights for that they are skipped. With
+# CI=true a test that is skipped for want of rights fails the run; the reasons of all that are skipped are listed. The
 # last lines are a summary and the closing line of the main ctest run. A folder of conformance states (kube-proxy's own
 # iptables-save of given objects) is used when KUBENATD_CONFORMANCE names it or ../shared/conformance is there.
 set -uo pipefail
@@ -17,10 +19,12 @@ usage() {
   exit "$1"
 }
 quick=false
+unit=false
 only=()
 while (($# > 0)); do
   case $1 in
     --quick) quick=true ;;
+    --unit) unit=true ;;
     -R)
       (($# > 1)) || usage 2 >&2
       only=(-R "$2")
@@ -38,7 +42,7 @@ if [[ -z ${KUBENATD_CONFORMANCE:-} && -d ../shared/conformance ]]; then
 fi
 jobs=$(nproc)
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log".*' EXIT
 
 # step NAME COMMAND...: runs it, keeps the outcome for the summary. Later steps run all the same: one run tells all.
 summary=()
@@ -73,21 +77,57 @@ build() {
   rm -f "$log.cmake"
   cmake --build --preset "$preset" -j "$jobs" "$@"
 }
-# The address space is laid out without chance: gcc 12's thread sanitizer stops with "unexpected memory mapping" on
-# kernels that shuffle it by more than 28 bits.
-fixed_layout() {
-  if setarch -R true 2>/dev/null; then setarch -R "$@"; else "$@"; fi
+# Lists why tests were skipped. One that lacks rights ("SKIPPED: no rights: ...") shows nothing, so CI does not take it
+# for a test; what a machine may lack (a tool, a feature of its kernel) is allowed.
+skipped() {
+  python3 - "$1" "${CI:-}" <<'PYTHON'
+import collections, re, sys, xml.etree.ElementTree as xml
+tests, without_rights = collections.defaultdict(list), 0
+for case in xml.parse(sys.argv[1]).getroot().iter("testcase"):
+    if case.find("skipped") is None or case.get("status") == "disabled": continue
+    said = re.search(r"SKIPPED: *(.*)", case.findtext("system-out") or "")
+    tests[said.group(1).strip() if said else "without a word"].append(case.get("name"))
+for why, names in sorted(tests.items()):
+    print(f"skipped: {len(names)} ({names[0]}{', ...' if len(names) > 1 else ''}): {why}")
+    if why.startswith("no rights"): without_rights += len(names)
+if without_rights and sys.argv[2] == "true":
+    sys.exit(f"CI: {without_rights} tests were skipped for want of rights")
+PYTHON
+}
+# The address space is laid out without chance for the sanitizers: gcc 12's thread sanitizer stops with "unexpected memory
+# mapping" on kernels that shuffle it by more than 28 bits.
+fixed_layout=()
+if setarch -R true 2>/dev/null; then fixed_layout=(setarch -R); fi
+# run_tests PRESET [ctest's options]: fails when a test fails, or is skipped where it may not be.
+run_tests() {
+  local preset=$1 outcome=0 layout=()
+  shift
+  if [[ $preset == *san ]]; then layout=("${fixed_layout[@]}"); fi
+  rm -f "$log.xml"
+  "${layout[@]}" ctest --preset "$preset" --no-tests=error --test-output-size-passed 1000000 --output-junit "$log.xml" "$@" ||
+    outcome=1
+  if [[ -s $log.xml ]]; then skipped "$log.xml" || outcome=1; fi
+  return "$outcome"
 }
 main_tests() {
-  ctest --preset release -j "$jobs" --no-tests=error "${only[@]}" 2>&1 | tee "$log"
+  run_tests release -j "$jobs" "${only[@]}" 2>&1 | tee "$log"
+  return "${PIPESTATUS[0]}"
+}
+unit_tests() {
+  run_tests unit 2>&1 | tee "$log"
   return "${PIPESTATUS[0]}"
 }
 # sanitized PRESET TARGET LABELS: the tests whose label matches, built with the preset's sanitizers.
 sanitized() {
-  build "$1" --target "$2" && fixed_layout ctest --preset "$1" -j "$jobs" --no-tests=error -L "$3"
+  build "$1" --target "$2" && run_tests "$1" -j "$jobs" -L "$3"
 }
 
 step "install" scripts/install.sh || finish
+if $unit; then
+  step "build" build unit || finish
+  step "unit tests" unit_tests
+  finish
+fi
 step "build" build release || finish
 step "tests" main_tests
 if ((${#only[@]} > 0)); then finish; fi
@@ -95,7 +135,7 @@ step "format" scripts/format.sh
 step "layers" scripts/layers.sh
 if ! $quick; then
   step "clang-tidy" scripts/tidy.sh build
-  step "address, undefined behaviour" sanitized asan sanitized_tests '^(sanitized|threaded)$'
-  step "threads" sanitized tsan threaded_tests '^threaded$'
+  step "address, undefined behaviour" sanitized asan sanitized_tests 'unit|sanitized|threaded'
+  step "threads" sanitized tsan threaded_tests 'threaded'
 fi
 finish

@@ -10,12 +10,13 @@
 #include <mutex>
 #include <utility>
 
+#include "agent/base/cpprest_internals.h"
 #include "agent/base/printable.h"
 
 namespace kubenatd::agent::api {
 namespace {
 
-using concurrency::streams::details::streambuf_state_manager;
+using InboxStreamBase = base::cpprest::StreamBuffer<std::uint8_t>;
 using web::http::http_response;
 
 /// A block that the library offers is a chunk of the server's making.
@@ -28,10 +29,10 @@ constexpr const char* kUserAgent = "kubenatd/" KUBENATD_VERSION;
 constexpr std::chrono::minutes kLibraryTimeout{15};
 
 /// A stream that only takes blocks and hands them on to an inbox.
-class InboxStream : public streambuf_state_manager<std::uint8_t> {
+class InboxStream : public InboxStreamBase {
  public:
   explicit InboxStream(std::shared_ptr<BodyInbox> inbox)
-      : streambuf_state_manager<std::uint8_t>(std::ios_base::out), inbox_(std::move(inbox)) {}
+      : InboxStreamBase(std::ios_base::out), inbox_(std::move(inbox)) {}
 
   [[nodiscard]] bool can_seek() const override { return false; }
   [[nodiscard]] bool has_size() const override { return false; }

@@ -6,7 +6,7 @@ namespace kubenatd::agent::api {
 
 void BodyInbox::set_head(ResponseHead head) {
   {
-    const std::scoped_lock lock(mutex_);
+    const base::MutexLock lock(mutex_);
     head_ = head;
   }
   changed_.notify_all();
@@ -14,7 +14,7 @@ void BodyInbox::set_head(ResponseHead head) {
 
 void BodyInbox::offer(std::string_view block, std::function<void(bool)> taken) {
   {
-    std::unique_lock lock(mutex_);
+    base::MutexLock lock(mutex_);
     if (abandoned_ || taken_) {
       lock.unlock();
       taken(false);
@@ -28,7 +28,7 @@ void BodyInbox::offer(std::string_view block, std::function<void(bool)> taken) {
 
 void BodyInbox::finish() {
   {
-    const std::scoped_lock lock(mutex_);
+    const base::MutexLock lock(mutex_);
     ended_ = true;
   }
   changed_.notify_all();
@@ -36,7 +36,7 @@ void BodyInbox::finish() {
 
 void BodyInbox::fail(std::string cause) {
   {
-    const std::scoped_lock lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (failed_) return;
     failed_ = true;
     failure_ = std::move(cause);
@@ -45,8 +45,11 @@ void BodyInbox::fail(std::string cause) {
 }
 
 BodyInbox::State BodyInbox::wait_head(Clock::time_point until, const std::stop_token& stop, ResponseHead& head) {
-  std::unique_lock lock(mutex_);
-  const bool there = changed_.wait_until(lock, stop, until, [this] { return head_ || failed_; });
+  base::MutexLock lock(mutex_);
+  const bool there = changed_.wait_until(lock, stop, until, [this] {
+    mutex_.is_held();
+    return head_ || failed_;
+  });
   if (stop.stop_requested()) return State::kStopped;
   if (!there) return State::kTimeout;
   if (!head_) return State::kFailed;
@@ -55,9 +58,16 @@ BodyInbox::State BodyInbox::wait_head(Clock::time_point until, const std::stop_t
 }
 
 BodyInbox::State BodyInbox::next(Clock::time_point until, const std::stop_token& stop, std::string_view& block) {
-  std::unique_lock lock(mutex_);
-  if (!block_) release(lock, true);
-  const bool there = changed_.wait_until(lock, stop, until, [this] { return block_ || ended_ || failed_; });
+  base::MutexLock lock(mutex_);
+  if (auto taken = block_ ? nullptr : std::exchange(taken_, nullptr)) {
+    lock.unlock();  // it may call back
+    taken(true);
+    lock.lock();
+  }
+  const bool there = changed_.wait_until(lock, stop, until, [this] {
+    mutex_.is_held();
+    return block_ || ended_ || failed_;
+  });
   if (stop.stop_requested()) return State::kStopped;
   if (!there) return State::kTimeout;
   if (block_) {
@@ -68,22 +78,18 @@ BodyInbox::State BodyInbox::next(Clock::time_point until, const std::stop_token&
 }
 
 void BodyInbox::abandon() {
-  std::unique_lock lock(mutex_);
-  abandoned_ = true;
-  block_.reset();
-  release(lock, false);
-}
-
-void BodyInbox::release(std::unique_lock<std::mutex>& lock, bool wanted) {
-  auto taken = std::exchange(taken_, nullptr);
-  if (!taken) return;
-  lock.unlock();  // it may call back
-  taken(wanted);
-  lock.lock();
+  std::function<void(bool)> taken;
+  {
+    const base::MutexLock lock(mutex_);
+    abandoned_ = true;
+    block_.reset();
+    taken = std::exchange(taken_, nullptr);
+  }
+  if (taken) taken(false);
 }
 
 std::string BodyInbox::failure() const {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return failure_;
 }
 

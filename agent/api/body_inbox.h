@@ -4,11 +4,12 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
+
+#include "agent/base/thread_annotations.h"
 
 namespace kubenatd::agent::api {
 
@@ -34,33 +35,32 @@ class BodyInbox {
   };
 
   // Producer.
-  void set_head(ResponseHead head);
+  void set_head(ResponseHead head) KUBENATD_EXCLUDES(mutex_);
   /// `taken` is called once, with true when the bytes are not needed any more, with false when nobody wants them.
-  void offer(std::string_view block, std::function<void(bool)> taken);
-  void finish();
-  void fail(std::string cause);
+  void offer(std::string_view block, std::function<void(bool)> taken) KUBENATD_EXCLUDES(mutex_);
+  void finish() KUBENATD_EXCLUDES(mutex_);
+  void fail(std::string cause) KUBENATD_EXCLUDES(mutex_);
 
   // Consumer.
-  [[nodiscard]] State wait_head(Clock::time_point until, const std::stop_token& stop, ResponseHead& head);
+  [[nodiscard]] State wait_head(Clock::time_point until, const std::stop_token& stop, ResponseHead& head)
+      KUBENATD_EXCLUDES(mutex_);
   /// The next block, valid until the next call.
-  [[nodiscard]] State next(Clock::time_point until, const std::stop_token& stop, std::string_view& block);
+  [[nodiscard]] State next(Clock::time_point until, const std::stop_token& stop, std::string_view& block)
+      KUBENATD_EXCLUDES(mutex_);
   /// Nothing more is wanted.
-  void abandon();
-  [[nodiscard]] std::string failure() const;
+  void abandon() KUBENATD_EXCLUDES(mutex_);
+  [[nodiscard]] std::string failure() const KUBENATD_EXCLUDES(mutex_);
 
  private:
-  /// Gives the block that the consumer had back.
-  void release(std::unique_lock<std::mutex>& lock, bool wanted);
-
-  mutable std::mutex mutex_;
+  mutable base::Mutex mutex_;
   std::condition_variable_any changed_;
-  std::optional<ResponseHead> head_;
-  std::optional<std::string_view> block_;  ///< offered, and not seen by the consumer
-  std::function<void(bool)> taken_;
-  bool ended_ = false;
-  bool failed_ = false;
-  bool abandoned_ = false;
-  std::string failure_;
+  std::optional<ResponseHead> head_ KUBENATD_GUARDED_BY(mutex_);
+  std::optional<std::string_view> block_ KUBENATD_GUARDED_BY(mutex_);  ///< offered, and not seen by the consumer
+  std::function<void(bool)> taken_ KUBENATD_GUARDED_BY(mutex_);
+  bool ended_ KUBENATD_GUARDED_BY(mutex_) = false;
+  bool failed_ KUBENATD_GUARDED_BY(mutex_) = false;
+  bool abandoned_ KUBENATD_GUARDED_BY(mutex_) = false;
+  std::string failure_ KUBENATD_GUARDED_BY(mutex_);
 };
 
 }  // namespace kubenatd::agent::api

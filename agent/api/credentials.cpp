@@ -26,13 +26,14 @@ std::string name_of(const PemSource& source) {
 
 rules::Result<std::shared_ptr<Credentials>> Credentials::open(ClusterAccess access, std::chrono::milliseconds period) {
   std::shared_ptr<Credentials> credentials(new Credentials(std::move(access), period));
+  const base::MutexLock lock(credentials->mutex_);
   if (auto status = credentials->read(); !status) return std::unexpected(status.error());
   credentials->next_look_ = Clock::now() + period;
   return credentials;
 }
 
 Credentials::Current Credentials::current() {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   Current current;
   if (const auto now = Clock::now(); now >= next_look_) {
     next_look_ = now + period_;
@@ -45,7 +46,7 @@ Credentials::Current Credentials::current() {
 }
 
 void Credentials::refused() {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   next_look_ = {};
 }
 

@@ -2,11 +2,11 @@
 
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "agent/api/access.h"
 #include "agent/api/tls_material.h"
+#include "agent/base/thread_annotations.h"
 #include "rules/error.h"
 
 namespace kubenatd::agent::api {
@@ -29,25 +29,25 @@ class Credentials {
     std::shared_ptr<const TlsMaterial> tls;
     std::string problem;  ///< one line, told once; empty: none
   };
-  [[nodiscard]] Current current();
+  [[nodiscard]] Current current() KUBENATD_EXCLUDES(mutex_);
   /// The server did not accept them (401): the next request looks at the files.
-  void refused();
+  void refused() KUBENATD_EXCLUDES(mutex_);
 
   [[nodiscard]] const ClusterAccess& access() const { return access_; }
 
  private:
   Credentials(ClusterAccess access, std::chrono::milliseconds period) : access_(std::move(access)), period_(period) {}
-  [[nodiscard]] rules::Status read();
-  [[nodiscard]] rules::Status read_token();
-  [[nodiscard]] rules::Status read_tls();
+  [[nodiscard]] rules::Status read() KUBENATD_REQUIRES(mutex_);
+  [[nodiscard]] rules::Status read_token() KUBENATD_REQUIRES(mutex_);
+  [[nodiscard]] rules::Status read_tls() KUBENATD_REQUIRES(mutex_);
 
   const ClusterAccess access_;
   const std::chrono::milliseconds period_;
-  std::mutex mutex_;
-  std::string authorization_;
-  std::string pems_;  ///< what tls_ was made of
-  std::shared_ptr<const TlsMaterial> tls_;
-  Clock::time_point next_look_{};
+  base::Mutex mutex_;
+  std::string authorization_ KUBENATD_GUARDED_BY(mutex_);
+  std::string pems_ KUBENATD_GUARDED_BY(mutex_);  ///< what tls_ was made of
+  std::shared_ptr<const TlsMaterial> tls_ KUBENATD_GUARDED_BY(mutex_);
+  Clock::time_point next_look_ KUBENATD_GUARDED_BY(mutex_){};
 };
 
 }  // namespace kubenatd::agent::api

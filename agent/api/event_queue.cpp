@@ -21,23 +21,23 @@ class EventQueue::Sink : public WatchSink {
   Sink(EventQueue& queue, std::size_t index) : queue_(queue), index_(index) {}
 
   void changed(objects::ObjectEvent event) override {
-    const std::scoped_lock lock(queue_.mutex_);
+    const base::MutexLock lock(queue_.mutex_);
     queue_.events_.insert_or_assign(sources::ObjectId{event.kind, std::move(event.key)}, std::move(event.object));
     // A list is taken when it is complete, not in a thousand pieces.
     if (queue_.states_[index_].phase == WatchState::Phase::kWatching) queue_.wake();
   }
   void problem(std::string line) override {
-    const std::scoped_lock lock(queue_.mutex_);
+    const base::MutexLock lock(queue_.mutex_);
     queue_.problems_.add(std::move(line));
     queue_.wake();
   }
   void remark(std::string line) override {
-    const std::scoped_lock lock(queue_.mutex_);
+    const base::MutexLock lock(queue_.mutex_);
     queue_.remarks_.add(std::move(line));
     queue_.wake();
   }
   void state(const WatchState& state) override {
-    const std::scoped_lock lock(queue_.mutex_);
+    const base::MutexLock lock(queue_.mutex_);
     queue_.states_[index_] = state;
     queue_.wake();
   }
@@ -87,7 +87,7 @@ void EventQueue::wake() {
 
 ApiUpdate EventQueue::take() {
   ApiUpdate update;
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   std::uint64_t count = 0;
   // Nothing to read is fine: it was taken without being asked for.
   if (::read(wake_.get(), &count, sizeof(count)) == sizeof(count) || errno == EAGAIN) woken_ = false;

@@ -3,12 +3,12 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "agent/api/watch_sink.h"
 #include "agent/base/descriptor.h"
+#include "agent/base/thread_annotations.h"
 #include "agent/sources/object_change.h"
 #include "rules/error.h"
 
@@ -32,7 +32,7 @@ class EventQueue {
   [[nodiscard]] static rules::Result<std::unique_ptr<EventQueue>> open(std::vector<std::string> resources);
 
   [[nodiscard]] int fd() const { return wake_.get(); }  ///< readable while there is something to take
-  [[nodiscard]] ApiUpdate take();
+  [[nodiscard]] ApiUpdate take() KUBENATD_EXCLUDES(mutex_);
 
   /// What the watch of a resource tells: `index` is its place among the resources.
   [[nodiscard]] WatchSink& sink(std::size_t index) { return *sinks_[index]; }
@@ -51,15 +51,16 @@ class EventQueue {
   };
 
   EventQueue(base::Descriptor wake, std::vector<std::string> resources);
-  void wake();
+  void wake() KUBENATD_REQUIRES(mutex_);
 
   base::Descriptor wake_;
   std::vector<std::unique_ptr<WatchSink>> sinks_;
-  std::mutex mutex_;
-  std::map<sources::ObjectId, objects::ObjectPtr> events_;
-  Lines problems_, remarks_;
-  std::vector<WatchState> states_;
-  bool woken_ = false;
+  base::Mutex mutex_;
+  std::map<sources::ObjectId, objects::ObjectPtr> events_ KUBENATD_GUARDED_BY(mutex_);
+  Lines problems_ KUBENATD_GUARDED_BY(mutex_);
+  Lines remarks_ KUBENATD_GUARDED_BY(mutex_);
+  std::vector<WatchState> states_ KUBENATD_GUARDED_BY(mutex_);
+  bool woken_ KUBENATD_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace kubenatd::agent::api

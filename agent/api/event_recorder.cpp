@@ -82,15 +82,19 @@ EventRecorder::EventRecorder(std::shared_ptr<Credentials> credentials, std::stri
 EventRecorder::~EventRecorder() = default;
 
 void EventRecorder::record(ClusterEvent event) {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (queue_.size() >= kLongestQueue) return;
   queue_.push_back(std::move(event));
   changed_.notify_one();
 }
 
 std::optional<ClusterEvent> EventRecorder::next(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  if (!changed_.wait(lock, stop, [this] { return !queue_.empty(); })) return std::nullopt;
+  base::MutexLock lock(mutex_);
+  if (!changed_.wait(lock, stop, [this] {
+        mutex_.is_held();
+        return !queue_.empty();
+      }))
+    return std::nullopt;
   if (stop.stop_requested()) return std::nullopt;
   ClusterEvent event = std::move(queue_.front());
   queue_.pop_front();
@@ -186,7 +190,7 @@ EventRecorder::Delivery EventRecorder::insist(const std::function<Delivery()>& a
   for (int tries = 0; tries < kAttempts; ++tries) {
     const Delivery delivery = attempt();
     if (delivery != Delivery::kLater || stop.stop_requested()) return delivery;
-    std::unique_lock lock(mutex_);
+    base::MutexLock lock(mutex_);
     changed_.wait_for(lock, stop, backoff_.next(Clock::now()), [] { return false; });
     if (stop.stop_requested()) break;
   }

@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -15,6 +14,7 @@
 #include "agent/api/api_client.h"
 #include "agent/api/backoff.h"
 #include "agent/api/timing.h"
+#include "agent/base/thread_annotations.h"
 #include "agent/objects/objects.h"
 #include "rules/error.h"
 
@@ -51,7 +51,7 @@ class EventRecorder {
   EventRecorder(const EventRecorder&) = delete;
   EventRecorder& operator=(const EventRecorder&) = delete;
 
-  void record(ClusterEvent event);
+  void record(ClusterEvent event) KUBENATD_EXCLUDES(mutex_);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -69,7 +69,7 @@ class EventRecorder {
                 Problem problem);
   void run(const std::stop_token& stop);
   /// The queue's first; none when asked to stop.
-  [[nodiscard]] std::optional<ClusterEvent> next(const std::stop_token& stop);
+  [[nodiscard]] std::optional<ClusterEvent> next(const std::stop_token& stop) KUBENATD_EXCLUDES(mutex_);
   void deliver(const ClusterEvent& event, const std::stop_token& stop);
   [[nodiscard]] Delivery create(const ClusterEvent& event, std::string& path, const std::stop_token& stop);
   [[nodiscard]] Delivery patch(const Written& written, const std::stop_token& stop);
@@ -82,6 +82,7 @@ class EventRecorder {
   const ApiTiming timing_;
   const std::string node_name_;
   const Problem problem_;
+  // The own thread's alone.
   ApiClient client_;
   Backoff backoff_;
   std::map<std::string, Written> written_;
@@ -89,9 +90,9 @@ class EventRecorder {
   Clock::time_point filled_at_;
   bool failing_ = false;
 
-  std::mutex mutex_;
+  base::Mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<ClusterEvent> queue_;
+  std::deque<ClusterEvent> queue_ KUBENATD_GUARDED_BY(mutex_);
   std::jthread thread_;  ///< last: uses all others
 };
 

@@ -106,12 +106,12 @@ void prepare_handshake(const SSL* connection, int where, int) {
 }  // namespace
 
 void TlsFindings::note(std::string cause) {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   cause_ = std::move(cause);
 }
 
 std::string TlsFindings::take() {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return std::exchange(cause_, {});
 }
 

@@ -3,10 +3,10 @@
 #include <openssl/ssl.h>
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "agent/base/thread_annotations.h"
 #include "rules/error.h"
 
 namespace kubenatd::agent::api {
@@ -14,12 +14,12 @@ namespace kubenatd::agent::api {
 /// What the last TLS handshake found wrong with the server, as the HTTP library cannot say it.
 class TlsFindings {
  public:
-  void note(std::string cause);
-  [[nodiscard]] std::string take();
+  void note(std::string cause) KUBENATD_EXCLUDES(mutex_);
+  [[nodiscard]] std::string take() KUBENATD_EXCLUDES(mutex_);
 
  private:
-  std::mutex mutex_;
-  std::string cause_;
+  base::Mutex mutex_;
+  std::string cause_ KUBENATD_GUARDED_BY(mutex_);
 };
 
 /// Certificates and keys for connections to one server, parsed.

@@ -49,7 +49,7 @@ void print(const ObjectDiff& diff, rules::Family family) {
 }  // namespace
 
 int diff(const Options& options) {
-  auto inputs = daemon::read_inputs(options, false);
+  auto inputs = daemon::read_inputs(options.flags, daemon::Purpose::kLook);
   if (!inputs) {
     base::log_error(inputs.error().to_string(), {});
     return kExitNoAnswer;

@@ -178,8 +178,8 @@ int explain(const Options& options) {
     context.rules = std::move(saved->families);
     context.source = "saved";
   }
-  if (asked.saved.empty() || !options.manifests.empty()) {
-    auto read = daemon::read_inputs(options, false);
+  if (asked.saved.empty() || !options.flags.settings.manifests.empty()) {
+    auto read = daemon::read_inputs(options.flags, daemon::Purpose::kExplain);
     if (!read) {
       base::log_error(read.error().to_string(), {});
       return kExitNoAnswer;

@@ -26,52 +26,13 @@ constexpr const char* kExamples =
     "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
     "problem); 2 wrong usage; 3 diff or explain could not read the kernel or their input.";
 
-const std::map<std::string, config::Config::Dispatch> kDispatchNames{{"auto", config::Config::Dispatch::kAuto},
-                                                                     {"linear", config::Config::Dispatch::kLinear},
-                                                                     {"tree", config::Config::Dispatch::kTree}};
-
-const std::map<std::string, config::Config::HostPorts> kHostPortsNames{{"auto", config::Config::HostPorts::kAuto},
-                                                                       {"on", config::Config::HostPorts::kOn},
-                                                                       {"off", config::Config::HostPorts::kOff}};
-
 const std::map<std::string, rules::Family> kFamilyNames{{"ipv4", rules::Family::kIpv4}, {"ipv6", rules::Family::kIpv6}};
-
-void add_source_options(CLI::App& command, Options& options) {
-  command
-      .add_option(
-          "--manifests", options.manifests,
-          "Folder of Kubernetes objects (*.yaml, *.yml, *.json, at any depth): Services, EndpointSlices, Nodes,\n"
-          "Pods. May be given more than once. Without it objects come from an API server: --kubeconfig, --master\n"
-          "or, in a pod, its service account")
-      ->allow_extra_args(false)
-      ->type_name("DIR");
-  command
-      .add_option("--dispatch", options.dispatch,
-                  "Shape of KUBE-SERVICES: linear as kube-proxy's, tree of address prefixes, or auto: a tree past\n"
-                  "--tree-threshold service addresses")
-      ->transform(CLI::CheckedTransformer(kDispatchNames, CLI::ignore_case).description(""))
-      ->type_name("linear|tree|auto");
-  command
-      .add_option(
-          "--service-cidr", options.service_cidrs,
-          "Range of cluster IPs: what no Service has in it is dropped in nftables mode. May be given more than\n"
-          "once")
-      ->allow_extra_args(false)
-      ->type_name("CIDR");
-  command
-      .add_option("--host-ports", options.host_ports,
-                  "hostPorts of this node's Pods as CNI-* chains, as the portmap plugin makes them; auto: unless\n"
-                  "the API server does not let its Pods be seen; on: wait until it does")
-      ->transform(CLI::CheckedTransformer(kHostPortsNames, CLI::ignore_case).description(""))
-      ->type_name("auto|on|off");
-  command.add_option("--tree-threshold", options.tree_threshold, "Service addresses up to which auto stays linear")
-      ->type_name("N")
-      ->capture_default_str();
-}
 
 /// The three of kube-proxy's flags that a command has which only looks.
 void add_config_options(CLI::App& command, Options& options) {
-  command.add_option("--config", options.flags.config, "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)")
+  command
+      .add_option("--config", options.flags.config,
+                  "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), and KubenatdConfiguration beside it")
       ->type_name("FILE");
   command
       .add_option("--hostname-override", options.flags.hostname_override,
@@ -101,7 +62,7 @@ void add_family_option(CLI::App& command, Options& options) {
 }
 
 void add_verbosity(CLI::App& command, Options& options) {
-  command.add_flag("-v,--verbose", options.verbosity, "Say more");
+  command.add_flag("-v,--verbose", options.flags.verbosity, "Say more");
 }
 
 void add_explain_options(CLI::App& command, ExplainOptions& explain) {
@@ -155,31 +116,20 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     app.set_version_flag("--version", std::string("kubenatd ") + KUBENATD_VERSION);
 
     CLI::App& run = *app.add_subcommand("run", "Program the chains and keep them so; needs CAP_NET_ADMIN");
-    add_source_options(run, options);
-    run.add_flag("--once", options.once, "Sync once, leave the rules and exit");
-    std::uint64_t audit_seconds = 300;
-    run.add_option("--audit-period", audit_seconds, "Seconds between full comparisons with the kernel")
-        ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{86400}))
-        ->type_name("SECONDS")
-        ->capture_default_str();
-    run.add_option("--service-metrics", options.counted_services,
-                   "Count new connections by Service in the metrics, for at most N Services")
-        ->check(CLI::Range(std::size_t{0}, std::size_t{10'000}))
-        ->type_name("N")
-        ->capture_default_str();
+    config::register_settings(run, config::Command::kRun, options.flags);
     config::register_kube_proxy_flags(run, options.flags);
 
     CLI::App& render = *app.add_subcommand(
         "render",
         "Print the desired state as iptables-save or nft would; needs no rights and does not touch the kernel");
-    add_source_options(render, options);
+    config::register_settings(render, config::Command::kRender, options.flags);
     add_config_options(render, options);
     add_family_option(render, options);
     add_verbosity(render, options);
 
     CLI::App& diff = *app.add_subcommand(
         "diff", "Compare desired and live chains rule by rule: '-' is live and not wanted, '+' wanted and not live");
-    add_source_options(diff, options);
+    config::register_settings(diff, config::Command::kDiff, options.flags);
     add_config_options(diff, options);
     add_family_option(diff, options);
     add_verbosity(diff, options);
@@ -187,12 +137,13 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     CLI::App& explain = *app.add_subcommand(
         "explain", "Say what happens to a packet: rule by rule, to which endpoint, what is wrong, what a client sees");
     add_explain_options(explain, options.explain);
-    add_source_options(explain, options);
+    config::register_settings(explain, config::Command::kExplain, options.flags);
     add_config_options(explain, options);
     add_verbosity(explain, options);
 
     CLI::App& check = *app.add_subcommand(
-        "check", "Say what is understood of a configuration and of kube-proxy's flags; exit 1 when it is refused");
+        "check", "Say what is understood of a configuration and of the flags of run; exit 1 when it is refused");
+    config::register_settings(check, config::Command::kCheck, options.flags);
     config::register_kube_proxy_flags(check, options.flags);
 
     CLI::App& cleanup = *app.add_subcommand(
@@ -209,7 +160,6 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
       app.exit(error, std::cout, std::cerr);
       return asked ? kExitOk : kExitUsage;
     }
-    options.audit_period = std::chrono::seconds(audit_seconds);
     if (run.parsed()) options.command = Options::Command::kRun;
     if (render.parsed()) options.command = Options::Command::kRender;
     if (diff.parsed()) options.command = Options::Command::kDiff;

@@ -6,7 +6,6 @@
 #include <variant>
 #include <vector>
 
-#include "agent/config/config.h"
 #include "agent/config/flags.h"
 #include "rules/address.h"
 
@@ -27,18 +26,10 @@ struct ExplainOptions {
 struct Options {
   enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kCheck, kCleanup, kVersion };
   Command command = Command::kVersion;
-  std::vector<std::filesystem::path> manifests;
   std::optional<rules::Family> family;  ///< render and diff: only this one
-  bool once = false;
-  config::Config::Dispatch dispatch = config::Config::Dispatch::kAuto;
-  config::Config::HostPorts host_ports = config::Config::HostPorts::kAuto;
-  std::size_t tree_threshold = 1000;
-  std::chrono::seconds audit_period = std::chrono::minutes(5);
-  std::vector<std::string> service_cidrs;  ///< as given; read with the configuration
-  std::size_t counted_services = 0;        ///< run: for how many Services new connections are counted
-  int verbosity = 0;
   ExplainOptions explain;
-  config::FlagValues flags;  ///< --config and --hostname-override; run and check: all of kube-proxy's
+  config::FlagValues
+      flags;  ///< kubenatd's settings, and kube-proxy's flags: run and check have all of them, others some
 };
 
 /// Exit codes; part of the command line's contract.

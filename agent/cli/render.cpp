@@ -9,7 +9,7 @@
 namespace kubenatd::agent::cli {
 
 int render(const Options& options) {
-  auto inputs = daemon::read_inputs(options, false);
+  auto inputs = daemon::read_inputs(options.flags, daemon::Purpose::kLook);
   if (!inputs) {
     base::log_error(inputs.error().to_string(), {});
     return kExitFailed;

@@ -31,7 +31,7 @@ int write_configuration(const config::FlagValues& flags) {
     return kExitFailed;
   }
   std::FILE* file = std::fopen(flags.write_config_to->c_str(), "we");
-  const std::string text = to_json(loaded->config) + "\n";
+  const std::string text = to_json(loaded->config) + "\n" + settings_document(loaded->config);
   const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if (file == nullptr || std::fclose(file) != 0 || !written) {
     base::log_error("the configuration could not be written",
@@ -42,10 +42,12 @@ int write_configuration(const config::FlagValues& flags) {
 }
 
 /// One life of the agent: from reading the configuration until it is to stop, or to start again.
-rules::Result<daemon::RunEnd> run_agent(const Options& options, base::Signals& signals, daemon::RivalWatch& rivals) {
-  auto inputs = daemon::read_inputs(options, true);
+rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
+                                        daemon::RivalWatch& rivals) {
+  auto inputs = daemon::read_inputs(flags, daemon::Purpose::kRun);
   if (!inputs) return std::unexpected(inputs.error());
-  if (options.flags.init_only) return daemon::RunEnd::kStopped;
+  const config::Settings& settings = inputs->model->config();
+  if (flags.init_only) return daemon::RunEnd::kStopped;
   auto files = daemon::ConfigWatch::open(inputs->files);
   if (!files) return std::unexpected(files.error());
   for (const std::string& problem : files->problems())
@@ -55,12 +57,12 @@ rules::Result<daemon::RunEnd> run_agent(const Options& options, base::Signals& s
   dataplane::NetlinkKernel kernel;
   auto reconciler = dataplane::Reconciler::open(*inputs->model, kernel);
   if (!reconciler) return std::unexpected(reconciler.error());
-  if (inputs->events && !options.once)
+  if (inputs->events && !settings.once)
     inputs->events->record(daemon::starting_event(inputs->model->environment().node_name));
   rivals.look(inputs->model->config());  // before our own servers are there to answer
   std::unique_ptr<daemon::Serving> serving;
-  if (!options.once) {
-    auto opened = daemon::Serving::open(*inputs->model, {.counted_services = options.counted_services,
+  if (!settings.once) {
+    auto opened = daemon::Serving::open(*inputs->model, {.counted_services = settings.counted_services,
                                                          .source_has_node = inputs->source->knows_node(),
                                                          .events = inputs->events.get()});
     if (!opened) return std::unexpected(opened.error());
@@ -73,7 +75,7 @@ rules::Result<daemon::RunEnd> run_agent(const Options& options, base::Signals& s
                           .signals = signals,
                           .rivals = rivals,
                           .serving = serving.get()},
-                         options)
+                         flags)
       .run();
 }
 
@@ -90,7 +92,7 @@ int run(const Options& options) {
   api::limit_http_threads();
   daemon::RivalWatch rivals;
   while (true) {
-    const auto end = run_agent(options, *signals, rivals);
+    const auto end = run_agent(options.flags, *signals, rivals);
     if (!end) {
       base::log_error(end.error().to_string());
       return kExitFailed;

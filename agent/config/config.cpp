@@ -12,6 +12,7 @@
 #include "agent/config/config_fields.h"
 #include "agent/config/field_reader.h"
 #include "agent/config/scalar.h"
+#include "agent/config/settings_file.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -52,6 +53,25 @@ rules::Result<YAML::Node> find_configuration(const std::vector<YAML::Node>& docu
                      "kind: " + std::string(kKind) + " of " + std::string(kApiVersion) + " is wanted, found " + found);
 }
 
+/// The KubenatdConfiguration of the documents: none when there is none.
+rules::Result<std::optional<YAML::Node>> find_settings(const std::vector<YAML::Node>& documents,
+                                                       const std::string& file_name) {
+  std::optional<YAML::Node> found;
+  for (const YAML::Node& document : documents) {
+    if (is_null(document) || top_level_text(document, "kind") != kSettingsKind) continue;
+    const std::string kind(kSettingsKind);
+    if (found) return rules::fail(file_name, kOperation, kind + ": more than one document of this kind");
+    const std::string version = top_level_text(document, "apiVersion");
+    if (version != kSettingsApiVersion) {
+      const std::string what = version.empty() ? "is missing" : base::in_quotes(version) + " is not known";
+      return rules::fail(file_name, kOperation,
+                         kind + ".apiVersion: " + what + ": " + std::string(kSettingsApiVersion) + " is");
+    }
+    found.emplace(document);
+  }
+  return found;
+}
+
 std::string describe_mark(const YAML::Mark& mark) {
   if (mark.is_null()) return "";
   return "line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": ";
@@ -62,9 +82,12 @@ rules::Result<LoadedConfig> parse(const std::string& text, const std::string& fi
   const std::vector<YAML::Node> documents = YAML::LoadAll(text);
   const rules::Result<YAML::Node> document = find_configuration(documents, file_name);
   if (!document) return std::unexpected(document.error());
+  const auto settings = find_settings(documents, file_name);
+  if (!settings) return std::unexpected(settings.error());
   ConfigFindings findings;
   LoadedConfig loaded;
   loaded.config = read_fields(*document, findings);
+  if (*settings) read_settings(**settings, loaded.config, findings);
   if (findings.has_mistakes()) return rules::fail(file_name, kOperation, findings.mistakes());
   loaded.remarks = findings.remarks();
   return loaded;

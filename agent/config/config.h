@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -9,19 +8,17 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/config/settings.h"
 #include "rules/address.h"
 #include "rules/error.h"
 
 namespace kubenatd::agent::config {
 
-using Duration = std::chrono::nanoseconds;
-
-/// KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), with kube-proxy v1.36's defaults.
-struct Config {
+/// KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), with kube-proxy v1.36's defaults, and kubenatd's own
+/// settings.
+struct Config : Settings {
   enum class Mode : std::uint8_t { kIptables, kNftables };
   enum class DetectLocal : std::uint8_t { kClusterCidr, kNodeCidr, kBridgeInterface, kInterfaceNamePrefix };
-  enum class HostPorts : std::uint8_t { kAuto, kOn, kOff };  ///< auto: where the source gives Pods
-  enum class Dispatch : std::uint8_t { kLinear, kTree, kAuto };
 
   std::map<std::string, bool> feature_gates;
   struct ClientConnection {
@@ -73,13 +70,7 @@ struct Config {
   } conntrack;
   Duration config_sync_period = std::chrono::minutes(15);
 
-  // From flags only: kube-proxy's --master, and kubenatd's own settings.
-  std::string master;  ///< address of the API server, instead of the kubeconfig's; empty: not given
-  Dispatch dispatch = Dispatch::kAuto;
-  HostPorts host_ports = HostPorts::kAuto;
-  std::size_t tree_threshold = 1000;
-  Duration audit_period = std::chrono::minutes(5);
-  std::vector<rules::Prefix> service_cidrs;  ///< nftables mode: cluster IPs in them that no Service has are dropped
+  std::string master;  ///< --master: address of the API server, instead of the kubeconfig's; empty: not given
 };
 
 /// A configuration and what there is to say about it.
@@ -91,8 +82,9 @@ struct LoadedConfig {
 /// kube-proxy's defaults, without a file.
 [[nodiscard]] Config default_config();
 
-/// Reads, defaults and validates a KubeProxyConfiguration (YAML or JSON). Errors name file and field; a file with
-/// several mistakes names all of them in one line, separated by "; ".
+/// Reads, defaults and validates a KubeProxyConfiguration (YAML or JSON) and the KubenatdConfiguration
+/// (kubenatd.io/v1alpha1) with kubenatd's own settings that may stand beside it, as a document of its own. Errors name
+/// file and field; a file with several mistakes names all of them in one line, separated by "; ".
 [[nodiscard]] rules::Result<LoadedConfig> load_config(const std::filesystem::path& file);
 [[nodiscard]] rules::Result<LoadedConfig> parse_config(std::string_view text, std::string_view file_name);
 

@@ -273,13 +273,14 @@ void read_feature_gates(FieldReader& reader, Config& config, ConfigFindings& fin
     note_no_effect(findings, "featureGates." + base::one_line(name, 80));
 }
 
-void read_without_effect(FieldReader& reader, Config& config, ConfigFindings& findings) {
-  if (reader.read("oomScoreAdj", config.oom_score_adj)) {
-    if (config.oom_score_adj < -1000 || config.oom_score_adj > 1000) {
-      findings.mistake("oomScoreAdj", fmt::format("{} is not in -1000..1000", config.oom_score_adj));
-    }
-    note_no_effect(findings, "oomScoreAdj");
+void read_oom_score_adj(FieldReader& reader, Config& config, ConfigFindings& findings) {
+  reader.read("oomScoreAdj", config.oom_score_adj);
+  if (config.oom_score_adj < -1000 || config.oom_score_adj > 1000) {
+    findings.mistake("oomScoreAdj", fmt::format("{} is not in -1000..1000", config.oom_score_adj));
   }
+}
+
+void read_without_effect(FieldReader& reader, ConfigFindings& findings) {
   std::string port_range;
   if (reader.read("portRange", port_range) && !port_range.empty()) note_no_effect(findings, "portRange");
   bool as_service = false;
@@ -328,7 +329,8 @@ Config read_fields(const YAML::Node& document, ConfigFindings& findings) {
   if (config.config_sync_period < Duration::zero()) {
     findings.mistake("configSyncPeriod", "must be greater than zero");
   }
-  read_without_effect(reader, config, findings);
+  read_oom_score_adj(reader, config, findings);
+  read_without_effect(reader, findings);
   reader.finish();
   return config;
 }

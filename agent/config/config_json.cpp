@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/config/duration.h"
+#include "agent/config/settings_file.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -87,6 +88,29 @@ Json node_port_addresses(const Config& config) {
   return json;
 }
 
+// The value of a setting as its field holds it.
+template <class Member>
+Json field_value(const Setting& setting, const Settings& values, const Member& /*member*/) {
+  return setting.text(values);
+}
+Json field_value(const Setting& /*setting*/, const Settings& values, const Setting::Range<std::size_t>& range) {
+  return values.*range.member;
+}
+Json field_value(const Setting& /*setting*/, const Settings& values, bool Settings::*const& member) {
+  return values.*member;
+}
+template <class T>
+Json field_value(const Setting& /*setting*/, const Settings& values, std::vector<T> Settings::*const& member) {
+  Json json = Json::array();
+  for (const T& each : values.*member) {
+    if constexpr (requires { each.to_string(); })
+      json.push_back(each.to_string());
+    else
+      json.push_back(each.string());
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string to_json(const Config& config) {
@@ -119,6 +143,18 @@ std::string to_json(const Config& config) {
   json["portRange"] = "";
   // Text of a file may hold bytes that are no UTF-8.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string settings_document(const Settings& values) {
+  Json json = {{"kind", kSettingsKind}, {"apiVersion", kSettingsApiVersion}};
+  const std::size_t without_fields = json.size();
+  for (const Setting& setting : settings()) {
+    if (setting.field.empty() || setting.text(values) == setting.text(Settings{})) continue;
+    json[std::string(setting.field)] =
+        std::visit([&](const auto& of) { return field_value(setting, values, of); }, setting.member);
+  }
+  return json.size() == without_fields ? ""
+                                       : "---\n" + json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace kubenatd::agent::config

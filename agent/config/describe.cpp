@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "agent/base/printable.h"
 #include "agent/config/duration.h"
 
@@ -14,9 +17,6 @@ std::string value_of(bool value) {
   return value ? "true" : "false";
 }
 std::string value_of(int value) {
-  return std::to_string(value);
-}
-std::string value_of(std::size_t value) {
   return std::to_string(value);
 }
 std::string value_of(double value) {
@@ -61,15 +61,6 @@ const char* name_of(Config::DetectLocal mode) {
     case Config::DetectLocal::kNodeCidr: return "NodeCIDR";
     case Config::DetectLocal::kBridgeInterface: return "BridgeInterface";
     case Config::DetectLocal::kInterfaceNamePrefix: return "InterfaceNamePrefix";
-  }
-  return "";
-}
-
-const char* name_of(Config::Dispatch dispatch) {
-  switch (dispatch) {
-    case Config::Dispatch::kLinear: return "linear";
-    case Config::Dispatch::kTree: return "tree";
-    case Config::Dispatch::kAuto: return "auto";
   }
   return "";
 }
@@ -132,9 +123,7 @@ std::vector<std::pair<std::string, std::string>> describe(const Config& config) 
   add("oomScoreAdj", config.oom_score_adj);
   lines.emplace_back("featureGates", gates_of(config));
 
-  add("--dispatch", name_of(config.dispatch));
-  add("--tree-threshold", config.tree_threshold);
-  add("--audit-period", config.audit_period);
+  std::ranges::move(describe_settings(config), std::back_inserter(lines));
   return lines;
 }
 

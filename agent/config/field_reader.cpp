@@ -167,6 +167,15 @@ bool FieldReader::read(std::string_view key, std::string& value) {
   return false;
 }
 
+bool FieldReader::read_word(std::string_view key, std::string& value) {
+  const YAML::Node* node = find(key);
+  if (node == nullptr) return false;
+  const std::optional<bool> truth = scalar_as<bool>(*node);
+  if (!truth) return read(key, value);
+  value = *truth ? "on" : "off";
+  return true;
+}
+
 bool FieldReader::read(std::string_view key, bool& value) {
   const YAML::Node* node = find(key);
   if (node == nullptr) return false;

@@ -57,6 +57,9 @@ class FieldReader {
   /// True when the field is there with a value of the right type and within its range.
   bool read(std::string_view key, std::string& value);
   bool read(std::string_view key, bool& value);
+  /// One of some words: plain `on` and `off`, which YAML 1.1 takes for bools, are words, too. A bool that some tool has
+  /// made of one of them ("true" for `on`) is taken back.
+  bool read_word(std::string_view key, std::string& value);
   bool read(std::string_view key, int& value);
   bool read(std::string_view key, double& value);
   bool read(std::string_view key, Duration& value);

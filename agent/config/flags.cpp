@@ -286,9 +286,7 @@ rules::Result<std::vector<std::string>> apply_given(const FlagValues& values, Co
     if (find(values, "logging-format") != nullptr) config.logging.format = read.logging.format;
     if (find(values, "log-flush-frequency") != nullptr) config.logging.flush_frequency = read.logging.flush_frequency;
   } else {
-    read.dispatch = config.dispatch;
-    read.tree_threshold = config.tree_threshold;
-    read.audit_period = config.audit_period;
+    static_cast<Settings&>(read) = config;
     config = std::move(read);
     if (no_healthz) config.healthz_bind_address.clear();
     if (no_metrics) config.metrics_bind_address.clear();
@@ -338,7 +336,8 @@ void register_kube_proxy_flags(CLI::App& app, FlagValues& values) {
   const std::string without_effect = "Accepted from kube-proxy, without effect";
   app.add_option("--config", values.config,
                  "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1); kube-proxy's other flags are ignored\n"
-                 "beside it, but for --hostname-override, --master and those of the log")
+                 "beside it, but for --hostname-override, --master and those of the log. A second document in it,\n"
+                 "KubenatdConfiguration (kubenatd.io/v1alpha1), holds kubenatd's own settings; their flags win over it")
       ->type_name("FILE");
   app.add_option("--hostname-override", values.hostname_override,
                  "Name of this node, instead of the configuration's or the host's")
@@ -352,7 +351,7 @@ void register_kube_proxy_flags(CLI::App& app, FlagValues& values) {
   for (const Flag& flag : kFlags) {
     const bool has_effect = !flag.field.empty() && !flag.field.starts_with("ipvs.") &&
                             flag.field != "logging.vmodule" && flag.field != "portRange" &&
-                            flag.field != "oomScoreAdj" && flag.field != "featureGates";
+                            flag.field != "featureGates";
     add_text(app, values, flag.name, flag.kind, flag.field.empty() ? "" : fmt::format("As {}", flag.field),
              has_effect ? flags : without_effect);
   }
@@ -374,6 +373,8 @@ rules::Result<std::vector<std::string>> apply(const FlagValues& values, Config& 
   if (values.hostname_override && !values.hostname_override->empty()) {
     changed.hostname_override = *values.hostname_override;
   }
+  for (const Setting& setting : settings())
+    if (values.settings_given.contains(setting.flag)) setting.copy(values.settings, changed);
   config = std::move(changed);
   return remarks;
 }

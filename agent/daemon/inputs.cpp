@@ -80,26 +80,8 @@ bool counters_exist() {
 
 namespace {
 
-/// The configuration of a command, with what its other options say.
-rules::Result<config::LoadedConfig> command_config(const cli::Options& options) {
-  auto loaded = load_configuration(options.flags);
-  if (!loaded) return loaded;
-  config::Config& config = loaded->config;
-  config.dispatch = options.dispatch;
-  config.host_ports = options.host_ports;
-  config.tree_threshold = options.tree_threshold;
-  config.audit_period = options.audit_period;
-  for (const std::string& text : options.service_cidrs) {
-    const auto cidr = rules::Prefix::parse(text);
-    if (!cidr) return rules::fail("--service-cidr", "read", base::in_quotes(text) + " is not a CIDR", EINVAL);
-    config.service_cidrs.push_back(*cidr);
-  }
-  if (config.sync_period_set) config.audit_period = std::min<config::Duration>(config.audit_period, config.sync_period);
-  return loaded;
-}
-
-WatchPods pods_to_watch(const cli::Options& options, const config::Config& config) {
-  if (options.command == cli::Options::Command::kExplain) return WatchPods::kAll;
+WatchPods pods_to_watch(Purpose purpose, const config::Config& config) {
+  if (purpose == Purpose::kExplain) return WatchPods::kAll;
   switch (config.host_ports) {
     case config::Config::HostPorts::kOff: return WatchPods::kNo;
     case config::Config::HostPorts::kAuto: return WatchPods::kOptional;
@@ -115,34 +97,35 @@ rules::Result<api::ClusterAccess> access_of(const config::Config& config) {
 
 }  // namespace
 
-rules::Status check_inputs(const cli::Options& options) {
-  auto loaded = command_config(options);
+rules::Status check_inputs(const config::FlagValues& flags) {
+  auto loaded = load_configuration(flags);
   if (!loaded) return std::unexpected(loaded.error());
-  if (!options.manifests.empty()) return {};
+  if (!loaded->config.manifests.empty()) return {};
   if (auto access = access_of(loaded->config); !access) return std::unexpected(access.error());
   return {};
 }
 
-rules::Result<Inputs> read_inputs(const cli::Options& options, bool for_kernel) {
-  auto loaded = command_config(options);
+rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpose) {
+  const bool for_kernel = purpose == Purpose::kRun;
+  auto loaded = load_configuration(flags);
   if (!loaded) return std::unexpected(loaded.error());
   for (const std::string& remark : loaded->remarks) base::log_info("configuration", {{"remark", remark}});
   config::Config& config = loaded->config;
-  base::set_log_verbosity(std::max(options.verbosity, config.logging.verbosity >= kDebugVerbosity ? 1 : 0));
+  base::set_log_verbosity(std::max(flags.verbosity, config.logging.verbosity >= kDebugVerbosity ? 1 : 0));
 
-  auto name = config::node_name(config, options.flags.hostname_override);
+  auto name = config::node_name(config, flags.hostname_override);
   if (!name) return std::unexpected(name.error());
   Inputs inputs;
-  if (options.flags.config) inputs.files.push_back(*options.flags.config);
+  if (flags.config) inputs.files.push_back(*flags.config);
   // The source first: an API server answers while the node is prepared.
-  if (!options.manifests.empty()) {
-    auto source = open_manifests(options.manifests);
+  if (!config.manifests.empty()) {
+    auto source = open_manifests(config.manifests);
     if (!source) return std::unexpected(source.error());
     inputs.source = std::move(*source);
   } else {
     const auto access = access_of(config);
     if (!access) return std::unexpected(access.error());
-    auto source = open_api(*access, *name, pods_to_watch(options, config));
+    auto source = open_api(*access, *name, pods_to_watch(purpose, config));
     if (!source) return std::unexpected(source.error());
     inputs.source = std::move(*source);
     if (for_kernel) {

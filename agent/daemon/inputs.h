@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -7,11 +8,18 @@
 #include <vector>
 
 #include "agent/api/event_recorder.h"
-#include "agent/cli/options.h"
+#include "agent/config/flags.h"
 #include "agent/daemon/object_source.h"
 #include "agent/dataplane/model.h"
 
 namespace kubenatd::agent::daemon {
+
+/// What the inputs are for.
+enum class Purpose : std::uint8_t {
+  kLook,     ///< at what would be in the kernel
+  kExplain,  ///< the same, and Pods are looked at whatever is said of host ports
+  kRun,      ///< to write to the kernel
+};
 
 /// Everything that a command works on.
 struct Inputs {
@@ -23,12 +31,12 @@ struct Inputs {
 };
 
 /// Reads configuration and environment, opens the source of objects, and logs what there is to say about them.
-/// With `for_kernel` the node is also prepared for the rules: sysctls are set and counters made, as far as they are
+/// To run, the node is also prepared for the rules: sysctls are set and counters made, as far as they are
 /// asked for and possible; what was asked for and is not possible is an error.
-[[nodiscard]] rules::Result<Inputs> read_inputs(const cli::Options& options, bool for_kernel);
+[[nodiscard]] rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpose);
 
 /// Whether a new start with what the files now hold would get as far as opening the source.
-[[nodiscard]] rules::Status check_inputs(const cli::Options& options);
+[[nodiscard]] rules::Status check_inputs(const config::FlagValues& flags);
 
 /// Waits until the source has given all there is and hands it to the model: for commands that only look. The result is
 /// how many objects were left out. `see` is shown every event before that.

@@ -24,7 +24,7 @@ constexpr auto kLongestWait = std::chrono::minutes(1);
 
 }  // namespace
 
-RunLoop::RunLoop(Parts parts, const cli::Options& options)
+RunLoop::RunLoop(Parts parts, const config::FlagValues& flags)
     : inputs_(parts.inputs),
       reconciler_(parts.reconciler),
       addresses_(parts.addresses),
@@ -32,7 +32,8 @@ RunLoop::RunLoop(Parts parts, const cli::Options& options)
       signals_(parts.signals),
       rivals_(parts.rivals),
       serving_(parts.serving),
-      options_(options),
+      flags_(flags),
+      once_(parts.inputs.model->config().once),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       give_up_(Clock::now() + kLongestStart) {}
 
@@ -79,7 +80,7 @@ std::string RunLoop::waits_for() const {
 RunLoop::Step RunLoop::first_sync() {
   if (const std::string missing = waits_for(); !missing.empty()) {
     // The lists are waited for as long as it takes: a server that is away comes back, and what is in the kernel stays.
-    if (Clock::now() < give_up_ || (!objects_synced_ && !options_.once)) return Step::kGoOn;
+    if (Clock::now() < give_up_ || (!objects_synced_ && !once_)) return Step::kGoOn;
     base::log_error("gave up waiting to start", {{"for", missing}});
     return Step::kFailed;
   }
@@ -105,7 +106,7 @@ RunLoop::Step RunLoop::first_sync() {
   // The first sync took many times the memory that the agent lives with.
   ::malloc_trim(0);
   objects_changed_ = false;
-  if (!options_.once) return Step::kGoOn;
+  if (!once_) return Step::kGoOn;
   return complete && problems_ == 0 ? Step::kStop : Step::kFailed;
 }
 
@@ -176,7 +177,7 @@ RunLoop::Step RunLoop::handle(int fd) {
 }
 
 bool RunLoop::wants_reload() const {
-  if (const auto usable = check_inputs(options_); !usable) {
+  if (const auto usable = check_inputs(flags_); !usable) {
     base::log_error("the configuration has changed and is refused; what was before stays in force",
                     {{"error", usable.error().to_string()}});
     return false;

@@ -46,7 +46,8 @@ class RunLoop {
     Serving* serving;  ///< none: nothing is told over HTTP
   };
 
-  RunLoop(Parts parts, const cli::Options& options);
+  /// `flags` are read again before a new start; they must outlive this.
+  RunLoop(Parts parts, const config::FlagValues& flags);
 
   [[nodiscard]] RunEnd run();
 
@@ -73,7 +74,8 @@ class RunLoop {
   base::Signals& signals_;
   RivalWatch& rivals_;
   Serving* serving_;
-  const cli::Options& options_;
+  const config::FlagValues& flags_;
+  const bool once_;
   LocalhostRouting localhost_;
   base::Descriptor epoll_;
   bool listening_ = true;         ///< to the source

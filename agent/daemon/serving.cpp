@@ -33,8 +33,7 @@ std::size_t count(const std::vector<objects::ObjectEvent>& events, objects::Kind
 
 }  // namespace
 
-Serving::Serving(const dataplane::Model& model, api::EventRecorder* events,
-                 std::unique_ptr<serve::HttpTransport> transport)
+Serving::Serving(dataplane::Model& model, api::EventRecorder* events, std::unique_ptr<serve::HttpTransport> transport)
     : model_(model),
       events_(events),
       started_(serve::Moment::now().wall),
@@ -49,7 +48,7 @@ Serving::Serving(const dataplane::Model& model, api::EventRecorder* events,
                   health_check_failed_event(model_.environment().node_name, service, port, error.to_string()));
           }) {}
 
-rules::Result<std::unique_ptr<Serving>> Serving::open(const dataplane::Model& model, const ServingOptions& options) {
+rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, const ServingOptions& options) {
   auto transport = serve::HttpTransport::start();
   if (!transport) return std::unexpected(transport.error());
   std::unique_ptr<Serving> serving(new Serving(model, options.events, std::move(*transport)));
@@ -68,10 +67,12 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(const dataplane::Model& mo
     if (serving->uses(family)) serving->health_.updated(family, serve::Moment::now());
 
   const config::Config& config = model.config();
-  const rules::Status health = serving->keep("healthz " + config.healthz_bind_address, config.healthz_bind_address,
-                                             serve::healthz_pages(serving->health_, serving->metrics_));
-  const rules::Status metrics = serving->keep("metrics " + config.metrics_bind_address, config.metrics_bind_address,
-                                              serve::metrics_pages(serving->metrics_, config));
+  const rules::Status health =
+      serving->keep("healthz " + config.healthz_bind_address, config.healthz_bind_address,
+                    serve::healthz_pages(serving->health_, serving->metrics_), serve::HttpLane::kProbes);
+  const rules::Status metrics =
+      serving->keep("metrics " + config.metrics_bind_address, config.metrics_bind_address,
+                    serve::metrics_pages(serving->metrics_, config), serve::HttpLane::kScrapes);
   if (options.events != nullptr) {
     const std::string& node = model.environment().node_name;
     if (!health) options.events->record(healthz_failed_event(node, health.error().to_string()));
@@ -84,11 +85,12 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(const dataplane::Model& mo
   return serving;
 }
 
-rules::Status Serving::keep(const std::string& what, const std::string& address, serve::HttpHandler handler) {
+rules::Status Serving::keep(const std::string& what, const std::string& address, serve::HttpHandler handler,
+                            serve::HttpLane lane) {
   if (address.empty()) return {};  // an empty address is how a server is switched off
   const auto bind = config::parse_bind_address(address);
   if (!bind) return rules::fail(what, "open", "the address is not IP:port");
-  return keeper_.keep(what, *bind, std::move(handler));
+  return keeper_.keep(what, *bind, std::move(handler), lane);
 }
 
 bool Serving::uses(rules::Family family) const {
@@ -97,7 +99,6 @@ bool Serving::uses(rules::Family family) const {
 
 void Serving::note(const std::vector<objects::ObjectEvent>& events) {
   if (events.empty()) return;
-  objects_changed_ = true;
   const std::size_t services = count(events, objects::Kind::kService);
   const std::size_t slices = count(events, objects::Kind::kEndpointSlice);
   metrics_.service_changes(services);
@@ -161,8 +162,8 @@ void Serving::note_settled(rules::Family family) {
 }
 
 void Serving::update_health_checks() {
-  bool changed = std::exchange(objects_changed_, false);
   const config::Config& config = model_.config();
+  // Interfaces change without any object.
   if (!config.node_port_addresses.empty() || config.node_port_addresses_primary) {
     std::vector<rules::Address> addresses;
     for (const rules::Family family : rules::kFamilies) {
@@ -170,14 +171,8 @@ void Serving::update_health_checks() {
       if (uses(family) && chosen) addresses.insert(addresses.end(), chosen->begin(), chosen->end());
     }
     health_checks_.set_addresses(addresses);
-    // Interfaces change without any object.
-    changed = changed || addresses != health_check_addresses_;
-    health_check_addresses_ = std::move(addresses);
   }
-  if (!changed) return;
-  std::map<objects::ObjectKey, serve::HealthCheckPorts::Service> services;
-  for (auto& [key, health] : model_.state().health_checks()) services[key] = {health.port, health.local_endpoints};
-  health_checks_.sync(services);
+  health_checks_.apply(model_.take_health_checks());
 }
 
 }  // namespace kubenatd::agent::daemon

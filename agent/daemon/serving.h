@@ -28,13 +28,13 @@ struct ServingOptions {
 
 /// Everything that the running agent tells over HTTP: healthz, metrics, and the health check ports of Services.
 ///
-/// Threading: the run loop's thread; answers are given on the transport's own. Failure: an address that cannot be had
-/// is logged and tried again; with bindAddressHardFail open() fails. Cost: a round costs what changed, and one pass
-/// over the Services when some have a health check port.
+/// Threading: the run loop's thread; answers are given on the transport's own, /metrics apart from
+/// what probes ask. Failure: an address that cannot be had
+/// is logged and tried again; with bindAddressHardFail open() fails. Cost: a round costs what changed.
 class Serving {
  public:
-  /// `model` must outlive this.
-  [[nodiscard]] static rules::Result<std::unique_ptr<Serving>> open(const dataplane::Model& model,
+  /// `model` must outlive this; its changes of health checks are taken here and nowhere else.
+  [[nodiscard]] static rules::Result<std::unique_ptr<Serving>> open(dataplane::Model& model,
                                                                     const ServingOptions& options = {});
 
   /// Objects have changed and will be synced.
@@ -45,14 +45,15 @@ class Serving {
   void note_source(std::string_view resource, bool up) { metrics_.source_up(resource, up); }
 
  private:
-  Serving(const dataplane::Model& model, api::EventRecorder* events, std::unique_ptr<serve::HttpTransport> transport);
-  [[nodiscard]] rules::Status keep(const std::string& what, const std::string& address, serve::HttpHandler handler);
+  Serving(dataplane::Model& model, api::EventRecorder* events, std::unique_ptr<serve::HttpTransport> transport);
+  [[nodiscard]] rules::Status keep(const std::string& what, const std::string& address, serve::HttpHandler handler,
+                                   serve::HttpLane lane);
   [[nodiscard]] bool uses(rules::Family family) const;
   void note_node(const objects::ObjectEvent& event);
   void note_settled(rules::Family family);
   void update_health_checks();
 
-  const dataplane::Model& model_;
+  dataplane::Model& model_;
   api::EventRecorder* events_;  ///< none: nobody is told
   const base::WallTime started_;
   serve::HealthState health_;
@@ -60,9 +61,7 @@ class Serving {
   std::unique_ptr<serve::HttpTransport> transport_;
   serve::ServerKeeper keeper_;
   serve::HealthCheckPorts health_checks_;
-  std::vector<rules::Address> health_check_addresses_;
   std::shared_ptr<serve::ServiceConnections> connections_;  ///< none: not asked for
-  bool objects_changed_ = true;
   std::size_t waiting_services_ = 0;
   std::size_t waiting_endpoints_ = 0;
   /// When the changes of endpoints happened that wait for a sync.

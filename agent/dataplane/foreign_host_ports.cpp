@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "netlink/iptables/plain_dnat.h"
+#include "netlink/iptables/reader.h"
 #include "rules/hostport/names.h"
 
 namespace kubenatd::agent::dataplane {
@@ -84,9 +85,9 @@ rules::Result<std::vector<rules::hostport::Claim>> read_foreign_host_ports(netli
   const auto shared = kernel.has_chain(family, rules::Table::kNat, rules::hostport::kDnatChain);
   if (!shared) return std::unexpected(shared.error());
   if (*shared) {
-    auto read = kernel.dump_rules(
-        family, rules::Table::kNat, {}, [&](netlink::LiveRule& live) { seen.note(live.chain, live.rule); },
-        [&] { seen.clear(); });
+    auto read = netlink::iptables::dump_rules(
+        kernel, family, rules::Table::kNat, {},
+        [&](netlink::iptables::LiveRule& live) { seen.note(live.chain, live.rule); }, [&] { seen.clear(); });
     if (!read) return std::unexpected(read.error());
   }
   std::vector<rules::hostport::Claim> plain;

@@ -30,6 +30,9 @@ class Model {
   /// What there is to say about pods that want the same host port since the last call, one line each.
   [[nodiscard]] std::vector<std::string> take_remarks() { return std::exchange(remarks_, {}); }
 
+  /// Health checks of Services that have changed since the last call.
+  [[nodiscard]] state::HealthCheckChanges take_health_checks() { return state_.take_health_checks(); }
+
   [[nodiscard]] const config::Config& config() const { return config_; }
   [[nodiscard]] const config::Environment& environment() const { return environment_; }
   [[nodiscard]] const state::ServiceState& state() const { return state_; }

@@ -31,7 +31,7 @@ HttpResponse health_check_page(const objects::ObjectKey& service, std::size_t lo
 }
 
 HealthCheckPorts::~HealthCheckPorts() {
-  for (const auto& [key, served] : served_) close(key, served);
+  for (const auto& [key, served] : served_) close_all(key);
 }
 
 std::string HealthCheckPorts::name_of(const objects::ObjectKey& service, const std::optional<rules::Address>& address) {
@@ -40,49 +40,51 @@ std::string HealthCheckPorts::name_of(const objects::ObjectKey& service, const s
 }
 
 void HealthCheckPorts::set_addresses(const std::vector<rules::Address>& addresses) {
-  addresses_.emplace(addresses.begin(), addresses.end());
+  const ListenOn before = std::exchange(listen_on_, ListenOn(addresses.begin(), addresses.end()));
+  if (before == listen_on_) return;
+  // Closed first: all addresses and one of them cannot be listened on at the same time.
+  for (const auto& [key, served] : served_)
+    for (const auto& address : before)
+      if (!listen_on_.contains(address)) keeper_.drop(name_of(key, address));
+  for (const auto& [key, served] : served_)
+    for (const auto& address : listen_on_)
+      if (!before.contains(address)) open(key, served, address);
 }
 
-void HealthCheckPorts::sync(const std::map<objects::ObjectKey, Service>& services) {
-  const auto stays = [&](const objects::ObjectKey& key, const Served& served) {
-    const auto wanted = services.find(key);
-    return wanted != services.end() && wanted->second.port == served.port && served.addresses == addresses_;
-  };
+void HealthCheckPorts::apply(const state::HealthCheckChanges& changes) {
   // Closed first, so that a port may move from one Service to another.
-  std::erase_if(served_, [&](const auto& entry) {
-    if (stays(entry.first, entry.second)) return false;
-    close(entry.first, entry.second);
-    return true;
-  });
-  for (const auto& [key, service] : services) {
-    if (const auto served = served_.find(key); served != served_.end()) {
-      served->second.local_endpoints->store(service.local_endpoints);
+  for (const auto& [key, health] : changes) {
+    const auto served = served_.find(key);
+    if (served == served_.end() || (health && health->port == served->second.port)) continue;
+    close_all(key);
+    served_.erase(served);
+  }
+  for (const auto& [key, health] : changes) {
+    if (!health) continue;
+    const auto [place, is_new] = served_.try_emplace(key);
+    Served& served = place->second;
+    if (!is_new) {
+      served.local_endpoints->store(health->local_endpoints);
       continue;
     }
-    Served served{.port = service.port,
-                  .addresses = addresses_,
-                  .local_endpoints = std::make_shared<std::atomic<std::size_t>>(service.local_endpoints)};
-    open(key, served);
-    served_.emplace(key, std::move(served));
+    served = {.port = health->port,
+              .local_endpoints = std::make_shared<std::atomic<std::size_t>>(health->local_endpoints)};
+    for (const auto& address : listen_on_) open(key, served, address);
   }
 }
 
-void HealthCheckPorts::open(const objects::ObjectKey& key, const Served& served) {
+void HealthCheckPorts::open(const objects::ObjectKey& key, const Served& served,
+                            const std::optional<rules::Address>& address) {
   const HttpHandler handler = [key, count = served.local_endpoints, &health = health_](const HttpRequest&) {
     return health_check_page(key, count->load(), health.healthy(Moment::now()));
   };
-  const auto keep = [&](const std::optional<rules::Address>& address) {
-    const rules::Status kept =
-        keeper_.keep(name_of(key, address), {address.value_or(rules::Address{}), served.port}, handler);
-    if (!kept && refused_) refused_(key, served.port, kept.error());
-  };
-  if (!served.addresses) return keep(std::nullopt);
-  for (const rules::Address& address : *served.addresses) keep(address);
+  const rules::Status kept =
+      keeper_.keep(name_of(key, address), {address.value_or(rules::Address{}), served.port}, handler);
+  if (!kept && refused_) refused_(key, served.port, kept.error());
 }
 
-void HealthCheckPorts::close(const objects::ObjectKey& key, const Served& served) {
-  if (!served.addresses) return keeper_.drop(name_of(key, std::nullopt));
-  for (const rules::Address& address : *served.addresses) keeper_.drop(name_of(key, address));
+void HealthCheckPorts::close_all(const objects::ObjectKey& key) {
+  for (const auto& address : listen_on_) keeper_.drop(name_of(key, address));
 }
 
 }  // namespace kubenatd::agent::serve

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 namespace kubenatd::agent::serve {
 namespace {
@@ -21,19 +23,25 @@ Moment Moment::now() {
 }
 
 void HealthState::queued(rules::Family family, Moment now) {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   FamilyHealth& health = families_[static_cast<std::size_t>(family)];
   if (!health.queued) health.queued = now;
 }
 
 void HealthState::updated(rules::Family family, Moment now) {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   families_[static_cast<std::size_t>(family)] = {.updated = now, .queued = std::nullopt};
 }
 
 void HealthState::set_node_eligible(bool eligible) {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   node_eligible_ = eligible;
+}
+
+void HealthState::refused(std::vector<std::string> names) {
+  if (names.size() > kMostRefused) names.resize(kMostRefused);
+  const base::MutexLock lock(mutex_);
+  refused_ = std::move(names);
 }
 
 bool HealthState::healthy(const FamilyHealth& family, Moment now) const {
@@ -45,7 +53,7 @@ bool HealthState::all_healthy(Moment now) const {
 }
 
 bool HealthState::healthy(Moment now) const {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return all_healthy(now);
 }
 
@@ -58,7 +66,7 @@ HealthState::Answer HealthState::livez(Moment now) const {
 }
 
 HealthState::Answer HealthState::answer(Moment now, bool with_node) const {
-  const std::scoped_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   const bool is_healthy = all_healthy(now);
   const bool good = is_healthy && (!with_node || node_eligible_);
 
@@ -76,6 +84,8 @@ HealthState::Answer HealthState::answer(Moment now, bool with_node) const {
   if (with_node) body += fmt::format(R"(,"nodeEligible":{})", node_eligible_);
   body += fmt::format(R"(,"healthy":{})", is_healthy);
   if (!status.empty()) body += fmt::format(R"(,"status":{{{}}})", status);
+  if (with_node && !refused_.empty())
+    body += R"(,"refused":)" + nlohmann::json(refused_).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   body += "}";
   return {.good = good, .body = std::move(body)};
 }

@@ -2,11 +2,12 @@
 
 #include <array>
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/base/rfc3339.h"
+#include "agent/base/thread_annotations.h"
 #include "rules/address.h"
 
 namespace kubenatd::agent::serve {
@@ -34,6 +35,12 @@ class HealthState {
   void updated(rules::Family family, Moment now);
   /// False when the Node is being deleted, has the taint ToBeDeletedByClusterAutoscaler, or is unknown.
   void set_node_eligible(bool eligible);
+  /// Names of all objects that the kernel refuses now, for the page. They make nothing unhealthy: load balancers must
+  /// not take a whole node for lost because of one Service.
+  void refused(std::vector<std::string> names);
+
+  /// More names are left out.
+  static constexpr std::size_t kMostRefused = 10;
 
   [[nodiscard]] bool healthy(Moment now) const;
 
@@ -41,7 +48,7 @@ class HealthState {
     bool good = false;  ///< 200 or 503
     std::string body;
   };
-  /// Healthy, and the node is to get traffic.
+  /// Healthy, and the node is to get traffic. Behind kube-proxy's fields `"refused":[...]`, when there is any.
   [[nodiscard]] Answer healthz(Moment now) const;
   /// Healthy; a node that is to get no traffic is no reason to restart anything.
   [[nodiscard]] Answer livez(Moment now) const;
@@ -53,13 +60,14 @@ class HealthState {
   };
 
   [[nodiscard]] bool healthy(const FamilyHealth& family, Moment now) const;
-  [[nodiscard]] bool all_healthy(Moment now) const;
+  [[nodiscard]] bool all_healthy(Moment now) const KUBENATD_REQUIRES(mutex_);
   [[nodiscard]] Answer answer(Moment now, bool with_node) const;
 
-  std::chrono::nanoseconds timeout_;
-  mutable std::mutex mutex_;
-  std::array<FamilyHealth, 2> families_;
-  bool node_eligible_ = true;
+  const std::chrono::nanoseconds timeout_;
+  mutable base::Mutex mutex_;
+  std::array<FamilyHealth, 2> families_ KUBENATD_GUARDED_BY(mutex_);
+  bool node_eligible_ KUBENATD_GUARDED_BY(mutex_) = true;
+  std::vector<std::string> refused_ KUBENATD_GUARDED_BY(mutex_);
 };
 
 }  // namespace kubenatd::agent::serve

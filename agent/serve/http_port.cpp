@@ -164,7 +164,7 @@ class HttpPort::Session : public std::enable_shared_from_this<Session> {
 };
 
 /// Ties an http_request to its connection.
-class HttpPort::Exchange final : public web::http::details::_http_server_context {
+class HttpPort::Exchange final : public base::cpprest::RequestContext {
  public:
   explicit Exchange(std::shared_ptr<Session> session) : session_(std::move(session)) {}
   [[nodiscard]] Session& session() const { return *session_; }
@@ -179,7 +179,7 @@ void HttpPort::Session::dispatch() {
   http_1_0_ = message.version() < 11;
   head_ = message.method() == http::verb::head;
   port_->sessions_.splice(port_->sessions_.end(), port_->sessions_, place_);
-  auto request = web::http::http_request::_create_request(std::make_unique<Exchange>(shared_from_this()));
+  auto request = base::cpprest::make_request(std::make_unique<Exchange>(shared_from_this()));
   try {
     request.set_method(std::string(message.method_string()));
     request.set_request_uri(web::uri(std::string(message.target())));
@@ -231,7 +231,7 @@ void HttpPort::close() {
 }
 
 void HttpPort::respond(web::http::http_response& response) {
-  const auto* exchange = static_cast<const Exchange*>(response._get_server_context());
+  const auto* exchange = static_cast<const Exchange*>(base::cpprest::context_of(response));
   if (exchange != nullptr) exchange->session().respond(response);
 }
 

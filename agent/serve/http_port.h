@@ -1,13 +1,14 @@
 #pragma once
 
-#include <cpprest/http_listener.h>
-
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/error_code.hpp>
 #include <list>
 #include <memory>
 
+#include "agent/base/cpprest_internals.h"
 #include "agent/serve/http_transport.h"
 #include "agent/serve/listen_socket.h"
 
@@ -15,16 +16,16 @@ namespace kubenatd::agent::serve {
 
 /// One listening socket of the transport and its connections.
 ///
-/// Purpose: accepts, reads requests, hands them to the http_listener, and sends what it answers. Threading: the
-/// transport's thread, but for the constructor and adopt(). Failure: connections end; an accept(2) that fails, for want
-/// of descriptors say, is tried again a little later. Cost: see HttpLimits.
+/// Purpose: accepts, reads requests, hands them to the http_listener, and sends what it answers. Threading: one
+/// lane's thread, but for the constructor, executor() and adopt(). Failure: connections end; an accept(2) that fails,
+/// for want of descriptors say, is tried again a little later. Cost: see HttpLimits.
 class HttpPort : public std::enable_shared_from_this<HttpPort> {
  public:
-  using Listener = web::http::experimental::listener::details::http_listener_impl;
-
-  HttpPort(boost::asio::io_context& io, const HttpLimits& limits, Listener& listener)
+  HttpPort(boost::asio::io_context& io, const HttpLimits& limits, base::cpprest::Listener& listener)
       : acceptor_(io), retry_(io), limits_(limits), listener_(&listener) {}
 
+  /// Where its work is posted to.
+  [[nodiscard]] boost::asio::any_io_executor executor() { return acceptor_.get_executor(); }
   [[nodiscard]] boost::system::error_code adopt(ListenSocket socket);
   void accept();
   /// Ends all connections. The listener is not called any more.
@@ -43,8 +44,8 @@ class HttpPort : public std::enable_shared_from_this<HttpPort> {
   boost::asio::ip::tcp::acceptor acceptor_;
   boost::asio::steady_timer retry_;
   HttpLimits limits_;
-  Listener* listener_;  ///< none: closed
-  Sessions sessions_;   ///< by their last request, oldest first
+  base::cpprest::Listener* listener_;  ///< none: closed
+  Sessions sessions_;                  ///< by their last request, oldest first
 };
 
 }  // namespace kubenatd::agent::serve

@@ -85,7 +85,8 @@ HttpServer::~HttpServer() {
 }
 
 rules::Result<std::unique_ptr<HttpServer>> HttpServer::open(HttpTransport& transport,
-                                                            const config::BindAddress& address, HttpHandler handler) {
+                                                            const config::BindAddress& address, HttpHandler handler,
+                                                            HttpLane lane) {
   auto socket = ListenSocket::open(address);
   if (!socket) return std::unexpected(socket.error());
   std::unique_ptr<HttpServer> server(new HttpServer());
@@ -94,7 +95,7 @@ rules::Result<std::unique_ptr<HttpServer>> HttpServer::open(HttpTransport& trans
   const std::string uri = fmt::format("http://{}/", name);
   try {
     auto listener = std::make_unique<Listener>(uri, std::move(handler));
-    transport.provide(uri, std::move(*socket));
+    transport.provide(uri, std::move(*socket), lane);
     listener->open();
     server->listener_ = std::move(listener);
   } catch (const std::exception& problem) {

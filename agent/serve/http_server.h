@@ -26,7 +26,8 @@ struct HttpResponse {
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
-/// Runs on the transport's thread; must not wait for anything, least of all for a server to close.
+/// Runs on the thread of its server's lane; must not wait for a server to close, nor in the lane of probes for
+/// anything.
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 
 /// "404 page not found", as Go's net/http says it.
@@ -42,13 +43,15 @@ using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 /// A cpprestsdk http_listener on one address.
 ///
 /// Purpose: answers every request, of whatever method, with what the handler says. Threading: open() and the destructor
-/// on any thread but the transport's; after the destructor the handler does not run any more. Failure: open() says why
-/// the address cannot be had. A handler that throws gives a 500. Cost: one socket.
+/// on any thread but the transport's; the destructor waits for a handler that runs; after the destructor the handler
+/// does not run any more. Failure: open() says why the address cannot be had. A handler that throws gives a 500. Cost:
+/// one socket.
 class HttpServer {
  public:
   [[nodiscard]] static rules::Result<std::unique_ptr<HttpServer>> open(HttpTransport& transport,
                                                                        const config::BindAddress& address,
-                                                                       HttpHandler handler);
+                                                                       HttpHandler handler,
+                                                                       HttpLane lane = HttpLane::kProbes);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

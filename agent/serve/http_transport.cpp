@@ -1,105 +1,53 @@
 #include "agent/serve/http_transport.h"
 
-#include <cpprest/details/http_server.h>
-#include <cpprest/details/http_server_api.h>
 #include <cpprest/http_listener.h>
 
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <csignal>
 #include <future>
 #include <map>
-#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "agent/base/cpprest_internals.h"
+#include "agent/base/signals_blocked.h"
+#include "agent/base/thread_annotations.h"
 #include "agent/serve/http_port.h"
 
 namespace kubenatd::agent::serve {
 namespace {
 
 namespace asio = boost::asio;
-using web::http::experimental::details::http_server_api;
+namespace cpprest = base::cpprest;
 using web::http::experimental::listener::http_listener;
-using ListenerImpl = web::http::experimental::listener::details::http_listener_impl;
 
 /// Its listener keeps the transport registered: cpprestsdk drops a transport when its last listener closes. The name
 /// cannot be asked for: it has no socket.
 constexpr const char* kAnchorUri = "http://transport.invalid/";
 
-/// Threads started meanwhile leave all signals to the thread that waits for them.
-class SignalsBlocked {
+constexpr std::size_t kLanes = 2;
+
+/// One thread and what waits for it.
+class Lane {
  public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
-
-}  // namespace
-
-/// What the transport and cpprestsdk's registration of it share.
-class HttpTransport::Core {
- public:
-  explicit Core(HttpLimits limits) : limits_(limits), work_(asio::make_work_guard(io_)) {}
-  ~Core() { stop(); }
-  Core(const Core&) = delete;
-  Core& operator=(const Core&) = delete;
+  Lane() : work_(asio::make_work_guard(io_)) {}
+  ~Lane() { stop(); }
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
 
   void start() {
     thread_ = std::thread([this] { serve(); });
   }
-
   void stop() {
     if (!thread_.joinable()) return;
     work_.reset();
     io_.stop();
     thread_.join();
   }
-
-  void provide(const std::string& uri, ListenSocket socket) {
-    const std::scoped_lock lock(mutex_);
-    offered_.insert_or_assign(uri, std::move(socket));
-  }
-
-  void open(ListenerImpl& listener) {
-    const std::string uri = listener.uri().to_string();
-    if (uri == kAnchorUri) return;
-    const std::scoped_lock lock(mutex_);
-    auto offered = offered_.extract(uri);
-    if (offered.empty()) throw std::system_error(ENOTSOCK, std::generic_category(), "no socket provided for " + uri);
-    auto port = std::make_shared<HttpPort>(io_, limits_, listener);
-    if (const auto refused = port->adopt(std::move(offered.mapped())); refused)
-      throw std::system_error(refused.value(), std::generic_category(), "adopt the socket of " + uri);
-    ports_.emplace(&listener, port);
-    asio::post(io_, [port] { port->accept(); });
-  }
-
-  /// Afterwards nothing of this listener runs any more.
-  void close(ListenerImpl& listener) {
-    std::shared_ptr<HttpPort> port;
-    {
-      const std::scoped_lock lock(mutex_);
-      auto found = ports_.extract(&listener);
-      if (found.empty()) return;
-      port = std::move(found.mapped());
-    }
-    std::promise<void> closed;
-    asio::post(io_, [&] {
-      port->close();
-      closed.set_value();
-    });
-    closed.get_future().wait();
-  }
+  [[nodiscard]] asio::io_context& io() { return io_; }
 
  private:
   void serve() {
@@ -114,23 +62,82 @@ class HttpTransport::Core {
     }
   }
 
-  HttpLimits limits_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::thread thread_;
-  std::mutex mutex_;
-  std::map<std::string, ListenSocket> offered_;
-  std::map<ListenerImpl*, std::shared_ptr<HttpPort>> ports_;
+};
+
+}  // namespace
+
+/// What the transport and cpprestsdk's registration of it share.
+class HttpTransport::Core {
+ public:
+  explicit Core(HttpLimits limits) : limits_(limits) {}
+  ~Core() = default;
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  void start() {
+    for (Lane& lane : lanes_) lane.start();
+  }
+
+  void provide(const std::string& uri, ListenSocket socket, HttpLane lane) KUBENATD_EXCLUDES(mutex_) {
+    const base::MutexLock lock(mutex_);
+    offered_.insert_or_assign(uri, Offer{std::move(socket), lane});
+  }
+
+  void open(cpprest::Listener& listener) KUBENATD_EXCLUDES(mutex_) {
+    const std::string uri = listener.uri().to_string();
+    if (uri == kAnchorUri) return;
+    const base::MutexLock lock(mutex_);
+    auto offered = offered_.extract(uri);
+    if (offered.empty()) throw std::system_error(ENOTSOCK, std::generic_category(), "no socket provided for " + uri);
+    Offer& offer = offered.mapped();
+    auto port = std::make_shared<HttpPort>(lanes_[static_cast<std::size_t>(offer.lane)].io(), limits_, listener);
+    if (const auto refused = port->adopt(std::move(offer.socket)); refused)
+      throw std::system_error(refused.value(), std::generic_category(), "adopt the socket of " + uri);
+    ports_.emplace(&listener, port);
+    asio::post(port->executor(), [port] { port->accept(); });
+  }
+
+  /// Afterwards nothing of this listener runs any more.
+  void close(cpprest::Listener& listener) KUBENATD_EXCLUDES(mutex_) {
+    std::shared_ptr<HttpPort> port;
+    {
+      const base::MutexLock lock(mutex_);
+      auto found = ports_.extract(&listener);
+      if (found.empty()) return;
+      port = std::move(found.mapped());
+    }
+    std::promise<void> closed;
+    asio::post(port->executor(), [&] {
+      port->close();
+      closed.set_value();
+    });
+    closed.get_future().wait();
+  }
+
+ private:
+  struct Offer {
+    ListenSocket socket;
+    HttpLane lane;
+  };
+
+  const HttpLimits limits_;
+  std::array<Lane, kLanes> lanes_;
+  base::Mutex mutex_;
+  std::map<std::string, Offer> offered_ KUBENATD_GUARDED_BY(mutex_);
+  std::map<cpprest::Listener*, std::shared_ptr<HttpPort>> ports_ KUBENATD_GUARDED_BY(mutex_);
 };
 
 /// What cpprestsdk sees.
-class HttpTransport::Server final : public web::http::experimental::details::http_server {
+class HttpTransport::Server final : public cpprest::Transport {
  public:
   explicit Server(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 
   pplx::task<void> start() override { return pplx::task_from_result(); }
   pplx::task<void> stop() override { return pplx::task_from_result(); }
-  pplx::task<void> register_listener(ListenerImpl* listener) override {
+  pplx::task<void> register_listener(cpprest::Listener* listener) override {
     try {
       core_->open(*listener);
     } catch (...) {
@@ -138,7 +145,7 @@ class HttpTransport::Server final : public web::http::experimental::details::htt
     }
     return pplx::task_from_result();
   }
-  pplx::task<void> unregister_listener(ListenerImpl* listener) override {
+  pplx::task<void> unregister_listener(cpprest::Listener* listener) override {
     core_->close(*listener);
     return pplx::task_from_result();
   }
@@ -164,13 +171,13 @@ HttpTransport::HttpTransport() = default;
 
 rules::Result<std::unique_ptr<HttpTransport>> HttpTransport::start(HttpLimits limits) {
   constexpr const char* kObject = "HTTP transport";
-  const SignalsBlocked blocked;
-  if (http_server_api::server_api() != nullptr) return rules::fail(kObject, "start", "there is one already", EBUSY);
+  const base::SignalsBlocked blocked;
+  if (cpprest::has_transport()) return rules::fail(kObject, "start", "there is one already", EBUSY);
   try {
     std::unique_ptr<HttpTransport> transport(new HttpTransport());
     transport->core_ = std::make_shared<Core>(limits);
     transport->core_->start();
-    http_server_api::register_server_api(std::make_unique<Server>(transport->core_));
+    cpprest::register_transport(std::make_unique<Server>(transport->core_));
     auto anchor = std::make_unique<Anchor>();
     anchor->open();
     transport->anchor_ = std::move(anchor);
@@ -192,8 +199,8 @@ HttpTransport::~HttpTransport() {
   }
 }
 
-void HttpTransport::provide(const std::string& uri, ListenSocket socket) {
-  core_->provide(uri, std::move(socket));
+void HttpTransport::provide(const std::string& uri, ListenSocket socket, HttpLane lane) {
+  core_->provide(uri, std::move(socket), lane);
 }
 
 }  // namespace kubenatd::agent::serve

@@ -21,15 +21,22 @@ struct HttpLimits {
   std::chrono::milliseconds response = std::chrono::seconds(30);
 };
 
+/// Which thread answers.
+enum class HttpLane : std::uint8_t {
+  kProbes,   ///< from memory, at once
+  kScrapes,  ///< pages that ask the kernel first and may take long
+};
+
 /// The transport under cpprestsdk's http_listener: sockets, HTTP/1.1, limits.
 ///
 /// Purpose: the transport that cpprestsdk brings along cannot listen on IPv6 addresses or on both families, waits for
 /// ever for a slow client, keeps request headers of any size, and stops accepting after the first error of accept(2).
 /// This one registers itself in its place (http_server_api) while it lives; http_listeners are used as always. Parsing
 /// is Boost.Beast's.
-/// Threading: one thread serves all listeners, and handlers run on it: they have to answer before they return, and
-/// quickly. It blocks all signals, as do the threads of cpprestsdk's pool when this starts it. Methods may be called
-/// from any other thread. One transport can live at a time, and http_listeners have to be closed before it ends.
+/// Threading: a thread for each lane serves the listeners of that lane, and handlers run on it: they have to answer
+/// before they return, and one that takes long holds up its lane and no other. These threads block all signals, as do
+/// those of cpprestsdk's pool when this starts it. Methods may be called from any other thread. One transport can live
+/// at a time, as cpprestsdk knows but one, and http_listeners have to be closed before it ends.
 /// Failure: start() fails when there is one already or no thread. What clients do wrong ends their connection only.
 /// Cost: a connection keeps a few KiB while it is open, at most the limits above.
 class HttpTransport {
@@ -40,7 +47,7 @@ class HttpTransport {
   HttpTransport& operator=(const HttpTransport&) = delete;
 
   /// The http_listener of this URI is to serve `socket` when it is opened.
-  void provide(const std::string& uri, ListenSocket socket);
+  void provide(const std::string& uri, ListenSocket socket, HttpLane lane);
 
  private:
   class Anchor;

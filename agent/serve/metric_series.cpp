@@ -136,6 +136,11 @@ Metrics::Series::Series(config::Config::Mode mode) {
                                           "Transactions tried again because another program wrote at the same time");
   problems = counter_per_family("kubenatd_sync_problems_total",
                                 "Service ports that the kernel refused and chains that it would not give up");
+  Family<Gauge>& refused = *gauges("kubenatd_refused_objects",
+                                   "Service ports and Pods with host ports that are not in the kernel now because it "
+                                   "refuses them; they are tried again");
+  refused_service_ports = add_per_family(refused, {{"kind", "service_port"}});
+  refused_pods = add_per_family(refused, {{"kind", "pod"}});
   overruns = counter("kubenatd_event_overruns_total", "Times that events of the kernel were lost");
   objects = gauges("kubenatd_source_objects", "Objects that the sources know");
   source_up = gauges("kubenatd_source_up", "Whether what is known of a resource is up to date");

@@ -131,6 +131,11 @@ void Metrics::no_local_endpoints(rules::Family family, std::size_t internal, std
   series_->no_external_endpoints[index_of(family)]->Set(number(external));
 }
 
+void Metrics::refused(rules::Family family, RefusedKind kind, std::size_t count) {
+  (kind == RefusedKind::kPod ? series_->refused_pods : series_->refused_service_ports)[index_of(family)]->Set(
+      number(count));
+}
+
 void Metrics::rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written) {
   if (series_->rules_owned == nullptr) return;
   const prometheus::Labels labels{{"ip_family", ip_family(family)}, {"table", std::string(name_of(table))}};

@@ -49,6 +49,10 @@ class Metrics {
   void network_programming(rules::Family family, std::chrono::nanoseconds latency);
   /// Services with a Local policy and no local endpoint.
   void no_local_endpoints(rules::Family family, std::size_t internal, std::size_t external);
+  /// What the kernel can refuse by itself, so that the rest is there without it.
+  enum class RefusedKind : std::uint8_t { kServicePort, kPod };
+  /// Objects that are not in the kernel now because it refuses them.
+  void refused(rules::Family family, RefusedKind kind, std::size_t count);
   /// Rules that the agent owns, and those written in the last sync.
   void rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written);
   /// Objects that the sources know.

@@ -6,11 +6,11 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
+#include "agent/base/thread_annotations.h"
 #include "agent/serve/http_server.h"
 
 namespace kubenatd::agent::serve {
@@ -37,30 +37,32 @@ class ServerKeeper {
 
   /// Opens a server now, and if that fails, later. `what` names it; a server of that name is replaced. The error is
   /// both reported and returned, for those who do not want to go on without it.
-  rules::Status keep(const std::string& what, const config::BindAddress& address, HttpHandler handler);
+  rules::Status keep(const std::string& what, const config::BindAddress& address, HttpHandler handler,
+                     HttpLane lane = HttpLane::kProbes) KUBENATD_EXCLUDES(mutex_);
   /// Afterwards its handler does not run any more.
-  void drop(const std::string& what);
+  void drop(const std::string& what) KUBENATD_EXCLUDES(mutex_);
 
   /// The port of an open server.
-  [[nodiscard]] std::optional<std::uint16_t> port(const std::string& what) const;
+  [[nodiscard]] std::optional<std::uint16_t> port(const std::string& what) const KUBENATD_EXCLUDES(mutex_);
 
  private:
   struct Kept {
     config::BindAddress address;
     HttpHandler handler;
+    HttpLane lane;
     std::unique_ptr<HttpServer> server;  ///< none: not open yet
   };
 
-  void run(const std::stop_token& stop);
-  void retry_all();
+  void run(const std::stop_token& stop) KUBENATD_EXCLUDES(mutex_);
+  void retry_all() KUBENATD_REQUIRES(mutex_);
 
   HttpTransport& transport_;
   Report report_;
   std::chrono::milliseconds retry_;
-  mutable std::mutex mutex_;
+  mutable base::Mutex mutex_;
   std::condition_variable_any wake_;
-  std::map<std::string, Kept> kept_;
-  std::jthread thread_;
+  std::map<std::string, Kept> kept_ KUBENATD_GUARDED_BY(mutex_);
+  std::jthread thread_ KUBENATD_GUARDED_BY(mutex_);  ///< last: uses all others
 };
 
 }  // namespace kubenatd::agent::serve

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/state/service_state.h"
+#include "netlink/iptables/reader.h"
 #include "rules/iptables/names.h"
 
 namespace kubenatd::agent::serve {
@@ -18,7 +19,7 @@ constexpr std::string_view kEndpointPrefix = "KUBE-SEP-";
 rules::Result<std::shared_ptr<ServiceConnections>> ServiceConnections::open(std::size_t most) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
-  return std::shared_ptr<ServiceConnections>(new ServiceConnections(std::move(*kernel), std::min(most, kMostServices)));
+  return std::shared_ptr<ServiceConnections>(new ServiceConnections(std::move(*kernel), most));
 }
 
 ServiceConnections::Ports ServiceConnections::ports_of(const objects::Service& service) {
@@ -35,7 +36,7 @@ ServiceConnections::Ports ServiceConnections::ports_of(const objects::Service& s
 }
 
 void ServiceConnections::note(const std::vector<objects::ObjectEvent>& events) {
-  const std::scoped_lock lock(services_mutex_);
+  const base::MutexLock lock(services_mutex_);
   for (const objects::ObjectEvent& event : events)
     if (event.kind == objects::Kind::kService) take_over(event);
   fill();
@@ -63,11 +64,13 @@ void ServiceConnections::read(const CountKey& key, Count& count) const {
   std::map<std::uint64_t, std::uint64_t> packets;
   for (const rules::ChainName& chain : {names.cluster, names.local}) {
     std::map<std::uint64_t, std::uint64_t> found;
-    const auto visit = [&](const netlink::LiveRule& rule) {
+    const auto visit = [&](const netlink::iptables::LiveRule& rule) {
       if (rules::jump_target(rule.rule).starts_with(kEndpointPrefix)) found[rule.handle] = rule.packets;
     };
     // Half a chain would be taken for rules that went, and the next scrape would count them again.
-    if (!kernel_.dump_rules(port.family, rules::Table::kNat, chain.view(), visit, [&] { found.clear(); })) return;
+    if (!netlink::iptables::dump_rules(kernel_, port.family, rules::Table::kNat, chain.view(), visit,
+                                       [&] { found.clear(); }))
+      return;
     packets.merge(found);
   }
   for (const auto& [handle, now] : packets) {
@@ -79,10 +82,10 @@ void ServiceConnections::read(const CountKey& key, Count& count) const {
 }
 
 std::vector<prometheus::MetricFamily> ServiceConnections::Collect() const {
-  const std::scoped_lock lock(kernel_mutex_);
+  const base::MutexLock lock(kernel_mutex_);
   std::map<CountKey, Count> counts;
   {
-    const std::scoped_lock services_lock(services_mutex_);
+    const base::MutexLock services_lock(services_mutex_);
     for (const auto& [service, ports] : counted_)
       for (const Port& port : ports) counts.try_emplace({service, port});
   }

@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "agent/base/thread_annotations.h"
 #include "agent/objects/objects.h"
 #include "netlink/core/nf_tables.h"
 
@@ -30,16 +30,14 @@ namespace kubenatd::agent::serve {
 /// cannot be read keep their last figures. Cost: a dump of each chain at each scrape, about 20 us.
 class ServiceConnections final : public prometheus::Collectable {
  public:
-  /// More would hold up the servers' thread for longer than a probe should wait.
-  static constexpr std::size_t kMostServices = 1000;
-
-  /// In the network namespace of the agent. `most` beyond kMostServices is that.
+  /// In the network namespace of the agent. `most` is kept as it is: config::kMostCountedServices bounds the setting.
   [[nodiscard]] static rules::Result<std::shared_ptr<ServiceConnections>> open(std::size_t most);
 
   /// Services among the events are taken over; others are passed over.
-  void note(const std::vector<objects::ObjectEvent>& events);
+  void note(const std::vector<objects::ObjectEvent>& events) KUBENATD_EXCLUDES(services_mutex_);
 
-  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override
+      KUBENATD_EXCLUDES(services_mutex_, kernel_mutex_);
 
  private:
   struct Port {
@@ -58,19 +56,19 @@ class ServiceConnections final : public prometheus::Collectable {
   using CountKey = std::pair<objects::ObjectKey, Port>;
 
   ServiceConnections(netlink::NfTables kernel, std::size_t most) : most_(most), kernel_(std::move(kernel)) {}
-  void take_over(const objects::ObjectEvent& event);
-  void fill();
+  void take_over(const objects::ObjectEvent& event) KUBENATD_REQUIRES(services_mutex_);
+  void fill() KUBENATD_REQUIRES(services_mutex_);
   [[nodiscard]] static Ports ports_of(const objects::Service& service);
-  void read(const CountKey& key, Count& count) const;
+  void read(const CountKey& key, Count& count) const KUBENATD_REQUIRES(kernel_mutex_);
 
   const std::size_t most_;
-  mutable std::mutex services_mutex_;
-  std::map<objects::ObjectKey, Ports> counted_;
-  std::map<objects::ObjectKey, Ports> waiting_;  ///< beyond `most_`
+  mutable base::Mutex services_mutex_;
+  std::map<objects::ObjectKey, Ports> counted_ KUBENATD_GUARDED_BY(services_mutex_);
+  std::map<objects::ObjectKey, Ports> waiting_ KUBENATD_GUARDED_BY(services_mutex_);  ///< beyond `most_`
 
-  mutable std::mutex kernel_mutex_;
-  mutable netlink::NfTables kernel_;
-  mutable std::map<CountKey, Count> counts_;
+  mutable base::Mutex kernel_mutex_;
+  mutable netlink::NfTables kernel_ KUBENATD_GUARDED_BY(kernel_mutex_);
+  mutable std::map<CountKey, Count> counts_ KUBENATD_GUARDED_BY(kernel_mutex_);
 };
 
 }  // namespace kubenatd::agent::serve

@@ -191,20 +191,6 @@ std::vector<rules::Prefix> ServiceState::service_cidrs(rules::Family family) con
   return found;
 }
 
-std::map<objects::ObjectKey, ServiceState::HealthCheck> ServiceState::health_checks() const {
-  std::map<objects::ObjectKey, HealthCheck> found;
-  for (const auto& [key, entry] : entries_) {
-    if (!entry.service || !is_proxied(*entry.service) || entry.service->health_check_node_port == 0) continue;
-    std::set<rules::Address> local;
-    for (const SlicePtr& slice : entry.slices)
-      for (const objects::SliceEndpoint& endpoint : slice->endpoints)
-        if (endpoint.ready && !endpoint.node_name.empty() && endpoint.node_name == topology_.node_name)
-          local.insert(endpoint.address);
-    found[key] = {entry.service->health_check_node_port, local.size()};
-  }
-  return found;
-}
-
 std::vector<ViewChange> ServiceState::take_changes() {
   std::vector<ViewChange> changes;
   // Sorted, so that equal histories give equal orders; the set is small except at start.
@@ -216,6 +202,7 @@ std::vector<ViewChange> ServiceState::take_changes() {
     if (found == entries_.end()) continue;
     Entry& entry = found->second;
     recompute(key, entry, changes);
+    recompute_health_check(key, entry);
     if (!entry.service && entry.slices.empty()) entries_.erase(found);
   }
   return changes;
@@ -266,6 +253,23 @@ std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry&
         {.family = family, .name = service_port_name(key, gone.name), .protocol = gone.protocol, .view = std::nullopt});
   }
   return endpoints;
+}
+
+std::optional<HealthCheck> ServiceState::health_check_of(const Entry& entry) const {
+  if (!entry.service || !is_proxied(*entry.service) || entry.service->health_check_node_port == 0) return std::nullopt;
+  std::set<rules::Address> local;
+  for (const SlicePtr& slice : entry.slices)
+    for (const objects::SliceEndpoint& endpoint : slice->endpoints)
+      if (endpoint.ready && !endpoint.node_name.empty() && endpoint.node_name == topology_.node_name)
+        local.insert(endpoint.address);
+  return HealthCheck{.port = entry.service->health_check_node_port, .local_endpoints = local.size()};
+}
+
+void ServiceState::recompute_health_check(const objects::ObjectKey& key, Entry& entry) {
+  std::optional<HealthCheck> now = health_check_of(entry);
+  if (now == entry.health_check) return;
+  entry.health_check = now;
+  health_check_changes_.insert_or_assign(key, now);
 }
 
 }  // namespace kubenatd::agent::state

@@ -2,12 +2,14 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "agent/objects/objects.h"
@@ -23,6 +25,16 @@ struct ViewChange {
   rules::Protocol protocol = rules::Protocol::kTcp;
   std::optional<rules::ServicePortView> view;  ///< none: gone
 };
+
+/// A Service's health check port, and how many addresses of ready endpoints on this node stand behind it.
+struct HealthCheck {
+  std::uint16_t port = 0;
+  std::size_t local_endpoints = 0;
+  bool operator==(const HealthCheck&) const = default;
+};
+
+/// Health checks that are now like this or, without a value, gone.
+using HealthCheckChanges = std::map<objects::ObjectKey, std::optional<HealthCheck>>;
 
 /// Joins Services, EndpointSlices and this node's Node into service port views.
 ///
@@ -41,6 +53,10 @@ class ServiceState {
   /// Views that have changed since the last call, one entry per service port and family.
   [[nodiscard]] std::vector<ViewChange> take_changes();
 
+  /// Health checks that have changed since the last call, as of the last take_changes(). Each is told once, so there is
+  /// one taker.
+  [[nodiscard]] HealthCheckChanges take_health_checks() { return std::exchange(health_check_changes_, {}); }
+
   /// This node's Node object, when a source has it.
   [[nodiscard]] const std::optional<objects::Node>& node() const { return node_; }
 
@@ -50,14 +66,6 @@ class ServiceState {
   [[nodiscard]] std::size_t known_endpoints(rules::Family family) const {
     return known_endpoints_[static_cast<std::size_t>(family)];
   }
-
-  /// A Service's health check port, and how many addresses of ready endpoints on this node stand behind it.
-  struct HealthCheck {
-    std::uint16_t port = 0;
-    std::size_t local_endpoints = 0;
-  };
-  /// Of all Services that have one. Costs a look at every Service.
-  [[nodiscard]] std::map<objects::ObjectKey, HealthCheck> health_checks() const;
 
   /// Addresses that Services may have in this family, where the source has ServiceCIDRs; sorted.
   [[nodiscard]] std::vector<rules::Prefix> service_cidrs(rules::Family family) const;
@@ -95,6 +103,7 @@ class ServiceState {
     std::array<std::vector<PortKey>, 2> shown;  ///< ports with a view, per family
     std::array<std::size_t, 2> endpoints{};
     std::array<NoLocalEndpoints, 2> no_local_endpoints{};
+    std::optional<HealthCheck> health_check;
   };
 
   void apply_service(objects::ObjectEvent&& event);
@@ -103,6 +112,8 @@ class ServiceState {
   void apply_service_cidr(const objects::ObjectEvent& event);
   void remove_slice(const objects::ObjectKey& slice, const objects::ObjectKey& service);
   void recompute(const objects::ObjectKey& key, Entry& entry, std::vector<ViewChange>& out);
+  void recompute_health_check(const objects::ObjectKey& key, Entry& entry);
+  [[nodiscard]] std::optional<HealthCheck> health_check_of(const Entry& entry) const;
   /// Returns how many endpoints the service ports have.
   std::size_t recompute_family(const objects::ObjectKey& key, Entry& entry, rules::Family family,
                                std::vector<ViewChange>& out);
@@ -114,6 +125,7 @@ class ServiceState {
   std::unordered_map<objects::ObjectKey, std::string, KeyHash>
       slice_owner_;  ///< slice -> Service name in its namespace
   std::unordered_set<objects::ObjectKey, KeyHash> changed_;
+  HealthCheckChanges health_check_changes_;
   std::array<std::size_t, 2> known_endpoints_{};
   std::array<NoLocalEndpoints, 2> no_local_endpoints_{};
   std::size_t services_ = 0;

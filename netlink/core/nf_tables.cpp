@@ -1,6 +1,5 @@
 #include "netlink/core/nf_tables.h"
 
-#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -12,7 +11,6 @@
 #include "netlink/core/messages.h"
 #include "netlink/core/names.h"
 #include "netlink/core/request.h"
-#include "netlink/iptables/rule_decoder.h"
 
 namespace kubenatd::netlink {
 namespace {
@@ -24,9 +22,6 @@ using rules::Table;
 constexpr int kDumpTries = 8;
 /// So many of them must be whole even with Interrupted::kAccept.
 constexpr int kStrictTries = 3;
-// A dump of a whole table walks over all that it has dumped again for each 32 KiB of answer (__nf_tables_dump_rules),
-// 4 s for 140 000 rules; the kernel finds a single chain by hash. Tables up to this size are dumped whole.
-constexpr std::size_t kWholeDumpUses = 4000;
 // For acknowledgements and refusals.
 constexpr std::size_t kAnswerBytes = 1024 * 1024;
 
@@ -52,9 +47,18 @@ std::uint32_t NfTables::port_id() const {
   return socket_->port_id();
 }
 
-rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_view object, const MessageVisitor& visit,
-                                        bool loose) {
-  if (auto sent = socket_->send(request); !sent) return std::unexpected(std::move(sent.error()));
+rules::Result<bool> NfTables::dump_once(const DumpQuestion& question, const MessageVisitor& visit, bool loose) {
+  // The name of the table has number 1 in requests for sets, chains, rules and elements alike, that of the set or of
+  // the chain 2; an answer has the type before that of its question.
+  static_assert(NFTA_SET_TABLE == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1);
+  static_assert(NFTA_RULE_CHAIN == 2 && NFTA_SET_ELEM_LIST_SET == 2);
+  static_assert(NFT_MSG_NEWCHAIN == NFT_MSG_GETCHAIN - 1 && NFT_MSG_NEWRULE == NFT_MSG_GETRULE - 1 &&
+                NFT_MSG_NEWSET == NFT_MSG_GETSET - 1 && NFT_MSG_NEWSETELEM == NFT_MSG_GETSETELEM - 1);
+  const std::uint8_t family = number_of(question.family);
+  TableRequest request(question.type, NLM_F_DUMP, ++sequence_, family);
+  request.name(NFTA_RULE_TABLE, question.table);
+  if (!question.name.empty()) request.name(NFTA_RULE_CHAIN, question.name);
+  if (auto sent = socket_->send(request.finish()); !sent) return std::unexpected(std::move(sent.error()));
   bool whole = true;
   for (;;) {
     const auto received = socket_->receive();
@@ -68,7 +72,7 @@ rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_vi
       if (message.sequence != sequence_) continue;
       if ((message.flags & NLM_F_DUMP_INTR) != 0 && !loose) whole = false;
       if (message.type != NLMSG_DONE && message.type != NLMSG_ERROR) {
-        if (whole) visit(message);
+        if (whole && message.family() == family && message.table_type() == question.type - 1) visit(message);
         continue;
       }
       const Acknowledgement answer =
@@ -76,7 +80,7 @@ rules::Result<bool> NfTables::dump_once(std::string_view request, std::string_vi
       if (answer.code == EINTR) return false;
       // What is dumped is not there: there is nothing to dump.
       if (answer.code == 0 || answer.code == ENOENT) return whole;
-      return fail(std::string(object), "dump", answer.cause(), answer.code);
+      return fail(describe_object(question.family, question.table, question.name), "dump", answer.cause(), answer.code);
     }
   }
 }
@@ -125,16 +129,9 @@ rules::Result<bool> NfTables::has_table(Family family, std::string_view table) {
 
 rules::Status NfTables::dump_objects(Family family, std::string_view table, std::uint16_t type, std::string_view set,
                                      const AttributeVisitor& visit, const std::function<void()>& restart) {
-  // The name of the table has number 1 in requests for sets, chains, rules and elements alike, that of the set 2.
-  static_assert(NFTA_SET_TABLE == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1);
   const auto once = [&](bool loose) {
-    TableRequest request(type, NLM_F_DUMP, ++sequence_, number_of(family));
-    request.name(NFTA_SET_ELEM_LIST_TABLE, table);
-    if (!set.empty()) request.name(NFTA_SET_ELEM_LIST_SET, set);
-    const auto read = [&](const Message& message) {
-      if (message.table_type() && message.family() == number_of(family)) visit(message.attributes());
-    };
-    return dump_once(request.finish(), describe_object(family, table, set), read, loose);
+    return dump_once(
+        {family, type, table, set}, [&](const Message& message) { visit(message.attributes()); }, loose);
   };
   return dump(describe_object(family, table, set), once, restart, Interrupted::kRepeat);
 }
@@ -167,137 +164,17 @@ rules::Result<std::uint32_t> NfTables::generation() {
   }
 }
 
-rules::Result<bool> NfTables::dump_chains_once(Family family, Table table, const ChainVisitor& visit,
-                                               std::optional<std::uint16_t>& mark, bool loose) {
-  const std::string_view table_name = rules::name_of(table);
-  TableRequest request(NFT_MSG_GETCHAIN, NLM_F_DUMP, ++sequence_, number_of(family));
-  request.name(NFTA_CHAIN_TABLE, table_name);
-  const auto read = [&](const Message& message) {
-    if (message.table_type() != NFT_MSG_NEWCHAIN || message.family() != number_of(family)) return;
-    mark = message.generation_mark();
-    LiveChain chain;
-    bool is_ours = false;
-    AttributeReader reader(message.attributes());
-    for (Attribute attribute; reader.next(attribute);) {
-      switch (attribute.type) {
-        // The kernel dumps the chains of every table of the family (nf_tables_dump_chains, 6.18).
-        case NFTA_CHAIN_TABLE: is_ours = attribute.text() == table_name; break;
-        case NFTA_CHAIN_NAME: chain.name = attribute.text(); break;
-        case NFTA_CHAIN_HOOK: chain.is_base = true; break;
-        case NFTA_CHAIN_USE: chain.use = attribute.be32(); break;
-        case NFTA_CHAIN_POLICY: chain.policy_drop = attribute.be32() == NF_DROP; break;
-        default: break;
-      }
-    }
-    if (is_ours && !chain.name.empty()) visit(chain);
-  };
-  return dump_once(request.finish(), describe_object(family, table_name, "chains"), read, loose);
-}
-
-rules::Status NfTables::dump_chains(Family family, Table table, const ChainVisitor& visit,
-                                    const std::function<void()>& restart, Interrupted interrupted) {
-  const auto once = [&](bool loose) {
-    std::optional<std::uint16_t> mark;
-    return dump_chains_once(family, table, visit, mark, loose);
-  };
-  return dump(describe_object(family, rules::name_of(table), "chains"), once, restart, interrupted);
-}
-
-rules::Result<bool> NfTables::dump_rules_once(Family family, Table table, std::string_view chain,
-                                              std::optional<std::uint16_t>& mark, LiveRule& rule,
-                                              const RuleVisitor& visit, bool loose) {
-  const std::string_view table_name = rules::name_of(table);
-  TableRequest request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
-  request.name(NFTA_RULE_TABLE, table_name);
-  if (!chain.empty()) request.name(NFTA_RULE_CHAIN, chain);
-  bool same_generation = true;
-  const auto read = [&](const Message& message) {
-    if (message.table_type() != NFT_MSG_NEWRULE || message.family() != number_of(family)) return;
-    if (!mark) mark = message.generation_mark();
-    if (mark != message.generation_mark() && !loose) same_generation = false;
-    if (!same_generation) return;
-    std::string_view in_table, expressions;
-    bool has_user_data = false;
-    rule.chain = {};
-    rule.handle = 0;
-    AttributeReader reader(message.attributes());
-    for (Attribute attribute; reader.next(attribute);) {
-      switch (attribute.type) {
-        case NFTA_RULE_TABLE: in_table = attribute.text(); break;
-        case NFTA_RULE_CHAIN: rule.chain = attribute.text(); break;
-        case NFTA_RULE_HANDLE: rule.handle = attribute.be64(); break;
-        case NFTA_RULE_EXPRESSIONS: expressions = attribute.payload; break;
-        case NFTA_RULE_USERDATA: has_user_data = true; break;
-        default: break;
-      }
-    }
-    if (in_table != table_name || (!chain.empty() && rule.chain != chain)) return;
-    iptables::RuleCounters counters;
-    iptables::decode_rule(expressions, family, rule.rule, counters);
-    rule.packets = counters.packets;
-    rule.bytes = counters.bytes;
-    // iptables 1.8.9 writes none; nft keeps its comments there, which iptables prints as another match.
-    if (has_user_data && rule.rule.opaque.empty()) {
-      rule.rule = rules::Rule{};
-      rule.rule.opaque = "has user data of nft";
-    }
-    visit(rule);
-  };
-  auto whole = dump_once(request.finish(), describe_object(family, table_name, chain), read, loose);
-  if (whole && !same_generation) return false;
-  return whole;
-}
-
 rules::Status NfTables::dump_foreign_rules(Family family, std::string_view table, const ForeignVisitor& visit,
                                            const std::function<void()>& restart) {
-  const auto once = [&](bool loose) {
-    TableRequest request(NFT_MSG_GETRULE, NLM_F_DUMP, ++sequence_, number_of(family));
-    request.name(NFTA_RULE_TABLE, table);
-    const auto read = [&](const Message& message) {
-      if (message.table_type() != NFT_MSG_NEWRULE || message.family() != number_of(family)) return;
-      const std::string_view attributes = message.attributes();
-      if (find_attribute(attributes, NFTA_RULE_TABLE).text() != table) return;
-      visit(find_attribute(attributes, NFTA_RULE_CHAIN).text(),
-            find_attribute(attributes, NFTA_RULE_EXPRESSIONS).payload);
-    };
-    return dump_once(request.finish(), describe_object(family, table, {}), read, loose);
+  const auto read = [&](const Message& message) {
+    const std::string_view attributes = message.attributes();
+    if (find_attribute(attributes, NFTA_RULE_TABLE).text() != table) return;
+    visit(find_attribute(attributes, NFTA_RULE_CHAIN).text(),
+          find_attribute(attributes, NFTA_RULE_EXPRESSIONS).payload);
   };
+  const auto once = [&](bool loose) { return dump_once({family, NFT_MSG_GETRULE, table, {}}, read, loose); };
   // Whoever asks hears of every change from the monitor.
   return dump(describe_object(family, table, {}), once, restart, Interrupted::kAccept);
-}
-
-rules::Result<bool> NfTables::dump_table_once(Family family, Table table, LiveRule& rule, const RuleVisitor& visit) {
-  const auto before = generation();
-  if (!before) return std::unexpected(before.error());
-  std::string names;  // each with its NUL: one piece of memory for 50 000 chains
-  std::size_t uses = 0;
-  std::optional<std::uint16_t> mark;
-  const auto collect = [&](const LiveChain& chain) {
-    uses += chain.use;
-    if (chain.use != 0) names.append(chain.name).push_back('\0');
-  };
-  if (auto whole = dump_chains_once(family, table, collect, mark, false); !whole || !*whole) return whole;
-  if (uses <= kWholeDumpUses) return dump_rules_once(family, table, {}, mark, rule, visit, false);
-  for (std::size_t at = 0; at < names.size();) {
-    const std::string_view name = names.data() + at;
-    if (auto whole = dump_rules_once(family, table, name, mark, rule, visit, false); !whole || !*whole) return whole;
-    at += name.size() + 1;
-  }
-  const auto after = generation();
-  if (!after) return std::unexpected(after.error());
-  return *before == *after;
-}
-
-rules::Status NfTables::dump_rules(Family family, Table table, std::string_view chain, const RuleVisitor& visit,
-                                   const std::function<void()>& restart, Interrupted interrupted) {
-  LiveRule rule;
-  const auto once = [&](bool loose) {
-    if (chain.empty()) return dump_table_once(family, table, rule, visit);
-    std::optional<std::uint16_t> mark;
-    return dump_rules_once(family, table, chain, mark, rule, visit, loose);
-  };
-  if (chain.empty()) interrupted = Interrupted::kRepeat;
-  return dump(describe_object(family, rules::name_of(table), chain), once, restart, interrupted);
 }
 
 }  // namespace kubenatd::netlink

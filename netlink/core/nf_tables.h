@@ -17,23 +17,6 @@
 
 namespace kubenatd::netlink {
 
-/// A chain as the kernel lists it. Views are valid only during the callback.
-struct LiveChain {
-  std::string_view name;
-  bool is_base = false;      ///< has a hook
-  bool policy_drop = false;  ///< of a base chain: packets without a verdict are dropped
-  std::uint32_t use = 0;     ///< rules in it plus references to it (NFTA_CHAIN_USE)
-};
-
-/// A rule as the kernel lists it. Valid only during the callback.
-struct LiveRule {
-  std::string_view chain;
-  std::uint64_t handle = 0;
-  std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;
-  rules::Rule rule;  ///< may be moved from
-};
-
 /// Why a transaction failed. Unless `unknown`, nothing of it has been applied.
 struct CommitFailure {
   rules::Error error;                    ///< the first, or the only one
@@ -57,14 +40,22 @@ enum class Interrupted : std::uint8_t {
   kAccept,
 };
 
+/// What to dump.
+struct DumpQuestion {
+  rules::Family family = rules::Family::kIpv4;
+  std::uint16_t type = 0;  ///< NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET or NFT_MSG_GETSETELEM
+  std::string_view table;
+  std::string_view name;  ///< of a chain, for its rules, or of a set, for its elements
+};
+
 /// Reads and writes nf_tables in the network namespace in which it was opened.
 ///
 /// Purpose: the only way in which kubenatd talks to nf_tables, besides the event monitor.
 /// Threading: one thread at a time; every call blocks until the kernel has answered.
 /// Failure: errors carry errno and the kernel's extended ack; EINTR and ENOBUFS on the socket are retried inside, an
 /// interrupted dump (NLM_F_DUMP_INTR) is repeated up to 8 times and then fails with EINTR. A missing table or chain is
-/// an empty dump, not an error. Cost: one request per dump, but one per chain for large tables; a commit is one
-/// sendmsg.
+/// an empty dump, not an error. Cost: one request per dump; a commit is one sendmsg. What the messages hold is read by
+/// netlink/iptables/reader.h and netlink/nftables/codec.h.
 class NfTables {
  public:
   /// Of this network namespace.
@@ -80,21 +71,18 @@ class NfTables {
   [[nodiscard]] rules::Result<bool> has_table(rules::Family family, rules::Table table);
   [[nodiscard]] rules::Result<bool> has_chain(rules::Family family, rules::Table table, std::string_view chain);
 
-  using ChainVisitor = std::function<void(const LiveChain&)>;
-  [[nodiscard]] rules::Status dump_chains(rules::Family family, rules::Table table, const ChainVisitor& visit,
-                                          const std::function<void()>& restart,
-                                          Interrupted interrupted = Interrupted::kRepeat);
+  /// One try of a dump: what the kernel answers about that family, and only that kind of object. It may answer about
+  /// other tables, too. False when another writer interrupted it: what was visited does not count. When `loose`, only
+  /// messages that were lost make it false.
+  using MessageVisitor = std::function<void(const Message&)>;
+  [[nodiscard]] rules::Result<bool> dump_once(const DumpQuestion& question, const MessageVisitor& visit, bool loose);
+  /// Tries until `once` says that it was whole; it is told when to be loose, and may dump more than once. `restart` is
+  /// called before every further try. Errors name `object`.
+  [[nodiscard]] rules::Status dump(std::string_view object, const std::function<rules::Result<bool>(bool loose)>& once,
+                                   const std::function<void()>& restart, Interrupted interrupted);
 
-  using RuleVisitor = std::function<void(LiveRule&)>;
-  /// Rules of one chain, or of the whole table when `chain` is empty, chain by chain, in order. When the kernel was
-  /// interrupted by another writer, `restart` is called and everything is visited again from the start. A whole table
-  /// cannot be had with Interrupted::kAccept.
-  [[nodiscard]] rules::Status dump_rules(rules::Family family, rules::Table table, std::string_view chain,
-                                         const RuleVisitor& visit, const std::function<void()>& restart,
-                                         Interrupted interrupted = Interrupted::kRepeat);
-
-  /// What is in a table: answers to a request of type `type` (NFT_MSG_GETSET, ...GETCHAIN, ...GETRULE, ...GETSETELEM,
-  /// the last one with the name of a set), as attributes. The kernel may answer about other tables of the family, too.
+  /// What is in a table, as attributes; `set` is the question's name. The kernel may answer about other tables of the
+  /// family, too.
   using AttributeVisitor = std::function<void(std::string_view attributes)>;
   [[nodiscard]] rules::Status dump_objects(rules::Family family, std::string_view table, std::uint16_t type,
                                            std::string_view set, const AttributeVisitor& visit,
@@ -114,24 +102,6 @@ class NfTables {
                                                                   std::optional<std::uint32_t> generation);
 
  private:
-  using MessageVisitor = std::function<void(const Message&)>;
-
-  /// One try of a dump: false when another writer interrupted it. `mark` is a part of the generation that every message
-  /// carries: when it has a value, answers of another generation count as an interruption.
-  /// When `loose`, only messages that were lost make it false.
-  [[nodiscard]] rules::Result<bool> dump_once(std::string_view request, std::string_view object,
-                                              const MessageVisitor& visit, bool loose);
-  [[nodiscard]] rules::Result<bool> dump_chains_once(rules::Family family, rules::Table table,
-                                                     const ChainVisitor& visit, std::optional<std::uint16_t>& mark,
-                                                     bool loose);
-  [[nodiscard]] rules::Result<bool> dump_rules_once(rules::Family family, rules::Table table, std::string_view chain,
-                                                    std::optional<std::uint16_t>& mark, LiveRule& rule,
-                                                    const RuleVisitor& visit, bool loose);
-  [[nodiscard]] rules::Result<bool> dump_table_once(rules::Family family, rules::Table table, LiveRule& rule,
-                                                    const RuleVisitor& visit);
-  /// Tries until `once` says that it was whole; it is told when to be loose.
-  [[nodiscard]] rules::Status dump(std::string_view object, const std::function<rules::Result<bool>(bool loose)>& once,
-                                   const std::function<void()>& restart, Interrupted interrupted);
   [[nodiscard]] rules::Result<bool> exists(std::string_view request, std::uint32_t sequence, std::string_view object);
   /// Reads all that the kernel has answered.
   [[nodiscard]] rules::Result<CommitAnswers> read_answers();

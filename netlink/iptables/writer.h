@@ -4,23 +4,14 @@
 #include <string_view>
 
 #include "netlink/core/batch.h"
+#include "rules/iptables/plan.h"
 #include "rules/rule.h"
 
 /// Tables, chains and rules of iptables mode as messages of a transaction, byte for byte as iptables-nft 1.8.9 writes
 /// them (see rule_encoder.h).
 namespace kubenatd::netlink::iptables {
 
-/// Where a new rule goes in its chain.
-struct Placement {
-  enum class Where : std::uint8_t { kLast, kFirst, kBefore, kAfter };
-  Where where = Where::kLast;
-  std::uint64_t handle = 0;  ///< of the neighbour, for kBefore and kAfter
-
-  static constexpr Placement last() { return {}; }
-  static constexpr Placement first() { return {Where::kFirst, 0}; }
-  static constexpr Placement before(std::uint64_t handle) { return {Where::kBefore, handle}; }
-  static constexpr Placement after(std::uint64_t handle) { return {Where::kAfter, handle}; }
-};
+using rules::iptables::Placement;
 
 void add_table(Batch& batch, rules::Family family, rules::Table table);
 void delete_table(Batch& batch, rules::Family family, rules::Table table);

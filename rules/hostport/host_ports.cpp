@@ -101,11 +101,19 @@ std::vector<PodPorts> HostPorts::in_force() const {
   return pods;
 }
 
-std::optional<std::string> HostPorts::owner_of(const ChainName& chain, const Rule& rule) const {
+std::optional<std::string> HostPorts::owner_of(const ChainName& chain, const Digest& rule) const {
   const auto found = chains_.find(chain);
   if (found != chains_.end()) return found->second.pod.id;
   if (chain.view() != kDnatChain) return std::nullopt;
-  return own_entry(rule);
+  for (const auto& [name, one] : chains_)
+    for (const Rule& entry : compile_entries(one.pod))
+      if (digest_of(entry) == rule) return one.pod.id;
+  return std::nullopt;
+}
+
+const PodPorts* HostPorts::wanted_by(const std::string& id) const {
+  const auto found = std::ranges::find(pods_, id, &PodPorts::id);
+  return found == pods_.end() ? nullptr : &*found;
 }
 
 std::vector<Rule> HostPorts::entries() const {

@@ -48,8 +48,10 @@ class HostPorts {
   [[nodiscard]] bool empty() const { return chains_.empty(); }
   /// The pods in force.
   [[nodiscard]] std::vector<PodPorts> in_force() const;
-  /// Whose chain, or rule in CNI-HOSTPORT-DNAT, this is.
-  [[nodiscard]] std::optional<std::string> owner_of(const ChainName& chain, const Rule& rule) const;
+  /// The pod (PodPorts::id) in force whose chain of nat, or whose rule in CNI-HOSTPORT-DNAT, this is.
+  [[nodiscard]] std::optional<std::string> owner_of(const ChainName& chain, const Digest& rule) const;
+  /// What the pod wants, in force or not; nothing when it wants no ports.
+  [[nodiscard]] const PodPorts* wanted_by(const std::string& id) const;
   /// Every rule in CNI-HOSTPORT-DNAT, in order.
   [[nodiscard]] std::vector<Rule> entries() const;
   /// Grows with every change of what is in force.

@@ -4,8 +4,6 @@
 #include <functional>
 #include <utility>
 
-#include "rules/hostport/compiler.h"
-#include "rules/hostport/names.h"
 #include "rules/iptables/address_tree.h"
 
 namespace kubenatd::rules::iptables {
@@ -17,12 +15,6 @@ constexpr std::array kSharedInOrder{DispatchChain::kFilterServices, DispatchChai
 
 std::size_t index_of(DispatchChain chain) {
   return static_cast<std::size_t>(chain);
-}
-
-void add_literal(SharedChain& chain, Rule rule) {
-  const auto index = static_cast<std::uint32_t>(chain.literals.size());
-  chain.slots.push_back({digest_of(rule), nullptr, index});
-  chain.literals.push_back(std::move(rule));
 }
 
 Digest content_digest(const SharedChain& chain) {
@@ -40,13 +32,6 @@ Rule branch_rule(const TreeChain::Branch& branch) {
 
 }  // namespace
 
-std::vector<Digest> SharedChain::digests() const {
-  std::vector<Digest> all;
-  all.reserve(slots.size());
-  for (const Slot& slot : slots) all.push_back(slot.digest);
-  return all;
-}
-
 DesiredTables::DesiredTables(CompileOptions options) : options_(std::move(options)) {
   changed_shared_.fill(true);
 }
@@ -56,40 +41,46 @@ void DesiredTables::set_options(CompileOptions options) {
   options_ = std::move(options);
   changed_fixed_ = true;
   changed_shared_.fill(true);
-  for (const auto& [key, port] : ports_) changed_ports_.insert(key);
+  ports_.mark_all_changed();
 }
 
 void DesiredTables::upsert(ServicePortView view) {
-  PortKey key{view.name, view.protocol};
-  const auto [place, is_new] = ports_.try_emplace(std::move(key));
-  if (!is_new && place->second.view == view) return;
-  place->second.view = std::move(view);
-  place->second.refused = false;
-  changed_ports_.insert(place->first);
+  const Ports::Place place = ports_.place_for(view);
+  if (place.entry == nullptr) return;
+  place.entry->second.view = std::move(view);
+  place.entry->second.refused = false;
+  ports_.mark_changed(place.entry->first);
 }
 
-void DesiredTables::erase(const PortKey& key) {
-  const auto found = ports_.find(key);
-  if (found == ports_.end()) return;
-  set_dispatch(found->second, {});
-  port_rules_ -= found->second.rules;
-  for (const ChainName& name : found->second.chains) {
+void DesiredTables::erase(const ServicePortKey& key) {
+  Ports::Entry* found = ports_.find(key);
+  if (found == nullptr) return;
+  Compiled& compiled = found->second.state;
+  set_dispatch(compiled, {});
+  port_rules_ -= compiled.rules;
+  for (const ChainName& name : compiled.chains) {
     owners_.erase(name);
     orphans_.push_back(name);
   }
-  ports_.erase(found);
-  changed_ports_.erase(key);
+  ports_.erase(key);
 }
 
-void DesiredTables::refuse(const PortKey& key) {
-  const auto found = ports_.find(key);
-  if (found == ports_.end() || found->second.refused) return;
+void DesiredTables::refuse(const ServicePortKey& key) {
+  Ports::Entry* found = ports_.find(key);
+  if (found == nullptr || found->second.refused) return;
   found->second.refused = true;
-  changed_ports_.insert(key);
+  ports_.mark_changed(key);
+}
+
+void DesiredTables::readmit(const ServicePortKey& key) {
+  Ports::Entry* found = ports_.find(key);
+  if (found == nullptr || !found->second.refused) return;
+  found->second.refused = false;
+  ports_.mark_changed(key);
 }
 
 bool DesiredTables::has_changes() const {
-  return changed_fixed_ || host_ports_.has_changes() || !changed_ports_.empty() || !orphans_.empty() ||
+  return changed_fixed_ || ports_.has_changed() || !orphans_.empty() ||
          std::ranges::find(changed_shared_, true) != changed_shared_.end();
 }
 
@@ -97,7 +88,7 @@ void DesiredTables::mark_shared(const std::vector<DispatchEntry>& entries) {
   for (const DispatchEntry& entry : entries) changed_shared_[index_of(entry.chain)] = true;
 }
 
-void DesiredTables::set_dispatch(Port& port, std::vector<DispatchEntry> dispatch) {
+void DesiredTables::set_dispatch(Compiled& port, std::vector<DispatchEntry> dispatch) {
   const auto same = [](const DispatchEntry& a, const DispatchEntry& b) {
     return a.chain == b.chain && a.digest == b.digest;
   };
@@ -117,8 +108,9 @@ void DesiredTables::set_dispatch(Port& port, std::vector<DispatchEntry> dispatch
   port.dispatch = std::move(dispatch);
 }
 
-void DesiredTables::recompile(const PortKey& key, Port& port, Sink& sink) {
-  const CompiledServicePort compiled = port.refused ? CompiledServicePort{} : compile(port.view, options_);
+void DesiredTables::recompile(const ServicePortKey& key, Ports::Port& entry, ChainSink& sink) {
+  const CompiledServicePort compiled = entry.refused ? CompiledServicePort{} : compile(entry.view, options_);
+  Compiled& port = entry.state;
   std::vector<DispatchEntry> dispatch;
   dispatch.reserve(compiled.dispatch.size());
   for (const DispatchRule& one : compiled.dispatch) {
@@ -136,7 +128,7 @@ void DesiredTables::recompile(const PortKey& key, Port& port, Sink& sink) {
     owners_.insert_or_assign(chain.id.name, Owned{digest, &key});
     port.chains.push_back(chain.id.name);
     port.rules += static_cast<std::uint32_t>(chain.rules.size());
-    sink.chain(chain, digest, key.first);
+    sink.chain(chain, digest);
   }
   port_rules_ += port.rules;
   std::erase_if(before,
@@ -145,7 +137,7 @@ void DesiredTables::recompile(const PortKey& key, Port& port, Sink& sink) {
   drop_chains(before, sink);
 }
 
-void DesiredTables::drop_chains(const std::vector<ChainName>& chains, Sink& sink) {
+void DesiredTables::drop_chains(const std::vector<ChainName>& chains, ChainSink& sink) {
   for (const ChainName& name : chains)
     if (!owners_.contains(name)) sink.gone({Table::kNat, name});
 }
@@ -153,11 +145,12 @@ void DesiredTables::drop_chains(const std::vector<ChainName>& chains, Sink& sink
 SharedChain DesiredTables::linear_chain(DispatchChain which) const {
   SharedChain chain{.id = chain_of(which), .by_rule = true, .slots = {}, .literals = {}, .only_if_there = false};
   for (const auto& [key, port] : ports_) {
-    for (std::uint32_t i = 0; i < port.dispatch.size(); ++i)
-      if (port.dispatch[i].chain == which) chain.slots.push_back({port.dispatch[i].digest, &port.view, i});
+    const std::vector<DispatchEntry>& dispatch = port.state.dispatch;
+    for (std::uint32_t i = 0; i < dispatch.size(); ++i)
+      if (dispatch[i].chain == which) chain.slots.push_back({dispatch[i].digest, &port.view, i});
   }
   if (which == DispatchChain::kNatServices)
-    for (Rule& rule : compile_node_port_tail(options_)) add_literal(chain, std::move(rule));
+    for (Rule& rule : compile_node_port_tail(options_)) chain.add_literal(std::move(rule));
   return chain;
 }
 
@@ -177,8 +170,8 @@ std::vector<SharedChain> DesiredTables::tree_chains() const {
   // Slots of one address stand together: positions by address, filled in the order of service ports.
   std::vector<std::vector<Slot>> by_address(addresses.size());
   for (const auto& [key, port] : ports_) {
-    for (std::uint32_t i = 0; i < port.dispatch.size(); ++i) {
-      const DispatchEntry& entry = port.dispatch[i];
+    for (std::uint32_t i = 0; i < port.state.dispatch.size(); ++i) {
+      const DispatchEntry& entry = port.state.dispatch[i];
       if (entry.chain != DispatchChain::kNatServices) continue;
       const auto place = std::ranges::lower_bound(addresses, entry.address) - addresses.begin();
       by_address[static_cast<std::size_t>(place)].push_back({entry.digest, &port.view, i});
@@ -188,12 +181,12 @@ std::vector<SharedChain> DesiredTables::tree_chains() const {
   for (const TreeChain& tree : arrange_tree(addresses)) {
     SharedChain chain{
         .id = {Table::kNat, tree.name}, .by_rule = chains.empty(), .slots = {}, .literals = {}, .only_if_there = false};
-    for (const TreeChain::Branch& branch : tree.branches) add_literal(chain, branch_rule(branch));
+    for (const TreeChain::Branch& branch : tree.branches) chain.add_literal(branch_rule(branch));
     for (const std::size_t position : tree.exact)
       chain.slots.insert(chain.slots.end(), by_address[position].begin(), by_address[position].end());
     chains.push_back(std::move(chain));
   }
-  for (Rule& rule : compile_node_port_tail(options_)) add_literal(chains.front(), std::move(rule));
+  for (Rule& rule : compile_node_port_tail(options_)) chains.front().add_literal(std::move(rule));
   // Chains that are jumped to come first.
   std::ranges::reverse(chains);
   return chains;
@@ -206,7 +199,7 @@ std::vector<SharedChain> DesiredTables::services_chains() const {
   return one;
 }
 
-void DesiredTables::rearrange_services(Sink& sink) {
+void DesiredTables::rearrange_services(ChainSink& sink) {
   std::map<ChainName, Digest> tree;
   services_literals_ = 0;
   for (const SharedChain& chain : services_chains()) {
@@ -227,56 +220,29 @@ void DesiredTables::rearrange_services(Sink& sink) {
   drop_chains(gone, sink);
 }
 
-void DesiredTables::take_changes(Sink& sink) {
+void DesiredTables::take_changes(ChainSink& sink) {
   if (changed_fixed_)
-    for (const ChainRules& chain : compile_fixed(options_)) sink.chain(chain, digest_of(chain.rules), {});
+    for (const ChainRules& chain : compile_fixed(options_)) sink.chain(chain, digest_of(chain.rules));
   changed_fixed_ = false;
-  for (const PortKey& key : std::exchange(changed_ports_, {})) {
-    const auto found = ports_.find(key);
-    if (found != ports_.end()) recompile(found->first, found->second, sink);
-  }
+  for (const ServicePortKey& key : ports_.take_changed())
+    if (Ports::Entry* found = ports_.find(key)) recompile(found->first, found->second, sink);
   drop_chains(std::exchange(orphans_, {}), sink);
   const auto changed = std::exchange(changed_shared_, {});
   for (const DispatchChain chain : kSharedInOrder)
     if (changed[index_of(chain)]) sink.shared(linear_chain(chain));
   if (changed[index_of(DispatchChain::kNatServices)]) rearrange_services(sink);
-  if (const auto host_ports = host_ports_.take_changes(); host_ports.any) {
-    hand_out_host_ports(
-        [&](const ChainId& chain) {
-          return hostport::is_shared_chain(chain.table, chain.name) || host_ports.changed.contains(chain.name);
-        },
-        sink);
-    for (const ChainName& chain : host_ports.gone) sink.gone({Table::kNat, chain});
-  }
 }
 
-void DesiredTables::hand_out_host_ports(const std::function<bool(const ChainId&)>& is_asked, Sink& sink) const {
-  const auto shared = [&](const ChainId& id, std::vector<Rule> rules) {
-    if (!is_asked(id)) return;
-    SharedChain chain{.id = id, .by_rule = true, .slots = {}, .literals = {}, .only_if_there = rules.empty()};
-    for (Rule& rule : rules) add_literal(chain, std::move(rule));
-    sink.shared(chain);
-  };
-  // Without a host port they may be another writer's: they are left as they are, as portmap leaves them.
-  if (!host_ports_.empty())
-    for (const ChainRules& chain : hostport::compile_shared()) shared(chain.id, chain.rules);
-  for (const auto& [name, chain] : host_ports_.chains()) {
-    if (!is_asked({Table::kNat, name})) continue;
-    sink.chain(hostport::compile_container(chain.pod), chain.digest, chain.pod.id);
-  }
-  shared({Table::kNat, ChainName(hostport::kDnatChain)}, host_ports_.entries());
-}
-
-void DesiredTables::replay_port(const PortKey& key, const Port& port, const std::set<ChainId>* only, Sink& sink) const {
+void DesiredTables::replay_port(const Ports::Port& port, const std::set<ChainId>& only, ChainSink& sink) const {
   if (port.refused) return;
   for (const ChainRules& chain : compile(port.view, options_).chains)
-    if (only == nullptr || only->contains(chain.id)) sink.chain(chain, digest_of(chain.rules), key.first);
+    if (only.contains(chain.id)) sink.chain(chain, digest_of(chain.rules));
 }
 
-void DesiredTables::replay(const std::set<ChainId>& chains, Sink& sink) const {
+void DesiredTables::replay(const std::set<ChainId>& chains, ChainSink& sink) const {
   for (const ChainRules& fixed : compile_fixed(options_))
-    if (chains.contains(fixed.id)) sink.chain(fixed, digest_of(fixed.rules), {});
-  std::set<const PortKey*> owners;
+    if (chains.contains(fixed.id)) sink.chain(fixed, digest_of(fixed.rules));
+  std::set<const ServicePortKey*> owners;
   bool services = false;
   for (const ChainId& id : chains) {
     services = services || id == chain_of(DispatchChain::kNatServices) || tree_.contains(id.name);
@@ -284,24 +250,22 @@ void DesiredTables::replay(const std::set<ChainId>& chains, Sink& sink) const {
     const auto owned = owners_.find(id.name);
     if (owned != owners_.end()) owners.insert(owned->second.key);
   }
-  for (const PortKey* key : owners) replay_port(*key, ports_.at(*key), &chains, sink);
+  for (const ServicePortKey* key : owners) replay_port(ports_.find(*key)->second, chains, sink);
   for (const DispatchChain chain : kSharedInOrder)
     if (chains.contains(chain_of(chain))) sink.shared(linear_chain(chain));
   if (services) {
     for (const SharedChain& chain : services_chains())
       if (chains.contains(chain.id)) sink.shared(chain);
   }
-  hand_out_host_ports([&](const ChainId& id) { return chains.contains(id); }, sink);
   for (const ChainId& id : chains)
     if (!wants(id)) sink.gone(id);
 }
 
-void DesiredTables::replay_all(Sink& sink) const {
-  for (const ChainRules& fixed : compile_fixed(options_)) sink.chain(fixed, digest_of(fixed.rules), {});
-  for (const auto& [key, port] : ports_) replay_port(key, port, nullptr, sink);
-  for (const DispatchChain chain : kSharedInOrder) sink.shared(linear_chain(chain));
-  for (const SharedChain& chain : services_chains()) sink.shared(chain);
-  hand_out_host_ports([](const ChainId&) { return true; }, sink);
+void DesiredTables::replay_all(ChainSink& sink) const {
+  // What is pending is not compiled yet, and a look must not do that here.
+  DesiredTables fresh(options_);
+  for_each_view([&](const ServicePortView& view) { fresh.upsert(view); });
+  fresh.take_changes(sink);
 }
 
 std::size_t DesiredTables::rules(Table table) const {
@@ -315,8 +279,6 @@ std::size_t DesiredTables::rules(Table table) const {
 
 bool DesiredTables::wants(const ChainId& chain) const {
   if (chain.table == Table::kNat && (owners_.contains(chain.name) || tree_.contains(chain.name))) return true;
-  if (hostport::is_shared_chain(chain.table, chain.name)) return true;
-  if (chain.table == Table::kNat && host_ports_.chains().contains(chain.name)) return true;
   for (std::size_t i = 0; i < kDispatchChains; ++i)
     if (chain_of(static_cast<DispatchChain>(i)) == chain) return true;
   return std::ranges::any_of(compile_fixed(options_), [&](const ChainRules& fixed) { return fixed.id == chain; });
@@ -327,38 +289,25 @@ void DesiredTables::for_each_wanted(const std::function<void(const WantedChain&)
   for (const auto& [name, owned] : owners_) visit({{Table::kNat, name}, owned.digest});
   for (const auto& [name, digest] : tree_) visit({{Table::kNat, name}, digest});
   for (std::size_t i = 0; i < kDispatchChains; ++i) visit({chain_of(static_cast<DispatchChain>(i)), std::nullopt});
-  if (!host_ports_.empty())
-    for (const ChainRules& chain : hostport::compile_shared()) visit({chain.id, std::nullopt});
-  for (const auto& [name, chain] : host_ports_.chains()) visit({{Table::kNat, name}, chain.digest});
-  visit({{Table::kNat, ChainName(hostport::kDnatChain)}, std::nullopt});
 }
 
-std::optional<DesiredTables::PortKey> DesiredTables::owner_of(const ChainId& chain) const {
+std::optional<ServicePortKey> DesiredTables::owner_of(const ChainId& chain) const {
   if (chain.table != Table::kNat) return std::nullopt;
   const auto found = owners_.find(chain.name);
   if (found == owners_.end()) return std::nullopt;
   return *found->second.key;
 }
 
-std::optional<DesiredTables::PortKey> DesiredTables::owner_of(const Rule& rule) const {
-  const std::string_view comment = comment_of(rule);
-  const std::string name(comment.substr(0, comment.find(' ')));
-  // The rule of a health check port is TCP, whatever its service port is.
-  for (const Protocol protocol :
-       {rule.protocol.value_or(Protocol::kTcp), Protocol::kTcp, Protocol::kUdp, Protocol::kSctp}) {
-    if (ports_.contains({name, protocol})) return PortKey{name, protocol};
-  }
+std::optional<ServicePortKey> DesiredTables::owner_of(Table table, const Digest& rule) const {
+  for (const auto& [key, port] : ports_)
+    for (const DispatchEntry& entry : port.state.dispatch)
+      if (entry.digest == rule && chain_of(entry.chain).table == table) return key;
   return std::nullopt;
 }
 
-Rule DesiredTables::rule_of(const SharedChain& chain, const Slot& slot) const {
-  if (slot.view == nullptr) return chain.literals[slot.index];
-  return std::move(compile_dispatch(*slot.view, options_)[slot.index].rule);
-}
-
-const ServicePortView* DesiredTables::view_of(const PortKey& key) const {
-  const auto found = ports_.find(key);
-  return found == ports_.end() ? nullptr : &found->second.view;
+const ServicePortView* DesiredTables::view_of(const ServicePortKey& key) const {
+  const Ports::Entry* found = ports_.find(key);
+  return found == nullptr ? nullptr : &found->second.view;
 }
 
 void DesiredTables::for_each_view(const std::function<void(const ServicePortView&)>& visit) const {

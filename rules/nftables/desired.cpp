@@ -83,18 +83,17 @@ void DesiredElements::node_port_addresses(int by) {
 }
 
 void DesiredElements::upsert(ServicePortView view) {
-  PortKey key{view.name, view.protocol};
-  const auto [found, fresh] = ports_.try_emplace(std::move(key));
-  PortEntry& entry = *found;
-  if (!fresh && !entry.second.refused && entry.second.view == view) return;
+  const auto [entry, is_new] = ports_.place_for(view);
+  if (entry == nullptr) return;
+  const PortState& present = entry->second.state;
   Port next;
-  next.comment = entry.second.comment;
-  if (!next.comment) next.comment = std::make_shared<const std::string>(view.name.substr(0, kMaxComment));
-  next.cluster = keep_places(entry.second.cluster, backends(view, false));
-  next.local = keep_places(entry.second.local, backends(view, true));
+  next.state.comment = present.comment;
+  if (!next.state.comment) next.state.comment = std::make_shared<const std::string>(view.name.substr(0, kMaxComment));
+  next.state.lists.cluster = keep_places(present.lists.cluster, backends(view, false));
+  next.state.lists.local = keep_places(present.lists.local, backends(view, true));
   next.view = std::move(view);
-  if (fresh) entry.second.refused = true;  // nothing of it is there
-  replace(entry, std::move(next));
+  if (is_new) entry->second.refused = true;  // nothing of it is there
+  replace(*entry, std::move(next));
 }
 
 void DesiredElements::erase(const PortKey& key) {
@@ -103,11 +102,19 @@ void DesiredElements::erase(const PortKey& key) {
 }
 
 void DesiredElements::refuse(const PortKey& key) {
-  const auto found = ports_.find(key);
-  if (found == ports_.end() || found->second.refused) return;
-  Port next = found->second;
+  PortEntry* entry = ports_.find(key);
+  if (entry == nullptr || entry->second.refused) return;
+  Port next = entry->second;
   next.refused = true;
-  replace(*found, std::move(next));
+  replace(*entry, std::move(next));
+}
+
+void DesiredElements::readmit(const PortKey& key) {
+  PortEntry* entry = ports_.find(key);
+  if (entry == nullptr || !entry->second.refused) return;
+  Port next = entry->second;
+  next.refused = false;
+  replace(*entry, std::move(next));
 }
 
 void DesiredElements::set_host_ports(const std::vector<hostport::PodPorts>& pods) {
@@ -130,28 +137,30 @@ void DesiredElements::replace(PortEntry& entry, Port next) {
   Port& present = entry.second;
   const bool was = !present.refused;
   const bool is = !next.refused;
-  if (was && present.view.affinity_seconds && !(is && next.cluster == present.cluster && next.local == present.local))
+  const Lists& before = present.state.lists;
+  const Lists& after = next.state.lists;
+  if (was && present.view.affinity_seconds && !(is && after.cluster == before.cluster && after.local == before.local))
     forgotten_ = true;
 
   if (was && is && same_shape(present.view, next.view)) {
-    const Touched touched{differing(present.cluster, next.cluster), differing(present.local, next.local)};
+    const Touched touched{differing(before.cluster, after.cluster), differing(before.local, after.local)};
     const std::vector<Frontend> frontends = frontends_of(present.view);
     for (const Frontend& frontend : frontends) retract_frontend(entry, frontend, &touched);
-    const std::vector<Address> before = hairpins(present.view), after = hairpins(next.view);
-    next.cluster_id = present.cluster_id;
-    next.local_id = present.local_id;
+    const std::vector<Address> old_pairs = hairpins(present.view), new_pairs = hairpins(next.view);
+    next.state.cluster_id = present.state.cluster_id;
+    next.state.local_id = present.state.local_id;
     present = std::move(next);
     for (const Frontend& frontend : frontends) assert_frontend(entry, frontend, &touched);
-    if (before != after) {
-      for (const Address& address : after) count(hairpin(address), 1);
-      for (const Address& address : before) count(hairpin(address), -1);
+    if (old_pairs != new_pairs) {
+      for (const Address& address : new_pairs) count(hairpin(address), 1);
+      for (const Address& address : old_pairs) count(hairpin(address), -1);
     }
     return;
   }
   if (was) {
     for (const Frontend& frontend : frontends_of(present.view)) release(entry, frontend);
     count_port(entry, -1);
-    give_ids(entry);
+    release_ids(entry);
   }
   present = std::move(next);
   if (is) {
@@ -183,30 +192,30 @@ void DesiredElements::release(PortEntry& entry, const Frontend& frontend) {
   }
 }
 
-void DesiredElements::emit_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched,
-                                    const ElementVisitor& visit) const {
-  const Port& port = entry.second;
+void DesiredElements::emit_frontend(const PortEntry& entry, const Frontend& frontend, const Lists& lists,
+                                    const Touched* touched, const ElementVisitor& visit) const {
+  const PortState& state = entry.second.state;
   const FrontendInput input{
-      .view = port.view,
+      .view = entry.second.view,
       .options = options_,
       .frontend = frontend,
-      .comment = port.comment,
-      .cluster = {port.cluster, touched != nullptr ? &touched->cluster : nullptr, port.cluster_id},
-      .local = {port.local, touched != nullptr ? &touched->local : nullptr, port.local_id}};
+      .comment = state.comment,
+      .cluster = {lists.cluster, touched != nullptr ? &touched->cluster : nullptr, state.cluster_id},
+      .local = {lists.local, touched != nullptr ? &touched->local : nullptr, state.local_id}};
   emit(input, visit);
 }
 
 void DesiredElements::retract_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched) {
   const auto claims = claims_.find(frontend);
   if (claims == claims_.end() || claims->second.front() != &entry) return;
-  emit_frontend(entry, frontend, touched,
+  emit_frontend(entry, frontend, entry.second.state.lists, touched,
                 [this](const ElementKey& key, const ElementValue& value) { retract(key, value); });
 }
 
 void DesiredElements::assert_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched) {
   const auto claims = claims_.find(frontend);
   if (claims == claims_.end() || claims->second.front() != &entry) return;
-  emit_frontend(entry, frontend, touched,
+  emit_frontend(entry, frontend, entry.second.state.lists, touched,
                 [this](const ElementKey& key, const ElementValue& value) { assert_element(key, value); });
 }
 
@@ -238,12 +247,13 @@ void DesiredElements::count(const ElementKey& key, int by) {
 
 void DesiredElements::count_port(const PortEntry& entry, int by) {
   const Port& port = entry.second;
+  const PortState& state = port.state;
   ElementKey cluster_ip{{SetId::kClusterIps}, {}, 0};
   cluster_ip.key.address(port.view.cluster_ip);
   count(cluster_ip, by);
   for (const Address& address : hairpins(port.view)) count(hairpin(address), by);
   if (!port.view.affinity_seconds) return;
-  for (const std::uint32_t id : {port.cluster_id, port.local_id}) {
+  for (const std::uint32_t id : {state.cluster_id, state.local_id}) {
     ElementKey key{{SetId::kTimeout, *port.view.affinity_seconds}, {}, 0};
     key.key.number(id);
     count(key, by);
@@ -266,13 +276,13 @@ std::uint32_t DesiredElements::take_id(PortEntry& entry, bool local) {
 
 void DesiredElements::take_ids(PortEntry& entry) {
   if (!entry.second.view.affinity_seconds) return;
-  entry.second.cluster_id = take_id(entry, false);
-  entry.second.local_id = take_id(entry, true);
+  entry.second.state.cluster_id = take_id(entry, false);
+  entry.second.state.local_id = take_id(entry, true);
 }
 
-void DesiredElements::give_ids(PortEntry& entry) {
-  ids_.erase(std::exchange(entry.second.cluster_id, 0));
-  ids_.erase(std::exchange(entry.second.local_id, 0));
+void DesiredElements::release_ids(PortEntry& entry) {
+  ids_.erase(std::exchange(entry.second.state.cluster_id, 0));
+  ids_.erase(std::exchange(entry.second.state.local_id, 0));
 }
 
 Ruleset DesiredElements::ruleset() const {
@@ -281,16 +291,37 @@ Ruleset DesiredElements::ruleset() const {
   return compile_ruleset(options_, timeouts);
 }
 
-void DesiredElements::for_each_element(const std::function<bool(const SetRef&)>& wanted,
-                                       const ElementVisitor& visit) const {
-  for (const auto& [key, users] : counts_)
-    if (wanted(key.set)) visit(key, {});
-  for (const auto& [key, forward] : host_ports_.forwards)
+void DesiredElements::for_each_element(const SetFilter& wanted, const ElementVisitor& visit) const {
+  for_each_element(wanted, visit, {});
+}
+
+void DesiredElements::for_each_element(const SetFilter& wanted, const ElementVisitor& visit, const AsIf& as_if) const {
+  const HostPortElements& host_ports = as_if.host_ports != nullptr ? *as_if.host_ports : host_ports_;
+  for (const auto& [key, users] : counts_) {
+    // Host ports count, too: without those that are not looked at.
+    const std::uint32_t others = as_if.host_ports != nullptr && host_ports_.masqueraded.contains(key) ? 1 : 0;
+    if (users > others && wanted(key.set)) visit(key, {});
+  }
+  if (as_if.host_ports != nullptr)
+    for (const ElementKey& pair : host_ports.masqueraded) {
+      const auto counted = counts_.find(pair);
+      const bool told =
+          counted != counts_.end() && counted->second > (host_ports_.masqueraded.contains(pair) ? 1U : 0U);
+      if (!told && wanted(pair.set)) visit(pair, {});
+    }
+  for (const auto& [key, forward] : host_ports.forwards)
     if (wanted(key.set)) visit(key, forward.value);
-  for (const auto& [frontend, claims] : claims_)
-    emit_frontend(*claims.front(), frontend, nullptr, [&](const ElementKey& key, const ElementValue& value) {
-      if (wanted(key.set)) visit(key, value);
-    });
+  const auto filtered = [&](const ElementKey& key, const ElementValue& value) {
+    if (wanted(key.set)) visit(key, value);
+  };
+  for (const auto& [frontend, claims] : claims_) {
+    const PortEntry& entry = *claims.front();
+    if (as_if.order) {
+      emit_frontend(entry, frontend, in_live_order(entry.second, as_if.order), nullptr, filtered);
+    } else {
+      emit_frontend(entry, frontend, entry.second.state.lists, nullptr, filtered);
+    }
+  }
 }
 
 void DesiredElements::committed() {
@@ -299,51 +330,61 @@ void DesiredElements::committed() {
   ruleset_changed_ = false;
 }
 
-void DesiredElements::adopt_order(const std::function<std::optional<Bytes<kDataCapacity>>(const ElementKey&)>& live) {
-  for (PortEntry& entry : ports_) {
-    Port& port = entry.second;
-    if (port.refused) continue;
-    for (const bool local : {false, true}) {
-      std::vector<Backend>& list = local ? port.local : port.cluster;
-      const auto endpoints = endpoint_element(port.view, local);
-      if (list.size() < 2 || !endpoints) continue;
-      std::map<Bytes<kDataCapacity>, Backend> by_value;
-      for (const Backend& backend : list) by_value.emplace(endpoint_value(backend), backend);
-      std::vector<Backend> order;
-      for (std::uint32_t i = 0; i < list.size(); ++i) {
-        ElementKey key = *endpoints;
-        key.key.number(i);
-        const auto value = live(key);
-        const auto known = value ? by_value.find(*value) : by_value.end();
-        if (known == by_value.end()) continue;
-        order.push_back(known->second);
-        by_value.erase(known);
-      }
-      list = keep_places(std::move(order), list);
+DesiredElements::Lists DesiredElements::in_live_order(const Port& port, const LiveData& live) {
+  Lists lists = port.state.lists;
+  for (const bool local : {false, true}) {
+    std::vector<Backend>& list = local ? lists.local : lists.cluster;
+    const auto endpoints = endpoint_element(port.view, local);
+    if (list.size() < 2 || !endpoints) continue;
+    std::map<Bytes<kDataCapacity>, Backend> by_value;
+    for (const Backend& backend : list) by_value.emplace(endpoint_value(backend), backend);
+    std::vector<Backend> order;
+    for (std::uint32_t i = 0; i < list.size(); ++i) {
+      ElementKey key = *endpoints;
+      key.key.number(i);
+      const auto value = live(key);
+      const auto known = value ? by_value.find(*value) : by_value.end();
+      if (known == by_value.end()) continue;
+      order.push_back(known->second);
+      by_value.erase(known);
     }
+    list = keep_places(std::move(order), list);
   }
+  return lists;
+}
+
+void DesiredElements::adopt_order(const LiveData& live) {
+  for (PortEntry& entry : ports_)
+    if (!entry.second.refused) entry.second.state.lists = in_live_order(entry.second, live);
 }
 
 bool DesiredElements::is_sticky_backend(std::uint32_t sticky_id, const Backend& backend) const {
   const auto found = ids_.find(sticky_id);
   if (found == ids_.end()) return false;
-  const Port& port = found->second.entry->second;
-  const std::vector<Backend>& list = found->second.local ? port.local : port.cluster;
+  const Lists& lists = found->second.entry->second.state.lists;
+  const std::vector<Backend>& list = found->second.local ? lists.local : lists.cluster;
   return std::ranges::find(list, backend) != list.end();
 }
 
 std::optional<DesiredElements::PortKey> DesiredElements::owner_of(const ElementKey& element) const {
   for (const auto& [frontend, claims] : claims_) {
     bool found = false;
-    emit_frontend(*claims.front(), frontend, nullptr,
+    const PortEntry& entry = *claims.front();
+    emit_frontend(entry, frontend, entry.second.state.lists, nullptr,
                   [&](const ElementKey& key, const ElementValue& /*value*/) { found = found || key == element; });
-    if (found) return claims.front()->first;
+    if (found) return entry.first;
   }
   return std::nullopt;
 }
 
+const ServicePortView* DesiredElements::view_of(const PortKey& key) const {
+  const PortEntry* entry = ports_.find(key);
+  return entry == nullptr ? nullptr : &entry->second.view;
+}
+
 void DesiredElements::for_each_view(const std::function<void(const ServicePortView&)>& visit) const {
-  for (const auto& [key, port] : ports_) visit(port.view);
+  for (const PortEntry& entry : ports_)
+    if (!entry.second.refused) visit(entry.second.view);
 }
 
 }  // namespace kubenatd::rules::nftables

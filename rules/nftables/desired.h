@@ -17,6 +17,7 @@
 #include "rules/nftables/host_ports.h"
 #include "rules/nftables/ruleset.h"
 #include "rules/service_port.h"
+#include "rules/service_ports.h"
 
 namespace kubenatd::rules::nftables {
 
@@ -47,9 +48,13 @@ struct Frontend {
 /// elements are not kept but made again from the service ports when they are asked for.
 class DesiredElements {
  public:
-  using PortKey = std::pair<std::string, Protocol>;
+  using PortKey = ServicePortKey;
 
   explicit DesiredElements(RulesetOptions options);
+  // Parts of it point to others.
+  DesiredElements(const DesiredElements&) = delete;
+  DesiredElements& operator=(const DesiredElements&) = delete;
+  ~DesiredElements() = default;
 
   [[nodiscard]] const RulesetOptions& options() const { return options_; }
   void set_options(RulesetOptions options);
@@ -57,8 +62,9 @@ class DesiredElements {
   /// A view equal to the present one changes nothing.
   void upsert(ServicePortView view);
   void erase(const PortKey& key);
-  /// Takes a service port out because the kernel refused it; it comes back with its next change.
+  /// Takes a service port out because the kernel refused it; it comes back with its next change, or by readmit().
   void refuse(const PortKey& key);
+  void readmit(const PortKey& key);
 
   /// All pods with host ports, in place of those before.
   void set_host_ports(const std::vector<hostport::PodPorts>& pods);
@@ -67,9 +73,18 @@ class DesiredElements {
 
   /// The ruleset as it should be now.
   [[nodiscard]] Ruleset ruleset() const;
-  /// Every element of the sets for which `wanted` says yes, in no order.
+  /// The data of a live element; none when it is not there.
+  using LiveData = std::function<std::optional<Bytes<kDataCapacity>>(const ElementKey&)>;
+  /// How the elements would be, for who looks without changing anything here.
+  struct AsIf {
+    LiveData order;  ///< endpoints had the order of those that are there; empty: their own
+    const HostPortElements* host_ports = nullptr;  ///< these were the host ports; none: the present ones
+  };
+  /// Every element of the sets for which `wanted` says yes, each once, in no order.
+  using SetFilter = std::function<bool(const SetRef&)>;
   using ElementVisitor = std::function<void(const ElementKey&, const ElementValue&)>;
-  void for_each_element(const std::function<bool(const SetRef&)>& wanted, const ElementVisitor& visit) const;
+  void for_each_element(const SetFilter& wanted, const ElementVisitor& visit) const;
+  void for_each_element(const SetFilter& wanted, const ElementVisitor& visit, const AsIf& as_if) const;
 
   /// What has changed of one element: no value where it was or is not there.
   struct Change {
@@ -84,9 +99,9 @@ class DesiredElements {
   /// Everything is committed.
   void committed();
 
-  /// Takes the order of endpoints over from what is there: `live` gives the value of an element. To be called before
-  /// the first commit, so that a restart changes nothing that is right.
-  void adopt_order(const std::function<std::optional<Bytes<kDataCapacity>>(const ElementKey&)>& live);
+  /// Takes the order of endpoints over from what is there. To be called before the first commit alone, so that a
+  /// restart changes nothing that is right.
+  void adopt_order(const LiveData& live);
 
   /// Whether a client that is remembered for `sticky_id` may go to this endpoint.
   [[nodiscard]] bool is_sticky_backend(std::uint32_t sticky_id, const Backend& backend) const;
@@ -96,19 +111,25 @@ class DesiredElements {
 
   [[nodiscard]] std::optional<PortKey> owner_of(const ElementKey& element) const;
   [[nodiscard]] std::size_t service_ports() const { return ports_.size(); }
+  [[nodiscard]] const ServicePortView* view_of(const PortKey& key) const;
+  /// Those that are not refused.
   void for_each_view(const std::function<void(const ServicePortView&)>& visit) const;
 
  private:
-  struct Port {
-    ServicePortView view;
-    std::shared_ptr<const std::string> comment;
-    std::vector<Backend> cluster;  ///< endpoints for policy Cluster, in the order of their numbers
+  /// Endpoints in the order of their numbers.
+  struct Lists {
+    std::vector<Backend> cluster;  ///< for policy Cluster
     std::vector<Backend> local;
+  };
+  struct PortState {
+    std::shared_ptr<const std::string> comment;
+    Lists lists;
     std::uint32_t cluster_id = 0;  ///< for affinity
     std::uint32_t local_id = 0;
-    bool refused = false;
   };
-  using PortEntry = std::pair<const PortKey, Port>;
+  using Ports = ServicePorts<PortState>;
+  using Port = Ports::Port;
+  using PortEntry = Ports::Entry;
   /// The numbers whose endpoints changed; none: all.
   struct Touched {
     std::vector<std::uint32_t> cluster;
@@ -116,8 +137,10 @@ class DesiredElements {
   };
 
   void replace(PortEntry& entry, Port next);
-  void emit_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched,
+  void emit_frontend(const PortEntry& entry, const Frontend& frontend, const Lists& lists, const Touched* touched,
                      const ElementVisitor& visit) const;
+  /// The lists in the order of what is there.
+  [[nodiscard]] static Lists in_live_order(const Port& port, const LiveData& live);
   void retract_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched);
   void assert_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched);
   void claim(PortEntry& entry, const Frontend& frontend);
@@ -127,7 +150,7 @@ class DesiredElements {
   void retract(const ElementKey& key, const ElementValue& value);
   void assert_element(const ElementKey& key, const ElementValue& value);
   void take_ids(PortEntry& entry);
-  void give_ids(PortEntry& entry);
+  void release_ids(PortEntry& entry);
   [[nodiscard]] std::uint32_t take_id(PortEntry& entry, bool local);
   void node_port_addresses(int by);
 
@@ -137,7 +160,7 @@ class DesiredElements {
   };
 
   RulesetOptions options_;
-  std::map<PortKey, Port> ports_;
+  Ports ports_;
   std::map<Frontend, std::vector<PortEntry*>> claims_;    ///< the first of them has it
   std::unordered_map<ElementKey, std::uint32_t> counts_;  ///< elements that several service ports share
   std::unordered_map<std::uint32_t, StickyOwner> ids_;

@@ -204,7 +204,7 @@ std::string to_text(const ElementKey& key, const ElementValue& value, const SetS
   return text;
 }
 
-std::string to_text(const DesiredElements& desired, Family family) {
+std::string to_text(const DesiredElements& desired, Family family, const DesiredElements::AsIf& as_if) {
   const Ruleset ruleset = desired.ruleset();
   std::map<SetRef, const SetSpec*> sets;
   for (const SetSpec& set : ruleset.sets) sets[set.ref] = &set;
@@ -213,7 +213,8 @@ std::string to_text(const DesiredElements& desired, Family family) {
                            [&](const ElementKey& key, const ElementValue& value) {
                              const auto set = sets.find(key.set);
                              if (set != sets.end()) elements[key.set].insert(to_text(key, value, *set->second, family));
-                           });
+                           },
+                           as_if);
   std::string text = fmt::format("table {} {} {{\n\tcomment \"{}\"\n", family_word(family), kTable, kTableComment);
   for (const SetSpec& set : ruleset.sets) append_set(text, set, elements[set.ref], family);
   for (const Chain& chain : ruleset.chains) {

@@ -16,6 +16,7 @@ namespace kubenatd::rules::nftables {
 [[nodiscard]] std::string to_text(const ElementKey& key, const ElementValue& value, const SetSpec& set, Family family);
 
 /// The whole table, its elements sorted.
-[[nodiscard]] std::string to_text(const DesiredElements& desired, Family family);
+[[nodiscard]] std::string to_text(const DesiredElements& desired, Family family,
+                                  const DesiredElements::AsIf& as_if = {});
 
 }  // namespace kubenatd::rules::nftables

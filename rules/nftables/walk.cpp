@@ -347,11 +347,11 @@ class Walker {
 
 }  // namespace
 
-TableState state_of(const DesiredElements& desired) {
+TableState state_of(const DesiredElements& desired, const DesiredElements::AsIf& as_if) {
   TableState state{desired.ruleset(), {}};
   desired.for_each_element(
       [](const SetRef& /*set*/) { return true; },
-      [&](const ElementKey& key, const ElementValue& value) { state.elements.insert_or_assign(key, value); });
+      [&](const ElementKey& key, const ElementValue& value) { state.elements.insert_or_assign(key, value); }, as_if);
   return state;
 }
 

@@ -22,7 +22,7 @@ struct TableState {
   Elements elements;
 };
 
-[[nodiscard]] TableState state_of(const DesiredElements& desired);
+[[nodiscard]] TableState state_of(const DesiredElements& desired, const DesiredElements::AsIf& as_if = {});
 
 /// One rule that a packet met. Points into the TableState.
 struct TableHop {

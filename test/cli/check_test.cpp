@@ -38,6 +38,8 @@ TEST_CASE("check prints every field of a file, one below the other, and its rema
   CHECK(value_of(result.out, "iptables.masqueradeAll") == "false");
   CHECK(value_of(result.out, "hostnameOverride") == "node-1");
   CHECK(result.out.find("remark: unheardOf: is not a known field") != std::string::npos);
+  CHECK(value_of(result.out, "oomScoreAdj") == "-998");
+  CHECK(result.out.find("remark: oomScoreAdj") == std::string::npos);
   CHECK(result.out.find("remark: ignored beside --config: --masquerade-all") != std::string::npos);
   const auto lines = lines_of(result.out);
   REQUIRE(lines.size() > 2);
@@ -52,6 +54,28 @@ TEST_CASE("check takes kube-proxy's flags without a file") {
   CHECK(value_of(result.out, "clusterCIDR") == "10.0.0.0/8");
   CHECK(value_of(result.out, "iptables.masqueradeAll") == "true");
   CHECK(value_of(result.out, "logging.verbosity") == "2");
+}
+
+TEST_CASE("check tells kubenatd's own settings, of the file and of the flags over it") {
+  const TempFolder folder;
+  const std::string own = "---\napiVersion: kubenatd.io/v1alpha1\nkind: KubenatdConfiguration\n";
+  const auto file = folder.write("config.conf", std::string(kHeader) + "iptables: {syncPeriod: 1m}\n" + own +
+                                                    "dispatch: linear\nhostPorts: off\nunheardOf: 1\n");
+  const auto result = check({"--config", file, "--dispatch=tree", "--service-metrics", "7"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  CHECK(value_of(result.out, "--dispatch") == "tree");
+  CHECK(value_of(result.out, "--host-ports") == "off");
+  CHECK(value_of(result.out, "--service-metrics") == "7");
+  CHECK(value_of(result.out, "--audit-period") == "1m0s");  // as often as syncPeriod
+  CHECK(result.out.find("remark: KubenatdConfiguration.unheardOf: is not a known field") != std::string::npos);
+
+  const auto bad = check({"--config", folder.write("bad.conf", kHeader + own + "serviceMetrics: 10001\n")});
+  INFO(bad.describe());
+  CHECK(bad.status == 1);
+  CHECK(bad.err.find("bad.conf") != std::string::npos);
+  CHECK(bad.err.find("KubenatdConfiguration.serviceMetrics: 10001 is not in 0..10000") != std::string::npos);
+  CHECK(check({"--service-metrics=10001"}).status == 2);
 }
 
 TEST_CASE("check refuses with exit code 1 and all mistakes in one line") {

@@ -301,7 +301,7 @@ TEST_CASE("cleanup takes away what kube-proxy made") {
 
 TEST_CASE("run without rights fails with a reason and no crash") {
   if (::geteuid() != 0) {
-    std::puts("SKIPPED: only root can drop its rights here");
+    std::puts("SKIPPED: no rights: only root can drop its rights here");
     return;
   }
   KUBENATD_NEEDS_NAMESPACES();

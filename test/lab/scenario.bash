@@ -16,6 +16,8 @@ source scripts/lab.bash
 
 why=$(lab_obstacle)
 if [[ -n $why ]]; then
+  # For want of rights, or because something is not installed or not in the kernel.
+  if ((EUID != 0)) || [[ $why == *'not permitted'* || $why == *'ermission denied'* ]]; then why="no rights: $why"; fi
   echo "SKIPPED: $why"
   exit 0
 fi

@@ -81,7 +81,7 @@ std::optional<std::string> namespaces_missing() {
     const Namespace trial = Namespace::create();
     return std::nullopt;
   } catch (const std::exception& error) {
-    return std::string("no right to make a network namespace (") + error.what() + ")";
+    return std::string("no rights: a network namespace of its own (") + error.what() + ")";
   }
 }
 

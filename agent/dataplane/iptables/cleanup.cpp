@@ -10,8 +10,8 @@
 #include "agent/dataplane/foreign_host_ports.h"
 #include "agent/dataplane/iptables/live_tables.h"
 #include "netlink/core/names.h"
+#include "netlink/iptables/reader.h"
 #include "netlink/iptables/writer.h"
-#include "netlink/nftables/codec.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 
@@ -43,9 +43,9 @@ rules::Status find_host_ports(netlink::NfTables& kernel, rules::Family family, c
                                rules::hostport::kMasqueradeChain};
   ForeignHostPorts seen;
   std::vector<Found::Jump> entries;
-  auto read = kernel.dump_rules(
-      family, Table::kNat, {},
-      [&](netlink::LiveRule& live) {
+  auto read = netlink::iptables::dump_rules(
+      kernel, family, Table::kNat, {},
+      [&](netlink::iptables::LiveRule& live) {
         seen.note(live.chain, live.rule);
         if (live.chain == rules::hostport::kDnatChain && rules::hostport::own_entry(live.rule))
           entries.push_back({Table::kNat, std::string(live.chain), live.handle});
@@ -56,9 +56,9 @@ rules::Status find_host_ports(netlink::NfTables& kernel, rules::Family family, c
       });
   if (!read) return read;
   std::vector<std::string> containers, shared;
-  auto listed = kernel.dump_chains(
-      family, Table::kNat,
-      [&](const netlink::LiveChain& chain) {
+  auto listed = netlink::iptables::dump_chains(
+      kernel, family, Table::kNat,
+      [&](const netlink::iptables::LiveChain& chain) {
         if (rules::hostport::is_container_chain(Table::kNat, chain.name)) containers.emplace_back(chain.name);
         if (std::ranges::find(kShared, chain.name) != kShared.end()) shared.emplace_back(chain.name);
       },
@@ -78,9 +78,9 @@ rules::Status find_host_ports(netlink::NfTables& kernel, rules::Family family, c
   for (const std::string& chain : shared) found.chains.emplace_back(Table::kNat, chain);
   for (const auto& jump : rules::hostport::entry_jumps()) {
     const std::size_t before = found.jumps.size();
-    read = kernel.dump_rules(
-        family, Table::kNat, jump.chain,
-        [&](netlink::LiveRule& live) {
+    read = netlink::iptables::dump_rules(
+        kernel, family, Table::kNat, jump.chain,
+        [&](netlink::iptables::LiveRule& live) {
           if (live.rule == jump.rule) found.jumps.push_back({Table::kNat, std::string(jump.chain), live.handle});
         },
         [&] { found.jumps.resize(before); });
@@ -100,17 +100,17 @@ rules::Result<Found> find_all(netlink::NfTables& kernel, rules::Family family, c
   if (!kubelet) return std::unexpected(kubelet.error());
   bool keep_firewall = *kubelet;
   if (!keep_firewall) {
-    auto read = kernel.dump_rules(
-        family, Table::kFilter, kFirewall,
-        [&](netlink::LiveRule& live) { keep_firewall = keep_firewall || !is_localnet_guard(live.rule); },
+    auto read = netlink::iptables::dump_rules(
+        kernel, family, Table::kFilter, kFirewall,
+        [&](netlink::iptables::LiveRule& live) { keep_firewall = keep_firewall || !is_localnet_guard(live.rule); },
         [&] { keep_firewall = false; });
     if (!read) return std::unexpected(read.error());
   }
   for (const Table table : {Table::kMangle, Table::kFilter, Table::kNat}) {
     const std::size_t before = found.chains.size();
-    auto listed = kernel.dump_chains(
-        family, table,
-        [&](const netlink::LiveChain& chain) {
+    auto listed = netlink::iptables::dump_chains(
+        kernel, family, table,
+        [&](const netlink::iptables::LiveChain& chain) {
           const bool firewall = table == Table::kFilter && chain.name == kFirewall && !keep_firewall;
           if (chain.name == kCanary || firewall || rules::iptables::is_own_chain(table, chain.name))
             found.chains.emplace_back(table, chain.name);
@@ -122,9 +122,9 @@ rules::Result<Found> find_all(netlink::NfTables& kernel, rules::Family family, c
   for (const auto& jump : rules::iptables::builtin_jumps()) bases.insert({jump.table, jump.chain});
   for (const auto& [table, chain] : bases) {
     const std::size_t before = found.jumps.size();
-    auto read = kernel.dump_rules(
-        family, table, chain,
-        [&](netlink::LiveRule& live) {
+    auto read = netlink::iptables::dump_rules(
+        kernel, family, table, chain,
+        [&](netlink::iptables::LiveRule& live) {
           const auto ours = [&](const rules::iptables::BuiltinJump& jump) {
             return jump.table == table && jump.chain == chain && jump.rule == live.rule &&
                    (jump.remove_on_cleanup || !keep_firewall);
@@ -158,13 +158,13 @@ rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family
     for (const auto& [table, chain] : found->chains) netlink::iptables::flush_chain(batch, family, table, chain);
     for (const auto& one : found->chains) {
       if (kept.contains(one)) {
-        report.left.push_back(fmt::format("{} {}", name_of(one.first), one.second));
+        report.emptied.push_back(rules::chain_ref(family, name_of(one.first), one.second));
       } else {
         netlink::iptables::delete_chain(batch, family, one.first, one.second);
       }
     }
     report.jumps = found->jumps.size();
-    report.chains = found->chains.size() - report.left.size();
+    report.chains = found->chains.size() - report.emptied.size();
     // Towards the end without the guard: handles and names make every message safe by itself.
     const bool guarded = attempt < kMaxAttempts / 2;
     auto committed = kernel.commit(batch, guarded ? std::optional(*generation) : std::nullopt);
@@ -179,17 +179,6 @@ rules::Result<CleanupReport> remove_all(netlink::NfTables& kernel, rules::Family
   }
   return rules::fail(fmt::format("{} tables", name_of(family)), "clean up", "other programs keep changing the tables",
                      EAGAIN);
-}
-
-rules::Result<bool> remove_nftables_table(netlink::NfTables& kernel, rules::Family family) {
-  auto there = kernel.has_table(family, rules::nftables::kTable);
-  if (!there) return std::unexpected(there.error());
-  if (!*there) return false;
-  netlink::Batch batch;
-  netlink::nftables::delete_nft_table(batch, family, rules::nftables::kTable);
-  if (auto committed = kernel.commit(batch, std::nullopt); !committed && committed.error().error.code != ENOENT)
-    return std::unexpected(committed.error().error);
-  return true;
 }
 
 }  // namespace kubenatd::agent::dataplane::iptables

@@ -8,6 +8,7 @@
 #include "agent/dataplane/foreign_host_ports.h"
 #include "agent/dataplane/iptables/listing.h"
 #include "agent/dataplane/iptables/live_tables.h"
+#include "netlink/iptables/reader.h"
 #include "rules/hostport/names.h"
 #include "rules/sequence_diff.h"
 
@@ -20,13 +21,13 @@ using rules::Table;
 using Chains = std::map<std::string, std::vector<Rule>>;
 
 rules::Status read_live(netlink::NfTables& kernel, rules::Family family, Table table, Chains& chains) {
-  auto listed = kernel.dump_chains(
-      family, table, [&](const netlink::LiveChain& chain) { chains[std::string(chain.name)]; },
+  auto listed = netlink::iptables::dump_chains(
+      kernel, family, table, [&](const netlink::iptables::LiveChain& chain) { chains[std::string(chain.name)]; },
       [&] { chains.clear(); });
   if (!listed) return listed;
-  return kernel.dump_rules(
-      family, table, {},
-      [&](netlink::LiveRule& live) { chains[std::string(live.chain)].push_back(std::move(live.rule)); },
+  return netlink::iptables::dump_rules(
+      kernel, family, table, {},
+      [&](netlink::iptables::LiveRule& live) { chains[std::string(live.chain)].push_back(std::move(live.rule)); },
       [&] {
         for (auto& [name, rules] : chains) rules.clear();
       });
@@ -40,7 +41,7 @@ std::vector<rules::Digest> digests(const std::vector<Rule>& rules) {
 
 /// Takes the host ports that others serve into account, and returns what tells their chains from ours.
 rules::Result<ForeignHostPorts> look_at_host_ports(netlink::NfTables& kernel, rules::Family family, const Chains& nat,
-                                                   rules::iptables::DesiredTables& desired) {
+                                                   rules::hostport::HostPorts& host_ports) {
   ForeignHostPorts seen;
   for (const auto& [name, rules] : nat)
     for (const Rule& rule : rules) seen.note(name, rule);
@@ -48,7 +49,7 @@ rules::Result<ForeignHostPorts> look_at_host_ports(netlink::NfTables& kernel, ru
   if (auto read = plain.reload_plain_host_ports(kernel); !read) return std::unexpected(read.error());
   auto claims = seen.claims();
   std::ranges::move(plain.foreign_host_ports(), std::back_inserter(claims));
-  desired.host_ports().set_foreign(std::move(claims));
+  host_ports.set_foreign(std::move(claims));
   return seen;
 }
 
@@ -58,12 +59,12 @@ void keep_own(std::string_view name, std::vector<Rule>& rules) {
 }
 
 /// Lines of two rule lists, in the order of the desired one, removed rules where they stood.
-std::vector<ChainDiff::Line> diff_rules(const std::vector<Rule>& live, const std::vector<Rule>& wanted,
-                                        rules::Family family) {
+std::vector<ObjectDiff::Line> diff_rules(const std::vector<Rule>& live, const std::vector<Rule>& wanted,
+                                         rules::Family family) {
   std::vector<rules::LiveRuleRef> refs;
   for (const rules::Digest& digest : digests(live)) refs.push_back({refs.size() + 1, digest});
   const rules::SequenceEdit edit = rules::diff_sequences(refs, digests(wanted));
-  std::vector<ChainDiff::Line> lines;
+  std::vector<ObjectDiff::Line> lines;
   std::size_t at = 0;
   const auto removed_until = [&](std::uint64_t handle) {
     for (; at < live.size() && at + 1 < handle; ++at) lines.push_back({'-', rules::to_text(live[at], family)});
@@ -81,26 +82,42 @@ std::vector<ChainDiff::Line> diff_rules(const std::vector<Rule>& live, const std
 }
 
 /// Our jumps that are missing in a builtin chain; their place and the rules of others do not count.
-std::vector<ChainDiff::Line> diff_jumps(const std::vector<Rule>& live, const std::vector<Rule>& wanted,
-                                        rules::Family family) {
-  std::vector<ChainDiff::Line> lines;
+std::vector<ObjectDiff::Line> diff_jumps(const std::vector<Rule>& live, const std::vector<Rule>& wanted,
+                                         rules::Family family) {
+  std::vector<ObjectDiff::Line> lines;
   for (const Rule& jump : wanted)
     if (std::ranges::find(live, jump) == live.end()) lines.push_back({'+', rules::to_text(jump, family)});
   return lines;
 }
 
+/// The chains of a table that are there and should not be; those left in `live` are not wanted.
+void add_unwanted(Table table, const Chains& live, const ForeignHostPorts& host_ports, rules::Family family,
+                  std::vector<ObjectDiff>& diffs) {
+  for (const auto& [name, rules] : live) {
+    const bool container = rules::hostport::is_container_chain(table, name) && host_ports.own_chains().contains(name);
+    // Without a host port the shared chains stay as they are, but for rules of ours that lead nowhere.
+    const bool left_over = table == Table::kNat && name == rules::hostport::kDnatChain && !rules.empty();
+    if (!rules::iptables::is_own_chain(table, name) && !container && !left_over) continue;
+    diffs.push_back({.object = rules::chain_ref(family, name_of(table), name),
+                     .presence = ObjectDiff::Presence::kUnwanted,
+                     .lines = diff_rules(rules, {}, family)});
+  }
+}
+
 }  // namespace
 
-rules::Result<std::vector<ChainDiff>> diff_with_live(netlink::NfTables& kernel, rules::Family family,
-                                                     rules::iptables::DesiredTables& desired) {
-  std::vector<ChainDiff> diffs;
+rules::Result<std::vector<ObjectDiff>> diff_with_live(netlink::NfTables& kernel, rules::Family family,
+                                                      const rules::iptables::DesiredTables& service_ports,
+                                                      rules::hostport::HostPorts& host_ports) {
   Chains nat;
   if (auto read = read_live(kernel, family, Table::kNat, nat); !read) return std::unexpected(read.error());
-  const auto host_ports = look_at_host_ports(kernel, family, nat, desired);
-  if (!host_ports) return std::unexpected(host_ports.error());
+  const auto seen = look_at_host_ports(kernel, family, nat, host_ports);
+  if (!seen) return std::unexpected(seen.error());
   for (auto& [name, rules] : nat)
     if (rules::hostport::is_shared_chain(Table::kNat, name)) keep_own(name, rules);
-  for (const rules::TableText& table : list_desired(desired)) {
+  std::vector<ObjectDiff> diffs;
+  for (const rules::TableText& table : list_desired(service_ports, host_ports)) {
+    const std::size_t first = diffs.size();
     Chains live;
     if (table.table == Table::kNat) {
       live = std::exchange(nat, {});
@@ -114,29 +131,20 @@ rules::Result<std::vector<ChainDiff>> diff_with_live(netlink::NfTables& kernel, 
       const std::vector<Rule>& rules = exists ? found->second : none;
       // An empty KUBE-FIREWALL that is wanted only as a place to jump to may hold kubelet's rule.
       const bool only_there = wanted.name == "KUBE-FIREWALL" && wanted.rules.empty();
-      ChainDiff diff{
-          .table = table.table,
-          .chain = wanted.name,
-          .presence = exists || wanted.is_builtin ? ChainDiff::Presence::kBoth : ChainDiff::Presence::kMissing,
+      ObjectDiff diff{
+          .object = rules::chain_ref(family, name_of(table.table), wanted.name),
+          .presence = exists || wanted.is_builtin ? ObjectDiff::Presence::kBoth : ObjectDiff::Presence::kMissing,
           .lines = wanted.is_builtin ? diff_jumps(rules, wanted.rules, family)
-                   : only_there      ? std::vector<ChainDiff::Line>{}
+                   : only_there      ? std::vector<ObjectDiff::Line>{}
                                      : diff_rules(rules, wanted.rules, family)};
-      if (diff.presence != ChainDiff::Presence::kBoth || !diff.lines.empty()) diffs.push_back(std::move(diff));
+      if (diff.presence != ObjectDiff::Presence::kBoth || !diff.lines.empty()) diffs.push_back(std::move(diff));
       if (exists) live.erase(found);
     }
-    for (const auto& [name, rules] : live) {
-      const bool container =
-          rules::hostport::is_container_chain(table.table, name) && host_ports->own_chains().contains(name);
-      // Without a host port the shared chains stay as they are, but for rules of ours that lead nowhere.
-      const bool left_over = table.table == Table::kNat && name == rules::hostport::kDnatChain && !rules.empty();
-      if (!rules::iptables::is_own_chain(table.table, name) && !container && !left_over) continue;
-      diffs.push_back({.table = table.table,
-                       .chain = name,
-                       .presence = ChainDiff::Presence::kUnwanted,
-                       .lines = diff_rules(rules, {}, family)});
-    }
+    add_unwanted(table.table, live, *seen, family, diffs);
+    // Filter comes before nat already.
+    std::ranges::sort(diffs.begin() + static_cast<std::ptrdiff_t>(first), diffs.end(), {},
+                      [](const ObjectDiff& one) -> const std::string& { return one.object.name; });
   }
-  std::ranges::sort(diffs, {}, [](const ChainDiff& one) { return std::pair(one.table, one.chain); });
   return diffs;
 }
 

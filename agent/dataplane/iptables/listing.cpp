@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "rules/hostport/compiler.h"
+#include "rules/iptables/host_port_chains.h"
 
 namespace kubenatd::agent::dataplane::iptables {
 namespace {
@@ -13,18 +14,16 @@ using rules::Table;
 using rules::TableText;
 
 /// Collects every desired chain with its rules.
-class Collector final : public rules::iptables::DesiredTables::Sink {
+class Collector final : public rules::iptables::ChainSink {
  public:
-  explicit Collector(const rules::iptables::DesiredTables& desired) : desired_(desired) {}
+  explicit Collector(const rules::iptables::CompileOptions& options) : options_(options) {}
 
-  void chain(const rules::ChainRules& chain, const rules::Digest& /*digest*/, std::string_view /*owner*/) override {
-    add(chain.id, chain.rules);
-  }
+  void chain(const rules::ChainRules& chain, const rules::Digest& /*digest*/) override { add(chain.id, chain.rules); }
   void shared(const rules::iptables::SharedChain& chain) override {
     if (chain.only_if_there) return;
     std::vector<rules::Rule> rules;
     rules.reserve(chain.slots.size());
-    for (const auto& slot : chain.slots) rules.push_back(desired_.rule_of(chain, slot));
+    for (const auto& slot : chain.slots) rules.push_back(rule_of(chain, slot, options_));
     add(chain.id, std::move(rules));
   }
   void gone(const rules::ChainId& /*chain*/) override {}
@@ -37,7 +36,7 @@ class Collector final : public rules::iptables::DesiredTables::Sink {
         {.name = std::string(id.name.view()), .is_builtin = false, .rules = std::move(rules)});
   }
 
-  const rules::iptables::DesiredTables& desired_;
+  const rules::iptables::CompileOptions& options_;
   TableText filter_{.table = Table::kFilter, .chains = {}};
   TableText nat_{.table = Table::kNat, .chains = {}};
 };
@@ -54,14 +53,16 @@ void add_builtin(TableText& table, std::string_view name, bool host_ports) {
 
 }  // namespace
 
-std::vector<TableText> list_desired(rules::iptables::DesiredTables& desired) {
-  Collector collector(desired);
+std::vector<TableText> list_desired(const rules::iptables::DesiredTables& service_ports,
+                                    const rules::hostport::HostPorts& host_ports) {
+  Collector collector(service_ports.options());
   // Iptables lists all builtin chains of a table, whether or not the kernel has them.
   for (const std::string_view name : {"INPUT", "FORWARD", "OUTPUT"})
     add_builtin(collector.table(Table::kFilter), name, false);
   for (const std::string_view name : {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"})
-    add_builtin(collector.table(Table::kNat), name, !desired.host_ports().empty());
-  desired.take_changes(collector);
+    add_builtin(collector.table(Table::kNat), name, !host_ports.empty());
+  service_ports.replay_all(collector);
+  replay_host_ports(host_ports, collector);
 
   TableText& filter = collector.table(Table::kFilter);
   const auto is_firewall = [](const TableText::Chain& chain) { return chain.name == "KUBE-FIREWALL"; };

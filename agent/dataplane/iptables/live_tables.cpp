@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "netlink/iptables/plain_dnat.h"
+#include "netlink/iptables/reader.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 #include "rules/iptables/address_tree.h"
@@ -49,7 +50,7 @@ bool is_own_part(const ChainId& chain, const rules::Rule& rule, const std::vecto
   return (!once || before.empty()) && rules::hostport::is_own_rule(chain.name, rule);
 }
 
-void note_host_ports(const ChainId& chain, const rules::Rule& rule, std::vector<LiveTables::UdpFrontend>& frontends) {
+void note_host_ports(const ChainId& chain, const rules::Rule& rule, std::vector<UdpFrontend>& frontends) {
   if (chain.table != Table::kNat || chain.name.view() != rules::hostport::kDnatChain) return;
   if (rule.protocol != rules::Protocol::kUdp || !rules::hostport::own_entry(rule)) return;
   for (const rules::Match& match : rule.matches)
@@ -57,13 +58,13 @@ void note_host_ports(const ChainId& chain, const rules::Rule& rule, std::vector<
       for (const std::uint16_t port : several->destinations) frontends.push_back({std::nullopt, port});
 }
 
-void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<LiveTables::UdpFrontend>& frontends) {
+void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<UdpFrontend>& frontends) {
   note_host_ports(chain, rule, frontends);
   if (!may_serve(chain) || rule.protocol != rules::Protocol::kUdp) return;
   for (const rules::Match& match : rule.matches) {
     const auto* port = std::get_if<rules::PortMatch>(&match);
     if (port == nullptr || !port->destination) continue;
-    LiveTables::UdpFrontend frontend{.address = std::nullopt, .port = *port->destination};
+    UdpFrontend frontend{.address = std::nullopt, .port = *port->destination};
     if (rule.destination && chain.name.view() != "KUBE-NODEPORTS") frontend.address = rule.destination->prefix.address;
     frontends.push_back(frontend);
   }
@@ -102,9 +103,9 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
     if (!exists) return std::unexpected(exists.error());
     if (!*exists) continue;
     fresh.tables_.insert(table);
-    auto listed = kernel.dump_chains(
-        family_, table,
-        [&](const netlink::LiveChain& chain) {
+    auto listed = netlink::iptables::dump_chains(
+        kernel, family_, table,
+        [&](const netlink::iptables::LiveChain& chain) {
           if (chain.is_base) fresh.bases_[{table, std::string(chain.name)}];
           if (!follows(table, chain.name)) return;
           const ChainId id{table, ChainName(chain.name)};
@@ -132,9 +133,9 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
     const auto close = [&] {
       if (followed && refs == nullptr) fresh.digests_[id] = digest.value();
     };
-    const auto read = kernel.dump_rules(
-        family_, table, {},
-        [&](netlink::LiveRule& live) {
+    const auto read = netlink::iptables::dump_rules(
+        kernel, family_, table, {},
+        [&](netlink::iptables::LiveRule& live) {
           if (live.chain != current) {
             close();
             current = live.chain;
@@ -219,9 +220,9 @@ rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<
     // An interrupted listing may miss a chain at the place where the list changed; what several of them gave together
     // misses none.
     std::set<ChainId> chains;
-    auto listed = kernel.dump_chains(
-        family_, table,
-        [&](const netlink::LiveChain& chain) {
+    auto listed = netlink::iptables::dump_chains(
+        kernel, family_, table,
+        [&](const netlink::iptables::LiveChain& chain) {
           if (rules::hostport::is_container_chain(table, chain.name)) containers.insert({table, ChainName(chain.name)});
           if (!is_followed(table, chain.name)) return;
           chains.insert({table, ChainName(chain.name)});
@@ -257,9 +258,9 @@ rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain
   std::vector<LiveRuleRef> refs;
   ForeignHostPorts host_ports;
   const std::size_t noted = frontends != nullptr ? frontends->size() : 0;
-  const auto read = kernel.dump_rules(
-      family_, chain.table, chain.name,
-      [&](netlink::LiveRule& live) {
+  const auto read = netlink::iptables::dump_rules(
+      kernel, family_, chain.table, chain.name,
+      [&](netlink::iptables::LiveRule& live) {
         if (is_own_part(chain, live.rule, refs)) refs.push_back({live.handle, rules::digest_of(live.rule)});
         if (dnat) host_ports.note(live.chain, live.rule);
         if (frontends != nullptr) note_frontend(chain, live.rule, *frontends);
@@ -273,10 +274,10 @@ rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain
   if (!read) return read;
   if (dnat) {
     for (const std::string& container : host_ports.foreign_chains()) {
-      const auto note = [&](netlink::LiveRule& live) { host_ports.note(live.chain, live.rule); };
+      const auto note = [&](netlink::iptables::LiveRule& live) { host_ports.note(live.chain, live.rule); };
       const auto restart = [&] { host_ports.forget(container); };
-      const auto inside =
-          kernel.dump_rules(family_, chain.table, container, note, restart, netlink::Interrupted::kAccept);
+      const auto inside = netlink::iptables::dump_rules(kernel, family_, chain.table, container, note, restart,
+                                                        netlink::Interrupted::kAccept);
       if (!inside) return inside;
     }
     host_ports_ = std::move(host_ports);
@@ -300,9 +301,9 @@ rules::Status LiveTables::reload_base(netlink::NfTables& kernel, Table table, st
     return {};
   }
   std::vector<LiveRuleRef> refs;
-  auto read = kernel.dump_rules(
-      family_, table, chain,
-      [&](netlink::LiveRule& live) {
+  auto read = netlink::iptables::dump_rules(
+      kernel, family_, table, chain,
+      [&](netlink::iptables::LiveRule& live) {
         const rules::Digest digest = rules::digest_of(live.rule);
         if (is_own_jump(table, chain, digest)) refs.push_back({live.handle, digest});
       },
@@ -338,6 +339,36 @@ const std::vector<LiveRuleRef>& LiveTables::rules_in(const ChainId& chain) const
 void LiveTables::erase(const ChainId& chain) {
   digests_.erase(chain);
   by_rule_.erase(chain);
+}
+
+std::vector<ChainId> LiveTables::advance(const rules::iptables::AfterPlan& after,
+                                         const std::vector<std::uint64_t>& handles) {
+  tables_.insert(after.tables.begin(), after.tables.end());
+  std::vector<ChainId> unknown;
+  std::size_t next = 0;
+  for (const auto& content : after.contents) {
+    if (!content.by_rule) {
+      digests_[content.id] = content.digest;
+      continue;
+    }
+    std::vector<LiveRuleRef> refs = content.rules;
+    bool complete = !content.unknown_handles;
+    for (LiveRuleRef& ref : refs) {
+      if (ref.handle != 0 || !complete) continue;
+      if (next < handles.size()) {
+        ref.handle = handles[next++];
+      } else {
+        complete = false;
+      }
+    }
+    if (complete) {
+      by_rule_[content.id] = std::move(refs);
+    } else {
+      unknown.push_back(content.id);
+    }
+  }
+  for (const ChainId& chain : after.removed) erase(chain);
+  return unknown;
 }
 
 void LiveTables::for_each(const std::function<void(const ChainId&)>& visit) const {

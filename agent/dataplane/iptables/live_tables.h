@@ -9,10 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "agent/dataplane/dataplane.h"
 #include "agent/dataplane/foreign_host_ports.h"
 #include "netlink/core/nf_tables.h"
 #include "rules/digest.h"
 #include "rules/iptables/compiler.h"
+#include "rules/iptables/live.h"
 #include "rules/sequence_diff.h"
 
 namespace kubenatd::agent::dataplane::iptables {
@@ -23,19 +25,12 @@ namespace kubenatd::agent::dataplane::iptables {
 /// Threading: one thread. Failure: a failed load leaves the former content.
 /// Cost: load() reads both tables; reload() one chain. A digest a chain; for the chains that are changed rule by rule,
 /// a handle and a digest a rule.
-class LiveTables {
+class LiveTables final : public rules::iptables::LiveChains {
  public:
   /// Tells whether a container chain is wanted; those that are not, and that no rule of ours leads to, are others'.
   using Wanted = std::function<bool(const rules::ChainId&)>;
 
   explicit LiveTables(rules::Family family, Wanted wanted = {}) : family_(family), wanted_(std::move(wanted)) {}
-
-  /// A UDP destination that rules in the kernel serve; no address for a NodePort.
-  struct UdpFrontend {
-    std::optional<rules::Address> address;
-    std::uint16_t port = 0;
-    auto operator<=>(const UdpFrontend&) const = default;
-  };
 
   /// Reads everything. With `frontends`, notes the UDP destinations that are served now.
   [[nodiscard]] rules::Status load(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends = nullptr);
@@ -50,16 +45,12 @@ class LiveTables {
   /// Reads our jumps in one builtin chain.
   [[nodiscard]] rules::Status reload_base(netlink::NfTables& kernel, rules::Table table, std::string_view chain);
 
-  [[nodiscard]] bool has_table(rules::Table table) const { return tables_.contains(table); }
-  [[nodiscard]] bool has_base(rules::Table table, std::string_view chain) const;
-  /// Our jumps in a builtin chain, in order; empty when the chain is not there.
-  [[nodiscard]] const std::vector<rules::LiveRuleRef>& jumps(rules::Table table, std::string_view chain) const;
-
-  [[nodiscard]] bool has(const rules::ChainId& chain) const;
-  /// Digest of the whole chain; that of no rules when it is not there. Only for chains written as a whole.
-  [[nodiscard]] rules::Digest digest(const rules::ChainId& chain) const;
-  /// Rules of a chain that is changed rule by rule.
-  [[nodiscard]] const std::vector<rules::LiveRuleRef>& rules_in(const rules::ChainId& chain) const;
+  [[nodiscard]] bool has_table(rules::Table table) const override { return tables_.contains(table); }
+  [[nodiscard]] bool has_base(rules::Table table, std::string_view chain) const override;
+  [[nodiscard]] const std::vector<rules::LiveRuleRef>& jumps(rules::Table table, std::string_view chain) const override;
+  [[nodiscard]] bool has(const rules::ChainId& chain) const override;
+  [[nodiscard]] rules::Digest digest(const rules::ChainId& chain) const override;
+  [[nodiscard]] const std::vector<rules::LiveRuleRef>& rules_in(const rules::ChainId& chain) const override;
 
   /// The host ports that others serve.
   [[nodiscard]] std::vector<rules::hostport::Claim> foreign_host_ports() const;
@@ -67,18 +58,18 @@ class LiveTables {
   /// True for a chain that was empty, with no rule of anybody jumping to it, when everything was read last.
   [[nodiscard]] bool was_unused(const rules::ChainId& chain) const { return unused_.contains(chain); }
 
-  void add_table(rules::Table table) { tables_.insert(table); }
-  void set_digest(const rules::ChainId& chain, const rules::Digest& digest) { digests_[chain] = digest; }
-  void set_rules(const rules::ChainId& chain, std::vector<rules::LiveRuleRef> rules) {
-    by_rule_[chain] = std::move(rules);
-  }
-  void erase(const rules::ChainId& chain);
+  /// Takes in what a committed plan has made of the tables. `handles` are the kernel's answers to the rules added with
+  /// echo. Returns chains for which that is not enough: they have to be read again.
+  [[nodiscard]] std::vector<rules::ChainId> advance(const rules::iptables::AfterPlan& after,
+                                                    const std::vector<std::uint64_t>& handles);
 
   /// Every chain of ours that is there.
   void for_each(const std::function<void(const rules::ChainId&)>& visit) const;
   [[nodiscard]] std::size_t chains() const { return digests_.size() + by_rule_.size(); }
 
  private:
+  void erase(const rules::ChainId& chain);
+
   using BaseKey = std::pair<rules::Table, std::string>;
 
   [[nodiscard]] bool is_ours(const ForeignHostPorts& seen, const rules::ChainId& container) const;

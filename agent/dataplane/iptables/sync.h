@@ -1,89 +1,114 @@
 #pragma once
 
-#include <array>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "agent/dataplane/attempts.h"
+#include "agent/dataplane/commit_loop.h"
 #include "agent/dataplane/dataplane.h"
-#include "agent/dataplane/iptables/change_writer.h"
+#include "agent/dataplane/drift.h"
 #include "agent/dataplane/iptables/live_tables.h"
+#include "agent/dataplane/iptables/plan_encoder.h"
+#include "agent/dataplane/iptables/refusals.h"
 #include "agent/dataplane/nf_session.h"
-#include "rules/iptables/desired.h"
+#include "rules/iptables/desired_chains.h"
+#include "rules/iptables/diff.h"
 
 namespace kubenatd::agent::dataplane::iptables {
 
 /// Keeps the live chains of one family equal to the desired ones.
 ///
-/// Purpose: compares by content, writes what differs, in one transaction as far as a packet can see.
-/// Threading: one thread.
-/// Failure: a failed sync leaves the kernel as it was and everything pending for the next one. A service port whose
-/// rules the kernel refuses is taken out and named, and the rest is applied. Cost: proportional to what changed; an
-/// audit reads everything.
-class FamilySync final : public Dataplane {
+/// Purpose: compares by content, writes what differs, in one transaction as far as a packet can see. Changes by others
+/// are healed at once, but for the chains that somebody fights over: those wait (Drift), and nothing else waits for
+/// them. Threading: one thread. Failure: as SyncSteps. Cost: proportional to what changed; an audit reads everything.
+class IptablesSync final : public SyncSteps {
  public:
   /// `desired` must outlive this.
-  FamilySync(rules::Family family, rules::iptables::DesiredTables& desired)
+  IptablesSync(rules::Family family, rules::iptables::DesiredChains& desired)
       : family_(family),
         desired_(desired),
-        live_(family, [&desired](const rules::ChainId& chain) { return desired.wants(chain); }) {}
+        live_(family, [&desired](const rules::ChainId& chain) { return desired.wants(chain); }),
+        refusals_(family, desired) {}
 
-  [[nodiscard]] rules::Family family() const override { return family_; }
-  [[nodiscard]] const LiveTables& live() const { return live_; }
+  // As in Dataplane.
+  bool note(const netlink::TableEvent& event, Time now);
+  void require_audit(Dataplane::Audit why, Time now);
+  [[nodiscard]] std::optional<Time> due() const;
+  [[nodiscard]] bool settled() const;
+  [[nodiscard]] std::optional<Time> drift_since() const { return drift_.suspected_since(); }
+  [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const { return found_at_start_; }
+  [[nodiscard]] Refusals& refusals() { return refusals_; }
+  [[nodiscard]] const Refusals& refusals() const { return refusals_; }
 
-  /// Takes a change by somebody else into account. True when it concerns something of ours.
-  bool note(const netlink::TableEvent& event) override;
-  /// Everything must be read again before the next comparison.
-  void require_audit(bool because_of_events) override {
-    audit_ = true;
-    drift_audit_ = drift_audit_ || because_of_events;
-  }
-  [[nodiscard]] bool has_work() const override;
-  /// True when nothing but drift has to be looked at: such work may be held back when somebody fights over a chain.
-  [[nodiscard]] bool only_drift() const override;
+  /// Before the steps of a sync.
+  void begin(const SyncRequest& request);
+  /// After them: what happened since the last call.
+  [[nodiscard]] Drift::Report take_drift() { return drift_.take_report(); }
 
-  [[nodiscard]] rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others) override;
-
-  /// UDP destinations that the kernel served when it was first read and that no rule of ours serves.
-  [[nodiscard]] const std::vector<LiveTables::UdpFrontend>& found_at_start() const override { return found_at_start_; }
+  [[nodiscard]] std::string name() const override;
+  [[nodiscard]] std::expected<void, netlink::CommitFailure> prepare(NfSession& session, netlink::Batch& batch,
+                                                                    const Stage& stage, SyncReport& report) override;
+  [[nodiscard]] std::size_t notifications(const netlink::Batch& batch) const override { return batch.messages(); }
+  [[nodiscard]] bool is_outdated() const override;
+  void put_back() override;
+  [[nodiscard]] rules::Result<bool> committed(NfSession& session, const netlink::CommitReport& commit,
+                                              SyncReport& report) override;
+  void read_again() override { audit_ = true; }
+  [[nodiscard]] bool take_out(const rules::Refusal& refusal, SyncReport& report) override;
+  [[nodiscard]] bool is_trial(const rules::Refusal& refusal) const override { return refusals_.is_trial(refusal); }
 
  private:
-  [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
-  /// The portmap plugin writes the same jumps: one that is missing here may have been added by it, unnoticed.
-  [[nodiscard]] rules::Status look_for_host_port_jumps(NfSession& session);
+  [[nodiscard]] bool has_work() const;
   /// Followed in general, or a container chain of ours.
   [[nodiscard]] bool follows(rules::Table table, std::string_view chain) const;
-  /// Chains that differ and that `writer` does not change already.
-  void collect_differences(const ChangeWriter& writer);
-  /// With `insist`, also when others write at the same time.
-  [[nodiscard]] rules::Result<Outcome> attempt(NfSession& session, const NfSession::Visit& others, bool insist,
-                                               SyncReport& report);
-  [[nodiscard]] rules::Status after_commit(NfSession& session, const ChangeWriter& writer,
-                                           const std::vector<std::uint64_t>& handles);
-  [[nodiscard]] rules::Result<Outcome> after_failure(const netlink::CommitFailure& failure, SyncReport& report);
-  void report_healed(const ChangeWriter& writer, SyncReport& report);
-  void keep_pending(const ChangeWriter& writer);
+  [[nodiscard]] bool note_base(const netlink::TableEvent& event, rules::Table table, Time now);
+  /// A chain that was held is to be read now.
+  void look_again(const rules::ObjectRef& object);
+  [[nodiscard]] rules::Status refresh(NfSession& session, SyncReport& report);
+  [[nodiscard]] rules::Status load(NfSession& session, SyncReport& report);
+  /// The portmap plugin writes the same jumps: one that is missing here may have been added by it, unnoticed.
+  [[nodiscard]] rules::Status look_for_host_port_jumps(NfSession& session);
+  /// Hands out all that may have to be written.
+  void compare();
+  /// Chains that differ and that are not to be changed already.
+  void collect_differences();
+  /// A chain differs. False: it is held.
+  [[nodiscard]] bool may_heal(const rules::ObjectRef& object, bool is_drift);
+  [[nodiscard]] rules::Status learn(NfSession& session, const netlink::CommitReport& commit);
+  void report_healed();
+  void forget_plan();
 
   rules::Family family_;
-  rules::iptables::DesiredTables& desired_;
+  rules::iptables::DesiredChains& desired_;
   LiveTables live_;
+  Refusals refusals_;
+  Drift drift_;
+  Time now_{};  ///< of the sync
+  bool everything_ = false;
+
   std::set<rules::ChainId> suspects_;  ///< live content unknown
+  std::set<rules::ChainId> stale_;     ///< the same, and held: to be read when it is due, or before anything is written
   std::set<std::pair<rules::Table, std::string>> suspect_bases_;
+  bool suspect_claims_ = false;           ///< another writer's host ports in nat
   bool suspect_host_ports_ = false;       ///< the portmap plugin's own table
+  std::set<rules::ChainId> reread_;       ///< to be compared
   std::set<rules::ChainId> drifted_;      ///< read again because of an event; healed when written
-  std::set<std::string> found_;           ///< drift that is to be told with the next sync
-  std::set<rules::ChainId> pending_;      ///< to be compared again
+  std::set<rules::ChainId> pending_;      ///< were to be written: to be compared again, and never held
   std::set<rules::ChainId> undeletable_;  ///< others jump to them
-  std::vector<LiveTables::UdpFrontend> found_at_start_;
+  std::vector<UdpFrontend> found_at_start_;
   bool audit_ = true;
-  bool compare_ = false;      ///< everything was read again and must be compared
+  bool compare_all_ = false;  ///< everything was read again and must be compared
   bool drift_audit_ = false;  ///< the audit is due to events, not to our own doubts
   bool loaded_ = false;
   bool written_ = false;          ///< once: jumps that are missing later were taken away
   bool host_port_jumps_ = false;  ///< the same for those of host ports
   bool jumps_pending_ = true;
-  bool failed_before_ = false;  ///< the last commit was refused although everything had just been read
+
+  // Of the transaction that is being made.
+  std::optional<PlanEncoder> encoder_;
+  std::optional<rules::iptables::Diff> diff_;
 };
 
 }  // namespace kubenatd::agent::dataplane::iptables

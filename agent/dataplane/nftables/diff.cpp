@@ -16,8 +16,8 @@ namespace kubenatd::agent::dataplane::nftables {
 namespace {
 
 using namespace rules::nftables;
-using Presence = iptables::ChainDiff::Presence;
-using Line = iptables::ChainDiff::Line;
+using Presence = ObjectDiff::Presence;
+using Line = ObjectDiff::Line;
 
 std::string describe(const NftablesStructure::Rule& rule) {
   std::string text = "(expressions";
@@ -27,10 +27,6 @@ std::string describe(const NftablesStructure::Rule& rule) {
   text += ')';
   if (!rule.comment.empty()) text += fmt::format(" comment \"{}\"", rule.comment);
   return text;
-}
-
-std::string set_word(const SetSpec& set) {
-  return (set.data.empty() ? "set " : "map ") + set.name;
 }
 
 /// Rules at the same place, one by one: a chain is written as a whole.
@@ -48,15 +44,20 @@ std::vector<Line> diff_rules(const std::vector<NftablesStructure::Rule>& live, c
 
 class Comparison {
  public:
-  Comparison(netlink::NfTables& kernel, rules::Family family, DesiredElements& desired)
-      : kernel_(kernel), family_(family), desired_(desired), wanted_(desired.ruleset()) {}
+  Comparison(netlink::NfTables& kernel, const DesiredElements& desired, const HostPortElements& host_ports)
+      : kernel_(kernel),
+        family_(desired.options().node.family),
+        desired_(desired),
+        host_ports_(host_ports),
+        wanted_(desired.ruleset()) {}
 
-  rules::Result<std::vector<NftablesDiff>> run() {
+  rules::Result<std::vector<ObjectDiff>> run() {
     auto read = read_nftables_structure(kernel_, family_);
     if (!read) return std::unexpected(read.error());
     live_ = std::move(*read);
     if (live_.sets.empty() && live_.chains.empty()) {
-      diffs_.push_back({fmt::format("table {}", kTable), Presence::kMissing, {}});
+      diffs_.push_back(
+          {.object = rules::table_ref(family_, kTable), .is_map = false, .presence = Presence::kMissing, .lines = {}});
       return std::move(diffs_);
     }
     if (auto elements = compare_elements(); !elements) return std::unexpected(elements.error());
@@ -67,16 +68,11 @@ class Comparison {
 
  private:
   rules::Status compare_elements() {
-    LiveElements live;
-    for (const SetSpec& set : wanted_.sets) {
-      specs_.emplace(set.ref, &set);
-      if (set.dynamic) continue;
-      if (auto read = read_nftables_elements(kernel_, family_, set.ref, live); !read) return read;
-    }
-    desired_.adopt_order([&](const ElementKey& key) -> std::optional<Bytes<kDataCapacity>> {
-      const auto found = live.find(key);
-      return found == live.end() ? std::nullopt : std::optional(found->second.data);
-    });
+    for (const SetSpec& set : wanted_.sets) specs_.emplace(set.ref, &set);
+    auto read = read_all_nftables_elements(kernel_, family_, wanted_);
+    if (!read) return std::unexpected(read.error());
+    LiveElements& live = *read;
+    const LiveElements order = live;  // what is equal is taken out of `live`
     desired_.for_each_element([](const SetRef& /*set*/) { return true; },
                               [&](const ElementKey& key, const ElementValue& value) {
                                 const auto found = live.find(key);
@@ -86,7 +82,8 @@ class Comparison {
                                 } else {
                                   add('+', key, value);
                                 }
-                              });
+                              },
+                              {.order = order_of(order), .host_ports = &host_ports_});
     for (const auto& [key, value] : live)
       add('-', key, {value.data, std::make_shared<const std::string>(value.comment)});
     return {};
@@ -95,6 +92,10 @@ class Comparison {
   void add(char sign, const ElementKey& key, const ElementValue& value) {
     const auto spec = specs_.find(key.set);
     if (spec != specs_.end()) lines_[key.set].push_back({sign, to_text(key, value, *spec->second, family_)});
+  }
+
+  void tell(rules::ObjectRef object, Presence presence, std::vector<Line> lines, bool is_map = false) {
+    diffs_.push_back({.object = std::move(object), .is_map = is_map, .presence = presence, .lines = std::move(lines)});
   }
 
   void compare_sets() {
@@ -106,10 +107,12 @@ class Comparison {
       if (!missing && found->second != netlink::nftables::describe_nft_set(set, family_))
         lines.insert(lines.begin(), {'-', "(a set of another type)"});
       if (missing || !lines.empty())
-        diffs_.push_back({set_word(set), missing ? Presence::kMissing : Presence::kBoth, std::move(lines)});
+        tell(rules::set_ref(family_, kTable, set.name), missing ? Presence::kMissing : Presence::kBoth,
+             std::move(lines), !set.data.empty());
       if (!missing) live_.sets.erase(found);
     }
-    for (const auto& [name, set] : live_.sets) diffs_.push_back({"set " + name, Presence::kUnwanted, {}});
+    for (const auto& [name, set] : live_.sets)
+      tell(rules::set_ref(family_, kTable, name), Presence::kUnwanted, {}, set.data_type != 0);
   }
 
   void compare_chains() {
@@ -120,28 +123,30 @@ class Comparison {
       if (!missing && found->second != netlink::nftables::describe_nft_chain(chain))
         lines.insert(lines.begin(), {'-', "(hooked in another way)"});
       if (missing || !lines.empty())
-        diffs_.push_back({"chain " + chain.name, missing ? Presence::kMissing : Presence::kBoth, std::move(lines)});
+        tell(rules::chain_ref(family_, kTable, chain.name), missing ? Presence::kMissing : Presence::kBoth,
+             std::move(lines));
       if (!missing) live_.chains.erase(found);
     }
     for (const auto& [name, chain] : live_.chains)
-      diffs_.push_back({"chain " + name, Presence::kUnwanted, diff_rules(live_.rules[name], {}, family_)});
+      tell(rules::chain_ref(family_, kTable, name), Presence::kUnwanted, diff_rules(live_.rules[name], {}, family_));
   }
 
   netlink::NfTables& kernel_;
   rules::Family family_;
-  DesiredElements& desired_;
+  const DesiredElements& desired_;
+  const HostPortElements& host_ports_;
   const Ruleset wanted_;
   NftablesStructure live_;
   std::map<SetRef, const SetSpec*> specs_;
   std::map<SetRef, std::vector<Line>> lines_;
-  std::vector<NftablesDiff> diffs_;
+  std::vector<ObjectDiff> diffs_;
 };
 
 }  // namespace
 
-rules::Result<std::vector<NftablesDiff>> diff_nftables_with_live(netlink::NfTables& kernel, rules::Family family,
-                                                                 DesiredElements& desired) {
-  return Comparison(kernel, family, desired).run();
+rules::Result<std::vector<ObjectDiff>> diff_with_live(netlink::NfTables& kernel, const DesiredElements& desired,
+                                                      const HostPortElements& host_ports) {
+  return Comparison(kernel, desired, host_ports).run();
 }
 
 }  // namespace kubenatd::agent::dataplane::nftables

@@ -1,24 +1,17 @@
 #pragma once
 
-#include <string>
 #include <vector>
 
-#include "agent/dataplane/iptables/diff.h"
-#include "netlink/core/nf_tables.h"
+#include "agent/dataplane/dataplane.h"
 #include "rules/nftables/desired.h"
 
 namespace kubenatd::agent::dataplane::nftables {
 
-/// How one set or chain of nftables mode's table differs from what is wanted.
-struct NftablesDiff {
-  std::string object;  ///< "chain services", "map endpoints", "table kubenatd"
-  iptables::ChainDiff::Presence presence = iptables::ChainDiff::Presence::kBoth;
-  std::vector<iptables::ChainDiff::Line> lines;
-};
-
-/// Compares the live table of one family with the desired one. Remembered clients are not looked at. Live rules that
-/// are not wanted are told by the names of their expressions.
-[[nodiscard]] rules::Result<std::vector<NftablesDiff>> diff_nftables_with_live(
-    netlink::NfTables& kernel, rules::Family family, rules::nftables::DesiredElements& desired);
+/// How the live table differs from the desired one, set by set and chain by chain; the order of endpoints does not
+/// count. Remembered clients are not looked at. Live rules that are not wanted are told by the names of their
+/// expressions. Nothing is changed.
+[[nodiscard]] rules::Result<std::vector<ObjectDiff>> diff_with_live(
+    netlink::NfTables& kernel, const rules::nftables::DesiredElements& desired,
+    const rules::nftables::HostPortElements& host_ports);
 
 }  // namespace kubenatd::agent::dataplane::nftables

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <string_view>
 
 namespace kubenatd::agent::dataplane::nftables {
@@ -27,24 +28,24 @@ constexpr Feature kFeatures[] = {
 
 }  // namespace
 
-std::string missing_feature(const rules::Error& refusal, rules::Family family) {
-  if (refusal.operation == "create table" && (refusal.code == EAFNOSUPPORT || refusal.code == EOPNOTSUPP)) {
-    return fmt::format("the kernel lacks {}",
-                       family == rules::Family::kIpv4 ? "CONFIG_NF_TABLES_IPV4" : "CONFIG_NF_TABLES_IPV6");
+std::string missing_feature(const rules::Refusal& refusal) {
+  using rules::Operation;
+  const bool ipv4 = refusal.object.family == rules::Family::kIpv4;
+  const bool unsupported = refusal.code == EOPNOTSUPP;
+  switch (refusal.operation) {
+    case Operation::kCreateTable:
+      if (!unsupported && refusal.code != EAFNOSUPPORT) return {};
+      return fmt::format("the kernel lacks {}", ipv4 ? "CONFIG_NF_TABLES_IPV4" : "CONFIG_NF_TABLES_IPV6");
+    case Operation::kCreateSet:
+      return unsupported ? "the kernel lacks sets of concatenated ranges (Linux 5.6 and later)" : "";
+    case Operation::kAddRule: break;
+    default: return {};
   }
-  if (refusal.operation == "create set" && refusal.code == EOPNOTSUPP)
-    return "the kernel lacks sets of concatenated ranges (Linux 5.6 and later)";
-  if (refusal.operation != "add rule" || (refusal.code != ENOENT && refusal.code != EOPNOTSUPP)) return {};
-  for (const Feature& feature : kFeatures) {
-    const std::string named = fmt::format("expression {}", feature.expression);
-    const std::size_t at = refusal.cause.find(named);
-    if (at == std::string::npos) continue;
-    const std::size_t end = at + named.size();
-    if (end < refusal.cause.size() && refusal.cause[end] >= 'a' && refusal.cause[end] <= 'z') continue;
-    return fmt::format("the kernel lacks {} (Linux {} and later)",
-                       family == rules::Family::kIpv4 ? feature.option4 : feature.option6, feature.version);
-  }
-  return {};
+  if (!unsupported && refusal.code != ENOENT) return {};
+  const auto feature = std::ranges::find(kFeatures, refusal.expression, &Feature::expression);
+  if (feature == std::end(kFeatures)) return {};
+  return fmt::format("the kernel lacks {} (Linux {} and later)", ipv4 ? feature->option4 : feature->option6,
+                     feature->version);
 }
 
 }  // namespace kubenatd::agent::dataplane::nftables

@@ -7,6 +7,8 @@
 namespace kubenatd::agent::dataplane::nftables {
 
 using rules::nftables::kTable;
+using rules::nftables::LiveElements;
+using rules::nftables::LiveStructure;
 
 rules::Result<NftablesStructure> read_nftables_structure(netlink::NfTables& kernel, rules::Family family) {
   NftablesStructure structure;
@@ -43,10 +45,44 @@ rules::Status read_nftables_elements(netlink::NfTables& kernel, rules::Family fa
       family, kTable, NFT_MSG_GETSETELEM, name_of(set),
       [&](std::string_view attributes) {
         netlink::nftables::read_nft_elements(attributes, set, [&](const netlink::nftables::LiveElement& element) {
-          elements.insert_or_assign(element.key, LiveValue{element.data, std::string(element.comment), element.plain});
+          elements.insert_or_assign(
+              element.key, rules::nftables::LiveValue{element.data, std::string(element.comment), element.plain});
         });
       },
       [&] { std::erase_if(elements, [&](const auto& element) { return element.first.set == set; }); });
+}
+
+rules::Result<LiveElements> read_all_nftables_elements(netlink::NfTables& kernel, rules::Family family,
+                                                       const rules::nftables::Ruleset& ruleset) {
+  LiveElements elements;
+  for (const rules::nftables::SetSpec& set : ruleset.sets) {
+    if (set.dynamic) continue;
+    if (auto read = read_nftables_elements(kernel, family, set.ref, elements); !read)
+      return std::unexpected(read.error());
+  }
+  return elements;
+}
+
+LiveStructure compare_structure(const NftablesStructure& live, const rules::nftables::Ruleset& wanted,
+                                rules::Family family) {
+  LiveStructure compared;
+  for (const auto& [name, set] : live.sets) compared.sets.emplace(name, false);
+  for (const auto& [name, chain] : live.chains) compared.chains.emplace(name, LiveStructure::Chain{});
+  for (const rules::nftables::SetSpec& set : wanted.sets) {
+    const auto found = live.sets.find(set.name);
+    if (found != live.sets.end())
+      compared.sets[set.name] = found->second == netlink::nftables::describe_nft_set(set, family);
+  }
+  static const std::vector<NftablesStructure::Rule> kNone;
+  for (const rules::nftables::Chain& chain : wanted.chains) {
+    const auto found = live.chains.find(chain.name);
+    if (found == live.chains.end()) continue;
+    const auto rules = live.rules.find(chain.name);
+    compared.chains[chain.name] = {
+        .same_hook = found->second == netlink::nftables::describe_nft_chain(chain),
+        .same_rules = equal_rules(rules == live.rules.end() ? kNone : rules->second, chain.rules, family)};
+  }
+  return compared;
 }
 
 bool equal_rules(const std::vector<NftablesStructure::Rule>& live, const std::vector<rules::nftables::NftRule>& wanted,

@@ -1,14 +1,12 @@
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "netlink/core/nf_tables.h"
 #include "netlink/nftables/codec.h"
-#include "rules/nftables/desired.h"
+#include "rules/nftables/diff.h"
 
 /// What the kernel holds of nftables mode's table in one family, as it was read.
 namespace kubenatd::agent::dataplane::nftables {
@@ -26,21 +24,18 @@ struct NftablesStructure {
 
 [[nodiscard]] rules::Result<NftablesStructure> read_nftables_structure(netlink::NfTables& kernel, rules::Family family);
 
-struct LiveValue {
-  rules::nftables::Bytes<rules::nftables::kDataCapacity> data;
-  std::string comment;
-  bool plain = true;
-};
-using LiveElements = std::unordered_map<rules::nftables::ElementKey, LiveValue>;
+/// How it stands to what is wanted.
+[[nodiscard]] rules::nftables::LiveStructure compare_structure(const NftablesStructure& live,
+                                                               const rules::nftables::Ruleset& wanted,
+                                                               rules::Family family);
 
 /// Adds the elements of a set; one that is not there has none.
 [[nodiscard]] rules::Status read_nftables_elements(netlink::NfTables& kernel, rules::Family family,
-                                                   const rules::nftables::SetRef& set, LiveElements& elements);
-
-[[nodiscard]] inline bool equal(const LiveValue& live, const rules::nftables::ElementValue& wanted) {
-  const std::string_view comment = wanted.comment ? std::string_view(*wanted.comment) : std::string_view();
-  return live.plain && live.data == wanted.data && live.comment == comment;
-}
+                                                   const rules::nftables::SetRef& set,
+                                                   rules::nftables::LiveElements& elements);
+/// The elements of all sets of `ruleset` but those that packets fill.
+[[nodiscard]] rules::Result<rules::nftables::LiveElements> read_all_nftables_elements(
+    netlink::NfTables& kernel, rules::Family family, const rules::nftables::Ruleset& ruleset);
 
 /// Whether the rules of a chain are these.
 [[nodiscard]] bool equal_rules(const std::vector<NftablesStructure::Rule>& live,

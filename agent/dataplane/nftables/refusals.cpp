@@ -1,57 +1,46 @@
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <utility>
 
-#include "agent/dataplane/nftables/kernel_features.h"
 #include "agent/dataplane/nftables/sync.h"
+#include "netlink/nftables/codec.h"
 
-/// What NftablesSync does when the kernel refuses a transaction.
+/// What NftablesSync does with elements that the kernel refuses.
 namespace kubenatd::agent::dataplane::nftables {
 
 using namespace rules::nftables;
 
-rules::Result<Outcome> NftablesSync::after_failure(const netlink::CommitFailure& failure, SyncReport& report) {
-  if (failure.generation_changed) return Outcome::kAgain;
-  audit_ = true;
-  // Somebody made what we were about to make, or removed what we were about to remove. Nobody's elements are at fault.
-  const auto is_overtaken = [](const rules::Refusal& refusal) {
-    return refusal.code == EEXIST || (refusal.code == ENOENT && rules::is_delete(refusal.operation));
-  };
-  if (std::ranges::any_of(failure.refusals, is_overtaken)) return Outcome::kAgain;
-  // Our picture may have been old: look again first.
-  if (!failure.refusals.empty() && !std::exchange(failed_before_, true)) return Outcome::kAgain;
-  if (take_out(failure, report)) return Outcome::kAgain;
-  failed_before_ = false;
-  rules::Error error = failure.error;
-  if (const std::string missing = missing_feature(error, family_); !missing.empty()) error.cause += "; " + missing;
-  return std::unexpected(std::move(error));
+NftablesSync::Owner NftablesSync::owner_of(const rules::Refusal& refusal) const {
+  if (refusal.object.kind != rules::ObjectRef::Kind::kElement || refusal.attributes.empty()) return {};
+  const Ruleset ruleset = wanted_.elements.ruleset();
+  for (const SetSpec& set : ruleset.sets) {
+    if (set.name != refusal.object.name) continue;
+    const ElementKey key = netlink::nftables::read_nft_element(refusal.attributes, set.ref).key;
+    if (auto pod = wanted_.elements.host_port_owner_of(key)) return {.port = {}, .pod = std::move(pod)};
+    return {.port = wanted_.elements.owner_of(key), .pod = {}};
+  }
+  return {};
 }
 
-bool NftablesSync::take_out(const netlink::CommitFailure& failure, SyncReport& report) {
-  const Ruleset wanted = desired_.ruleset();
-  bool some_taken_out = false;
-  for (const rules::Refusal& refusal : failure.refusals) {
-    const auto set = std::ranges::find(wanted.sets, refusal.object.name, &SetSpec::name);
-    if (refusal.object.kind != rules::ObjectRef::Kind::kElement || set == wanted.sets.end() ||
-        refusal.attributes.empty())
-      continue;
-    const ElementKey key = netlink::nftables::read_nft_element(refusal.attributes, set->ref).key;
-    if (const auto pod = desired_.host_port_owner_of(key)) {
-      host_ports_.refuse(*pod);
-      report.problems.push_back(
-          fmt::format("host ports of Pod {}: refused by the kernel: {}", *pod, rules::to_error(refusal).to_string()));
-    } else if (const auto owner = desired_.owner_of(key)) {
-      desired_.refuse(*owner);
-      report.problems.push_back(
-          fmt::format("{}: refused by the kernel: {}", owner->first, rules::to_error(refusal).to_string()));
-    } else {
-      continue;
-    }
-    some_taken_out = true;
+bool NftablesSync::is_trial(const rules::Refusal& refusal) const {
+  const Owner owner = owner_of(refusal);
+  return (owner.pod && wanted_.refused_pods.is_on_trial(*owner.pod)) ||
+         (owner.port && wanted_.refused_ports.is_on_trial(*owner.port));
+}
+
+bool NftablesSync::take_out(const rules::Refusal& refusal, SyncReport& report) {
+  const Owner owner = owner_of(refusal);
+  if (owner.pod) {
+    wanted_.host_ports.refuse(*owner.pod);
+    if (wanted_.refused_pods.add(*owner.pod, refusal, request_.now))
+      report.refused.push_back({RefusedObject::Kind::kPod, *owner.pod, refusal});
+  } else if (owner.port) {
+    wanted_.elements.refuse(*owner.port);
+    if (wanted_.refused_ports.add(*owner.port, refusal, request_.now))
+      report.refused.push_back({RefusedObject::Kind::kServicePort, owner.port->first, refusal});
+  } else {
+    not_taken_out_ = refusal;
+    return false;
   }
-  return some_taken_out;
+  return true;
 }
 
 }  // namespace kubenatd::agent::dataplane::nftables

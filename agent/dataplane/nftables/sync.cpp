@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "agent/dataplane/foreign_host_ports.h"
+#include "agent/dataplane/nftables/found_at_start.h"
+#include "agent/dataplane/nftables/kernel_features.h"
+#include "agent/dataplane/nftables/live.h"
+#include "agent/dataplane/nftables/plan_writer.h"
 #include "rules/hostport/names.h"
 
 namespace kubenatd::agent::dataplane::nftables {
@@ -16,30 +18,12 @@ namespace {
 using namespace rules::nftables;
 using netlink::TableEvent;
 
-/// Past this many messages or elements the kernel's notifications about them are not listened to.
-constexpr std::size_t kQuietMessages = 1000;
-constexpr std::size_t kMaxAttempts = 16;
-/// From this attempt on the generation is not asked for any more: somebody writes all the time. The table is ours
-/// alone, so that what fails then fails by its own messages.
-constexpr std::size_t kUnguardedAttempt = 8;
-/// Sets that are read one by one rather than all.
-constexpr std::size_t kMaxSuspects = 4;
-
-const Chain* find_chain(const Ruleset& ruleset, std::string_view name) {
-  const auto found = std::ranges::find(ruleset.chains, name, &Chain::name);
-  return found == ruleset.chains.end() ? nullptr : &*found;
-}
+/// Past so many sets they are all read.
+constexpr std::size_t kMaxSets = 4;
 
 const SetSpec* find_set(const Ruleset& ruleset, std::string_view name) {
   const auto found = std::ranges::find(ruleset.sets, name, &SetSpec::name);
   return found == ruleset.sets.end() ? nullptr : &*found;
-}
-
-/// Of a key that ends with a number: the number.
-std::uint32_t last_number(const Bytes<kKeyCapacity>& key) {
-  std::uint32_t number = 0;
-  if (key.size >= sizeof number) std::memcpy(&number, key.data.data() + key.size - sizeof number, sizeof number);
-  return number;
 }
 
 /// Chains or the table in which others may have host ports.
@@ -50,311 +34,254 @@ bool concerns_host_ports(const TableEvent& event) {
          rules::hostport::is_container_chain(rules::Table::kNat, event.chain);
 }
 
-std::string describe_set(std::string_view set) {
-  return fmt::format("{} set {}", kTable, set);
-}
-
-std::string describe_chain(std::string_view chain) {
-  return fmt::format("{} chain {}", kTable, chain);
-}
-
-rules::Address address_at(const std::uint8_t* bytes, rules::Family family) {
-  rules::Address address{family, {}};
-  std::copy_n(bytes, bits_of(family) / 8, address.bytes.begin());
-  return address;
-}
-
-std::uint16_t port_at(const std::uint8_t* bytes) {
-  return static_cast<std::uint16_t>(bytes[0] << 8 | bytes[1]);
+std::unexpected<netlink::CommitFailure> failed(rules::Error error) {
+  return std::unexpected(
+      netlink::CommitFailure{.error = std::move(error), .generation_changed = false, .unknown = false, .refusals = {}});
 }
 
 }  // namespace
 
-bool NftablesSync::note(const TableEvent& event) {
+rules::ObjectRef NftablesSync::set_object(std::string_view name) const {
+  return rules::set_ref(family_, kTable, name);
+}
+
+rules::ObjectRef NftablesSync::chain_object(std::string_view name) const {
+  return rules::chain_ref(family_, kTable, name);
+}
+
+rules::ObjectRef NftablesSync::table_object() const {
+  return rules::table_ref(family_, kTable);
+}
+
+std::string NftablesSync::name() const {
+  return fmt::format("{} table {}", name_of(family_), kTable);
+}
+
+bool NftablesSync::note(const TableEvent& event, Time now) {
   if (event.family != family_) return false;
   if (concerns_host_ports(event)) {
     suspect_host_ports_ = true;
-    return host_ports_.any_wanted();
+    return wanted_.host_ports.any_wanted();
   }
   if (event.table_name != kTable) return false;
-  if (event.kind == TableEvent::Kind::kOther && !event.set.empty()) {
-    if (event.set == name_of({SetId::kAffinity, 0})) return false;
-    // An event about elements and one about the set itself look alike: a set that is gone shows when it is read.
-    if (const SetSpec* set = find_set(written_, event.set); set != nullptr && loaded_) {
-      if (suspects_.insert(set->ref).second) found_.insert(describe_set(event.set));
-      return true;
-    }
+  if (!event.set.empty() && event.set == name_of({SetId::kAffinity, 0}) && event.kind == TableEvent::Kind::kOther)
+    return false;  // packets fill it; one that is gone shows with the chains that name it
+  if (!written_) {
+    suspects_.audit = true;
+    return true;
   }
-  if (!event.chain.empty()) {
-    found_.insert(describe_chain(event.chain));
-  } else if (event.kind == TableEvent::Kind::kTableDeleted) {
-    found_.insert(fmt::format("{} table", kTable));
+  if (!event.set.empty()) {
+    if (disputed_.contains(event.set)) outdated_ = true;
+    if (!drift_.suspect(set_object(event.set), now)) return true;
+    // An event about elements and one about the set itself look alike.
+    suspects_.structure = true;
+    if (const SetSpec* set = find_set(*written_, event.set)) suspects_.sets.insert(set->ref);
+  } else if (!event.chain.empty()) {
+    if (drift_.suspect(chain_object(event.chain), now)) suspects_.structure = true;
+  } else if (event.kind == TableEvent::Kind::kTableAdded || event.kind == TableEvent::Kind::kTableDeleted) {
+    outdated_ = true;
+    if (drift_.suspect(table_object(), now)) suspects_.audit = true;
   }
-  require_audit(true);
   return true;
 }
 
-rules::Result<SyncReport> NftablesSync::sync(NfSession& session, const NfSession::Visit& others) {
-  auto done = attempt_until_done({.session = session, .audit = audit_, .found = found_, .most = kMaxAttempts},
-                                 [&](std::size_t before, SyncReport& report) {
-                                   return attempt(session, others, before < kUnguardedAttempt, report);
-                                 });
-  if (!done) return std::unexpected(done.error());
-  if (*done) return std::move(**done);
-  return rules::fail(fmt::format("{} table {}", name_of(family_), kTable), "synchronise",
-                     fmt::format("other programs kept changing it during {} attempts", kMaxAttempts), EAGAIN);
+void NftablesSync::require_audit(Dataplane::Audit why, Time now) {
+  suspects_.audit = true;
+  suspect_host_ports_ = true;
+  switch (why) {
+    case Dataplane::Audit::kPeriodic:
+      wanted_.refused_ports.hurry();
+      wanted_.refused_pods.hurry();
+      break;
+    case Dataplane::Audit::kEventsLost: drift_.suspect_everything(now); break;
+  }
+}
+
+std::optional<Time> NftablesSync::due() const {
+  if (suspects_anything() || wanted_.elements.has_changes() || wanted_.host_ports.has_changes()) return Time{};
+  std::optional<Time> first;
+  for (const std::optional<Time>& one :
+       {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due(), affinity_.due()})
+    if (one && (!first || *one < *first)) first = one;
+  return first;
+}
+
+rules::Result<SyncReport> NftablesSync::run(NfSession& session, const NfSession::Visit& others,
+                                            const SyncRequest& request) {
+  request_ = request;
+  not_taken_out_.reset();
+  take_due();
+  const auto purge_due = [&] { return affinity_.due() && *affinity_.due() <= request.now; };
+  SyncReport report;
+  const bool only_purge = purge_due() && due() == affinity_.due() && written_ && !request.everything;
+  if (!only_purge) {
+    auto done = CommitLoop().run(*this, session, others);
+    if (!done) {
+      rules::Error error = std::move(done.error());
+      if (not_taken_out_)
+        if (const std::string missing = missing_feature(*not_taken_out_); !missing.empty())
+          error.cause += "; " + missing;
+      return std::unexpected(std::move(error));
+    }
+    report = std::move(*done);
+    report.drift = drift_.take_report();
+    if (!drift_.due() && !suspects_anything()) drift_.all_clear();
+  }
+  if (!purge_due()) return report;
+  const auto forgotten = affinity_.advance(session, wanted_.elements, request.now);
+  // After a commit, its report goes before: the next slice, which is due at once, tells what is wrong.
+  if (!forgotten) return only_purge ? rules::Result<SyncReport>(std::unexpected(forgotten.error())) : std::move(report);
+  report.elements += forgotten->clients;
+  report.transactions += forgotten->transactions;
+  return report;
+}
+
+void NftablesSync::take_due() {
+  const Time until = request_.everything ? Time::max() : request_.now;
+  for (const rules::ObjectRef& object : drift_.take_due(until)) {
+    if (object.kind == rules::ObjectRef::Kind::kTable) suspects_.audit = true;
+    suspects_.structure = true;
+    if (object.kind != rules::ObjectRef::Kind::kSet || !written_) continue;
+    if (const SetSpec* set = find_set(*written_, object.name)) suspects_.sets.insert(set->ref);
+  }
+  if (request_.everything) {
+    wanted_.refused_ports.hurry();
+    wanted_.refused_pods.hurry();
+  }
+  for (const rules::ServicePortKey& key : wanted_.refused_ports.take_due(request_.now)) wanted_.elements.readmit(key);
+  for (const std::string& pod : wanted_.refused_pods.take_due(request_.now)) wanted_.host_ports.readmit(pod);
 }
 
 rules::Status NftablesSync::update_host_ports(NfSession& session, SyncReport& report) {
-  if (host_ports_.any_wanted() && (suspect_host_ports_ || audit_)) {
+  if (must_see_others()) {
     auto claims = read_foreign_host_ports(session.kernel(), family_);
     if (!claims) return std::unexpected(claims.error());
-    host_ports_.set_foreign(std::move(*claims));
+    wanted_.host_ports.set_foreign(std::move(*claims));
     suspect_host_ports_ = false;
   }
-  for (std::string& remark : host_ports_.take_remarks()) report.remarks.push_back(std::move(remark));
-  if (host_ports_.has_changes() && host_ports_.take_changes().any) desired_.set_host_ports(host_ports_.in_force());
+  for (rules::hostport::Remark& remark : wanted_.host_ports.take_remarks())
+    report.host_ports.push_back(std::move(remark));
+  if (wanted_.host_ports.has_changes() && wanted_.host_ports.take_changes().any)
+    wanted_.elements.set_host_ports(wanted_.host_ports.in_force());
   return {};
 }
 
-rules::Result<NftablesSync::Plan> NftablesSync::compare_everything(NfSession& session, const Ruleset& wanted) {
-  auto live = read_nftables_structure(session.kernel(), family_);
-  if (!live) return std::unexpected(live.error());
-  Plan plan;
-  const bool is_there = !live->sets.empty() || !live->chains.empty();
-  // Sets and base chains cannot be changed into others (6.18); another layout is another version's.
-  for (const SetSpec& set : wanted.sets) {
-    const auto found = live->sets.find(set.name);
-    if (found == live->sets.end()) {
-      plan.new_sets.push_back(set);
-    } else if (found->second != netlink::nftables::describe_nft_set(set, family_)) {
-      plan.delete_table = true;
-    }
-  }
-  for (const Chain& chain : wanted.chains) {
-    const auto found = live->chains.find(chain.name);
-    const bool missing = found == live->chains.end();
-    if (missing) {
-      plan.new_chains.push_back(chain);
-    } else if (found->second != netlink::nftables::describe_nft_chain(chain)) {
-      plan.delete_table = true;
-    }
-    if (missing || !equal_rules(live->rules[chain.name], chain.rules, family_)) plan.rewritten.push_back(chain);
-  }
-  if (plan.delete_table || !is_there) {
-    plan.everything = true;
-    plan.new_sets = wanted.sets;
-    plan.new_chains = plan.rewritten = wanted.chains;
-    return plan;
-  }
-  for (const auto& [name, set] : live->sets)
-    if (find_set(wanted, name) == nullptr) plan.old_sets.push_back(name);
-  for (const auto& [name, chain] : live->chains)
-    if (find_chain(wanted, name) == nullptr) plan.old_chains.push_back(name);
-
-  LiveElements elements;
-  std::set<SetRef> sets;
-  for (const SetSpec& set : wanted.sets) {
-    if (set.dynamic) continue;
-    sets.insert(set.ref);
-    if (auto read = read_nftables_elements(session.kernel(), family_, set.ref, elements); !read)
-      return std::unexpected(read.error());
-  }
-  if (!loaded_) {
-    note_found(elements);
-    desired_.adopt_order([&](const ElementKey& key) -> std::optional<Bytes<kDataCapacity>> {
-      const auto found = elements.find(key);
-      return found == elements.end() ? std::nullopt : std::optional(found->second.data);
-    });
-  }
-  compare_elements(std::move(elements), sets, plan);
-  return plan;
-}
-
-void NftablesSync::compare_elements(LiveElements live, const std::set<SetRef>& sets, Plan& plan) const {
-  desired_.for_each_element([&](const SetRef& set) { return sets.contains(set); },
-                            [&](const ElementKey& key, const ElementValue& value) {
-                              const auto found = live.find(key);
-                              const bool missing = found == live.end();
-                              if (missing || !equal(found->second, value)) {
-                                if (!missing) plan.removed.push_back(key);
-                                plan.added.emplace_back(key, value);
-                              }
-                              if (!missing) live.erase(found);
-                            });
-  for (const auto& [key, value] : live) plan.removed.push_back(key);
-}
-
-rules::Result<NftablesSync::Plan> NftablesSync::compare_changes(NfSession& session, const Ruleset& wanted) {
-  Plan plan;
-  LiveElements live;
-  for (const SetRef& set : suspects_)
-    if (auto read = read_nftables_elements(session.kernel(), family_, set, live); !read)
-      return std::unexpected(read.error());
-  if (!suspects_.empty()) compare_elements(std::move(live), suspects_, plan);
-  for (const auto& [key, change] : desired_.changes()) {
-    if (suspects_.contains(key.set)) continue;
-    if (change.before) plan.removed.push_back(key);
-    if (change.after) plan.added.emplace_back(key, *change.after);
-  }
-  if (!desired_.ruleset_changed()) return plan;
-  for (const SetSpec& set : wanted.sets)
-    if (find_set(written_, set.name) == nullptr) plan.new_sets.push_back(set);
-  for (const SetSpec& set : written_.sets)
-    if (find_set(wanted, set.name) == nullptr) plan.old_sets.push_back(set.name);
-  for (const Chain& chain : wanted.chains) {
-    const Chain* present = find_chain(written_, chain.name);
-    if (present == nullptr || *present != chain) plan.rewritten.push_back(chain);
-  }
-  return plan;
-}
-
-void NftablesSync::write(const Plan& plan, netlink::Batch& batch, SyncReport& report) const {
-  using netlink::nftables::ElementWriter;
-  if (plan.delete_table) netlink::nftables::delete_nft_table(batch, family_, kTable);
-  // First, and no change when it is there: the kernel echoes the first message of a transaction.
-  netlink::nftables::add_nft_table(batch, family_);
-  ElementWriter removed(batch, family_, ElementWriter::Change::kRemove);
-  for (const ElementKey& key : plan.removed) removed.write(key);
-  removed.end();
-  for (const SetSpec& set : plan.new_sets) netlink::nftables::add_nft_set(batch, family_, set);
-  for (const Chain& chain : plan.new_chains) netlink::nftables::add_nft_chain(batch, family_, chain);
-  for (const std::string& chain : plan.old_chains) netlink::nftables::flush_nft_chain(batch, family_, chain);
-  for (const Chain& chain : plan.rewritten) {
-    if (std::ranges::find(plan.new_chains, chain.name, &Chain::name) == plan.new_chains.end())
-      netlink::nftables::flush_nft_chain(batch, family_, chain.name);
-    for (const NftRule& rule : chain.rules) netlink::nftables::add_nft_rule(batch, family_, chain.name, rule);
-  }
-  ElementWriter added(batch, family_, ElementWriter::Change::kAdd);
-  for (const auto& [key, value] : plan.added) added.write(key, value);
-  if (plan.everything)
-    desired_.for_each_element([](const SetRef&) { return true; },
-                              [&](const ElementKey& key, const ElementValue& value) { added.write(key, value); });
-  added.end();
-  for (const std::string& chain : plan.old_chains) netlink::nftables::delete_nft_chain(batch, family_, chain);
-  for (const std::string& set : plan.old_sets) netlink::nftables::delete_nft_set(batch, family_, set);
-  report.elements += removed.elements() + added.elements();
-}
-
-rules::Result<Outcome> NftablesSync::attempt(NfSession& session, const NfSession::Visit& others, bool guarded,
-                                             SyncReport& report) {
-  if (auto updated = update_host_ports(session, report); !updated) return std::unexpected(updated.error());
-  const bool audit = audit_ || suspects_.size() > kMaxSuspects;
-  const bool because_of_drift = drift_audit_ || !suspects_.empty();
-  const Ruleset wanted = audit || desired_.ruleset_changed() ? desired_.ruleset() : written_;
-  auto plan = audit ? compare_everything(session, wanted) : compare_changes(session, wanted);
+std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& session, netlink::Batch& batch,
+                                                                  const Stage& /*stage*/, SyncReport& report) {
+  outdated_ = false;
+  disputed_.clear();
+  if (auto updated = update_host_ports(session, report); !updated) return failed(updated.error());
+  Round& round = round_.emplace();
+  round.looked_at = std::exchange(suspects_, {.audit = false, .structure = false, .sets = {}});
+  round.ruleset = written_ && !round.looked_at.audit && !wanted_.elements.ruleset_changed()
+                      ? written_
+                      : std::make_shared<const Ruleset>(wanted_.elements.ruleset());
+  auto plan = plan_round(session, round);
   if (!plan) {
-    audit_ = true;
-    return std::unexpected(plan.error());
+    put_back();
+    return failed(plan.error());
   }
-  report.audited = report.audited || audit;
-  audit_ = false;
-  const std::set<SetRef> suspects = std::exchange(suspects_, {});
-  const bool first = !std::exchange(loaded_, true);
-  const auto undo = [&] {
-    suspects_.insert(suspects.begin(), suspects.end());
-    audit_ = audit_ || audit;
-    loaded_ = loaded_ && !first;
+  report.audited = report.audited || round.looked_at.audit;
+  round.table_drifted = plan->table_drifted;
+  round.drifted = std::move(plan->drifted);
+  if (plan->empty()) return {};
+  BatchPlanWriter writer(batch, family_);
+  rules::nftables::write(*plan, wanted_.elements, writer);
+  writer.finish();
+  round.elements = writer.elements();
+  round.chains = plan->rewritten.size() + plan->old_chains.size();
+  return {};
+}
+
+rules::Result<Plan> NftablesSync::plan_round(NfSession& session, Round& round) {
+  Suspects& look = round.looked_at;
+  const bool in_dispute = drift_.due().has_value();
+  if (written_ && !look.audit && !look.structure && look.sets.empty() && !in_dispute)
+    return changes(*round.ruleset, *written_, wanted_.elements);
+  if (in_dispute) add_disputed_sets(look);
+  look.audit = look.audit || !written_ || look.sets.size() > kMaxSets;
+  auto live = read_live(session, look, *round.ruleset);
+  if (!live) return std::unexpected(live.error());
+  if (!written_) {
+    found_at_start_ = udp_frontends_of(live->elements, family_);
+    wanted_.elements.adopt_order(order_of(live->elements));
+  }
+  Plan plan = compare(*round.ruleset, written_.get(), wanted_.elements, std::move(*live));
+  round.purge = look.audit && !plan.everything;
+  hold_back(plan);
+  return plan;
+}
+
+rules::Result<LiveTable> NftablesSync::read_live(NfSession& session, const Suspects& suspects, const Ruleset& ruleset) {
+  const auto structure = read_nftables_structure(session.kernel(), family_);
+  if (!structure) return std::unexpected(structure.error());
+  LiveTable live{.structure = compare_structure(*structure, ruleset, family_), .read = {}, .elements = {}};
+  for (const SetSpec& set : ruleset.sets) {
+    if (set.dynamic || (!suspects.audit && !suspects.sets.contains(set.ref))) continue;
+    live.read.insert(set.ref);
+    if (!live.structure.sets.contains(set.name)) continue;
+    if (auto read = read_nftables_elements(session.kernel(), family_, set.ref, live.elements); !read)
+      return std::unexpected(read.error());
+  }
+  return live;
+}
+
+void NftablesSync::add_disputed_sets(Suspects& suspects) {
+  std::set<SetRef> changed;
+  for (const auto& [key, change] : wanted_.elements.changes()) changed.insert(key.set);
+  for (const SetRef& set : changed) {
+    if (drift_.held_until(set_object(name_of(set))) <= request_.now) continue;
+    suspects.sets.insert(set);
+    disputed_.insert(name_of(set));
+  }
+}
+
+void NftablesSync::hold_back(Plan& plan) {
+  const auto must_wait = [&](const rules::ObjectRef& object) {
+    return !drift_.find(object, request_.now) && !request_.everything;
   };
-
-  if (!plan->empty()) {
-    netlink::Batch batch;
-    write(*plan, batch, report);
-    auto drained = session.drain(others);
-    if (!drained || drained->overrun) {
-      undo();
-      require_audit(true);
-      if (!drained) return std::unexpected(drained.error());
-      return Outcome::kAgain;
-    }
-    if (guarded && (audit_ || !suspects_.empty() || must_see_others())) {
-      undo();
-      return Outcome::kAgain;
-    }
-    if (std::max(batch.messages(), report.elements) > kQuietMessages && !session.muted())
-      if (auto muted = session.mute(); !muted) {
-        undo();
-        return std::unexpected(muted.error());
-      }
-    auto committed = session.commit(batch, guarded);
-    if (!committed) {
-      undo();
-      return after_failure(committed.error(), report);
-    }
-    ++report.transactions;
-    report.messages += batch.messages();
-    report.bytes += batch.bytes();
-    report.chains += plan->rewritten.size() + plan->old_chains.size();
-    report.wrote = true;
-    if (because_of_drift && !first) {
-      std::set<std::string> touched;
-      for (const std::string& set : plan->old_sets) touched.insert(describe_set(set));
-      for (const std::string& chain : plan->old_chains) touched.insert(describe_chain(chain));
-      for (const SetSpec& set : plan->new_sets) touched.insert(describe_set(set.name));
-      std::set<SetRef> sets;
-      for (const ElementKey& key : plan->removed) sets.insert(key.set);
-      for (const auto& [key, value] : plan->added) sets.insert(key.set);
-      for (const SetRef& set : sets) touched.insert(describe_set(name_of(set)));
-      for (const Chain& chain : plan->rewritten) touched.insert(describe_chain(chain.name));
-      if (plan->everything) touched = {fmt::format("{} table", kTable)};
-      report.healed.assign(touched.begin(), touched.end());
-    }
+  if (plan.table_drifted) {
+    // What is wanted now cannot be written without a table.
+    if (must_wait(table_object()) && !wanted_.elements.has_changes()) plan = {};
+    return;
   }
-  failed_before_ = false;
-  drift_audit_ = false;
-  written_ = wanted;
-  desired_.committed();
-  purge_ = desired_.take_forgotten() || purge_ || audit;
-  if (purge_) {
-    if (auto purged = purge_affinity(session, report); !purged) return std::unexpected(purged.error());
-    purge_ = false;
-  }
-  return Outcome::kDone;
+  const Names taken =
+      rules::nftables::hold_back(plan, wanted_.elements,
+                                 {.set = [&](std::string_view name) { return must_wait(set_object(name)); },
+                                  .chain = [&](std::string_view name) { return must_wait(chain_object(name)); }});
+  std::erase_if(plan.drifted.sets, [&](const std::string& name) { return taken.sets.contains(name); });
+  std::erase_if(plan.drifted.chains, [&](const std::string& name) { return taken.chains.contains(name); });
 }
 
-void NftablesSync::note_found(const LiveElements& live) {
-  constexpr auto kUdp = static_cast<std::uint8_t>(rules::Protocol::kUdp);
-  const std::size_t address_size = bits_of(family_) / 8;
-  for (const auto& [key, value] : live) {
-    if (key.set.id == SetId::kHostPorts && key.key.data[0] == kUdp)
-      found_at_start_.push_back({std::nullopt, port_at(key.key.data.data() + 4)});
-    const bool node_port = key.set.id == SetId::kNodePortEndpoints || key.set.id == SetId::kNodePortLocalEndpoints;
-    const bool address = key.set.id == SetId::kEndpoints || key.set.id == SetId::kLocalEndpoints;
-    if ((!node_port && !address) || last_number(key.key) != 0) continue;
-    const std::uint8_t* protocol = key.key.data.data() + (address ? address_size : 0);
-    if (*protocol != kUdp) continue;
-    iptables::LiveTables::UdpFrontend frontend{std::nullopt, port_at(protocol + 4)};
-    if (address) frontend.address = address_at(key.key.data.data(), family_);
-    found_at_start_.push_back(frontend);
-  }
+std::size_t NftablesSync::notifications(const netlink::Batch& batch) const {
+  return std::max(batch.messages(), round_ ? round_->elements : 0);
 }
 
-rules::Status NftablesSync::purge_affinity(NfSession& session, SyncReport& report) {
-  const std::size_t address_size = bits_of(family_) / 8;
-  for (std::size_t tries = 0; tries < kMaxAttempts; ++tries) {
-    LiveElements live;
-    if (auto read = read_nftables_elements(session.kernel(), family_, {SetId::kAffinity, 0}, live); !read) return read;
-    netlink::Batch batch;
-    netlink::nftables::ElementWriter removed(batch, family_, netlink::nftables::ElementWriter::Change::kRemove);
-    netlink::nftables::add_nft_table(batch, family_);
-    for (const auto& [key, value] : live) {
-      const Backend backend{address_at(value.data.data.data(), family_),
-                            port_at(value.data.data.data() + address_size)};
-      if (!desired_.is_sticky_backend(last_number(key.key), backend)) removed.write(key);
-    }
-    removed.end();
-    if (removed.elements() == 0) return {};
-    auto committed = session.commit(batch, false);
-    if (committed) {
-      ++report.transactions;
-      report.elements += removed.elements();
-      return {};
-    }
-    // An entry ended by itself meanwhile.
-    if (committed.error().error.code != ENOENT) return std::unexpected(committed.error().error);
-  }
-  return rules::fail(fmt::format("{} {}", kTable, name_of({SetId::kAffinity, 0})), "forget clients",
-                     "entries kept ending meanwhile", EAGAIN);
+void NftablesSync::put_back() {
+  if (!round_) return;
+  suspects_.audit = suspects_.audit || round_->looked_at.audit;
+  suspects_.structure = suspects_.structure || round_->looked_at.structure;
+  suspects_.sets.merge(round_->looked_at.sets);
+  // What was found stands in the table as it is; the next comparison finds it again.
+  if (round_->table_drifted || !round_->drifted.empty()) suspects_.structure = true;
+  round_.reset();
+}
+
+rules::Result<bool> NftablesSync::committed(NfSession& /*session*/, const netlink::CommitReport& /*commit*/,
+                                            SyncReport& report) {
+  const Round round = std::move(*std::exchange(round_, std::nullopt));
+  report.chains += round.chains;
+  report.elements += round.elements;
+  if (round.table_drifted) drift_.heal(table_object(), request_.now);
+  for (const std::string& set : round.drifted.sets) drift_.heal(set_object(set), request_.now);
+  for (const std::string& chain : round.drifted.chains) drift_.heal(chain_object(chain), request_.now);
+  for (const rules::ServicePortKey& key : wanted_.refused_ports.succeeded()) report.in_force.push_back(key.first);
+  for (const std::string& pod : wanted_.refused_pods.succeeded()) report.in_force.push_back(pod);
+  written_ = round.ruleset;
+  wanted_.elements.committed();
+  if (wanted_.elements.take_forgotten() || round.purge) affinity_.start(request_.now);
+  disputed_.clear();
+  return true;
 }
 
 }  // namespace kubenatd::agent::dataplane::nftables

@@ -1,97 +1,112 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "agent/dataplane/attempts.h"
-#include "agent/dataplane/dataplane.h"
-#include "agent/dataplane/nftables/live.h"
-#include "rules/hostport/host_ports.h"
-#include "rules/nftables/desired.h"
+#include "agent/dataplane/commit_loop.h"
+#include "agent/dataplane/drift.h"
+#include "agent/dataplane/nftables/affinity.h"
+#include "agent/dataplane/nftables/wanted.h"
+#include "rules/nftables/diff.h"
 
 namespace kubenatd::agent::dataplane::nftables {
 
-/// Keeps the table `kubenatd` of one family equal to the desired ruleset and elements.
+/// Keeps the table `kubenatd` of one family equal to what is wanted.
 ///
-/// Purpose: writes what differs, all of it in one transaction. Threading: one thread. Failure: as Dataplane. Cost: the
-/// elements that changed; drift in a set reads that set, an audit or any other drift reads the whole table.
-class NftablesSync final : public Dataplane {
+/// Purpose: the steps of a sync in nftables mode, and what of the kernel has to be looked at. All that differs is
+/// written in one transaction. What others keep changing waits, set by set and chain by chain: its own changes are
+/// still written, and so is everything else. Threading: one thread. Failure: as SyncSteps. Cost: the elements that
+/// changed; drift reads sets, chains and rules of the table, and the elements of the sets concerned; an audit reads
+/// all.
+class NftablesSync final : public SyncSteps {
  public:
-  /// `desired` and `host_ports`, from which it gets those in force, must outlive this.
-  NftablesSync(rules::Family family, rules::nftables::DesiredElements& desired, rules::hostport::HostPorts& host_ports)
-      : family_(family), desired_(desired), host_ports_(host_ports) {}
+  /// `wanted` must outlive this.
+  NftablesSync(rules::Family family, Wanted& wanted) : family_(family), wanted_(wanted), affinity_(family) {}
 
-  [[nodiscard]] rules::Family family() const override { return family_; }
-  bool note(const netlink::TableEvent& event) override;
-  void require_audit(bool because_of_events) override {
-    audit_ = true;
-    drift_audit_ = drift_audit_ || because_of_events;
+  bool note(const netlink::TableEvent& event, Time now);
+  void require_audit(Dataplane::Audit why, Time now);
+  [[nodiscard]] std::optional<Time> due() const;
+  [[nodiscard]] bool settled() const {
+    return written_ && !wanted_.elements.has_changes() && !wanted_.host_ports.has_changes();
   }
-  [[nodiscard]] bool has_work() const override {
-    return audit_ || purge_ || !suspects_.empty() || must_see_others() || desired_.has_changes() ||
-           host_ports_.has_changes();
-  }
-  [[nodiscard]] bool only_drift() const override {
-    return (!audit_ || drift_audit_) && !purge_ && !desired_.has_changes() && !host_ports_.has_changes() && loaded_;
-  }
-  [[nodiscard]] rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others) override;
-  [[nodiscard]] const std::vector<iptables::LiveTables::UdpFrontend>& found_at_start() const override {
-    return found_at_start_;
-  }
+  [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const { return found_at_start_; }
+
+  [[nodiscard]] rules::Result<SyncReport> run(NfSession& session, const NfSession::Visit& others,
+                                              const SyncRequest& request);
+
+  [[nodiscard]] std::string name() const override;
+  [[nodiscard]] std::expected<void, netlink::CommitFailure> prepare(NfSession& session, netlink::Batch& batch,
+                                                                    const Stage& stage, SyncReport& report) override;
+  [[nodiscard]] std::size_t notifications(const netlink::Batch& batch) const override;
+  [[nodiscard]] bool is_outdated() const override { return outdated_ || suspects_anything(); }
+  void put_back() override;
+  [[nodiscard]] rules::Result<bool> committed(NfSession& session, const netlink::CommitReport& commit,
+                                              SyncReport& report) override;
+  void read_again() override { suspects_.audit = true; }
+  [[nodiscard]] bool take_out(const rules::Refusal& refusal, SyncReport& report) override;
+  [[nodiscard]] bool is_trial(const rules::Refusal& refusal) const override;
 
  private:
-  /// What is to be written, and in which order.
-  struct Plan {
-    bool delete_table = false;  ///< what is there cannot be changed into what is wanted
-    bool everything = false;    ///< the table is new: all elements are added
-    std::vector<rules::nftables::SetSpec> new_sets;
-    std::vector<std::string> old_sets;
-    std::vector<rules::nftables::Chain> new_chains;
-    std::vector<rules::nftables::Chain> rewritten;  ///< among them the new ones
-    std::vector<std::string> old_chains;
-    std::vector<rules::nftables::ElementKey> removed;
-    std::vector<std::pair<rules::nftables::ElementKey, rules::nftables::ElementValue>> added;
+  using RulesetPtr = std::shared_ptr<const rules::nftables::Ruleset>;
 
-    [[nodiscard]] bool empty() const {
-      return !delete_table && !everything && new_sets.empty() && old_sets.empty() && rewritten.empty() &&
-             old_chains.empty() && removed.empty() && added.empty();
-    }
+  /// What has to be read before the next comparison.
+  struct Suspects {
+    bool audit = true;       ///< everything
+    bool structure = false;  ///< sets, chains and rules
+    std::set<rules::nftables::SetRef> sets;
+  };
+  /// What was prepared, until it is committed or put back.
+  struct Round {
+    Suspects looked_at;
+    RulesetPtr ruleset;
+    bool table_drifted = false;
+    rules::nftables::Names drifted;  ///< and written
+    std::size_t chains = 0;
+    std::size_t elements = 0;
+    bool purge = false;
+  };
+  /// Whose element the kernel refused: a service port or a pod.
+  struct Owner {
+    std::optional<rules::ServicePortKey> port;
+    std::optional<std::string> pod;
   };
 
-  [[nodiscard]] rules::Result<Outcome> attempt(NfSession& session, const NfSession::Visit& others, bool guarded,
-                                               SyncReport& report);
   /// Others may serve other host ports than they did, and there are some of ours.
-  [[nodiscard]] bool must_see_others() const { return suspect_host_ports_ && host_ports_.any_wanted(); }
-  /// Puts the host ports into the desired state that are in force beside those of others.
+  [[nodiscard]] bool must_see_others() const { return suspect_host_ports_ && wanted_.host_ports.any_wanted(); }
+  [[nodiscard]] bool suspects_anything() const {
+    return suspects_.audit || suspects_.structure || !suspects_.sets.empty() || must_see_others();
+  }
+  [[nodiscard]] rules::ObjectRef set_object(std::string_view name) const;
+  [[nodiscard]] rules::ObjectRef chain_object(std::string_view name) const;
+  [[nodiscard]] rules::ObjectRef table_object() const;
+
+  void take_due();
   [[nodiscard]] rules::Status update_host_ports(NfSession& session, SyncReport& report);
-  [[nodiscard]] rules::Result<Plan> compare_everything(NfSession& session, const rules::nftables::Ruleset& wanted);
-  [[nodiscard]] rules::Result<Plan> compare_changes(NfSession& session, const rules::nftables::Ruleset& wanted);
-  /// What makes the elements of `sets` as they are wanted.
-  void compare_elements(LiveElements live, const std::set<rules::nftables::SetRef>& sets, Plan& plan) const;
-  /// Writes it all, in an order in which nothing is used before it is there or removed while it is used.
-  void write(const Plan& plan, netlink::Batch& batch, SyncReport& report) const;
-  [[nodiscard]] rules::Result<Outcome> after_failure(const netlink::CommitFailure& failure, SyncReport& report);
-  /// Takes service ports and pods out whose elements the kernel refused, and names them. True when there were any.
-  bool take_out(const netlink::CommitFailure& failure, SyncReport& report);
-  void note_found(const LiveElements& live);
-  [[nodiscard]] rules::Status purge_affinity(NfSession& session, SyncReport& report);
+  [[nodiscard]] rules::Result<rules::nftables::Plan> plan_round(NfSession& session, Round& round);
+  [[nodiscard]] rules::Result<rules::nftables::LiveTable> read_live(NfSession& session, const Suspects& suspects,
+                                                                    const rules::nftables::Ruleset& ruleset);
+  /// Tells what others changed, and takes out of the plan what has to wait.
+  void hold_back(rules::nftables::Plan& plan);
+  /// Own changes of sets in dispute: they are read, as others may have done the same or the opposite.
+  void add_disputed_sets(Suspects& suspects);
+  [[nodiscard]] Owner owner_of(const rules::Refusal& refusal) const;
 
   rules::Family family_;
-  rules::nftables::DesiredElements& desired_;
-  rules::hostport::HostPorts& host_ports_;
-  rules::nftables::Ruleset written_;  ///< what the kernel holds, as far as we know
-  std::set<rules::nftables::SetRef> suspects_;
-  std::set<std::string> found_;  ///< drift that is to be told with the next sync
-  std::vector<iptables::LiveTables::UdpFrontend> found_at_start_;
+  Wanted& wanted_;
+  Drift drift_;
+  Suspects suspects_;
   bool suspect_host_ports_ = true;
-  bool audit_ = true;
-  bool drift_audit_ = false;
-  bool loaded_ = false;
-  bool purge_ = false;
-  bool failed_before_ = false;
+  RulesetPtr written_;  ///< what the kernel holds, as far as we know; none: nothing was written yet
+  std::optional<Round> round_;
+  std::set<std::string, std::less<>> disputed_;  ///< sets read in this round though they are held
+  bool outdated_ = false;                        ///< one of them has changed since
+  AffinityPurge affinity_;
+  std::vector<UdpFrontend> found_at_start_;
+  SyncRequest request_;
+  std::optional<rules::Refusal> not_taken_out_;  ///< since the sync began
 };
 
 }  // namespace kubenatd::agent::dataplane::nftables

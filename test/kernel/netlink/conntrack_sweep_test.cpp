@@ -255,7 +255,7 @@ TEST_CASE("conntrack sweep: many entries, many of them stale") {
 TEST_CASE("conntrack sweep: without the rights it fails by name") {
   if (!test::enter_fresh_namespace()) return;
   if (setresuid(65534, 65534, 65534) != 0) {
-    std::printf("SKIPPED: cannot become another user\n");
+    std::printf("SKIPPED: no rights: cannot become another user\n");
     return;
   }
   const rules::Result<host::ConntrackSweep> sweep = host::sweep_conntrack(rules::Family::kIpv4, IPPROTO_UDP, kAll);

@@ -7,6 +7,7 @@
 
 #include "netlink/core/nf_tables.h"
 #include "netlink/host/counters.h"
+#include "netlink/iptables/reader.h"
 #include "netlink/iptables/writer.h"
 #include "rules/text.h"
 #include "test/kernel/netlink/raw_rules.h"
@@ -56,8 +57,8 @@ void write_samples(NfTables& tables, Family family, Table table, const std::vect
 
 std::vector<rules::Rule> read_rules(NfTables& tables, Family family, Table table, const std::string& chain) {
   std::vector<rules::Rule> read;
-  const auto status = tables.dump_rules(
-      family, table, chain, [&](netlink::LiveRule& live) { read.push_back(std::move(live.rule)); },
+  const auto status = netlink::iptables::dump_rules(
+      tables, family, table, chain, [&](netlink::iptables::LiveRule& live) { read.push_back(std::move(live.rule)); },
       [&] { read.clear(); });
   if (!status) FAIL(status.error().to_string());
   return read;

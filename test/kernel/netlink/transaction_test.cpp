@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/reader.h"
 #include "netlink/iptables/writer.h"
 #include "test/kernel/netlink/raw_rules.h"
 #include "test/support/netns.h"
@@ -46,8 +47,9 @@ void make_chains(NfTables& tables, const std::vector<std::string>& chains) {
 /// Comments of the chain's rules in order.
 std::vector<std::string> comments(NfTables& tables, const std::string& chain) {
   std::vector<std::string> found;
-  const auto status = tables.dump_rules(
-      kFamily, kNat, chain, [&](netlink::LiveRule& live) { found.emplace_back(rules::comment_of(live.rule)); },
+  const auto status = netlink::iptables::dump_rules(
+      tables, kFamily, kNat, chain,
+      [&](netlink::iptables::LiveRule& live) { found.emplace_back(rules::comment_of(live.rule)); },
       [&] { found.clear(); });
   if (!status) FAIL(status.error().to_string());
   return found;
@@ -55,8 +57,9 @@ std::vector<std::string> comments(NfTables& tables, const std::string& chain) {
 
 std::vector<std::string> chain_names(NfTables& tables, Table table) {
   std::vector<std::string> found;
-  const auto status = tables.dump_chains(
-      kFamily, table, [&](const netlink::LiveChain& chain) { found.emplace_back(chain.name); }, [&] { found.clear(); });
+  const auto status = netlink::iptables::dump_chains(
+      tables, kFamily, table, [&](const netlink::iptables::LiveChain& chain) { found.emplace_back(chain.name); },
+      [&] { found.clear(); });
   if (!status) FAIL(status.error().to_string());
   return found;
 }
@@ -305,9 +308,9 @@ TEST_CASE("20 000 rules go in one transaction, come back in order and echo their
   REQUIRE(report.handles.size() == kRules);
   std::vector<std::uint64_t> handles;
   std::vector<std::string> seen;
-  const auto status = tables.dump_rules(
-      kFamily, kNat, "",
-      [&](netlink::LiveRule& live) {
+  const auto status = netlink::iptables::dump_rules(
+      tables, kFamily, kNat, "",
+      [&](netlink::iptables::LiveRule& live) {
         handles.push_back(live.handle);
         seen.emplace_back(rules::comment_of(live.rule));
       },
@@ -368,10 +371,10 @@ TEST_CASE("A dump is whole in spite of a writer that never stops, or fails with 
   for (const std::string_view chain : {"KUBE-A", ""}) {
     int restarts = 0, whole = 0, interrupted = 0;
     std::size_t seen = 0;
-    const auto visit = [&](netlink::LiveRule& live) { seen += live.chain == "KUBE-A" ? 1 : 0; };
+    const auto visit = [&](netlink::iptables::LiveRule& live) { seen += live.chain == "KUBE-A" ? 1 : 0; };
     for (int i = 0; i < 20; ++i) {
       seen = 0;
-      const auto status = tables.dump_rules(kFamily, kNat, chain, visit, [&] {
+      const auto status = netlink::iptables::dump_rules(tables, kFamily, kNat, chain, visit, [&] {
         seen = 0;
         ++restarts;
       });
@@ -392,8 +395,8 @@ TEST_CASE("A dump is whole in spite of a writer that never stops, or fails with 
   // With the writer gone it is whole at once.
   for (const std::string_view chain : {"KUBE-A", ""}) {
     std::size_t seen = 0;
-    REQUIRE(tables.dump_rules(
-        kFamily, kNat, chain, [&](netlink::LiveRule&) { ++seen; }, [] { FAIL("restarted"); }));
+    REQUIRE(netlink::iptables::dump_rules(
+        tables, kFamily, kNat, chain, [&](netlink::iptables::LiveRule&) { ++seen; }, [] { FAIL("restarted"); }));
     CHECK(seen == kRules);
   }
 }

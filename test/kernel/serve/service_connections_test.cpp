@@ -134,6 +134,16 @@ TEST_CASE("only so many Services have connection counters, and one that goes mak
   CHECK(serve::ServiceConnections::open(0).value()->Collect().at(0).metric.empty());
 }
 
+TEST_CASE("as many Services have connection counters as the setting can ask for") {
+  if (!kubenatd::test::enter_fresh_namespace()) return;
+  const auto counters = serve::ServiceConnections::open(config::kMostCountedServices).value();
+  std::vector<objects::ObjectEvent> events;
+  for (std::size_t i = 0; i < config::kMostCountedServices + 5; ++i)
+    events.push_back(put(service("s" + std::to_string(i), "10.96.0.1")));
+  counters->note(events);
+  CHECK(counters->Collect().at(0).metric.size() == config::kMostCountedServices);
+}
+
 TEST_CASE("ports and families of a Service are series of their own") {
   if (!kubenatd::test::enter_fresh_namespace()) return;
   const auto counters = serve::ServiceConnections::open(1).value();

@@ -99,7 +99,8 @@ std::optional<std::vector<std::uint8_t>> read_one(int fd) {
 std::optional<std::string> tunnels_missing() {
   const Descriptor device(::open(kDevice, O_RDWR | O_CLOEXEC));
   if (device.get() >= 0) return std::nullopt;
-  return std::string(kDevice) + ": " + std::strerror(errno);
+  const bool refused = errno == EPERM || errno == EACCES;
+  return std::string(refused ? "no rights: " : "") + kDevice + ": " + std::strerror(errno);
 }
 
 PacketNode::PacketNode() {

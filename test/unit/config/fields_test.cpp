@@ -108,17 +108,21 @@ TEST_CASE("host bits of CIDRs are masked away") {
   CHECK(accepted("clusterCIDR: 10.244.7.9/16").config.cluster_cidrs.at(0).to_string() == "10.244.0.0/16");
 }
 
+TEST_CASE("oomScoreAdj is set, so nothing is said of it") {
+  const LoadedConfig loaded = accepted("oomScoreAdj: -500");
+  CHECK(loaded.config.oom_score_adj == -500);
+  CHECK(loaded.remarks.empty());
+}
+
 TEST_CASE("fields without effect are accepted and each is named once") {
   const LoadedConfig loaded = accepted(R"(
 featureGates: {NFTablesProxyMode: true}
-oomScoreAdj: -500
 portRange: 1000-2000
 windowsRunAsService: true
 ipvs: {syncPeriod: 10s, scheduler: rr, excludeCIDRs: [10.0.0.0/8], strictARP: true, tcpTimeout: 0s}
 winkernel: {networkName: cbr0, enableDSR: true, sourceVip: ""}
 logging: {vmodule: [{filePattern: proxier, verbosity: 5}]}
 )");
-  CHECK(loaded.config.oom_score_adj == -500);
   CHECK(loaded.config.feature_gates.at("NFTablesProxyMode"));
   const std::vector<std::string> expected{"featureGates.NFTablesProxyMode",
                                           "ipvs.excludeCIDRs",
@@ -126,7 +130,6 @@ logging: {vmodule: [{filePattern: proxier, verbosity: 5}]}
                                           "ipvs.strictARP",
                                           "ipvs.syncPeriod",
                                           "logging.vmodule",
-                                          "oomScoreAdj",
                                           "portRange",
                                           "windowsRunAsService",
                                           "winkernel.enableDSR",

@@ -1,6 +1,8 @@
 #include "agent/serve/health_state.h"
 
 #include <catch2/catch.hpp>
+#include <string>
+#include <vector>
 
 using namespace kubenatd::agent::base;
 using namespace kubenatd::agent::serve;
@@ -63,6 +65,28 @@ TEST_CASE("a request of a family whose loop has not started does not count") {
   HealthState state(60s);
   state.queued(Family::kIpv4, at(0s));
   CHECK(state.healthy(at(1h)));
+}
+
+TEST_CASE("what the kernel refuses is named in healthz, and makes nothing unhealthy") {
+  HealthState state(60s);
+  state.updated(Family::kIpv4, at(0s));
+  const std::string before = state.healthz(at(5s)).body;
+  state.refused({"demo/web:http", "say \"hi\"", "\xff"});
+  const auto healthz = state.healthz(at(5s));
+  CHECK(healthz.good);
+  CHECK(healthz.body == R"({"lastUpdated":"2025-07-01T10:00:05Z","currentTime":"2025-07-01T10:00:05Z",)"
+                        R"("nodeEligible":true,"healthy":true,)"
+                        R"("status":{"IPv4":{"lastUpdated":"2025-07-01T10:00:00Z","healthy":true}},)"
+                        "\"refused\":[\"demo/web:http\",\"say \\\"hi\\\"\",\"\xef\xbf\xbd\"]}");
+  CHECK_THAT(state.livez(at(5s)).body, !Catch::Contains("refused"));
+
+  std::vector<std::string> many;
+  for (int i = 0; i < 11; ++i) many.push_back("demo/web-" + std::to_string(i));
+  state.refused(many);
+  CHECK_THAT(state.healthz(at(5s)).body, Catch::EndsWith(R"("demo/web-8","demo/web-9"]})"));
+
+  state.refused({});
+  CHECK(state.healthz(at(5s)).body == before);
 }
 
 TEST_CASE("a node that is to get no traffic fails healthz and not livez") {

@@ -74,6 +74,8 @@ void fill(Metrics& metrics) {
   metrics.network_programming(Family::kIpv4, 700ms);
   metrics.no_local_endpoints(Family::kIpv4, 1, 2);
   metrics.rules(Family::kIpv4, Table::kNat, 100, 10);
+  metrics.refused(Family::kIpv4, Metrics::RefusedKind::kServicePort, 3);
+  metrics.refused(Family::kIpv6, Metrics::RefusedKind::kPod, 1);
   metrics.objects(Kind::kService, 12);
   metrics.source_up("services", true);
   metrics.source_up("nodes", false);
@@ -209,6 +211,9 @@ TEST_CASE("a round is counted") {
            R"(kubenatd_sync_problems_total{ip_family="IPv4"} 1)",
            R"(kubenatd_event_overruns_total 2)",
            R"(kubenatd_drift_disputes_total 1)",
+           R"(kubenatd_refused_objects{ip_family="IPv4",kind="service_port"} 3)",
+           R"(kubenatd_refused_objects{ip_family="IPv4",kind="pod"} 0)",
+           R"(kubenatd_refused_objects{ip_family="IPv6",kind="pod"} 1)",
            R"(kubenatd_transaction_seconds_total 0.25)",
            R"(kubenatd_source_objects{kind="Service"} 12)",
        }) {
@@ -277,6 +282,7 @@ TEST_CASE("alerts and the dashboard are about metrics and labels that are told")
   for (const auto& [series, labels] : std::map<std::string, std::set<std::string>>{
            {"kubenatd_drift_found_total", {"ip_family", "kind", "table"}},
            {"kubenatd_source_up", {"resource"}},
+           {"kubenatd_refused_objects", {"ip_family", "kind"}},
            {"kubenatd_source_objects", {"kind"}},
            {"kubeproxy_sync_proxy_rules_iptables_total", {"ip_family", "table"}},
            {"kubeproxy_sync_proxy_rules_no_local_endpoints_total", {"ip_family", "traffic_policy"}},

@@ -1,7 +1,10 @@
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <iostream>
+#include <latch>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -48,6 +51,10 @@ struct Servers {
 /// A port that was free just now. Somebody else may take it, so callers that listen on it try again.
 std::uint16_t free_port() {
   return ListenSocket::open({.address = {}, .port = 0}).value().port();
+}
+
+HealthCheck check(std::uint16_t port, std::size_t local_endpoints) {
+  return {.port = port, .local_endpoints = local_endpoints};
 }
 
 bool eventually(const std::function<bool()>& what) {
@@ -153,7 +160,7 @@ TEST_CASE("health check ports follow their Services") {
   const ObjectKey dns{"demo", "dns"};
   const auto everywhere = [](const ObjectKey& key) { return HealthCheckPorts::name_of(key, std::nullopt); };
   // Port 0 takes a free one, as no Service can.
-  ports.sync({{web, {.port = 0, .local_endpoints = 2}}, {dns, {.port = 0, .local_endpoints = 0}}});
+  ports.apply({{web, check(0, 2)}, {dns, check(0, 0)}});
   const std::uint16_t web_port = servers.keeper.port(everywhere(web)).value();
   const std::uint16_t dns_port = servers.keeper.port(everywhere(dns)).value();
 
@@ -170,8 +177,11 @@ TEST_CASE("health check ports follow their Services") {
   CHECK(reply.status == 503);
   CHECK(reply.headers.at("X-Load-Balancing-Endpoint-Weight") == "0");
 
-  // Counts change in place, and a Service that goes takes its port along.
-  ports.sync({{web, {.port = 0, .local_endpoints = 3}}});
+  // Counts change in place, a Service that is not named stays, and one that goes takes its port along.
+  ports.apply({{web, check(0, 3)}});
+  CHECK(servers.keeper.port(everywhere(dns)) == dns_port);
+  CHECK(fetch("127.0.0.1", dns_port, "/").headers.at("X-Load-Balancing-Endpoint-Weight") == "0");
+  ports.apply({{dns, std::nullopt}, {{"demo", "never seen"}, std::nullopt}});
   CHECK(servers.keeper.port(everywhere(web)) == web_port);
   CHECK(fetch("127.0.0.1", web_port, "/").headers.at("X-Load-Balancing-Endpoint-Weight") == "3");
   CHECK_THROWS(fetch("127.0.0.1", dns_port, "/"));
@@ -184,20 +194,21 @@ TEST_CASE("health check ports follow their Services") {
   // Only on given addresses.
   const auto address = *kubenatd::rules::Address::parse("127.0.0.2");
   ports.set_addresses({address});
-  ports.sync({{web, {.port = 0, .local_endpoints = 1}}});
   const auto there = servers.keeper.port(HealthCheckPorts::name_of(web, address));
   REQUIRE(there);
   CHECK(fetch("127.0.0.2", *there, "/").status == 503);
   CHECK_THROWS(fetch("127.0.0.1", *there, "/"));
   // None of the node's addresses is wanted: nowhere, not everywhere.
   ports.set_addresses({});
-  ports.sync({{web, {.port = 0, .local_endpoints = 1}}});
+  ports.apply({{web, check(0, 1)}});
   CHECK_THROWS(fetch("127.0.0.2", *there, "/"));
   CHECK_FALSE(servers.keeper.port(everywhere(web)));
   ports.set_addresses({address});
-  ports.sync({{web, {.port = 0, .local_endpoints = 1}}});
-  CHECK(servers.keeper.port(HealthCheckPorts::name_of(web, address)));
-  ports.sync({});
+  const auto again = servers.keeper.port(HealthCheckPorts::name_of(web, address));
+  REQUIRE(again);
+  ports.set_addresses({address});
+  CHECK(servers.keeper.port(HealthCheckPorts::name_of(web, address)) == again);
+  ports.apply({{web, std::nullopt}});
   CHECK_FALSE(servers.keeper.port(HealthCheckPorts::name_of(web, address)));
   CHECK(servers.failures == 0);
 }
@@ -208,17 +219,63 @@ TEST_CASE("a health check port moves, also from one Service to another") {
   const ObjectKey one{"demo", "one"};
   const ObjectKey two{"demo", "two"};
   const std::uint16_t port = free_port();
-  ports.sync({{one, {.port = port, .local_endpoints = 1}}});
-  ports.sync({{two, {.port = port, .local_endpoints = 1}}});
+  ports.apply({{one, check(port, 1)}});
+  ports.apply({{two, check(port, 1)}, {one, std::nullopt}});
   const std::string name = HealthCheckPorts::name_of(two, std::nullopt);
   REQUIRE(eventually([&] { return servers.keeper.port(name) == port; }));
   CHECK(fetch("127.0.0.1", port, "/").body.find("\"name\": \"two\"") != std::string::npos);
   // Two at once: one has it, the other waits until it goes.
-  ports.sync({{one, {.port = port, .local_endpoints = 1}}, {two, {.port = port, .local_endpoints = 1}}});
+  ports.apply({{one, check(port, 1)}});
   CHECK(servers.failures >= 1);
-  ports.sync({{one, {.port = port, .local_endpoints = 1}}});
+  ports.apply({{two, std::nullopt}});
   REQUIRE(eventually([&] { return servers.keeper.port(HealthCheckPorts::name_of(one, std::nullopt)) == port; }));
   CHECK(fetch("127.0.0.1", port, "/").body.find("\"name\": \"one\"") != std::string::npos);
+}
+
+/// A collector that waits until it is told to go on.
+class Slow final : public prometheus::Collectable {
+ public:
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
+    entered_.count_down();
+    released_.wait();
+    return {};
+  }
+  void wait_until_entered() { entered_.wait(); }
+  void release() { released_.count_down(); }
+
+ private:
+  mutable std::latch entered_{1};
+  mutable std::latch released_{1};
+};
+
+TEST_CASE("probes are answered while a scrape takes long") {
+  const auto slow = std::make_shared<Slow>();
+  Servers servers;
+  servers.metrics.add(slow);
+  REQUIRE(
+      servers.keeper.keep("metrics", loopback(), metrics_pages(servers.metrics, default_config()), HttpLane::kScrapes));
+  const std::uint16_t metrics = servers.keeper.port("metrics").value();
+  const std::uint16_t healthz = servers.open(healthz_pages(servers.health, servers.metrics));
+  HealthCheckPorts ports(servers.keeper, servers.health);
+  const ObjectKey web{"demo", "web"};
+  ports.apply({{web, check(0, 1)}});
+  const std::string name = HealthCheckPorts::name_of(web, std::nullopt);
+
+  Connection scrape("127.0.0.1", metrics);
+  REQUIRE(scrape.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  slow->wait_until_entered();
+  CHECK(fetch("127.0.0.1", healthz, "/healthz").status == 200);
+  CHECK(fetch("127.0.0.1", servers.keeper.port(name).value(), "/").status == 200);
+  // Nor does a Service that comes, moves or goes wait for it.
+  ports.apply({{web, std::nullopt}, {{"demo", "dns"}, check(0, 2)}});
+  CHECK_FALSE(servers.keeper.port(name));
+  const auto dns = servers.keeper.port(HealthCheckPorts::name_of({"demo", "dns"}, std::nullopt));
+  CHECK(fetch("127.0.0.1", dns.value(), "/").headers.at("X-Load-Balancing-Endpoint-Weight") == "2");
+
+  slow->release();
+  const Reply late = parse_reply(scrape.read_to_end());
+  CHECK(late.status == 200);
+  CHECK(late.body.find("# TYPE kubeproxy_sync_proxy_rules_duration_seconds histogram\n") != std::string::npos);
 }
 
 TEST_CASE("names of Services cannot break out of the body") {

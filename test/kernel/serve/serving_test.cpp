@@ -160,6 +160,35 @@ TEST_CASE("what objects ask for is pending until their families are settled") {
   CHECK(tells(R"(kubenatd_source_up{resource="services"} 1)"));
 }
 
+TEST_CASE("health check ports come with the first round after their Services, and go with them") {
+  if (!enter_fresh_namespace()) return;
+  Model model(config(), environment());
+  const auto serving = Serving::open(model).value();
+  const auto round = [&](const std::vector<ObjectEvent>& events) {
+    serving->note(events);
+    model.apply(events);
+    serving->note(all_settled());
+  };
+  Service service = web();
+  service.external_policy_local = true;
+  service.health_check_node_port = 30999;
+  EndpointSlice here = slice(std::nullopt);
+  here.endpoints[0].node_name = "node-1";
+  serving->note({put(service), put(here)});
+  model.apply({put(service), put(here)});
+  CHECK_THROWS(fetch(kLocal, 30999, "/"));  // not before the rules are there
+  serving->note(all_settled());
+  CHECK(fetch(kLocal, 30999, "/").status == 200);
+  round({ObjectEvent{Kind::kEndpointSlice, here.key, nullptr}});
+  CHECK(fetch(kLocal, 30999, "/").status == 503);
+  service.health_check_node_port = 30998;
+  round({put(service), put(here)});
+  CHECK_THROWS(fetch(kLocal, 30999, "/"));
+  CHECK(fetch(kLocal, 30998, "/").status == 200);
+  round({ObjectEvent{Kind::kService, service.key, nullptr}});
+  CHECK_THROWS(fetch(kLocal, 30998, "/"));
+}
+
 TEST_CASE("a first sync that never succeeds makes the node ill") {
   if (!enter_fresh_namespace()) return;
   Config impatient = config();

@@ -1,0 +1,266 @@
+#include "agent/config/settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <expected>
+#include <optional>
+#include <system_error>
+#include <type_traits>
+
+#include "agent/base/printable.h"
+#include "agent/config/duration.h"
+
+namespace kubenatd::agent::config {
+namespace {
+
+/// A range that ends here has no end.
+template <class T>
+constexpr T kNoLimit = std::numeric_limits<T>::max();
+
+constexpr auto kSettings = std::to_array<Setting>({
+    {.flag = "manifests",
+     .field = "",
+     .type = "DIR",
+     .help = "Folder of Kubernetes objects (*.yaml, *.yml, *.json, at any depth): Services, EndpointSlices, Nodes,\n"
+             "Pods. May be given more than once. Without it objects come from an API server: --kubeconfig, --master\n"
+             "or, in a pod, its service account",
+     .run_only = false,
+     .member = &Settings::manifests},
+    {.flag = "once",
+     .field = "",
+     .type = "",
+     .help = "Sync once, leave the rules and exit",
+     .run_only = true,
+     .member = &Settings::once},
+    {.flag = "dispatch",
+     .field = "dispatch",
+     .type = "linear|tree|auto",
+     .help = "Shape of KUBE-SERVICES: linear as kube-proxy's, tree of address prefixes, or auto: a tree past\n"
+             "--tree-threshold service addresses",
+     .run_only = false,
+     .member = &Settings::dispatch},
+    {.flag = "tree-threshold",
+     .field = "treeThreshold",
+     .type = "N",
+     .help = "Service addresses up to which auto stays linear",
+     .run_only = false,
+     .member = Setting::Range<std::size_t>{&Settings::tree_threshold, 0, kNoLimit<std::size_t>}},
+    {.flag = "host-ports",
+     .field = "hostPorts",
+     .type = "auto|on|off",
+     .help = "hostPorts of this node's Pods as CNI-* chains, as the portmap plugin makes them; auto: unless\n"
+             "the API server does not let its Pods be seen; on: wait until it does",
+     .run_only = false,
+     .member = &Settings::host_ports},
+    {.flag = "service-cidr",
+     .field = "serviceCIDRs",
+     .type = "CIDR",
+     .help = "Range of cluster IPs: what no Service has in it is dropped in nftables mode. May be given more than\n"
+             "once",
+     .run_only = false,
+     .member = &Settings::service_cidrs},
+    {.flag = "audit-period",
+     .field = "auditPeriod",
+     .type = "SECONDS",
+     .help = "Time between full comparisons with the kernel: seconds, or a duration such as 5m",
+     .run_only = true,
+     .member = Setting::Range<Duration>{&Settings::audit_period, std::chrono::seconds(1), std::chrono::hours(24)}},
+    {.flag = "service-metrics",
+     .field = "serviceMetrics",
+     .type = "N",
+     .help = "Count new connections by Service in the metrics, for at most N Services; as many are kept as are\n"
+             "asked for. A scrape takes about 40 us for each port and family of them",
+     .run_only = true,
+     .member = Setting::Range<std::size_t>{&Settings::counted_services, 0, kMostCountedServices}},
+});
+
+template <class T>
+struct Word {
+  std::string_view text;
+  T value;
+};
+/// The words for the values of a type; none: the type has others.
+template <class T>
+constexpr std::array<Word<T>, 0> kWords{};
+template <>
+constexpr std::array<Word<Settings::Dispatch>, 3> kWords<Settings::Dispatch>{{{"linear", Settings::Dispatch::kLinear},
+                                                                              {"tree", Settings::Dispatch::kTree},
+                                                                              {"auto", Settings::Dispatch::kAuto}}};
+template <>
+constexpr std::array<Word<Settings::HostPorts>, 3> kWords<Settings::HostPorts>{
+    {{"auto", Settings::HostPorts::kAuto}, {"on", Settings::HostPorts::kOn}, {"off", Settings::HostPorts::kOff}}};
+template <>
+constexpr std::array<Word<bool>, 2> kWords<bool>{{{"true", true}, {"false", false}}};
+template <class T>
+concept HasWords = !kWords<T>.empty();
+
+std::string lower_case(std::string text) {
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return text;
+}
+
+std::string to_words(std::size_t value) {
+  return std::to_string(value);
+}
+std::string to_words(Duration value) {
+  return to_text(value);
+}
+std::string to_words(const rules::Prefix& value) {
+  return value.to_string();
+}
+std::string to_words(const std::filesystem::path& value) {
+  return base::one_line(value.native(), 256);
+}
+
+std::optional<std::size_t> whole_number(std::string_view text) {
+  std::size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+/// Reads one value; an error is what is wrong with the text.
+std::expected<std::size_t, std::string> read_value(const std::string& text, std::size_t /*type*/) {
+  if (const auto number = whole_number(text)) return *number;
+  return std::unexpected(base::in_quotes(text) + " is not a whole number");
+}
+std::expected<Duration, std::string> read_value(const std::string& text, Duration /*type*/) {
+  constexpr std::size_t kMostSeconds = 9'000'000'000;  // what nanoseconds of 64 bits hold
+  if (const auto seconds = whole_number(text); seconds && *seconds <= kMostSeconds)
+    return std::chrono::seconds(*seconds);
+  if (const auto duration = parse_duration(text)) return *duration;
+  return std::unexpected(base::in_quotes(text) + R"( is not a number of seconds or a duration such as "5m")");
+}
+std::expected<rules::Prefix, std::string> read_value(const std::string& text, const rules::Prefix& /*type*/) {
+  if (const auto prefix = rules::Prefix::parse(text)) return *prefix;
+  return std::unexpected(base::in_quotes(text) + " is not a CIDR");
+}
+std::expected<std::filesystem::path, std::string> read_value(const std::string& text,
+                                                             const std::filesystem::path& /*type*/) {
+  return std::filesystem::path(text);
+}
+template <HasWords T>
+std::expected<T, std::string> read_value(const std::string& text, T /*type*/) {
+  const auto* const found = std::ranges::find(kWords<T>, lower_case(text), &Word<T>::text);
+  if (found != kWords<T>.end()) return found->value;
+  std::string known;
+  for (const Word<T>& word : kWords<T>) known += (known.empty() ? "" : ", ") + std::string(word.text);
+  return std::unexpected(base::in_quotes(text) + " is not one of " + known);
+}
+
+/// The place of a setting's value, whatever else its declaration says.
+template <class T>
+constexpr T Settings::*place(T Settings::*member) {
+  return member;
+}
+template <class T>
+constexpr T Settings::*place(const Setting::Range<T>& range) {
+  return range.member;
+}
+
+template <class T>
+std::string text_of(const Setting::Range<T>& range) {
+  return fmt::format("{}..{}", to_words(range.least), to_words(range.most));
+}
+
+template <class T>
+std::optional<std::string> out_of_range(const Setting::Range<T>& range, const T& value) {
+  if (value >= range.least && value <= range.most) return std::nullopt;
+  return fmt::format("{} is not in {}", to_words(value), text_of(range));
+}
+template <class T>
+std::optional<std::string> out_of_range(T Settings::* /*member*/, const T& /*value*/) {
+  return std::nullopt;
+}
+
+template <class T>
+constexpr bool kIsList = false;
+template <class T>
+constexpr bool kIsList<std::vector<T>> = true;
+
+template <class Member>
+std::optional<std::string> set_member(const Member& member, Settings& settings, std::span<const std::string> texts) {
+  auto& value = settings.*place(member);
+  using Value = std::remove_reference_t<decltype(value)>;
+  if constexpr (kIsList<Value>) {
+    Value read;
+    for (const std::string& text : texts) {
+      auto one = read_value(text, typename Value::value_type{});
+      if (!one) return one.error();
+      read.push_back(std::move(*one));
+    }
+    value = std::move(read);
+  } else {
+    if (texts.empty()) return "has no value";
+    const auto read = read_value(texts.back(), Value{});
+    if (!read) return read.error();
+    if (auto wrong = out_of_range(member, *read)) return wrong;
+    value = *read;
+  }
+  return std::nullopt;
+}
+
+template <class Value>
+std::string text_of(const Value& value) {
+  if constexpr (kIsList<Value>) {
+    constexpr std::size_t kMost = 16;
+    std::string text;
+    for (std::size_t i = 0; i < value.size() && i < kMost; ++i) text += (i > 0 ? ", " : "") + to_words(value[i]);
+    if (value.size() > kMost) text += fmt::format(" and {} more", value.size() - kMost);
+    return text.empty() ? "none" : text;
+  } else if constexpr (HasWords<Value>) {
+    const auto* const found = std::ranges::find(kWords<Value>, value, &Word<Value>::value);
+    return found == kWords<Value>.end() ? std::string() : std::string(found->text);
+  } else {
+    return to_words(value);
+  }
+}
+
+}  // namespace
+
+bool Setting::is_list() const {
+  return std::visit(
+      [](const auto& of) { return kIsList<std::remove_cvref_t<decltype(std::declval<Settings&>().*place(of))>>; },
+      member);
+}
+
+std::string Setting::range() const {
+  const auto told = []<class Member>(const Member& of) {
+    if constexpr (requires { of.most; }) {
+      if (of.most != kNoLimit<decltype(of.most)>) return text_of(of);
+    }
+    return std::string();
+  };
+  return std::visit(told, member);
+}
+
+rules::Status Setting::set(Settings& settings, std::span<const std::string> texts) const {
+  const auto wrong = std::visit([&](const auto& of) { return set_member(of, settings, texts); }, member);
+  if (wrong) return rules::fail(fmt::format("--{}", flag), "read", *wrong, EINVAL);
+  return {};
+}
+
+std::string Setting::text(const Settings& settings) const {
+  return std::visit([&](const auto& of) { return text_of(settings.*place(of)); }, member);
+}
+
+void Setting::copy(const Settings& from, Settings& to) const {
+  std::visit([&](const auto& of) { to.*place(of) = from.*place(of); }, member);
+}
+
+std::span<const Setting> settings() {
+  return kSettings;
+}
+
+std::vector<std::pair<std::string, std::string>> describe_settings(const Settings& values) {
+  std::vector<std::pair<std::string, std::string>> lines;
+  for (const Setting& setting : settings()) lines.emplace_back(fmt::format("--{}", setting.flag), setting.text(values));
+  return lines;
+}
+
+}  // namespace kubenatd::agent::config

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "rules/address.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent::config {
+
+using Duration = std::chrono::nanoseconds;
+
+/// For how many Services new connections can be counted. A scrape reads two chains for each, about 20 us a chain.
+inline constexpr std::size_t kMostCountedServices = 10'000;
+
+/// kubenatd's own settings, which kube-proxy does not have, with their defaults. What each means stands in settings().
+struct Settings {
+  enum class Dispatch : std::uint8_t { kLinear, kTree, kAuto };
+  enum class HostPorts : std::uint8_t { kAuto, kOn, kOff };  ///< auto: where the source gives Pods
+
+  std::vector<std::filesystem::path> manifests;
+  bool once = false;
+  Dispatch dispatch = Dispatch::kAuto;
+  std::size_t tree_threshold = 1000;
+  HostPorts host_ports = HostPorts::kAuto;
+  Duration audit_period = std::chrono::minutes(5);
+  std::vector<rules::Prefix> service_cidrs;
+  std::size_t counted_services = 0;
+};
+
+/// The commands that have settings.
+enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kCheck };
+
+/// One of kubenatd's own settings, declared once: flags, the KubenatdConfiguration of a file, `check` and the help all
+/// read it from here. The default is the member's initializer in Settings.
+///
+/// Threading: constant. Failure: set() says what is wrong with a text and leaves the value alone.
+struct Setting {
+  template <class T>
+  struct Range {
+    T Settings::*member;
+    T least, most;
+  };
+  /// A value of the type itself, or a member with the range that it has to be in.
+  using Member = std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::HostPorts Settings::*,
+                              Range<std::size_t>, Range<Duration>, std::vector<rules::Prefix> Settings::*,
+                              std::vector<std::filesystem::path> Settings::*>;
+
+  std::string_view flag;   ///< without the dashes
+  std::string_view field;  ///< of KubenatdConfiguration; empty: it is a matter of the command line alone
+  std::string_view type;   ///< what stands for the value in the help; empty: the flag has no value
+  std::string_view help;
+  bool run_only;  ///< only `run` has it, and `check`, which looks at what `run` would be told
+  Member member;
+
+  [[nodiscard]] bool applies_to(Command command) const {
+    return !run_only || command == Command::kRun || command == Command::kCheck;
+  }
+  [[nodiscard]] bool is_list() const;
+  /// "0..10000"; empty: there is none worth telling.
+  [[nodiscard]] std::string range() const;
+  /// The texts are those of a flag: one, or of a list all that were given.
+  [[nodiscard]] rules::Status set(Settings& settings, std::span<const std::string> texts) const;
+  /// A duration is "1m30s".
+  [[nodiscard]] std::string text(const Settings& settings) const;
+  void copy(const Settings& from, Settings& to) const;
+};
+
+/// All of them, in the order in which they are told.
+[[nodiscard]] std::span<const Setting> settings();
+
+/// Each with its value, as `check` prints it: "--dispatch", "auto".
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> describe_settings(const Settings& settings);
+
+}  // namespace kubenatd::agent::config

@@ -1,0 +1,99 @@
+#include "agent/dataplane/iptables/dataplane.h"
+
+#include <utility>
+
+#include "agent/dataplane/foreign_host_ports.h"
+#include "agent/dataplane/iptables/cleanup.h"
+#include "agent/dataplane/iptables/diff.h"
+#include "agent/dataplane/iptables/listing.h"
+#include "agent/dataplane/iptables/options.h"
+#include "agent/dataplane/iptables/walked_rules.h"
+#include "rules/text.h"
+
+namespace kubenatd::agent::dataplane::iptables {
+
+using rules::Table;
+using rules::hostport::HostPorts;
+using rules::iptables::DesiredTables;
+
+IptablesDataplane::IptablesDataplane(rules::Family family, const NodeFacts& facts)
+    : family_(family), desired_{DesiredTables(compile_options(facts, family)), {}}, sync_(family, desired_) {}
+
+void IptablesDataplane::set_node(const NodeFacts& facts) {
+  desired_.service_ports.set_options(compile_options(facts, family_));
+}
+
+void IptablesDataplane::apply(const state::ViewChange& change) {
+  const rules::ServicePortKey key{change.name, change.protocol};
+  sync_.refusals().forget(key);
+  if (change.view) {
+    desired_.service_ports.upsert(*change.view);
+  } else {
+    desired_.service_ports.erase(key);
+  }
+}
+
+void IptablesDataplane::set_pods(std::vector<rules::hostport::PodPorts> pods) {
+  sync_.refusals().set_pods(std::move(pods));
+}
+
+const rules::NodeOptions& IptablesDataplane::node_options() const {
+  return desired_.service_ports.options().node;
+}
+
+void IptablesDataplane::for_each_view(const std::function<void(const rules::ServicePortView&)>& visit) const {
+  desired_.service_ports.for_each_view(visit);
+}
+
+std::vector<OwnedRules> IptablesDataplane::owned_rules() const {
+  std::vector<OwnedRules> owned;
+  for (const Table table : {Table::kFilter, Table::kNat})
+    owned.push_back({.table = table, .count = desired_.service_ports.rules(table)});
+  return owned;
+}
+
+rules::Result<SyncReport> IptablesDataplane::sync(NfSession& session, const NfSession::Visit& others,
+                                                  const SyncRequest& request) {
+  sync_.begin(request);
+  auto done = loop_.run(sync_, session, others);
+  if (done) done->drift = sync_.take_drift();
+  return done;
+}
+
+std::string IptablesDataplane::render() const {
+  return rules::to_save_text(list_desired(desired_.service_ports, desired_.host_ports), family_);
+}
+
+rules::Result<Dataplane::Difference> IptablesDataplane::diff(netlink::NfTables& kernel) const {
+  HostPorts host_ports = desired_.host_ports;
+  (void)host_ports.take_remarks();  // of earlier times
+  auto objects = diff_with_live(kernel, family_, desired_.service_ports, host_ports);
+  if (!objects) return std::unexpected(objects.error());
+  return Difference{std::move(*objects), host_ports.take_remarks()};
+}
+
+rules::Result<WalkedRules> IptablesDataplane::desired_rules(netlink::NfTables* kernel) const {
+  HostPorts host_ports = desired_.host_ports;
+  if (kernel != nullptr) {
+    auto claims = read_foreign_host_ports(*kernel, family_);
+    if (!claims) return std::unexpected(claims.error());
+    host_ports.set_foreign(std::move(*claims));
+  }
+  WalkedRules walked;
+  auto& ruleset = walked.rules.emplace(family_);
+  for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))
+    rules::walk::add_table(ruleset, table);
+  return walked;
+}
+
+rules::Result<WalkedRules> IptablesDataplane::live_rules(netlink::NfTables& kernel) const {
+  auto ruleset = read_live_ruleset(kernel, family_);
+  if (!ruleset) return std::unexpected(ruleset.error());
+  return WalkedRules{.rules = std::move(*ruleset), .table = std::nullopt};
+}
+
+rules::Result<CleanupReport> IptablesDataplane::clean_up(netlink::NfTables& kernel) const {
+  return remove_all(kernel, family_);
+}
+
+}  // namespace kubenatd::agent::dataplane::iptables

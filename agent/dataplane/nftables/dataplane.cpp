@@ -1,0 +1,117 @@
+#include "agent/dataplane/nftables/dataplane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/dataplane/foreign_host_ports.h"
+#include "agent/dataplane/nftables/cleanup.h"
+#include "agent/dataplane/nftables/diff.h"
+#include "agent/dataplane/nftables/live.h"
+#include "agent/dataplane/nftables/options.h"
+#include "agent/dataplane/nftables/walked_rules.h"
+#include "rules/nftables/text.h"
+
+namespace kubenatd::agent::dataplane::nftables {
+
+using namespace rules::nftables;
+
+NftablesDataplane::NftablesDataplane(rules::Family family, const NodeFacts& facts)
+    : family_(family),
+      wanted_{.elements = DesiredElements(ruleset_options(facts, family)),
+              .host_ports = {},
+              .refused_ports = {},
+              .refused_pods = {}},
+      sync_(family, wanted_) {}
+
+void NftablesDataplane::set_node(const NodeFacts& facts) {
+  wanted_.elements.set_options(ruleset_options(facts, family_));
+}
+
+void NftablesDataplane::apply(const state::ViewChange& change) {
+  const rules::ServicePortKey key{change.name, change.protocol};
+  if (!wanted_.refused_ports.empty()) wanted_.refused_ports.forget(key);
+  if (change.view) {
+    wanted_.elements.upsert(*change.view);
+  } else {
+    wanted_.elements.erase(key);
+  }
+}
+
+void NftablesDataplane::set_pods(std::vector<rules::hostport::PodPorts> pods) {
+  const auto find = [](const std::vector<rules::hostport::PodPorts>& all, const std::string& id) {
+    const auto found = std::ranges::find(all, id, &rules::hostport::PodPorts::id);
+    return found == all.end() ? std::optional<rules::hostport::PodPorts>() : *found;
+  };
+  std::vector<std::string> changed;
+  wanted_.refused_pods.for_each([&](const std::string& id, const rules::Refusal& /*refusal*/) {
+    if (find(pods, id) != find(pods_, id)) changed.push_back(id);
+  });
+  for (const std::string& id : changed) wanted_.refused_pods.forget(id);
+  pods_ = pods;
+  wanted_.host_ports.set_pods(std::move(pods));
+}
+
+std::vector<RefusedObject> NftablesDataplane::refused() const {
+  std::vector<RefusedObject> all;
+  wanted_.refused_ports.for_each([&](const rules::ServicePortKey& key, const rules::Refusal& refusal) {
+    all.push_back({RefusedObject::Kind::kServicePort, key.first, refusal});
+  });
+  wanted_.refused_pods.for_each([&](const std::string& id, const rules::Refusal& refusal) {
+    all.push_back({RefusedObject::Kind::kPod, id, refusal});
+  });
+  return all;
+}
+
+std::string NftablesDataplane::render() const {
+  const HostPortElements host_ports = emit_host_ports(wanted_.host_ports.in_force());
+  return to_text(wanted_.elements, family_, {.order = {}, .host_ports = &host_ports});
+}
+
+rules::Result<NftablesDataplane::Beside> NftablesDataplane::beside_others(netlink::NfTables& kernel) const {
+  rules::hostport::HostPorts host_ports = wanted_.host_ports;
+  host_ports.set_foreign({});
+  (void)host_ports.take_remarks();
+  if (host_ports.any_wanted()) {
+    auto claims = read_foreign_host_ports(kernel, family_);
+    if (!claims) return std::unexpected(claims.error());
+    host_ports.set_foreign(std::move(*claims));
+  }
+  return Beside{.elements = emit_host_ports(host_ports.in_force()), .withheld = host_ports.take_remarks()};
+}
+
+rules::Result<Dataplane::Difference> NftablesDataplane::diff(netlink::NfTables& kernel) const {
+  auto beside = beside_others(kernel);
+  if (!beside) return std::unexpected(beside.error());
+  auto objects = diff_with_live(kernel, wanted_.elements, beside->elements);
+  if (!objects) return std::unexpected(objects.error());
+  return Difference{.objects = std::move(*objects), .host_ports = std::move(beside->withheld)};
+}
+
+rules::Result<WalkedRules> NftablesDataplane::desired_rules(netlink::NfTables* kernel) const {
+  WalkedRules walked;
+  if (kernel == nullptr) {
+    const HostPortElements host_ports = emit_host_ports(wanted_.host_ports.in_force());
+    walked.table = state_of(wanted_.elements, {.order = {}, .host_ports = &host_ports});
+    return walked;
+  }
+  const auto beside = beside_others(*kernel);
+  if (!beside) return std::unexpected(beside.error());
+  const auto live = read_all_nftables_elements(*kernel, family_, wanted_.elements.ruleset());
+  if (!live) return std::unexpected(live.error());
+  walked.table = state_of(wanted_.elements, {.order = order_of(*live), .host_ports = &beside->elements});
+  return walked;
+}
+
+rules::Result<WalkedRules> NftablesDataplane::live_rules(netlink::NfTables& kernel) const {
+  auto table = read_live_table(kernel, family_, wanted_.elements.ruleset());
+  if (!table) return std::unexpected(table.error());
+  WalkedRules walked;
+  walked.table = std::move(*table);
+  return walked;
+}
+
+rules::Result<CleanupReport> NftablesDataplane::clean_up(netlink::NfTables& kernel) const {
+  return remove_table(kernel, family_);
+}
+
+}  // namespace kubenatd::agent::dataplane::nftables

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+
+#include "netlink/nftables/codec.h"
+#include "rules/nftables/plan.h"
+
+namespace kubenatd::agent::dataplane::nftables {
+
+/// Writes the steps of a plan to a transaction.
+///
+/// Threading: one thread. Failure: none. Cost: a message a step, but elements share messages. finish() has to be called
+/// at the end.
+class BatchPlanWriter final : public rules::nftables::PlanWriter {
+ public:
+  BatchPlanWriter(netlink::Batch& batch, rules::Family family);
+
+  void delete_table() override;
+  void create_table() override;
+  void create_set(const rules::nftables::SetSpec& set) override;
+  void create_chain(const rules::nftables::Chain& chain) override;
+  void flush_chain(std::string_view chain) override;
+  void add_rule(std::string_view chain, const rules::nftables::NftRule& rule) override;
+  void delete_chain(std::string_view chain) override;
+  void delete_set(std::string_view set) override;
+  void remove_element(const rules::nftables::ElementKey& key) override { removed_.write(key); }
+  void add_element(const rules::nftables::ElementKey& key, const rules::nftables::ElementValue& value) override {
+    added_.write(key, value);
+  }
+  void all_removed() override { removed_.end(); }
+
+  void finish() { added_.end(); }
+  [[nodiscard]] std::size_t elements() const { return removed_.elements() + added_.elements(); }
+
+ private:
+  netlink::Batch& batch_;
+  rules::Family family_;
+  netlink::nftables::ElementWriter removed_;
+  netlink::nftables::ElementWriter added_;
+};
+
+}  // namespace kubenatd::agent::dataplane::nftables
