@@ -139,6 +139,7 @@ std::string describe_request(std::string_view bytes) {
     text += fmt::format("\n    {}: message {} flags {:x} family {} {} {}", message.sequence, *type, message.flags,
                         message.family(), find_attribute(message.attributes(), 1).text(),
                         *type == NFT_MSG_GETGEN ? "" : find_attribute(message.attributes(), 2).text());
+    if (*type == NFT_MSG_NEWCHAIN || *type == NFT_MSG_DELCHAIN) text += describe_attributes(message.attributes(), {1});
     if (*type == NFT_MSG_NEWRULE || *type == NFT_MSG_DELRULE)
       text += fmt::format(
           " handle {} position {}: {}", find_attribute(message.attributes(), NFTA_RULE_HANDLE).be64(),

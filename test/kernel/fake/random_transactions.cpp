@@ -112,7 +112,8 @@ void RandomTransactions::nftables_message(Batch& batch) {
     case 3:
     case 4:
     case 5:
-      if (below(8) == 0) set.key.push_back(FieldType::kPort);  // another type than before
+      // Another type than before; not of keys, for which the kernel checks what the rules load.
+      if (below(8) == 0 && !set.dynamic) set.data.push_back(FieldType::kMark);
       add_nft_set(batch, family, set);
       break;
     case 6: delete_nft_set(batch, family, set.name); break;

@@ -24,8 +24,7 @@ template <class Deliver>
 void pack(const std::vector<std::string>& messages, Deliver deliver) {
   std::string datagram;
   for (const std::string& message : messages) {
-    if (!datagram.empty() && datagram.size() + message.size() > kPacked)
-      deliver(std::exchange(datagram, {}));
+    if (!datagram.empty() && datagram.size() + message.size() > kPacked) deliver(std::exchange(datagram, {}));
     datagram += message;
   }
   if (!datagram.empty()) deliver(std::move(datagram));
@@ -153,8 +152,7 @@ std::vector<std::string> Core::tell(FakeSocket& from, Transaction& transaction, 
   };
   transaction.commit([&](const Change& change) {
     const bool echo = (change.flags & NLM_F_ECHO) != 0;
-    if (echo || heard)
-      add(encode_change({0, change.sequence, from.port_id(), ruleset_.generation}, change), echo);
+    if (echo || heard) add(encode_change({0, change.sequence, from.port_id(), ruleset_.generation}, change), echo);
   });
   add(encode_generation(envelope(first, from.port_id()), from.process()), (first.flags & NLM_F_ECHO) != 0);
   for (FakeSocket* socket : sockets_) {

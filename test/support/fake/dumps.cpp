@@ -17,18 +17,17 @@ constexpr std::size_t kElementList = 3000;    // of one message
 
 void dump_elements(const Envelope& envelope, const Table& table, const Set& set, std::vector<std::string>& out) {
   std::string list;
-  std::size_t messages = 0;
   const auto send = [&] {
     out.push_back(encode_elements(envelope, NFT_MSG_NEWSETELEM, table, set, list));
     list.clear();
-    ++messages;
   };
   for (const auto& [key, element] : set.elements) {
     if (!element->life.now) continue;
     list += nest(NFTA_LIST_ELEM, encode_element(set, *element));
     if (list.size() > kElementList) send();
   }
-  if (!list.empty() || messages == 0) send();
+  if (!list.empty()) send();
+  send();  // the kernel finds out with an empty one that there are no more
 }
 
 }  // namespace

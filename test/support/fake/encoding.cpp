@@ -42,9 +42,8 @@ class Encoder {
     value = htobe64(value);
     raw(type, {reinterpret_cast<const char*>(&value), sizeof value});
   }
-  void nested(std::uint16_t type, std::string_view content) {
-    raw(static_cast<std::uint16_t>(type | NLA_F_NESTED), content);
-  }
+  /// Without NLA_F_NESTED, as nf_tables does it.
+  void nested(std::uint16_t type, std::string_view content) { raw(type, content); }
   [[nodiscard]] std::string attributes() { return std::move(bytes_); }
   [[nodiscard]] std::string message() {
     const auto size = static_cast<std::uint32_t>(bytes_.size());

@@ -84,11 +84,11 @@ std::optional<Problem> Faults::asked(const Request& request, std::uint32_t port_
     if (in_rule ? message.type != NFT_MSG_NEWRULE
                 : message.type != NFT_MSG_NEWSETELEM && message.type != NFT_MSG_DELSETELEM)
       continue;
-    const auto list = request.find(in_rule ? std::uint16_t{NFTA_RULE_EXPRESSIONS} : std::uint16_t{NFTA_SET_ELEM_LIST_ELEMENTS});
+    const auto list =
+        request.find(in_rule ? std::uint16_t{NFTA_RULE_EXPRESSIONS} : std::uint16_t{NFTA_SET_ELEM_LIST_ELEMENTS});
     AttributeReader reader(list ? list->payload : std::string_view());
     for (Attribute part; reader.next(part);) {
-      const bool is_wanted =
-          in_rule ? is_expression(part, order.expression) : order.element(message, part.payload);
+      const bool is_wanted = in_rule ? is_expression(part, order.expression) : order.element(message, part.payload);
       if (is_wanted && take(order.left)) return request.refuse(order.code, part).error();
     }
   }

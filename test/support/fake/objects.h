@@ -57,6 +57,7 @@ struct Element {
   std::string data;          ///< content of NFTA_SET_ELEM_DATA
   std::string user_data;
   Chain* jump = nullptr;
+  std::uint64_t order = 0;  ///< of adding
   Life life;
 };
 
@@ -68,8 +69,9 @@ struct Set {
   std::uint32_t size = 0;
   std::vector<std::uint32_t> fields;  ///< lengths of the parts of a concatenation
   std::string user_data;
-  std::uint32_t use = 0;    ///< rules that look into it
-  std::size_t filled = 0;   ///< elements, as the running transaction leaves them
+  std::uint32_t use = 0;  ///< rules that look into it
+  std::uint64_t last_order = 0;
+  std::size_t filled = 0;  ///< elements, as the running transaction leaves them
   std::multimap<std::string, std::unique_ptr<Element>> elements;
   Life life;
   std::list<std::unique_ptr<Set>>::iterator place;

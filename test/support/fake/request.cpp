@@ -9,7 +9,8 @@
 namespace kubenatd::test::fake {
 
 std::uint8_t Request::family() const {
-  return message.size() < sizeof(nlmsghdr) + sizeof(nfgenmsg) ? 0 : static_cast<std::uint8_t>(message[sizeof(nlmsghdr)]);
+  return message.size() < sizeof(nlmsghdr) + sizeof(nfgenmsg) ? 0
+                                                              : static_cast<std::uint8_t>(message[sizeof(nlmsghdr)]);
 }
 
 std::string_view Request::attributes() const {

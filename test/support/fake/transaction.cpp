@@ -108,7 +108,8 @@ void Transaction::erase(const Change& change) {
   switch (change.type) {
     case NFT_MSG_DELSETELEM: {
       const auto [first, last] = change.set->elements.equal_range(change.element->key);
-      const auto found = std::find_if(first, last, [&](const auto& entry) { return entry.second.get() == change.element; });
+      const auto found =
+          std::find_if(first, last, [&](const auto& entry) { return entry.second.get() == change.element; });
       if (found != last) change.set->elements.erase(found);
       break;
     }

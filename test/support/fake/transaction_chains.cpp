@@ -119,7 +119,9 @@ Outcome Transaction::update_chain(const Request& request, Table& table, Chain& c
     if (!chain.hook) return request.refuse(EEXIST, NFTA_CHAIN_NAME);
     const auto hook = read_hook(request, *nest);
     if (!hook) return Request::refuse(hook.error());
-    if (*hook != *chain.hook) return request.refuse(EEXIST, NFTA_CHAIN_NAME);
+    if (hook->number != chain.hook->number || hook->priority != chain.hook->priority)
+      return Request::refuse(EOPNOTSUPP);
+    if (hook->type != chain.hook->type) return request.refuse(EEXIST, NFTA_CHAIN_NAME);
   }
   Change& change = note(request, NFT_MSG_NEWCHAIN, table);
   change.chain = &chain;

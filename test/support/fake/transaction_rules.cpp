@@ -18,9 +18,10 @@ using netlink::find_attribute;
 
 constexpr std::size_t kMostExpressions = 128;  // NFT_RULE_MAXEXPRS
 constexpr std::array<std::string_view, 32> kExpressions{
-    "bitwise", "byteorder", "cmp",   "connlimit", "counter", "ct",     "dup",   "dynset",    "exthdr", "fib",  "fwd",
-    "hash",    "immediate", "last",  "limit",     "log",     "lookup", "masq",  "match",     "meta",   "nat",  "notrack",
-    "numgen",  "objref", "payload",    "quota", "range",     "redir",   "reject", "rt",    "socket",    "target"};
+    "bitwise", "byteorder", "cmp",   "connlimit", "counter",   "ct",      "dup",    "dynset",
+    "exthdr",  "fib",       "fwd",   "hash",      "immediate", "last",    "limit",  "log",
+    "lookup",  "masq",      "match", "meta",      "nat",       "notrack", "numgen", "objref",
+    "payload", "quota",     "range", "redir",     "reject",    "rt",      "socket", "target"};
 
 }  // namespace
 
@@ -52,7 +53,7 @@ Outcome Transaction::read_expression(const Request& request, const Attribute& ex
   const bool is_map = (set->flags & NFT_SET_MAP) != 0;
   if (name == "lookup") {
     const bool takes_data = !find_attribute(data, NFTA_LOOKUP_DREG).payload.empty();
-    if (takes_data != is_map) return request.refuse(EINVAL, expression);
+    if (takes_data && !is_map) return request.refuse(EINVAL, expression);
   } else {
     if ((set->flags & NFT_SET_EVAL) == 0) return request.refuse(EOPNOTSUPP, expression);
     if (find_attribute(data, NFTA_DYNSET_SREG_DATA).payload.empty() == is_map)

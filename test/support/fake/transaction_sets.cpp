@@ -48,12 +48,14 @@ bool covers(const Set& set, const Element& element, std::string_view value) {
   return true;
 }
 
-/// The element that stands for `value`, as the transaction leaves the set.
+/// The element that stands for `value`, as the transaction leaves the set; of ranges within each other the oldest.
 Element* find_element(const Set& set, const std::string& value) {
   if (set.has_ranges()) {
+    Element* oldest = nullptr;
     for (const auto& [key, element] : set.elements)
-      if (element->life.next && covers(set, *element, value)) return element.get();
-    return nullptr;
+      if (element->life.next && covers(set, *element, value) && (oldest == nullptr || element->order < oldest->order))
+        oldest = element.get();
+    return oldest;
   }
   const auto [first, last] = set.elements.equal_range(value);
   for (auto at = first; at != last; ++at)
@@ -165,10 +167,12 @@ Outcome Transaction::add_element(const Request& request, const Attribute& entry,
   if (set.has_ranges() && find_element(set, element->key_end) != nullptr) return request.refuse(EEXIST, entry);
   if (set.size != 0 && set.filled >= set.size) return request.refuse(ENFILE, entry);
   ++set.filled;
+  element->order = ++set.last_order;
   if (element->jump != nullptr) ++element->jump->use;
   Change& change = note(request, NFT_MSG_NEWSETELEM, table);
   change.set = &set;
   change.element = element.get();
+  change.sequence = 0;  // 6.18 keeps none for elements
   std::string key = element->key;
   set.elements.emplace(std::move(key), std::move(element));
   return {};
@@ -208,6 +212,7 @@ void Transaction::remove_element(const Request& request, Table& table, Set& set,
   Change& change = note(request, NFT_MSG_DELSETELEM, table);
   change.set = &set;
   change.element = &element;
+  change.sequence = 0;
 }
 
 }  // namespace kubenatd::test::fake
