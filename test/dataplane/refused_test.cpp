@@ -18,6 +18,7 @@ bool names(const std::vector<std::string>& problems, const std::string& what) {
 
 TEST_CASE("a service port that the kernel refuses is taken out and named, the rest is applied") {
   SYNC_TEST_WORLD();
+  refuse_recent();
   Agent agent;
   const std::vector<objects::ObjectEvent> good{put(service("web", "10.96.0.1")), put(slice("web", {"10.244.1.5"})),
                                                put(service("idle", "10.96.0.3"))};
@@ -53,6 +54,7 @@ TEST_CASE("a service port that the kernel refuses is taken out and named, the re
 
 TEST_CASE("a service port that becomes impossible goes, and its place is as if it never was") {
   SYNC_TEST_WORLD();
+  refuse_recent();
   Agent agent;
   agent.apply({put(service("web", "10.96.0.1")), put(slice("web", {"10.244.1.5"})), put(service("bad", "10.96.0.2")),
                put(slice("bad", {"10.244.1.6"}))});

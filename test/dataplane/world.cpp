@@ -1,5 +1,6 @@
 #include "test/dataplane/world.h"
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -106,6 +107,10 @@ std::uint32_t generation() {
   const auto generation = open_tables().generation();
   if (!generation) throw std::runtime_error(generation.error().to_string());
   return *generation;
+}
+
+void refuse_recent() {
+  if (auto* fake = world().fake()) fake->refuse_expression("match recent", EINVAL, kubenatd::test::kForever);
 }
 
 std::string must_run(const std::vector<std::string>& words, const std::string& input) {

@@ -46,6 +46,9 @@ class World {
 std::string must_run(const std::vector<std::string>& words, const std::string& input = {});
 /// Splits at blanks: for commands without quoting.
 std::string must_run(const std::string& command);
+/// From now on -m recent is refused, as Linux does it by itself for --reap without a time (recent_mt_check,
+/// net/netfilter/xt_recent.c, 6.18). The kernel in memory knows nothing of that.
+void refuse_recent();
 
 }  // namespace kubenatd::agent::test
 
