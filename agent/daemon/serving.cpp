@@ -133,6 +133,7 @@ void Serving::note(const dataplane::RoundReport& report) {
       health_.queued(family.family, serve::Moment::now());  // also drift that cannot be healed waits
       continue;
     }
+    if (!metrics_.tells_rules()) continue;
     const auto& desired = model_.desired(family.family);
     for (const rules::Table table : {rules::Table::kFilter, rules::Table::kNat})
       metrics_.rules(family.family, table, desired.rules(table), family.sync.rules[static_cast<std::size_t>(table)]);
