@@ -136,6 +136,7 @@ void Serving::note(const dataplane::RoundReport& report) {
     for (const dataplane::OwnedRules& owned : model_.dataplane(family.family).owned_rules())
       metrics_.rules(family.family, owned.table, owned.count, family.sync.rules[static_cast<std::size_t>(owned.table)]);
   }
+  if (!report.families.empty()) note_refused();
   bool all_settled = true;
   for (const rules::Family family : rules::kFamilies) {
     if (!uses(family)) continue;
@@ -149,6 +150,22 @@ void Serving::note(const dataplane::RoundReport& report) {
   metrics_.objects(objects::Kind::kEndpointSlice, model_.state().endpoint_slices());
   metrics_.objects(objects::Kind::kNode, model_.state().node() ? 1 : 0);
   update_health_checks();
+}
+
+void Serving::note_refused() {
+  using Kind = dataplane::RefusedObject::Kind;
+  using Counted = serve::Metrics::RefusedKind;
+  std::vector<std::string> names;
+  for (const rules::Family family : rules::kFamilies) {
+    if (!uses(family)) continue;
+    const std::vector<dataplane::RefusedObject> refused = model_.dataplane(family).refused();
+    const auto pods = static_cast<std::size_t>(std::ranges::count(refused, Kind::kPod, &dataplane::RefusedObject::kind));
+    metrics_.refused(family, Counted::kPod, pods);
+    metrics_.refused(family, Counted::kServicePort, refused.size() - pods);
+    for (const dataplane::RefusedObject& one : refused)
+      if (std::ranges::find(names, one.name) == names.end()) names.push_back(one.name);
+  }
+  health_.refused(std::move(names));
 }
 
 void Serving::note_settled(rules::Family family) {

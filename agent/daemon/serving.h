@@ -51,6 +51,7 @@ class Serving {
   [[nodiscard]] bool uses(rules::Family family) const;
   void note_node(const objects::ObjectEvent& event);
   void note_settled(rules::Family family);
+  void note_refused();
   void update_health_checks();
 
   dataplane::Model& model_;

@@ -24,14 +24,25 @@ rules::Status NfSession::start() {
 rules::Result<NfSession::Drained> NfSession::drain(const Visit& visit) {
   Drained drained;
   if (muted_) return drained;
+  // Asked before the events are read, so that none of what it stands for is missed.
+  std::optional<std::uint32_t> asked;
+  if (std::exchange(doubtful_, false)) {
+    const auto generation = kernel_.generation();
+    if (!generation) return std::unexpected(generation.error());
+    asked = *generation;
+  }
   const std::uint32_t own = kernel_.port_id();
   auto result = monitor_.drain([&](const netlink::TableEvent& event) {
-    if (event.kind == netlink::TableEvent::Kind::kGeneration) generation_ = event.generation;
+    if (event.kind == netlink::TableEvent::Kind::kGeneration) {
+      generation_ = event.generation;
+      asked.reset();
+    }
     if (event.port_id == own) return;
     ++drained.foreign;
     visit(event);
   });
   if (!result) return std::unexpected(result.error());
+  if (asked) generation_ = *asked;
   drained.overrun = result->overrun;
   if (drained.overrun) {
     ++overruns_;
@@ -46,8 +57,12 @@ std::expected<netlink::CommitReport, netlink::CommitFailure> NfSession::commit(n
   const auto start = std::chrono::steady_clock::now();
   auto committed = kernel_.commit(batch, guarded ? std::optional(generation_) : std::nullopt);
   kernel_time_ += std::chrono::steady_clock::now() - start;
-  // Without the guard others may have come between; counting on keeps a later guard honest: it then refuses.
-  if (committed) ++generation_;
+  if (committed) {
+    // Without the guard others may have come between: counting on keeps a later guard honest, it then refuses.
+    generation_ = guarded ? committed->generation : generation_ + 1;
+  } else {
+    doubtful_ = doubtful_ || committed.error().generation_changed || committed.error().unknown;
+  }
   return committed;
 }
 

@@ -57,6 +57,7 @@ class NfSession {
   netlink::Monitor monitor_;
   std::uint32_t generation_ = 0;
   bool muted_ = false;
+  bool doubtful_ = false;  ///< the kernel had another generation than ours: it is asked with the next drain()
   std::chrono::nanoseconds kernel_time_{};
   std::size_t overruns_ = 0;
 };

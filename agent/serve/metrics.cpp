@@ -136,8 +136,12 @@ void Metrics::refused(rules::Family family, RefusedKind kind, std::size_t count)
       number(count));
 }
 
+bool Metrics::tells_rules() const {
+  return series_->rules_owned != nullptr;
+}
+
 void Metrics::rules(rules::Family family, rules::Table table, std::size_t owned, std::size_t written) {
-  if (series_->rules_owned == nullptr) return;
+  if (!tells_rules()) return;
   const prometheus::Labels labels{{"ip_family", ip_family(family)}, {"table", std::string(name_of(table))}};
   series_->rules_owned->Add(labels).Set(number(owned));
   series_->rules_written->Add(labels).Set(number(written));

@@ -7,7 +7,9 @@
 #include <cerrno>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "netlink/core/attributes.h"
 #include "netlink/core/nf_tables.h"

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <vector>
 
