@@ -141,8 +141,7 @@ inline std::size_t written_elements(const dataplane::RoundReport& report) {
 /// Model and Reconciler, as one run of the agent has them.
 class AgentOn {
  public:
-  AgentOn(const config::Config& config, dataplane::Kernel& kernel)
-      : model_(config, environment()) {
+  AgentOn(const config::Config& config, dataplane::Kernel& kernel) : model_(config, environment()) {
     auto opened = dataplane::Reconciler::open(model_, kernel);
     INFO((opened ? "" : opened.error().to_string()));
     REQUIRE(opened);

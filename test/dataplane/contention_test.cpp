@@ -20,14 +20,15 @@ class OtherWriter {
   OtherWriter(std::chrono::microseconds pause, Fill fill) {
     auto socket = world().kernel().connect();
     REQUIRE(socket);
-    thread_ = std::thread([this, pause, fill = std::move(fill), kernel = netlink::NfTables(std::move(*socket))]() mutable {
-      for (std::size_t round = 0; !ending_; ++round) {
-        netlink::Batch batch;
-        fill(batch, round);
-        if (kernel.commit(batch, std::nullopt)) ++commits_;
-        std::this_thread::sleep_for(pause);
-      }
-    });
+    thread_ =
+        std::thread([this, pause, fill = std::move(fill), kernel = netlink::NfTables(std::move(*socket))]() mutable {
+          for (std::size_t round = 0; !ending_; ++round) {
+            netlink::Batch batch;
+            fill(batch, round);
+            if (kernel.commit(batch, std::nullopt)) ++commits_;
+            std::this_thread::sleep_for(pause);
+          }
+        });
     while (commits_ == 0) std::this_thread::yield();
   }
   ~OtherWriter() { (void)end(); }

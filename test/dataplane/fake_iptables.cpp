@@ -65,9 +65,9 @@ void set_policy(netlink::Batch& batch, Family family, Table table, const std::st
 
 std::vector<FakePrograms::ChainState> FakePrograms::chains_of(Family family, Table table) {
   std::vector<ChainState> chains;
-  const auto dumped = writer_.tables().dump_chains(
-      family, table,
-      [&](const netlink::LiveChain& chain) {
+  const auto dumped = netlink::iptables::dump_chains(
+      writer_.tables(), family, table,
+      [&](const netlink::iptables::LiveChain& chain) {
         chains.push_back({std::string(chain.name), chain.is_base, chain.policy_drop});
       },
       [&] { chains.clear(); });
@@ -75,10 +75,11 @@ std::vector<FakePrograms::ChainState> FakePrograms::chains_of(Family family, Tab
   return chains;
 }
 
-std::vector<netlink::LiveRule> FakePrograms::rules_of(Family family, Table table, const std::string& chain) {
-  std::vector<netlink::LiveRule> rules;
-  const auto dumped = writer_.tables().dump_rules(
-      family, table, chain, [&](netlink::LiveRule& rule) { rules.push_back(rule); }, [&] { rules.clear(); });
+std::vector<netlink::iptables::LiveRule> FakePrograms::rules_of(Family family, Table table, const std::string& chain) {
+  std::vector<netlink::iptables::LiveRule> rules;
+  const auto dumped = netlink::iptables::dump_rules(
+      writer_.tables(), family, table, chain, [&](netlink::iptables::LiveRule& rule) { rules.push_back(rule); },
+      [&] { rules.clear(); });
   if (!dumped) throw std::runtime_error(dumped.error().to_string());
   return rules;
 }
@@ -134,7 +135,7 @@ std::string FakePrograms::iptables(Family family, const std::vector<std::string>
   } else if (command == "-D") {
     const rules::Rule wanted = read_rule(rest, family, is_chain);
     const auto present = rules_of(family, table, chain);
-    const auto found = std::ranges::find(present, wanted, &netlink::LiveRule::rule);
+    const auto found = std::ranges::find(present, wanted, &netlink::iptables::LiveRule::rule);
     if (found == present.end())
       throw std::runtime_error("iptables: no such rule in " + chain + ": " + rules::to_text(wanted, family));
     netlink::iptables::delete_rule(batch, family, table, chain, found->handle);
@@ -176,7 +177,7 @@ std::string FakePrograms::iptables_save(Family family, Words words) {
     for (const ChainState& chain : chains)
       text += ":" + chain.name + (!chain.is_base ? " -" : chain.drops ? " DROP" : " ACCEPT") + " [0:0]\n";
     for (const ChainState& chain : chains)
-      for (const netlink::LiveRule& rule : rules_of(family, table, chain.name)) {
+      for (const netlink::iptables::LiveRule& rule : rules_of(family, table, chain.name)) {
         const std::string words_of = rules::to_text(rule.rule, family);
         text += "-A " + chain.name + (words_of.empty() ? "" : " ") + words_of + "\n";
       }

@@ -7,6 +7,7 @@
 
 #include "netlink/core/batch.h"
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/reader.h"
 #include "rules/address.h"
 #include "rules/chain_name.h"
 #include "test/support/fake/kernel.h"
@@ -31,8 +32,8 @@ class FakePrograms {
   // fake_iptables.cpp
   std::string iptables(rules::Family family, const std::vector<std::string>& words);
   [[nodiscard]] std::string iptables_save(rules::Family family, Words words);
-  [[nodiscard]] std::vector<netlink::LiveRule> rules_of(rules::Family family, rules::Table table,
-                                                        const std::string& chain);
+  [[nodiscard]] std::vector<netlink::iptables::LiveRule> rules_of(rules::Family family, rules::Table table,
+                                                                  const std::string& chain);
   struct ChainState {
     std::string name;
     bool is_base = false;

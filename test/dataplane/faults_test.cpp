@@ -24,7 +24,9 @@ std::vector<objects::ObjectEvent> changed_objects() {
 
 /// An agent in a fresh world that is in line with objects().
 struct Settled {
-  explicit Settled(Mode mode) : config(config_of(mode)), agent(config), fake(*world().fake()) { agent.apply(objects()); }
+  explicit Settled(Mode mode) : config(config_of(mode)), agent(config), fake(*world().fake()) {
+    agent.apply(objects());
+  }
   /// Removes one endpoint, without expecting success.
   dataplane::RoundReport change() { return agent.try_sync({changed_objects()[1]}); }
   void check_changed() {

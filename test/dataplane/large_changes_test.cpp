@@ -22,8 +22,8 @@ objects::ObjectEvent pod_with_host_ports(const std::string& address, std::uint16
   pod.phase = objects::Pod::Phase::kRunning;
   pod.addresses = {ip(address)};
   for (std::uint16_t i = 0; i < count; ++i)
-    pod.ports.push_back({"", rules::Protocol::kTcp, static_cast<std::uint16_t>(10000 + i),
-                         static_cast<std::uint16_t>(20000 + i), {}});
+    pod.ports.push_back(
+        {"", rules::Protocol::kTcp, static_cast<std::uint16_t>(10000 + i), static_cast<std::uint16_t>(20000 + i), {}});
   return {objects::Kind::kPod, pod.key, std::make_shared<const objects::Object>(pod)};
 }
 

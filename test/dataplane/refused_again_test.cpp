@@ -2,6 +2,7 @@
 #include <map>
 #include <thread>
 
+#include "netlink/iptables/reader.h"
 #include "test/dataplane/sync_support.h"
 #include "test/support/fake/kernel.h"
 
@@ -104,11 +105,9 @@ void refuse_bad(Mode mode) {
   if (mode == Mode::kIptables) {
     fake.refuse_expression("match recent", ENOENT, kubenatd::test::kForever);
   } else {
-    fake.refuse_element(
-        [](const kubenatd::test::FakeMessage&, std::string_view element) {
-          return element.find("demo/bad") != std::string_view::npos;
-        },
-        ENOENT, kubenatd::test::kForever);
+    fake.refuse_element([](const kubenatd::test::FakeMessage&,
+                           std::string_view element) { return element.find("demo/bad") != std::string_view::npos; },
+                        ENOENT, kubenatd::test::kForever);
   }
 }
 
@@ -151,9 +150,10 @@ void check_in_force(Mode mode) {
 std::map<std::uint64_t, rules::Rule> handles() {
   std::map<std::uint64_t, rules::Rule> all;
   netlink::NfTables tables = open_tables();
-  CHECK(tables.dump_rules(
-      rules::Family::kIpv4, rules::Table::kNat, {},
-      [&](netlink::LiveRule& rule) { all.emplace(rule.handle, std::move(rule.rule)); }, [&] { all.clear(); }));
+  CHECK(netlink::iptables::dump_rules(
+      tables, rules::Family::kIpv4, rules::Table::kNat, {},
+      [&](netlink::iptables::LiveRule& rule) { all.emplace(rule.handle, std::move(rule.rule)); },
+      [&] { all.clear(); }));
   return all;
 }
 

@@ -57,21 +57,21 @@ void refuse_recent();
   if (!::kubenatd::agent::test::enter_fresh_world()) return
 
 /// The same for a case that only the real kernel can tell, and says why. Such a case has the tag [real].
-#define REAL_WORLD_ONLY(why)                              \
-  SYNC_TEST_WORLD();                                      \
-  do {                                                    \
-    if (::kubenatd::agent::test::world().fake()) {        \
+#define REAL_WORLD_ONLY(why)                                 \
+  SYNC_TEST_WORLD();                                         \
+  do {                                                       \
+    if (::kubenatd::agent::test::world().fake()) {           \
       std::printf("SKIPPED: on the fake kernel: " why "\n"); \
-      return;                                             \
-    }                                                     \
+      return;                                                \
+    }                                                        \
   } while (false)
 
 /// The same for a case with errors on order. Such a case has the tag [fake].
-#define FAKE_WORLD_ONLY(why)                              \
-  SYNC_TEST_WORLD();                                      \
-  do {                                                    \
-    if (!::kubenatd::agent::test::world().fake()) {       \
+#define FAKE_WORLD_ONLY(why)                                 \
+  SYNC_TEST_WORLD();                                         \
+  do {                                                       \
+    if (!::kubenatd::agent::test::world().fake()) {          \
       std::printf("SKIPPED: on the real kernel: " why "\n"); \
-      return;                                             \
-    }                                                     \
+      return;                                                \
+    }                                                        \
   } while (false)

@@ -60,7 +60,8 @@ class World {
     REQUIRE(wanted);
     context.rules[0] = std::move(wanted->rules);
     context.table[0] = std::move(wanted->table);
-    model_.dataplane(family).for_each_view([&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
+    model_.dataplane(family).for_each_view(
+        [&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
     context.source = "desired";
     context.node_name = "node-1";
     context.node_addresses = {rules::Address::parse("192.168.77.2").value()};
