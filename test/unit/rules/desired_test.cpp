@@ -17,20 +17,19 @@ namespace {
 using test::endpoint;
 
 /// Chains as somebody has them who does what the sink is told; jumps to chains that are not there are noted.
-class Kernel final : public DesiredTables::Sink {
+class Kernel final : public ChainSink {
  public:
   explicit Kernel(const DesiredTables& desired) : desired_(desired) {}
 
-  void chain(const ChainRules& chain, const Digest& digest, std::string_view owner) override {
+  void chain(const ChainRules& chain, const Digest& digest) override {
     CHECK(digest == digest_of(chain.rules));
-    owners[chain.id] = owner;
     write(chain.id, chain.rules);
   }
   void shared(const SharedChain& chain) override {
     if (chain.only_if_there) return;
     std::vector<Rule> rules;
     for (const Slot& slot : chain.slots) {
-      rules.push_back(desired_.rule_of(chain, slot));
+      rules.push_back(rule_of(chain, slot, desired_.options()));
       CHECK(digest_of(rules.back()) == slot.digest);
     }
     write(chain.id, rules);
@@ -61,7 +60,6 @@ class Kernel final : public DesiredTables::Sink {
   }
 
   std::map<ChainId, std::vector<Rule>> chains;
-  std::map<ChainId, std::string> owners;
   std::set<ChainId> written;
   std::set<ChainId> removed;
   std::vector<std::string> early;  ///< jumps to a chain that had not been handed out yet
@@ -154,8 +152,7 @@ TEST_CASE("a new service port brings its chains and the shared ones that it is i
   CHECK(kernel.early == std::vector<std::string>{});
   for (const ChainId& id : kernel.written) {
     if (id == kNatServices) continue;
-    CHECK(kernel.owners.at(id) == "demo/web:http");
-    CHECK(desired.owner_of(id) == DesiredTables::PortKey{"demo/web:http", Protocol::kTcp});
+    CHECK(desired.owner_of(id) == ServicePortKey{"demo/web:http", Protocol::kTcp});
     CHECK(desired.wants(id));
   }
 }
@@ -182,7 +179,8 @@ TEST_CASE("an endpoint that comes or goes concerns the chains of its service por
   desired.upsert(test::web_elsewhere());
   desired.take_changes(kernel);
   CHECK(kernel.removed.size() == 1);
-  for (const ChainId& id : kernel.written) CHECK(kernel.owners.at(id) == "demo/web:http");
+  for (const ChainId& id : kernel.written)
+    CHECK(desired.owner_of(id) == ServicePortKey{"demo/web:http", Protocol::kTcp});
   CHECK(kernel.broken_jumps() == std::vector<std::string>{});
 
   kernel.forget();
@@ -228,7 +226,7 @@ TEST_CASE("a service port that goes takes its chains along, one that is back kee
   }
 }
 
-TEST_CASE("a refused service port is out with all its rules until it changes") {
+TEST_CASE("a refused service port is out with all its rules until it changes or is let in") {
   DesiredTables desired(test::options());
   desired.upsert(test::web());
   desired.upsert(port(1));
@@ -250,17 +248,29 @@ TEST_CASE("a refused service port is out with all its rules until it changes") {
   kernel.forget();
   desired.refuse({"demo/web:http", Protocol::kTcp});
   desired.refuse({"demo/nobody", Protocol::kTcp});
-  desired.upsert(test::web());  // as it was: still refused
   CHECK_FALSE(desired.has_changes());
 
-  desired.upsert(test::web_elsewhere());
-  desired.take_changes(kernel);
-  CHECK(kernel.chains ==
-        fresh_chains(test::options(), {{"demo/s1", port(1)}, {"demo/web:http", test::web_elsewhere()}}));
+  SECTION("it changes") {
+    desired.upsert(test::web_elsewhere());
+    desired.take_changes(kernel);
+    CHECK(kernel.chains ==
+          fresh_chains(test::options(), {{"demo/s1", port(1)}, {"demo/web:http", test::web_elsewhere()}}));
+  }
+  SECTION("it is let in again, once") {
+    desired.readmit({"demo/nobody", Protocol::kTcp});
+    desired.readmit({"demo/s1", Protocol::kTcp});
+    CHECK_FALSE(desired.has_changes());
+    desired.readmit({"demo/web:http", Protocol::kTcp});
+    desired.take_changes(kernel);
+    CHECK(kernel.chains == fresh_chains(test::options(), {{"demo/s1", port(1)}, {"demo/web:http", test::web()}}));
+    desired.readmit({"demo/web:http", Protocol::kTcp});
+    CHECK_FALSE(desired.has_changes());
+  }
 }
 
-TEST_CASE("every rule of a service port in a shared chain tells whose it is") {
+TEST_CASE("the owner of a rule in a shared chain is known by the rule, whatever its comment says") {
   DesiredTables desired(test::options());
+  desired.upsert(port(1));
   for (const bool usable : {true, false}) {
     ServicePortView view = test::web();
     view.protocol = Protocol::kSctp;
@@ -270,13 +280,57 @@ TEST_CASE("every rule of a service port in a shared chain tells whose it is") {
     view.has_endpoints = usable;
     if (!usable) view.endpoints.clear();
     desired.upsert(view);
+    Kernel kernel(desired);
+    desired.take_changes(kernel);
     const auto dispatch = compile_dispatch(view, test::options());
     REQUIRE(dispatch.size() >= 4);
-    for (const DispatchRule& one : dispatch)
-      CHECK(desired.owner_of(one.rule) == DesiredTables::PortKey{view.name, Protocol::kSctp});
+    for (const DispatchRule& one : dispatch) {
+      const Table table = chain_of(one.chain).table;
+      CHECK(desired.owner_of(table, digest_of(one.rule)) == ServicePortKey{view.name, Protocol::kSctp});
+      Rule other = one.rule;  // with the same comment
+      other.destination = AddressMatch{*Prefix::parse("203.0.113.9/32")};
+      CHECK_FALSE(desired.owner_of(table, digest_of(other)).has_value());
+    }
   }
-  CHECK_FALSE(desired.owner_of(Rule{}).has_value());
-  for (const Rule& tail : compile_node_port_tail(test::options())) CHECK_FALSE(desired.owner_of(tail).has_value());
+  CHECK_FALSE(desired.owner_of(Table::kNat, digest_of(Rule{})).has_value());
+  for (const Rule& tail : compile_node_port_tail(test::options()))
+    CHECK_FALSE(desired.owner_of(Table::kNat, digest_of(tail)).has_value());
+}
+
+TEST_CASE("everything is handed out as often as asked, taken or not, and stays pending") {
+  for (const DispatchForm form : {DispatchForm::kLinear, DispatchForm::kTree}) {
+    DesiredTables desired(with_form(form));
+    std::map<std::string, ServicePortView> views;
+    for (unsigned i = 0; i < 30; ++i) {
+      views["demo/s" + std::to_string(i)] = port(i);
+      desired.upsert(port(i));
+    }
+    const auto replayed = [&] {
+      Kernel kernel(desired);
+      desired.replay_all(kernel);
+      CHECK(kernel.broken_jumps() == std::vector<std::string>{});
+      CHECK(kernel.early == std::vector<std::string>{});
+      return kernel.chains;
+    };
+    CHECK(replayed() == fresh_chains(with_form(form), views));  // nothing was taken yet
+    CHECK(replayed() == fresh_chains(with_form(form), views));
+    REQUIRE(desired.has_changes());
+    Kernel kernel(desired);
+    desired.take_changes(kernel);
+    CHECK(kernel.chains == replayed());
+
+    // One is new, one has gone, one is refused: pending, and yet in the picture.
+    views.erase("demo/s3");
+    desired.erase({"demo/s3", Protocol::kTcp});
+    views["demo/s40"] = port(40);
+    desired.upsert(port(40));
+    views.erase("demo/s5");
+    desired.refuse({"demo/s5", Protocol::kTcp});
+    CHECK(replayed() == fresh_chains(with_form(form), views));
+    kernel.forget();
+    desired.take_changes(kernel);
+    CHECK(kernel.chains == fresh_chains(with_form(form), views));
+  }
 }
 
 TEST_CASE("other options concern everything") {
@@ -396,12 +450,11 @@ TEST_CASE("chains that are asked for again come with their present content, othe
     CHECK(everything.early == std::vector<std::string>{});
 
     std::set<ChainId> wanted;
-    desired.for_each_wanted([&](const DesiredTables::WantedChain& one) {
+    desired.for_each_wanted([&](const WantedChain& one) {
       CHECK(wanted.insert(one.id).second);
       CHECK(desired.wants(one.id));
       if (one.digest) CHECK(*one.digest == digest_of(all.chains.at(one.id)));
     });
-    CHECK(wanted.erase({Table::kNat, ChainName("CNI-HOSTPORT-DNAT")}) == 1);
     CHECK(wanted.size() == all.chains.size());
   }
 }

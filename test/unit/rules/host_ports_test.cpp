@@ -184,10 +184,17 @@ TEST_CASE("a refused pod is out until it changes") {
   HostPorts ports;
   ports.set_pods({web()});
   CHECK(ports.owner_of(container_chain(kNetwork, "demo/web"), {}) == "demo/web");
-  CHECK(ports.owner_of(ChainName(kDnatChain), compile_entries(web()).front()) == "demo/web");
-  CHECK_FALSE(ports.owner_of(ChainName("KUBE-SERVICES"), {}));
+  Rule entry = compile_entries(web()).front();
+  CHECK(ports.owner_of(ChainName(kDnatChain), digest_of(entry)) == "demo/web");
+  CHECK_FALSE(ports.owner_of(ChainName("KUBE-SERVICES"), digest_of(entry)));
+  entry.protocol = Protocol::kUdp;  // with the same comment
+  CHECK_FALSE(ports.owner_of(ChainName(kDnatChain), digest_of(entry)));
+  REQUIRE(ports.wanted_by("demo/web") != nullptr);
+  CHECK(*ports.wanted_by("demo/web") == web());
+  CHECK(ports.wanted_by("demo/other") == nullptr);
   ports.refuse("demo/web");
   CHECK(ports.empty());
+  CHECK(ports.wanted_by("demo/web") != nullptr);
   ports.set_pods({web(), {.id = "demo/other", .address = ip("10.0.0.9"), .mappings = {tcp(1, 1)}}});
   CHECK(ports.chains().size() == 1);
   PodPorts changed = web();
