@@ -15,15 +15,15 @@ struct ApiTiming {
   // client-go's watches end after a random time between 5 and 10 minutes, so that clients spread over the API servers.
   Duration watch_least{300'000};
   Duration watch_most{600'000};
-  Duration watch_margin{30'000};   ///< a watch that is still open so long after its time is a half-open connection
-  Duration watch_short{1'000};     ///< a watch that ends earlier than this, without an event, is a failure
-  Duration answer{30'000};         ///< from the start of a connection to the headers of the answer
-  Duration stall{30'000};          ///< between two bytes of a list
-  Duration page{120'000};          ///< for a page of a list; the API server gives up after 60 s
-  Duration initial_quiet{10'000};  ///< a stream that is silent for so long has no list: the server ignored sendInitialEvents
-  Duration absent{60'000};         ///< until a resource that the server does not have is asked for again
+  Duration watch_margin{30'000};      ///< a watch that is still open so long after its time is a half-open connection
+  Duration watch_short{1'000};        ///< a watch that ends earlier than this, without an event, is a failure
+  Duration answer{30'000};            ///< from the start of a connection to the headers of the answer
+  Duration stall{30'000};             ///< between two bytes of a list
+  Duration page{120'000};             ///< for a page of a list; the API server gives up after 60 s
+  Duration initial_quiet{10'000};     ///< a stream that is silent for so long: sendInitialEvents was ignored
+  Duration absent{60'000};            ///< until a resource that the server does not have is asked for again
   Duration retry_after_most{60'000};  ///< the longest Retry-After that is respected
-  Duration credentials{60'000};       ///< how often files with a token or certificates are read again, if requests are made
+  Duration credentials{60'000};  ///< how often files with a token or certificates are read again, if requests are made
 };
 
 }  // namespace kubenatd::agent::api
