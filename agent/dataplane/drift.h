@@ -22,9 +22,9 @@ using Time = Clock::time_point;
 /// in the last minute.
 class Drift {
  public:
-  static constexpr int kFreeHeals = 5;  ///< so many times in a row without any delay
+  static constexpr int kFreeHeals = 5;  ///< in a row, without any delay
   static constexpr Clock::duration kQuiet =
-      std::chrono::seconds(30);  ///< without healing: nobody fights over it any more
+      std::chrono::seconds(30);  ///< so long without healing: nobody fights over it
   static constexpr Clock::duration kFirstDelay = std::chrono::milliseconds(100);
   static constexpr Clock::duration kLongestDelay = std::chrono::seconds(10);
 
