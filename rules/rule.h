@@ -146,10 +146,10 @@ struct RejectTarget {  ///< -j REJECT with port-unreachable of the family
 
 using Target = std::variant<NoTarget, Verdict, Jump, MarkTarget, MasqueradeTarget, DnatTarget, RejectTarget>;
 
-/// One iptables rule as a value: what iptables-save would print, no more. Counters and handles are not part of it.
+/// One iptables rule as a value: exactly what iptables-save would print. Counters and handles are not part of it.
 ///
-/// `opaque` is not empty only for a live rule that this model cannot express; it then holds a description for people,
-/// such a rule is equal to no rule of ours, and it cannot be encoded.
+/// `opaque` is set only for a live rule that this model cannot express. It then holds a description for people; such a
+/// rule is equal to no rule of ours and cannot be encoded.
 struct Rule {
   std::optional<AddressMatch> source;
   std::optional<AddressMatch> destination;

@@ -38,8 +38,9 @@ struct JumpInsertion {
   std::uint64_t neighbour = 0;
 };
 
-/// What is missing of `desired` in a shared builtin chain, in the order in which it must be sent. Rules that are there
-/// are left where they are, wherever that is; a missing one goes next to its neighbours of ours, or on top.
+/// Which rules of `desired` are missing in a shared builtin chain, in the order in which they must be sent. Rules that
+/// are present stay where they are. A missing rule goes next to its neighbour of ours that is present, or to the top of
+/// the chain.
 [[nodiscard]] std::vector<JumpInsertion> missing_jumps(std::span<const LiveRuleRef> live,
                                                        std::span<const Digest> desired);
 

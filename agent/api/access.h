@@ -19,8 +19,8 @@ struct ServerUrl {
   [[nodiscard]] std::string authority() const;  ///< "HOST:PORT", IPv6 in brackets
   /// An IPv4 or IPv6 address, not a name.
   [[nodiscard]] bool host_is_address() const;
-  /// "https://HOST[:PORT][/PATH]" or http. Without a scheme it is http, as client-go has it. `object` and `field` say
-  /// where the text came from.
+  /// "https://HOST[:PORT][/PATH]" or the same with http. Without a scheme it is http, as in client-go. `object` and
+  /// `field` say where the text came from; they are used in errors.
   [[nodiscard]] static rules::Result<ServerUrl> parse(const std::string& text, const std::string& object,
                                                       const std::string& field);
 };
@@ -33,7 +33,7 @@ struct PemSource {
   [[nodiscard]] bool given() const { return !text.empty() || !file.empty(); }
 };
 
-/// How to reach a cluster and who to be there. Files are named, not read: they change.
+/// How to reach a cluster, and with which credentials. Files are named here, not read, because their content changes.
 struct ClusterAccess {
   std::string origin;  ///< where this was said, for messages: a kubeconfig's path, "in-cluster"
   ServerUrl server;
@@ -46,7 +46,7 @@ struct ClusterAccess {
   bool insecure = false;           ///< the server's certificate is not checked
 };
 
-/// Where a pod finds its cluster. What is not set is as Kubernetes gives it.
+/// Where a pod finds its cluster. What is not set has the value that Kubernetes gives it.
 struct PodPlace {
   std::optional<std::string> host;  ///< KUBERNETES_SERVICE_HOST
   std::optional<std::string> port;  ///< KUBERNETES_SERVICE_PORT
@@ -60,8 +60,8 @@ struct AccessOptions {
   PodPlace pod;
 };
 
-/// As kube-proxy chooses it: the kubeconfig when there is one, with the server replaced by `master` when that is given;
-/// `master` alone, without credentials; neither: in-cluster. Errors name file and field.
+/// Chooses as kube-proxy does: the kubeconfig if there is one, and `master` replaces its server; else `master` alone,
+/// without credentials; else the cluster that this pod runs in. Errors name file and field.
 [[nodiscard]] rules::Result<ClusterAccess> find_access(const AccessOptions& options);
 
 /// The text of a kubeconfig. Relative paths in it are relative to the folder of `file`.

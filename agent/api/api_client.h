@@ -11,7 +11,7 @@
 
 namespace kubenatd::agent::api {
 
-/// One request under way and its answer. Destroying it before the body's end cuts the connection.
+/// One request and its answer. Destroying it before the end of the body closes the connection.
 class ApiExchange {
  public:
   virtual ~ApiExchange() = default;
@@ -42,10 +42,11 @@ struct ApiWrite {
 
 /// Requests to one API server, over cpprestsdk.
 ///
-/// Purpose: the answer's body comes as a stream; connections are reused when a body was read to its end; redirects are
-/// not followed, as they would take the credentials elsewhere. Threading: one thread at a time; the library's own
-/// threads are its business. Failure: connection, TLS and protocol errors as values, before the head or in the body.
-/// Cost: a block of the body in memory; the library takes a chunk of the transfer encoding as one block.
+/// Purpose: the body of an answer comes as a stream. A connection is used again when its last body was read to the end.
+/// Redirects are not followed, as they would send the credentials elsewhere. Threading: one thread at a time; the
+/// library has threads of its own behind this. Failure: connection, TLS and protocol errors are values, and may come
+/// before the head or in the body. Cost: one block of the body in memory; the library makes one block of each chunk of
+/// the transfer encoding.
 class ApiClient {
  public:
   explicit ApiClient(std::shared_ptr<Credentials> credentials);
@@ -53,8 +54,8 @@ class ApiClient {
   ApiClient(const ApiClient&) = delete;
   ApiClient& operator=(const ApiClient&) = delete;
 
-  /// `target` is path, below that of the server, and query, encoded. Waits for the answer's head until `until`.
-  /// ECANCELED: stopped; ETIMEDOUT: no answer in time.
+  /// `target` is the path, below the server's own path, and the query, encoded. Waits until `until` for the head of the
+  /// answer. ECANCELED: it was stopped; ETIMEDOUT: no answer in time.
   [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> get(const std::string& target,
                                                                 BodyInbox::Clock::time_point until,
                                                                 const std::stop_token& stop);
@@ -62,7 +63,7 @@ class ApiClient {
   [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> send(const std::string& target, const ApiWrite& write,
                                                                  BodyInbox::Clock::time_point until,
                                                                  const std::stop_token& stop);
-  /// About credentials that could not be read again; empty: none. Told once.
+  /// What is wrong with credentials that could not be read again; empty: nothing. Each problem is given once.
   [[nodiscard]] std::string take_problem() { return std::exchange(problem_, {}); }
   [[nodiscard]] Credentials& credentials() const { return *credentials_; }
 

@@ -19,21 +19,22 @@ struct ApiOptions {
   std::string node_name;
   bool services = true;
   bool endpoint_slices = true;
-  bool node = true;  ///< the own one
+  bool node = true;  ///< this node's own Node object
   bool service_cidrs = true;
-  bool pods = false;           ///< those on the own node
-  bool all_pods = false;       ///< with `pods`: of every node
-  bool ingresses = false;      ///< and IngressClasses; a role that may not see them holds nothing up
-  bool pods_optional = false;  ///< a role that may not see them holds nothing up
+  bool pods = false;           ///< Pods of this node
+  bool all_pods = false;       ///< with `pods`: Pods of every node
+  bool ingresses = false;      ///< and IngressClasses; where the role does not allow it, they are not waited for
+  bool pods_optional = false;  ///< where the role does not allow it, Pods are not waited for
   ApiTiming timing;
 };
 
 /// Objects from an API server.
 ///
-/// Purpose: the counterpart of ManifestSource in a cluster. Selectors are kube-proxy v1.36's. Threading: fd() and
-/// take() on one thread, each resource is watched on a thread of its own. Failure: open() fails for credentials that
-/// cannot be read; that the server cannot be reached is told in updates, and tried again for good, while everything
-/// that is known stays. The destructor ends within a fraction of a second. Cost: as ResourceWatch, for each resource.
+/// Purpose: the counterpart of ManifestSource in a cluster. Its selectors are those of kube-proxy v1.36. Threading:
+/// fd() and take() are called on one thread; each resource has a thread of its own that watches it. Failure: open()
+/// fails when credentials cannot be read. When the server cannot be reached, updates say so, the request is repeated
+/// until it succeeds, and all that is known stays. The destructor ends within a fraction of a second. Cost: a
+/// ResourceWatch for each resource.
 class ApiSource {
  public:
   [[nodiscard]] static rules::Result<std::unique_ptr<ApiSource>> open(const ApiOptions& options);

@@ -9,8 +9,8 @@
 
 namespace kubenatd::agent::api {
 
-/// Growing delays between tries that fail, as client-go's reflector has them: doubled each time up to a limit, with
-/// jitter on top (up to twice the delay), from the beginning again after a time without failures.
+/// Growing delays between failed tries, as in client-go's reflector: each is twice the one before, up to a limit, plus
+/// a random part of up to its own length. After a time without failures the delays start small again.
 ///
 /// Threading: none of its own. Failure: none.
 class Backoff {

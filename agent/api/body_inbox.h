@@ -19,8 +19,8 @@ struct ResponseHead {
   std::optional<std::chrono::milliseconds> retry_after;  ///< header Retry-After, in seconds
 };
 
-/// Hands the answer to a request over from the HTTP library's threads to the one that reads it, block by block: the
-/// library reads on from the network only when a block was taken, so at most one is in memory.
+/// Hands the answer to a request from the threads of the HTTP library to the thread that reads it, block by block. The
+/// library reads on from the network only when a block was taken, so at most one block is in memory.
 ///
 /// Threading: one producer, one consumer. Failure: as values. Cost: no copy.
 class BodyInbox {

@@ -11,12 +11,12 @@
 
 namespace kubenatd::agent::api {
 
-/// What a request needs to be let in, kept up to date with the files it comes from.
+/// The credentials of a request, kept up to date with the files that they come from.
 ///
-/// Purpose: tokens of service accounts rotate every hour or so, client certificates every year; both are read again
-/// when a request is made and the last look is older than the period, or after the server refused them. Threading: any.
-/// Failure: open() fails when something cannot be read; later what was good last stays, with a problem to tell.
-/// Cost: a few small files a period.
+/// Purpose: tokens of service accounts change about every hour, client certificates about every year. Both are read
+/// again when a request is made and the last look is older than the period, or after the server refused them.
+/// Threading: any. Failure: open() fails when something cannot be read. Later the last good credentials stay in use,
+/// and `problem` says what is wrong. Cost: reading a few small files in each period.
 class Credentials {
  public:
   using Clock = std::chrono::steady_clock;

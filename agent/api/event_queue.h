@@ -19,14 +19,15 @@ struct ApiUpdate {
   std::vector<objects::ObjectEvent> events;  ///< Services first, then EndpointSlices, Nodes, Pods
   std::vector<std::string> problems;         ///< one line each: objects that were left out, connections that fail
   std::vector<std::string> remarks;          ///< one line each: fields that were left out, lists that were read
-  bool synced = false;             ///< all initial lists are in, and their events were taken with this or before
+  bool synced = false;  ///< all first lists are complete, and their events are in this update or an earlier one
   std::vector<WatchState> states;  ///< of every resource, as it is now
 };
 
-/// Between the watches and whoever takes what they find.
+/// Stands between the watches and the thread that takes what they find.
 ///
-/// Purpose: several changes of an object before it is taken are one, so that the queue is never larger than the number
-/// of objects. Threading: any. Failure: open() for want of a descriptor. Lines beyond a limit are counted, not kept.
+/// Purpose: several changes of one object before it is taken become one, so the queue is never larger than the number
+/// of objects. Threading: any. Failure: open() fails when no descriptor can be had. Lines beyond a limit are counted,
+/// not kept.
 class EventQueue {
  public:
   [[nodiscard]] static rules::Result<std::unique_ptr<EventQueue>> open(std::vector<std::string> resources);
@@ -34,12 +35,13 @@ class EventQueue {
   [[nodiscard]] int fd() const { return wake_.get(); }  ///< readable while there is something to take
   [[nodiscard]] ApiUpdate take() KUBENATD_EXCLUDES(mutex_);
 
-  /// What the watch of a resource tells: `index` is its place among the resources.
+  /// Receives what the watch of a resource finds. `index` is the place of the resource in the list that open() was
+  /// given.
   [[nodiscard]] WatchSink& sink(std::size_t index) { return *sinks_[index]; }
 
  private:
   class Sink;
-  /// Lines, bounded: the same one is not kept twice.
+  /// A bounded number of lines. The same line is not kept twice.
   class Lines {
    public:
     void add(std::string line);

@@ -20,11 +20,11 @@
 
 namespace kubenatd::agent::api {
 
-/// Something that people see with `kubectl get events` and at the object that it is about.
+/// An Event: people see it with `kubectl get events`, and at the object that it is about.
 struct ClusterEvent {
   bool warning = false;
-  std::string kind;          ///< of what it is about: "Node", "Service"
-  objects::ObjectKey about;  ///< a Node has no namespace
+  std::string kind;          ///< kind of the object: "Node", "Service"
+  objects::ObjectKey about;  ///< the object; a Node has no namespace
   std::string reason;        ///< "FailedToStartServiceHealthcheck"
   std::string action;        ///< "Listen"
   std::string note;          ///< for people; may be empty
@@ -32,18 +32,19 @@ struct ClusterEvent {
 
 /// Writes Events (events.k8s.io/v1) to an API server.
 ///
-/// Purpose: record() returns at once; what is recorded again within ten minutes becomes a count in the first one's
-/// series, patched once a minute at most. 25 in a row are written, after that one each ten seconds.
-/// Threading: record() on any thread; requests are made on an own one. Failure: open() fails for credentials that
-/// cannot be read. An event that cannot be delivered is tried again with growing delays some times and then dropped, as
-/// are events beyond a queue of 64 or beyond the rate; `problem` hears of the first failure after a success. What is
-/// queued at the end is lost: the destructor takes milliseconds. Cost: a thread that sleeps; a connection while events
-/// are written.
+/// Purpose: record() returns at once. An event that is recorded again within ten minutes becomes a count in the series
+/// of the first one, which is patched at most once a minute. Up to 25 events are written in a row, after that one every
+/// ten seconds.
+/// Threading: record() may be called on any thread; requests are made on the recorder's own thread. Failure: open()
+/// fails when credentials cannot be read. An event that cannot be delivered is tried again a few times, with growing
+/// delays, and then dropped. Events beyond a queue of 64, or beyond the rate, are dropped, too. `problem` is called for
+/// the first failure after a success. What is still queued at the end is lost, so that the destructor takes only
+/// milliseconds. Cost: a thread that sleeps, and a connection while events are written.
 class EventRecorder {
  public:
   using Problem = std::function<void(const std::string& line)>;  ///< called on the recorder's thread
 
-  /// `node_name` says whose kubenatd reports.
+  /// `node_name` is the node that reports.
   [[nodiscard]] static rules::Result<std::unique_ptr<EventRecorder>> open(const ClusterAccess& access,
                                                                           std::string node_name,
                                                                           const ApiTiming& timing, Problem problem);
@@ -56,11 +57,11 @@ class EventRecorder {
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// One that was written, for its repetitions.
+  /// An event that was written, to count its repetitions.
   struct Written {
     std::string path;
     Clock::time_point at;        ///< of the last repetition
-    Clock::time_point patch_at;  ///< not before
+    Clock::time_point patch_at;  ///< not to be patched earlier
     std::size_t count = 1;
   };
   enum class Delivery : std::uint8_t { kDone, kRefused, kGone, kLater };

@@ -9,13 +9,14 @@
 
 namespace kubenatd::agent::api {
 
-/// The objects of one kind as the API server last told them, and what of a new telling is a change.
+/// The objects of one kind as the API server last told them. It finds out which news are real changes.
 ///
-/// Purpose: a list replaces everything: what it does not name is deleted at its end, what is as before is no event.
-/// Threading: none of its own. Failure: none. Cost: a map entry an object, which is shared with whoever takes events.
+/// Purpose: a list replaces everything. When the list ends, objects that it did not name are deleted; an object that is
+/// the same as before makes no event. Threading: none of its own. Failure: none. Cost: a map entry for each object; the
+/// object itself is shared with whoever takes the events.
 class KnownObjects {
  public:
-  /// Is called with each change, in the order of their making.
+  /// Called for each change, in the order in which the changes are made.
   using Changed = std::function<void(objects::ObjectEvent)>;
 
   KnownObjects(objects::Kind kind, Changed changed) : kind_(kind), changed_(std::move(changed)) {}
@@ -24,13 +25,13 @@ class KnownObjects {
   [[nodiscard]] bool contains(const objects::ObjectKey& key) const { return objects_.contains(key); }
 
   void put(objects::ObjectKey key, objects::Object&& object);
-  /// It is there, but what it is like now cannot be said: it stays as it was.
+  /// The object exists, but its new content could not be read: it stays as it was.
   void keep(const objects::ObjectKey& key);
   void remove(const objects::ObjectKey& key);
 
-  /// A list begins. One that was begun and not ended is forgotten.
+  /// A list begins. A list that was begun before and has not ended is forgotten.
   void begin_list() { ++list_; }
-  /// The list is complete: removes what it did not name.
+  /// The list is complete. Objects that it did not name are removed.
   void end_list();
 
  private:

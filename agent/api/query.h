@@ -5,7 +5,7 @@
 
 namespace kubenatd::agent::api {
 
-/// A value for a query, with everything escaped but letters, digits and "-._~" (RFC 3986).
+/// A value for a query: everything is escaped except letters, digits and "-._~" (RFC 3986).
 [[nodiscard]] std::string query_encoded(std::string_view text);
 
 }  // namespace kubenatd::agent::api

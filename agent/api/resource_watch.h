@@ -23,48 +23,48 @@ struct WatchedResource {
   std::string api_version;  ///< "v1"
   std::string label_selector;
   std::string field_selector;
-  bool field_selector_optional = false;  ///< asked for without it where a server refuses it
-  /// Not every server has it: where it does not, the path of an older version is asked, and where that is unknown too
-  /// the list counts as empty and is asked for again from time to time.
+  bool field_selector_optional = false;  ///< where a server refuses the selector, everything is asked for
+  /// Not every server has the resource. If it has not, the path of an older version is asked for; if that is unknown
+  /// too, the list counts as empty and is asked for again from time to time.
   bool optional = false;
   std::string older_path;
   std::string older_api_version;
 };
 
-/// Follows the objects of one resource: a list, then its changes from there on, for as long as it runs.
+/// Follows the objects of one resource: first a list, then the changes since that list, until it is stopped.
 ///
-/// Purpose: lists are streamed where the server can (sendInitialEvents), else come in pages; a watch goes on where the
-/// last one ended; when the server does not know that place any more (410) a new list replaces what is known, with only
-/// the differences as events. Events are real changes of typed objects. An object that is refused is named and stays as
-/// it was.
-/// Threading: run() on a thread of its own, for good. Failure: never ends; whatever fails is told, and tried again with
-/// growing delays, and what is known stays. Cost: one connection; memory of the typed objects, a block of the answer
-/// and one object's JSON.
+/// Purpose: the server streams a list where it can (sendInitialEvents), else the list is read in pages. A watch starts
+/// where the last one ended. When the server does not know that place any more (410), a new list replaces what is
+/// known, and only the differences become events. Events are real changes of typed objects. An object that is refused
+/// is named and stays as it was.
+/// Threading: run() has a thread of its own until it is stopped. Failure: run() does not end because of an error: the
+/// error is reported, the request is repeated with growing delays, and what is known stays. Cost: one connection; in
+/// memory the typed objects, one block of the answer and the JSON of one object.
 class ResourceWatch {
  public:
   ResourceWatch(WatchedResource resource, std::shared_ptr<Credentials> credentials, const ApiTiming& timing,
                 WatchSink& sink);
 
-  /// Until it is asked to stop, which takes milliseconds.
+  /// Returns only when it is asked to stop; that takes milliseconds.
   void run(const std::stop_token& stop);
 
  private:
   using Clock = std::chrono::steady_clock;
   using Duration = ApiTiming::Duration;
 
-  /// What follows from a request.
+  /// What to do after a request.
   struct Outcome {
     enum class Next : std::uint8_t {
-      kGoOn,    ///< at once
-      kRelist,  ///< what the server offers from here on has a gap
-      kRetry,   ///< later
+      kGoOn,    ///< read on, or watch again, at once
+      kRelist,  ///< a new list is needed: events are missing
+      kRetry,   ///< try again later
     };
     Next next = Next::kGoOn;
     std::string problem;  ///< of kRetry and kRelist
     std::optional<Duration> retry_after;
-    bool from_stream = false;  ///< what the watch said was wrong, not the connection
+    bool from_stream = false;  ///< the content of the watch was wrong, not the connection
   };
-  /// What a line of a watch leads to: none: read on.
+  /// What to do after a line of a watch; nothing: read on.
   using Verdict = std::optional<Outcome>;
 
   [[nodiscard]] Outcome list_pages(const std::stop_token& stop);
@@ -73,9 +73,9 @@ class ResourceWatch {
   [[nodiscard]] Outcome stream(bool initial, const std::stop_token& stop);
   [[nodiscard]] Outcome read_events(ApiExchange& exchange, Clock::time_point end, bool initial,
                                     const std::stop_token& stop);
-  /// An answer other than 200.
+  /// What to do after an answer other than 200.
   [[nodiscard]] Outcome refused(ApiExchange& exchange, bool streamed_list, const std::stop_token& stop);
-  /// An optional resource that the server does not know.
+  /// What to do when the server does not know an optional resource.
   [[nodiscard]] Outcome not_there(const std::string& problem);
   [[nodiscard]] Outcome failed_request(const rules::Error& error) const;
 
@@ -101,8 +101,8 @@ class ResourceWatch {
   bool streamed_lists_ = true;
   bool asked_older_ = false;
   std::size_t events_ = 0;       ///< of the watch under way
-  std::size_t relists_ = 0;      ///< in a row, without an event or a watch's regular end between them
-  std::size_t bad_streams_ = 0;  ///< likewise, watches that said something wrong
+  std::size_t relists_ = 0;      ///< new lists in a row, with no event and no regular end of a watch between them
+  std::size_t bad_streams_ = 0;  ///< watches with wrong content in a row, counted in the same way
 };
 
 }  // namespace kubenatd::agent::api

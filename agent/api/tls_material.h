@@ -24,8 +24,8 @@ class TlsFindings {
 
 /// Certificates and keys for connections to one server, parsed.
 ///
-/// Purpose: what OpenSSL is to trust and to show, independent of files that are just being replaced. Threading: const
-/// after parse(). Failure: parse() names the object and field. Cost: install() is cheap.
+/// Purpose: the certificates that OpenSSL trusts and shows, kept in memory so that files may be replaced meanwhile.
+/// Threading: const after parse(). Failure: parse() names the object and field. Cost: install() is cheap.
 class TlsMaterial {
  public:
   struct Part {

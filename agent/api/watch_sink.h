@@ -15,12 +15,12 @@ struct WatchState {
   Phase phase = Phase::kConnecting;
   bool synced = false;      ///< a list was complete once
   std::size_t objects = 0;  ///< known at present
-  std::size_t lists = 0;    ///< that were completed
-  std::string failure;      ///< what the last try failed of; empty while all is well
+  std::size_t lists = 0;    ///< lists that were completed
+  std::string failure;      ///< why the last try failed; empty when it did not
   std::string absent;       ///< why the server does not give an optional resource; empty: it does
 };
 
-/// Who hears of what a watch finds. Called on the watch's thread.
+/// Receives what a watch finds. Called on the thread of the watch.
 class WatchSink {
  public:
   virtual ~WatchSink() = default;
@@ -32,7 +32,7 @@ class WatchSink {
   virtual void problem(std::string line) = 0;
   /// One line that is worth knowing.
   virtual void remark(std::string line) = 0;
-  /// After the events that led to it.
+  /// Called after the events that lead to this state.
   virtual void state(const WatchState& state) = 0;
 
  protected:

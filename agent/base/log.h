@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-/// The program's log: one line an event, on standard error.
+/// The program's log: one line for each event, on standard error.
 ///
 /// Purpose: lines for a person on a terminal ("12:00:01 info: rules written  services=3"), logfmt otherwise
 /// (time=2025-01-02T03:04:05.678Z level=info msg="rules written" services=3). Text from outside may be passed as it is:
@@ -29,12 +29,12 @@ struct LogField {
 
 using LogFields = std::initializer_list<LogField>;
 
-/// How lines look and which are written: verbosity 0 all but debug, 1 and more debug too, below 0 only warnings and
-/// errors. Colours of a terminal are left out when NO_COLOR is set or TERM is "dumb". To be called before there are
-/// other threads; without it the log is logfmt with verbosity 0.
+/// Sets the form of the lines and which of them are written. Verbosity 0: all except debug; 1 and more: debug too;
+/// below 0: only warnings and errors. Colours are left out when NO_COLOR is set or TERM is "dumb". Call it before other
+/// threads start; without it the log is logfmt with verbosity 0.
 void configure_logging(bool terminal, int verbosity);
 
-/// The verbosity alone, at any time.
+/// Sets only the verbosity. May be called at any time.
 void set_log_verbosity(int verbosity);
 
 void log_error(std::string_view message, LogFields fields = {});

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-/// Text from outside, made fit for a line that a person reads.
+/// Makes text from outside safe to print in a line for people.
 namespace kubenatd::agent::base {
 
 /// `text` without anything that could start a line, steer a terminal or hide other text: control characters, invisible
@@ -18,7 +18,7 @@ namespace kubenatd::agent::base {
 /// Escaped, in double quotes.
 [[nodiscard]] std::string in_quotes(std::string_view text, std::size_t limit = 80);
 
-/// Without blanks, tabs and line ends around it.
+/// The text without blanks, tabs and line ends at its start and end.
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 
 }  // namespace kubenatd::agent::base

@@ -7,10 +7,10 @@
 
 namespace kubenatd::agent::base {
 
-/// SIGTERM, SIGINT and SIGHUP as something to read, for the run loop; SIGPIPE is ignored.
+/// SIGTERM, SIGINT and SIGHUP as a descriptor that the run loop reads; SIGPIPE is ignored.
 ///
-/// Threading: to be made before any other thread, as those inherit what is blocked. Failure: open() for want of a
-/// descriptor.
+/// Threading: make it before any other thread starts, because threads inherit which signals are blocked. Failure:
+/// open() fails when no descriptor can be had.
 class Signals {
  public:
   enum class Request { kNone, kStop, kReload };
@@ -18,7 +18,7 @@ class Signals {
   [[nodiscard]] static rules::Result<Signals> open();
 
   [[nodiscard]] int fd() const { return descriptor_.get(); }
-  /// Never blocks. A wish to stop goes before one to reload.
+  /// Never blocks. When both are asked for, stopping goes before reloading.
   [[nodiscard]] Request take();
 
  private:

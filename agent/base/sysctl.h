@@ -17,12 +17,12 @@ inline constexpr std::string_view kSysctlTcpBeLiberal = "net/netfilter/nf_conntr
 [[nodiscard]] rules::Result<std::string> read_sysctl(std::string_view name,
                                                      const std::filesystem::path& root = "/proc/sys");
 
-/// Where a container has the host's settings that it may write: its own /proc/sys is read-only, and nothing can be
-/// mounted over it.
+/// Where the DaemonSet mounts the settings that a container may write: its own /proc/sys is read-only, and nothing can
+/// be mounted over it.
 inline constexpr std::string_view kMountedSysctls = "/host/proc/sys";
 
-/// Writes the setting, whatever it was. Where /proc/sys is read-only, the same setting below kMountedSysctls is written
-/// if it is there. Errors carry errno and the path.
+/// Writes the setting without looking at its old value. Where /proc/sys is read-only, the setting below kMountedSysctls
+/// is written instead, if it is there. Errors carry errno and the path.
 [[nodiscard]] rules::Status write_sysctl(std::string_view name, std::string_view value,
                                          const std::filesystem::path& root = "/proc/sys");
 

@@ -22,7 +22,7 @@ struct BindAddress {
 /// "1.2.3.4:80" or "[::1]:80", port 1 to 65535; none for anything else.
 [[nodiscard]] std::optional<BindAddress> parse_bind_address(std::string_view text);
 
-/// `text`, and when it is an address without port, `port` after it. What is neither is returned as it is.
+/// An address without a port gets `port`. Any other text is returned unchanged.
 [[nodiscard]] std::string with_port(std::string_view text, std::uint16_t port);
 
 }  // namespace kubenatd::agent::config

@@ -29,16 +29,17 @@ struct KernelPaths {
 /// A setting that ought to have a value.
 struct ConntrackSetting {
   std::string name;             ///< below /proc/sys, or kConntrackHashSize
-  long long value = 0;          ///< to be there
-  bool is_least_value = false;  ///< more is as good
-  bool asked = false;           ///< by file or flags; else it is a default
-  std::string field;            ///< of the configuration
+  long long value = 0;          ///< the wanted value
+  bool is_least_value = false;  ///< a larger value is fine, too
+  bool asked = false;           ///< a file or flag asks for it; else it is a default
+  std::string field;            ///< its name in the configuration
 
-  /// Whether the setting has to be written when it reads `now`. What is not a number is written over.
+  /// Whether the setting must be written when its value is `now`. A value that is not a number is always replaced.
   [[nodiscard]] bool differs_from(std::string_view now) const;
 };
 
-/// What the configuration wants on a machine with so many CPUs; what is not in it is left alone. Pure.
+/// What the configuration asks for on a machine with that number of CPUs. Settings that it does not name are not in the
+/// result. Pure.
 [[nodiscard]] std::vector<ConntrackSetting> wanted_conntrack_settings(const Config::Conntrack& conntrack,
                                                                       std::size_t cpus);
 
@@ -48,14 +49,14 @@ struct ConntrackSetting {
 /// What came of the settings; one line each, fit for the log.
 struct ConntrackOutcome {
   std::vector<std::string> changed;
-  std::vector<std::string> left;    ///< a default could not be set: worth a line, no more
-  std::vector<std::string> failed;  ///< a value that was asked for could not be set: a reason not to start
+  std::vector<std::string> left;    ///< defaults that could not be set; they are only logged
+  std::vector<std::string> failed;  ///< values that were asked for and could not be set; kubenatd does not start
   bool not_loaded = false;          ///< the kernel has no connection tracking yet; it loads it with the first rule
 };
 
-/// Makes the settings that are not there yet, in the network namespace of the calling thread. Each file is read, and
-/// written only when it differs. Errors do not stop it. To be called before the first sync, and after it when
-/// `not_loaded` was met. Cost: at most two short files each.
+/// Writes the settings that have another value, in the network namespace of the calling thread. An error does not stop
+/// it. Call it before the first sync, and again after the first sync when the result says `not_loaded`. Cost: at most
+/// two short files for each setting.
 [[nodiscard]] ConntrackOutcome apply_conntrack_settings(const std::vector<ConntrackSetting>& settings,
                                                         const KernelPaths& paths = {});
 

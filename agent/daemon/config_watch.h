@@ -9,7 +9,8 @@
 
 namespace kubenatd::agent::daemon {
 
-/// Tells when the content of a configuration file changes, also behind the links of a mounted ConfigMap.
+/// Tells when the content of a configuration file changes, also when the file is reached through the links of a mounted
+/// ConfigMap.
 ///
 /// Threading: one thread. Failure: a place that cannot be watched is in problems(). Cost: a changed file is read once.
 class ConfigWatch {
@@ -17,7 +18,7 @@ class ConfigWatch {
   [[nodiscard]] static rules::Result<ConfigWatch> open(const std::vector<std::filesystem::path>& files);
 
   [[nodiscard]] int fd() const { return watch_.fd(); }
-  /// Takes what is queued. True when a file holds something else than at the last call, or is gone.
+  /// Reads what is queued. True when a file has another content than at the last call, or is gone.
   [[nodiscard]] bool changed();
   [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
 

@@ -12,8 +12,8 @@
 
 namespace kubenatd::agent::daemon {
 
-/// Where a command's objects come from: folders of manifests or an API server. What a source has to say about objects
-/// is logged here, once.
+/// Where a command's objects come from: folders of manifests or an API server. Remarks about objects are logged here,
+/// once.
 ///
 /// Threading: one thread. Failure: what fails is logged and tried again; take() always gives what is known.
 class ObjectSource {
@@ -33,7 +33,7 @@ class ObjectSource {
   [[nodiscard]] virtual int fd() const = 0;
   /// What is new since the last call; never blocks.
   [[nodiscard]] virtual Update take() = 0;
-  /// The node has an object there, which the first sync has to wait for.
+  /// The source has a Node object for this node, and the first sync must wait for it.
   [[nodiscard]] virtual bool knows_node() const = 0;
 
  protected:
@@ -42,9 +42,9 @@ class ObjectSource {
 
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> open_manifests(
     const std::vector<std::filesystem::path>& folders);
-/// Whether an API server is asked for this node's Pods. With kOptional a role that does not allow it holds nothing up;
-/// with kNeeded nothing is synced before they are in. kAll: those of every node, and Ingresses, for explaining;
-/// optional.
+/// Whether an API server is asked for this node's Pods. kOptional: where the role does not allow it, nothing waits for
+/// them. kNeeded: nothing is synced before they are there. kAll: the Pods of every node, and Ingresses, for `explain`;
+/// not waited for either.
 enum class WatchPods : std::uint8_t { kNo, kOptional, kNeeded, kAll };
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> open_api(const api::ClusterAccess& access,
                                                                     const std::string& node_name, WatchPods pods);

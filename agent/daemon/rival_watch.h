@@ -8,20 +8,21 @@
 
 namespace kubenatd::agent::daemon {
 
-/// Tells that a kube-proxy, or another kubenatd, runs on this node: two of them quarrel over the same chains.
+/// Tells that a kube-proxy, or another kubenatd, runs on this node. Two of them would overwrite the same chains again
+/// and again.
 ///
-/// Threading: one thread. Failure: none; what cannot be found out is not told. Cost: look() takes one connection over
-/// loopback, which is refused at once where nobody listens, and half a second at most.
+/// Threading: one thread. Failure: none; what cannot be found out is not reported. Cost: look() opens one connection
+/// over loopback. Where nobody listens it is refused at once; else look() takes at most half a second.
 class RivalWatch {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// To be called before our own servers are open: asks at the address for metrics who is there already.
+  /// Asks at the address for metrics whether somebody is there already. Call it before our own servers are open.
   void look(const config::Config& config);
   /// Somebody made kube-proxy's canary chains.
   void canary_made_by(const std::string& writer);
 
-  /// The line to log, when there is something to tell: once in ten minutes.
+  /// The line to log, if there is one: at most once in ten minutes.
   [[nodiscard]] std::optional<std::string> take(Clock::time_point now);
 
  private:

@@ -4,7 +4,7 @@
 
 namespace kubenatd::agent::daemon {
 
-/// What a round did, in the log; nothing when it did nothing.
+/// Logs what a round did. A round that did nothing gives no line.
 void log_round(const dataplane::RoundReport& report);
 
 }  // namespace kubenatd::agent::daemon

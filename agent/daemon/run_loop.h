@@ -26,12 +26,12 @@ enum class RunEnd : std::uint8_t {
 /// The running agent: waits for objects, the kernel, interfaces, configuration files, signals and deadlines, and has
 /// the reconciler put right what differs.
 ///
-/// Purpose: nothing is written before everything there was at the start is known: all lists of an API server and what
-/// the rules need of the Node. From then on a change is applied at once, unless the configuration sets minSyncPeriod.
-/// In a storm of changes the loop pauses after each round for as long as the round took (at most a second), so that it
-/// takes no more than half a CPU, and what comes meanwhile is one round.
-/// Threading: one thread. Failure: what fails is logged and tried again; without the Node after five minutes (as
-/// kube-proxy v1.35 and newer) or, with `once`, without the lists the run ends.
+/// Purpose: nothing is written before everything that existed at the start is known: all lists of an API server, and
+/// what the rules need of the Node. From then on a change is applied at once, unless the configuration sets
+/// minSyncPeriod. In a storm of changes the loop pauses after each round for as long as the round took (at most a
+/// second). So it takes no more than half a CPU, and all changes that come during the pause are one round.
+/// Threading: one thread. Failure: what fails is logged and tried again. The run ends when the Node is missing for five
+/// minutes (as in kube-proxy v1.35 and newer) or, with `once`, when the lists are.
 class RunLoop {
  public:
   using Clock = std::chrono::steady_clock;

@@ -17,34 +17,36 @@ class SyncSteps {
 
   /// For messages: "IPv4 tables".
   [[nodiscard]] virtual std::string name() const = 0;
-  /// Reads what is suspected, compares, and adds what has to be written to `batch`. What no packet can see yet may be
-  /// sent ahead by `stage`; after it failed, prepare() returns its error and leaves everything pending.
+  /// Reads what is suspected, compares, and adds to `batch` what must be written. What no packet can see yet may be
+  /// sent earlier through `stage`. When that fails, prepare() returns its error and leaves everything pending.
   using Stage = std::function<std::expected<void, netlink::CommitFailure>(netlink::Batch&)>;
   [[nodiscard]] virtual std::expected<void, netlink::CommitFailure> prepare(NfSession& session, netlink::Batch& batch,
                                                                             const Stage& stage, SyncReport& report) = 0;
-  /// How large the transaction is for whoever listens: messages, or elements where those are more.
+  /// The number of notifications that the transaction makes: one for each message, or for each element where there are
+  /// more.
   [[nodiscard]] virtual std::size_t notifications(const netlink::Batch& batch) const = 0;
-  /// An event since prepare() concerns what it has read.
+  /// True when an event since prepare() concerns what prepare() has read.
   [[nodiscard]] virtual bool is_outdated() const = 0;
-  /// The batch was not committed: all that it was about is still to be done.
+  /// The batch was not committed: all that it contained is still to be done.
   virtual void put_back() = 0;
-  /// The batch is in the kernel, or there was nothing to write. False: something has to be looked at again.
+  /// The batch is in the kernel, or there was nothing to write. Returns false when something must be looked at again.
   [[nodiscard]] virtual rules::Result<bool> committed(NfSession& session, const netlink::CommitReport& commit,
                                                       SyncReport& report) = 0;
   /// Everything has to be read again.
   virtual void read_again() = 0;
-  /// Takes out what the kernel refused. True when it was something that can be taken out.
+  /// Takes out what the kernel refused. True when it could be taken out.
   [[nodiscard]] virtual bool take_out(const rules::Refusal& refusal, SyncReport& report) = 0;
-  /// The refusal is about something that was refused before and is tried again: no need to look again first.
+  /// True when the refusal is about something that was refused before and is tried again now. Then it is taken out
+  /// without another look at the kernel.
   [[nodiscard]] virtual bool is_trial(const rules::Refusal& refusal) const = 0;
 };
 
-/// Tries until the kernel is in line with what is wanted; the same for both modes.
+/// Tries until the kernel holds what is wanted. The same for both modes.
 ///
-/// Purpose: one transaction that nobody wrote in between; when others write all the time, in the end without asking for
-/// that. A refused transaction is looked at again first, as the picture may have been old, and then what the kernel
-/// refused is taken out. An outcome that is not known is looked up by reading everything again. Threading: one thread.
-/// Failure: as Dataplane::sync(). Cost: of the steps.
+/// Purpose: one transaction, with no other writer between reading and writing. When others write all the time, the last
+/// tries no longer ask for that. After a refused transaction everything is read again first, because the picture may
+/// have been old; what is refused once more is taken out. When the outcome of a transaction is not known, everything is
+/// read again. Threading: one thread. Failure: as Dataplane::sync(). Cost: that of the steps.
 class CommitLoop {
  public:
   /// `others` is shown what other programs do meanwhile.

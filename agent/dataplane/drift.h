@@ -16,31 +16,33 @@ using Time = Clock::time_point;
 /// What others changed in one family: an object is suspected when an event tells of it, found when it was read and
 /// differs, and healed when it was written.
 ///
-/// Purpose: keeps two writers from spinning. Healing at once is the rule; an object that was healed again and again
-/// waits longer and longer for the next time, and nothing else waits for it. Threading: one thread; the caller brings
-/// the time. Failure: none. Cost: an entry for each object that was healed in the last minute.
+/// Purpose: keeps two writers from changing the same object without end. Usually an object is healed at once. An object
+/// that was healed several times in a row waits longer and longer before it is healed again, and nothing else waits for
+/// it. Threading: one thread; the caller gives the time. Failure: none. Cost: an entry for each object that was healed
+/// in the last minute.
 class Drift {
  public:
-  static constexpr int kFreeHeals = 5;                                 ///< in a row, without any delay
-  static constexpr Clock::duration kQuiet = std::chrono::seconds(30);  ///< without a heal: the dispute is over
+  static constexpr int kFreeHeals = 5;  ///< in a row, without any delay
+  static constexpr Clock::duration kQuiet =
+      std::chrono::seconds(30);  ///< so long without healing: nobody fights over it
   static constexpr Clock::duration kFirstDelay = std::chrono::milliseconds(100);
   static constexpr Clock::duration kLongestDelay = std::chrono::seconds(10);
 
-  /// Somebody changed it. False: it is held; take_due() will give it when its time has come.
+  /// Somebody changed it. False: it is held, and take_due() gives it when its time has come.
   [[nodiscard]] bool suspect(const rules::ObjectRef& object, Time now);
-  /// It was read and differs. False: it is held, as above. To be called for each object before it is healed.
+  /// It was read and differs. False: it is held, as above. Call this for each object before it is healed.
   [[nodiscard]] bool find(const rules::ObjectRef& object, Time now);
   /// It was written.
   void heal(const rules::ObjectRef& object, Time now);
 
-  /// Held objects whose time has come: they are to be looked at again.
+  /// Held objects whose time has come; they must be looked at again.
   [[nodiscard]] std::vector<rules::ObjectRef> take_due(Time now);
   /// When the first of them is due; none: nothing is held.
   [[nodiscard]] std::optional<Time> due() const;
-  /// Until when an object would be held; the past when it is not in dispute.
+  /// Until when the object would be held; a time in the past when nobody fights over it.
   [[nodiscard]] Time held_until(const rules::ObjectRef& object) const;
 
-  /// Nothing is suspected any more: the next event starts the clock of healing anew.
+  /// Nothing is suspected any more. The time to heal is measured from the next event on.
   void all_clear() { suspected_since_.reset(); }
   /// Events of others were lost, or concern more than one object.
   void suspect_everything(Time now) {

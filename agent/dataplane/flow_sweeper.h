@@ -13,13 +13,13 @@
 
 namespace kubenatd::agent::dataplane {
 
-/// Removes the UDP flows of one family that no rule would make any more: a client that goes on sending would else be
-/// led to an endpoint that is gone for as long as it sends.
+/// Removes the UDP flows of one family that the present rules would not make. Otherwise a client that goes on sending
+/// would be sent to an endpoint that is gone, as long as it sends.
 ///
-/// Purpose: knows which UDP frontends there are and were, and when connection tracking has to be looked through: after
-/// changes of them, twice, as a packet that was under way during the commit can make an entry by the old rules just
-/// after the first time. Threading: one thread; the caller brings the time. Failure: a sweep that fails is told and
-/// tried again with the next change. Cost: a sweep reads the UDP entries of the family.
+/// Purpose: knows which UDP frontends there are and were, and when connection tracking must be looked through. That is
+/// after changes of frontends, and twice: a packet that was under way during the commit can make an entry by the old
+/// rules just after the first time. Threading: one thread; the caller gives the time. Failure: a failed sweep is
+/// reported, and tried again with the next change. Cost: a sweep reads the UDP entries of the family.
 class FlowSweeper {
  public:
   explicit FlowSweeper(rules::Family family) : family_(family), frontends_(family) {}
@@ -30,7 +30,7 @@ class FlowSweeper {
   void set_node(const rules::NodeOptions& options, std::vector<rules::Address> local);
   /// The host ports in force may have changed.
   void follow(const rules::hostport::HostPorts& host_ports);
-  /// What rules of an earlier run served.
+  /// A frontend that rules of an earlier run served.
   void add_left_over(const UdpFrontend& frontend);
 
   /// A sweep is due now, if what the objects want is committed.

@@ -14,16 +14,16 @@
 
 namespace kubenatd::agent::dataplane {
 
-/// The portmap plugin's own table where it writes nft's rules (v1.6.0 and later).
+/// The table of the portmap plugin's nftables backend (v1.6.0 and later).
 inline constexpr std::string_view kPortmapTable = "cni_hostport";
 
 /// Tells, from the live rules of nat, which container chains are kubenatd's and which ports others serve.
 ///
-/// CNI-HOSTPORT-DNAT and the names CNI-DN-* are the portmap plugin's, which may run beside kubenatd; only the rules in
-/// CNI-HOSTPORT-DNAT say whose a chain is. A port counts as served when a rule there leads to a chain in which it is
-/// translated: what portmap has left half-done does not.
+/// CNI-HOSTPORT-DNAT and the names CNI-DN-* are the portmap plugin's, which may run beside kubenatd. Only the rules in
+/// CNI-HOSTPORT-DNAT say whose a chain is. A port counts as served when a rule there leads to a chain that translates
+/// it; what portmap has left half done does not count.
 ///
-/// Threading: one thread. Failure: none. Cost: a few words a rule of those chains.
+/// Threading: one thread. Failure: none. Cost: a few words of memory for each rule of those chains.
 class ForeignHostPorts {
  public:
   /// A rule of any chain of nat; only those of host ports are looked at.
@@ -44,7 +44,7 @@ class ForeignHostPorts {
  private:
   struct Entry {
     rules::Protocol protocol = rules::Protocol::kTcp;
-    std::vector<std::uint16_t> ports;  ///< none: every one
+    std::vector<std::uint16_t> ports;  ///< empty: every port
     std::string chain;
     std::string owner;
   };

@@ -12,7 +12,7 @@
 namespace kubenatd::agent::dataplane {
 
 /// The kernel as the sync sees it: conversations with nf_tables, and the flows that connection tracking knows. Tests
-/// put one in memory in its place, which speaks the same messages.
+/// use a kernel in memory in its place, which speaks the same messages.
 ///
 /// Threading: one thread. Failure: values. Cost: none of its own.
 class Kernel {

@@ -15,8 +15,8 @@ namespace kubenatd::agent::dataplane {
 ///
 /// Threading: one thread. Failure: as NfTables and Monitor. Cost: none of its own.
 ///
-/// While muted, events are not delivered: a large transaction of our own would make the kernel build a notification for
-/// every rule. unmute() then tells from the generation whether anyone else wrote meanwhile.
+/// While it is muted, no events are delivered: during a large transaction of our own the kernel would make a
+/// notification for every rule. unmute() then tells from the generation whether anybody else wrote meanwhile.
 class NfSession {
  public:
   using Visit = std::function<void(const netlink::TableEvent&)>;
@@ -26,7 +26,7 @@ class NfSession {
   [[nodiscard]] netlink::NfTables& kernel() { return kernel_; }
   [[nodiscard]] int fd() const { return monitor_.fd(); }
 
-  /// Starts listening and learns the generation. What is read afterwards is covered by events.
+  /// Starts listening and learns the generation. Events tell of every change to what is read from now on.
   [[nodiscard]] rules::Status start();
 
   struct Drained {
@@ -45,7 +45,7 @@ class NfSession {
   [[nodiscard]] rules::Result<bool> unmute();
   [[nodiscard]] bool muted() const { return muted_; }
 
-  /// Time that transactions took in the kernel, and how often events were lost, since the start.
+  /// Since the start: the time that transactions took in the kernel, and how often events were lost.
   [[nodiscard]] std::chrono::nanoseconds kernel_time() const { return kernel_time_; }
   [[nodiscard]] std::size_t overruns() const { return overruns_; }
 

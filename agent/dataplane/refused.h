@@ -12,17 +12,17 @@
 
 namespace kubenatd::agent::dataplane {
 
-/// What the kernel refused in one family (service ports, pods with host ports): kept out, and tried again with growing
-/// delays and at every audit, as a module may have been loaded since.
+/// What the kernel refused in one family: service ports, and pods with host ports. It is left out of the transactions,
+/// and tried again with growing delays and at every audit, because a kernel module may have been loaded since.
 ///
-/// Threading: one thread; the caller brings the time. Failure: none. Cost: an entry for each refused one.
+/// Threading: one thread; the caller gives the time. Failure: none. Cost: an entry for each refused object.
 template <class Key>
 class Refused {
  public:
   static constexpr Clock::duration kFirstDelay = std::chrono::seconds(1);
   static constexpr Clock::duration kLongestDelay = std::chrono::minutes(5);
 
-  /// The kernel refused it, for the first time or once more. True when that is news: it was not refused before, or for
+  /// The kernel refused it, for the first time or again. True when this is news: it was not refused before, or for
   /// another reason.
   [[nodiscard]] bool add(const Key& key, rules::Refusal refusal, Time now) {
     const auto [found, is_new] = entries_.try_emplace(key);
@@ -34,10 +34,10 @@ class Refused {
     entry.on_trial = false;
     return news;
   }
-  /// It changed or went: whatever was said of it is over.
+  /// It changed or went: the refusal does not count any more.
   void forget(const Key& key) { entries_.erase(key); }
 
-  /// Those that are to be tried again. They stay here until succeeded() or the next add().
+  /// Those that are tried again now. They stay here until succeeded() or the next add().
   [[nodiscard]] std::vector<Key> take_due(Time now) {
     std::vector<Key> due;
     for (auto& [key, entry] : entries_)
@@ -55,7 +55,7 @@ class Refused {
     const auto found = entries_.find(key);
     return found != entries_.end() && found->second.on_trial;
   }
-  /// The transaction with those on trial was committed. Returns them.
+  /// The transaction with those that are tried again was committed. Returns them.
   std::vector<Key> succeeded() {
     std::vector<Key> in_force;
     std::erase_if(entries_, [&](const auto& one) {

@@ -10,7 +10,7 @@
 #include "rules/walk/packet.h"
 #include "rules/walk/walker.h"
 
-/// What `explain` answers, as values: printing it is another matter.
+/// What `explain` answers, as values. Printing is done elsewhere (show.h).
 namespace kubenatd::agent::explain {
 
 /// Something that is wrong, or worth knowing. The code is part of the JSON contract.
@@ -44,7 +44,7 @@ struct PathStep {
   std::string table, chain;
   std::string rule;  ///< empty: the policy
   bool matched = true;
-  std::string why;  ///< what did not fit, or by what it fitted: chance, memory, the elements that were found
+  std::string why;  ///< why it did not fit; or what made it fit: chance, affinity, the elements that were found
   bool foreign = false;
   bool idle = false;  ///< a jump to a chain in which no rule fitted
   std::optional<rules::walk::Counters> counters;
@@ -60,7 +60,7 @@ struct PathEnd {
   bool destination_changed = false;
   bool masqueraded = false;
   std::string who;              ///< "pod demo/web-1 on node-1", "this node"; may be empty
-  std::vector<PathStep> steps;  ///< after those that all ways share
+  std::vector<PathStep> steps;  ///< the steps behind those that all ways share
 };
 
 /// A difference between the rules and what is wanted, in a chain on the path.

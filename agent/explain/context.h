@@ -18,7 +18,7 @@ namespace kubenatd::agent::explain {
 struct ExplainContext {
   Inventory inventory;                                         ///< empty: nothing is known but the rules
   std::array<std::vector<rules::ServicePortView>, 2> views;    ///< by family
-  std::array<std::optional<rules::walk::Ruleset>, 2> rules;    ///< that packets are walked through
+  std::array<std::optional<rules::walk::Ruleset>, 2> rules;    ///< the rules that packets are walked through
   std::array<std::optional<rules::walk::Ruleset>, 2> desired;  ///< to compare with; none: `rules` is the desired state
   std::array<std::optional<rules::nftables::TableState>, 2> table;          ///< nftables mode, in place of `rules`
   std::array<std::optional<rules::nftables::TableState>, 2> desired_table;  ///< to compare with; none: as `desired`

@@ -6,8 +6,8 @@ namespace kubenatd::agent::explain {
 
 /// Answers a question. Pure, but for context.flows.
 ///
-/// Failure: a question that cannot be answered here is an error: the node's address is not known, or there are no rules
-/// of the family. What is wrong with the cluster is part of the answer.
+/// Failure: an error when the question cannot be answered, because the address of the node is not known or there are no
+/// rules of the family. What is wrong with the cluster is no error but part of the answer.
 [[nodiscard]] rules::Result<Answer> explain(const ExplainContext& context, const Question& question);
 
 /// True when the answer names a problem.

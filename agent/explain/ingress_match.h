@@ -17,10 +17,10 @@ struct IngressMatch {
   const objects::IngressClass* ingress_class = nullptr;
 };
 
-/// As the API describes it and ingress-nginx does it: the rules of the exact host, else of a wildcard, else of any
-/// host, and only those; Exact before Prefix, the longer path first, a default backend last; ImplementationSpecific is
-/// taken as Prefix. Ingresses of a class that nobody serves, or without one, fit all the same: that is told as a
-/// finding.
+/// Matches as the API describes it and ingress-nginx does it. Only the rules of the exact host are looked at, else
+/// those of a wildcard, else those of any host. Among these Exact goes before Prefix, the longer path goes first, and a
+/// default backend comes last. ImplementationSpecific is taken as Prefix. An Ingress without a class, or with one that
+/// nobody serves, can match too; a finding says so.
 [[nodiscard]] IngressMatch match_ingress(const Inventory& inventory, const std::string& host, const std::string& path);
 
 /// The class of an Ingress: the one it names, else the default one; none: there is no such class.

@@ -7,8 +7,8 @@
 
 namespace kubenatd::agent::explain {
 
-/// Every object that a source has given, to look things up in: what the chains were made from, and what was left out on
-/// the way.
+/// All objects that a source has given, to look things up in: those that the chains were made from, and those that were
+/// left out.
 ///
 /// Threading: one thread. Failure: none. Cost: a pointer an object.
 class Inventory {

@@ -30,7 +30,7 @@ struct Question {
   bool from_node = false;  ///< "--from node"
 };
 
-/// Reads the words of a person or a script. `from` is an address, "node" or empty.
+/// Reads a question as a person or a script writes it. `from` is an address, "node" or empty.
 [[nodiscard]] rules::Result<Question> parse_question(std::string_view text, std::string_view from);
 
 }  // namespace kubenatd::agent::explain

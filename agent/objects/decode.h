@@ -21,12 +21,12 @@ struct DecodedObject {
 
 /// Turns one Kubernetes object, already as JSON, into its typed form. An error names the object and the field
 /// ("Service demo/web: spec.ports[1].port: 70000 is not in 1..65535") and refuses just this object.
-/// Unknown fields are ignored, as the API server has checked them or no one has.
+/// Unknown fields are ignored: the API server has checked them, or nobody has.
 [[nodiscard]] rules::Result<DecodedObject> decode_object(const nlohmann::json& document);
 
-/// Reads the documents of one YAML or JSON text (several YAML documents, kinds ending in List unfolded) and hands each
-/// object to `visit` as soon as it is complete, so that memory is bounded by one object, not by the file.
-/// A syntax error ends the reading: it is returned with line and column, and what came before stays visited.
+/// Reads the documents of one YAML or JSON text: several YAML documents are fine, and kinds that end in List are
+/// unfolded. Each object goes to `visit` as soon as it is complete, so memory holds one object, not the whole file. A
+/// syntax error ends the reading and is returned with line and column; objects before it have been visited.
 [[nodiscard]] rules::Status read_documents(std::string_view text, bool is_json,
                                            const std::function<void(nlohmann::json&&)>& visit);
 

@@ -19,22 +19,22 @@ inline constexpr std::size_t kMaxValues = 1'000'000;
 /// Memory that anchors and the expansion of aliases may take in one document.
 inline constexpr std::size_t kMaxAliasBytes = 8U << 20;
 
-/// Builds objects from the events of a YAML or JSON reader and hands each one out when it is complete.
+/// Builds objects from the events of a YAML or JSON reader and hands out each one as soon as it is complete.
 ///
-/// A document whose kind ends in "List" is never built as a whole: each element of its top-level `items` is handed out
-/// and forgotten, provided that the kind is known when `items` begins (it came first, or was given to
-/// begin_document); otherwise the document is unfolded at its end. Elements of a typed list (ServiceList) that lack
-/// kind or apiVersion get them from the list.
+/// A document whose kind ends in "List" is not built as a whole. Each element of its top-level `items` is handed out
+/// and then forgotten. For this the kind must be known when `items` begins, because it came first or was given to
+/// begin_document; otherwise the document is unfolded at its end. Elements of a typed list (ServiceList) that lack kind
+/// or apiVersion get them from the list.
 ///
-/// Threading: none of its own. Failure: what a document may not do (duplicate key, too deep, too large, an alias bomb)
-/// is returned as its cause; the reader knows the position. Cost: memory of one object.
+/// Threading: none of its own. Failure: a document that breaks a rule (duplicate key, too deep, too large, aliases that
+/// expand without end) gives the cause as an error; the reader knows the position. Cost: memory of one object.
 class DocumentBuilder {
  public:
   using json = nlohmann::json;
   using Visit = std::function<void(json&&)>;
   using Step = std::expected<void, std::string>;
 
-  /// What the root of a document says of itself, when a reader knows it beforehand.
+  /// Kind and apiVersion of a document, when a reader knows them beforehand.
   struct Root {
     std::string kind;
     std::string api_version;
@@ -69,7 +69,7 @@ class DocumentBuilder {
     bool has_key = false;
     bool merge_key = false;
     bool merged = false;
-    bool hands_out = false;  ///< elements leave at once
+    bool hands_out = false;  ///< elements are handed out at once
     std::uint64_t anchor = 0;
     std::vector<json> merges;
   };

@@ -23,7 +23,7 @@ class Findings {
 
   [[nodiscard]] bool refused() const { return refusal_.has_value(); }
   [[nodiscard]] rules::Error refusal() const { return *refusal_; }
-  /// The lines, at most a few: an object with ten thousand wrong fields says so in one.
+  /// The lines, only a few: an object with ten thousand wrong fields does not give as many lines.
   [[nodiscard]] std::vector<std::string> take_remarks();
 
  private:
@@ -39,13 +39,13 @@ enum class Wrong : std::uint8_t {
   kLeave,   ///< the field is left out with a remark
 };
 
-/// A place in an object's JSON that knows its path. Reading an absent (or null) field gives the default; reading a
-/// wrong one tells the findings and gives the default. The JSON and the findings outlive it.
+/// A place in the JSON of an object, with its path. Reading an absent (or null) field gives the default. Reading a
+/// wrong one reports it to the findings and gives the default. The JSON and the findings must outlive it.
 class Field {
  public:
   Field(const nlohmann::json& root, Findings& findings) : value_(&root), findings_(&findings) {}
 
-  /// A member. Absent when there is none or it is null; a value that is no map at all is told.
+  /// A member. It is absent when there is none or it is null. A value that is not a map is reported.
   [[nodiscard]] Field member(std::string_view name, Wrong wrong = Wrong::kRefuse) const;
   /// The elements of a list; none when it is absent.
   [[nodiscard]] std::vector<Field> elements(Wrong wrong = Wrong::kRefuse) const;

@@ -13,8 +13,8 @@
 #include "rules/address.h"
 #include "rules/rule.h"
 
-/// The parts of Kubernetes objects that decide about chains, health and metrics, typed and checked. Whatever else an
-/// object carries (managedFields, other annotations, status of containers) is never kept.
+/// The parts of Kubernetes objects that rules, health and metrics depend on, typed and checked. All other parts
+/// (managedFields, other annotations, status of containers) are dropped.
 namespace kubenatd::agent::objects {
 
 struct ObjectKey {
@@ -81,7 +81,8 @@ struct EndpointSlice {
   rules::Family family = rules::Family::kIpv4;
   std::vector<SlicePort> ports;
   std::vector<SliceEndpoint> endpoints;
-  /// Annotation endpoints.kubernetes.io/last-change-trigger-time: when the Pod or Service changed that this is due to.
+  /// Annotation endpoints.kubernetes.io/last-change-trigger-time: when the Pod or Service changed that caused this
+  /// slice.
   std::optional<base::WallTime> change_triggered;
   bool operator==(const EndpointSlice&) const = default;
 };
@@ -181,10 +182,10 @@ enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod, kService
 /// "Service", "EndpointSlice", ...
 [[nodiscard]] std::string_view name_of(Kind kind);
 
-/// Whoever keeps an object keeps it in this form, so that it is in memory once.
+/// All who keep an object keep it in this form, so that it is in memory only once.
 using ObjectPtr = std::shared_ptr<const Object>;
 
-/// What a source says: an object is now like this, or it is gone.
+/// What a source reports: an object has this content now, or it is gone.
 struct ObjectEvent {
   Kind kind = Kind::kService;
   ObjectKey key;

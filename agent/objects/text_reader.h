@@ -6,8 +6,8 @@
 #include "agent/objects/document_builder.h"
 #include "rules/error.h"
 
-/// The two readers behind read_documents(). Both stop at the first syntax error, with line and column, and catch
-/// whatever their library throws.
+/// The two readers behind read_documents(). Both stop at the first syntax error, with line and column, and catch every
+/// exception of their library.
 namespace kubenatd::agent::objects {
 
 /// One or more JSON values, one after the other.

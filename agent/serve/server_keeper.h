@@ -15,7 +15,7 @@
 
 namespace kubenatd::agent::serve {
 
-/// Keeps servers open: an address that cannot be had is tried again every few seconds.
+/// Keeps servers open: when an address cannot be had, it is tried again every few seconds.
 ///
 /// Purpose: the one place that retries, with one thread for all servers. Threading: any thread but the transport's; the
 /// report is called from the keeper's thread as well as from the caller's, never for two things at once. Failure:
@@ -23,7 +23,7 @@ namespace kubenatd::agent::serve {
 /// address was refused.
 class ServerKeeper {
  public:
-  /// `what` could not be opened, or, without an error, is open after it could not be.
+  /// `what` could not be opened. Without an error: it is open now, after it could not be opened before.
   using Report = std::function<void(const std::string& what, const std::optional<rules::Error>& error)>;
 
   /// As kube-proxy waits between tries (facts: every 5 s).

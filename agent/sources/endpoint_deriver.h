@@ -12,13 +12,13 @@
 
 namespace kubenatd::agent::sources {
 
-/// Makes EndpointSlices for Services with a selector that have none of their own, from the Pods of their namespace, as
-/// the EndpointSlice controller does: one slice for each family and each set of numbers that the target ports have in
-/// the pods. Their names ("web~ipv4~8080,9153") contain "~", which no name of a real object can, and stay the same
-/// while the ports do. There are no zone hints in them.
+/// Makes EndpointSlices from Pods for Services that have a selector and no slices of their own, as the EndpointSlice
+/// controller does. There is one slice for each family and each set of port numbers that the target ports have in the
+/// pods. The name of a slice ("web~ipv4~8080,9153") contains "~", so it cannot be the name of a real object; it stays
+/// the same while the ports do. Derived slices have no zone hints.
 ///
-/// Threading: none of its own; pure. Failure: none. Cost: of a change, the Services whose selector fits the changed
-/// Pod, times the Pods of the namespace.
+/// Threading: none of its own; pure. Failure: none. Cost: a change of a Pod costs the Services whose selector matches
+/// it, times the Pods of the namespace.
 class EndpointDeriver {
  public:
   /// Takes note of a change of a Service, EndpointSlice or Pod; Nodes are ignored.

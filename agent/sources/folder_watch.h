@@ -14,9 +14,10 @@ namespace kubenatd::agent::sources {
 
 /// Tells which manifest files and folders to read again, from inotify.
 ///
-/// It watches folders of manifests, and the *ways* to what is reached through symbolic links: each directory that holds
-/// a link on the way, and the one that holds the file itself. So it notices a mounted ConfigMap's update, which is one
-/// rename of the link `..data` that all its files lead through, and the change of a file that a link points to.
+/// It watches folders of manifests, and also the *ways* to what is reached through symbolic links: every directory that
+/// holds a link on the way, and the directory of the file itself. So it notices the update of a mounted ConfigMap,
+/// which is one rename of the link `..data` that all its files lead through, and a change of a file that a link points
+/// to.
 ///
 /// Threading: one thread. Failure: a directory that cannot be watched is a line in `problems`; its changes are not
 /// noticed. Cost: one inotify watch a directory.
@@ -31,15 +32,15 @@ class FolderWatch {
   [[nodiscard]] static rules::Result<FolderWatch> open();
   [[nodiscard]] int fd() const { return inotify_.get(); }
 
-  /// Watches a folder for changes of the manifests in it. Any number of times.
+  /// Watches a folder for changes of its manifests. May be called any number of times.
   void watch_folder(const std::string& folder, std::vector<std::string>& problems);
   /// Forgets the ways that `folder` depends on, and that it is a folder of manifests if `gone`.
   void forget(const std::string& folder, bool gone);
-  /// When something on the way to `path` changes, `folder` is to be read again. With `is_file`, that is also the case
-  /// for `path` when the content changes of the file that the way leads to.
+  /// When something on the way to `path` changes, `folder` is read again. With `is_file`, also when the content of the
+  /// file at the end of the way changes; then `path` is read again.
   void watch_way(const std::string& path, const std::string& folder, bool is_file, std::vector<std::string>& problems);
 
-  /// Takes what is queued; never blocks. What is beyond a limit stays queued, and fd() readable.
+  /// Reads what is queued; never blocks. What is beyond a limit stays queued, and fd() stays readable.
   [[nodiscard]] Changes take();
 
  private:

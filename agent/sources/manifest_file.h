@@ -15,10 +15,11 @@ struct stat;
 
 namespace kubenatd::agent::sources {
 
-/// A larger file is refused: read as a whole, it and its objects would not fit the memory of a node agent.
+/// A larger file is refused. A file is read as a whole; a larger one and its objects would not fit the memory of a node
+/// agent.
 inline constexpr std::size_t kLargestFile = 64U << 20;
 
-/// What tells that a path now leads to another content, without reading it.
+/// A stamp that changes when the path leads to another content, found without reading the file.
 struct FileSignature {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
@@ -45,8 +46,8 @@ struct ManifestFile {
 /// The text of a regular file. An error's code tells why: ENOENT is a file that is not there (any more).
 [[nodiscard]] rules::Result<std::string> read_text(const std::string& path);
 
-/// Reads and decodes the documents of a manifest's text. `keep` makes an object shared, at once: where it knows an
-/// equal one already, the new one does not stay in memory.
+/// Reads and decodes the documents in the text of a manifest. `keep` makes each object shared at once: when it knows an
+/// equal object already, it returns that one, and the new one does not stay in memory.
 [[nodiscard]] ManifestFile parse_manifest(const std::string& path, std::string_view text,
                                           const std::function<objects::ObjectPtr(objects::Object&&)>& keep);
 

@@ -20,11 +20,11 @@ struct SourceUpdate {
 
 /// Objects from folders of manifests (*.yaml, *.yml, *.json, below the folder at any depth).
 ///
-/// Endpoints of a Service with a selector that has no EndpointSlice in the folders are derived from the folders' Pods,
-/// as the EndpointSlice controller would make them, and appear as EndpointSlice events. Two documents of the same
-/// object: the later file (by path, then by place in it) wins, with a problem line; when it goes the other is back. A
-/// file that cannot be read or parsed keeps what it gave before (a half-written file must not take services away); a
-/// file that is removed takes its objects with it.
+/// When a Service has a selector and the folders have no EndpointSlice for it, its endpoints are derived from the
+/// folders' Pods, as the EndpointSlice controller would make them, and appear as EndpointSlice events. When two
+/// documents give the same object, the later file counts (by path, then by place in the file) and a problem line says
+/// so; when that one goes, the other is back. A file that cannot be read or parsed keeps what it gave before, because a
+/// half-written file must not take services away. A file that is removed takes its objects with it.
 ///
 /// Threading: one thread. fd() is an inotify descriptor for epoll; poll() reads what is queued and never blocks.
 /// Cost: a change reads only the files that changed. A queue overflow reads everything again.

@@ -4,14 +4,14 @@
 
 namespace kubenatd::agent::sources {
 
-/// Which object: kinds first, so that an ordered walk gives Services before slices, Nodes and Pods.
+/// Names an object. The kind comes first, so that an ordered walk gives Services before slices, Nodes and Pods.
 struct ObjectId {
   objects::Kind kind = objects::Kind::kService;
   objects::ObjectKey key;
   auto operator<=>(const ObjectId&) const = default;
 };
 
-/// An object that is now like this; none: it is gone.
+/// An object with its content now; without content: it is gone.
 struct ObjectChange {
   ObjectId id;
   objects::ObjectPtr now;

@@ -9,8 +9,8 @@
 
 namespace kubenatd::agent::sources {
 
-/// The objects of all files, and which one counts when several files give the same object: the one of the later file by
-/// path, and in a file the later one.
+/// The objects of all files. When several places give the same object, the file that is later by path counts, and
+/// within a file the later document.
 ///
 /// Threading: none of its own. Failure: none. Cost: that of the objects of the file that is replaced.
 class ObjectStore {

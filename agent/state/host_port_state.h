@@ -14,10 +14,10 @@ namespace kubenatd::agent::state {
 
 /// Which pods of this node have which host ports.
 ///
-/// Purpose: pods in, mappings of each family out. A pod counts while its containers may run: it has an address, does
-/// not use the host's network, and has not succeeded or failed; a terminating one counts until it is gone. Where two
-/// pods, or two containers of one, want the same port, the older pod keeps it: the one that was made first, with equal
-/// or unknown times the one that was known first.
+/// Purpose: takes pods, gives the mappings of each family. A pod counts while its containers may run: it has an
+/// address, does not use the network of the host, and has neither succeeded nor failed. A terminating pod counts until
+/// it is gone. When two pods, or two containers of one pod, want the same port, the older pod keeps it. Older is what
+/// was created first; when the times are equal or not known, what was known here first.
 /// Threading: one thread. Failure: none. Cost: a change of a pod with host ports looks at all of them; other pods cost
 /// nothing.
 class HostPortState {
@@ -40,7 +40,7 @@ class HostPortState {
  private:
   struct Known {
     objects::ObjectPtr pod;
-    std::uint64_t order = 0;  ///< of becoming known
+    std::uint64_t order = 0;  ///< counts up, in the order in which pods became known
   };
 
   std::string node_name_;

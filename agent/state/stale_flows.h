@@ -38,15 +38,16 @@ struct SocketAddressHash {
 
 /// Tells which UDP conntrack entries of one family contradict the service ports in force.
 ///
-/// Purpose: a UDP flow keeps its entry, and with it its endpoint, as long as packets come; so entries that new rules
-/// would not make must be removed. The decision is by level: it needs the present service ports and the entry, not what
-/// happened in between, and so it also holds for changes made while the agent was not running. What level cannot tell
-/// is whether an address that serves nothing now was a service before; therefore frontends that went away are
-/// remembered until swept() is called, and the caller adds those that it finds left over from an earlier run.
+/// Purpose: a UDP flow keeps its conntrack entry, and with it its endpoint, as long as packets come. So entries that
+/// the new rules would not make must be removed. The decision needs only the present service ports and the entry, not
+/// what happened in between; so it is also right for changes that were made while the agent was not running. One thing
+/// cannot be decided in this way: whether an address that serves nothing now was a service before. Therefore frontends
+/// that went away are remembered until swept() is called, and the caller adds those that it finds left over from an
+/// earlier run.
 ///
-/// How to use it, one object per family: upsert() and erase() with every change of a service port; when the rules are
-/// committed and needs_sweep() says so, delete every UDP entry for which is_stale() is true, then call swept(). When
-/// the commit or the sweep failed, do not call swept(): everything stays due.
+/// How to use it, one object for each family: call upsert() and erase() with every change of a service port. When the
+/// rules are committed and needs_sweep() is true, delete every UDP entry for which is_stale() is true, then call
+/// swept(). When the commit or the sweep failed, do not call swept(); then everything stays due.
 ///
 /// Only UDP service ports count; views of other protocols or another family are taken as "not there".
 /// Threading: none of its own. Failure: none but memory. Cost: upsert and erase O(frontends + endpoints log endpoints)
@@ -54,7 +55,8 @@ struct SocketAddressHash {
 /// service ports and their endpoints, and at most kMostRemoved removed frontends.
 class UdpFrontends {
  public:
-  /// Removed frontends remembered while no sweep succeeds; more are forgotten, their entries then end by timeout.
+  /// How many removed frontends are remembered while no sweep succeeds. More are forgotten; their entries end by
+  /// timeout.
   static constexpr std::size_t kMostRemoved = 65536;
 
   explicit UdpFrontends(rules::Family family) : family_(family) {}
@@ -66,12 +68,12 @@ class UdpFrontends {
   /// one of a NodePort. None by default.
   void set_node_addresses(std::span<const rules::Address> addresses);
 
-  /// Adds the service port, or puts it in the place of what had its name.
+  /// Adds the service port. A service port with the same name is replaced.
   void upsert(const rules::ServicePortView& view);
   void erase(std::string_view name);
 
-  /// A frontend that served before and does not now, as found in rules of an earlier run. No effect while a service
-  /// port in force has that frontend.
+  /// Adds a frontend that served before and does not now, as found in the rules of an earlier run. It has no effect
+  /// while a service port in force has that frontend.
   void add_removed(const rules::Address& address, std::uint16_t port);
   void add_removed_node_port(std::uint16_t port);
 

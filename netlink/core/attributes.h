@@ -8,14 +8,14 @@
 #include <cstring>
 #include <string_view>
 
-/// Netlink attributes, written and read without allocation. Inline, because a cold start writes and reads millions of
-/// them: libmnl's functions do the same through a call each.
+/// Netlink attributes, written and read without allocation. It is inline because a cold start writes and reads millions
+/// of them; libmnl's functions do the same, with a function call for each.
 namespace kubenatd::netlink {
 
 /// Writes attributes at a place that is known to be large enough.
 ///
-/// Purpose: the hot half of encoding. Threading: a value, one thread. Failure: none; the owner of the memory has
-/// checked the size before. Cost: a few stores an attribute.
+/// Purpose: the part of encoding where speed counts. Threading: a value, one thread. Failure: none; the owner of the
+/// memory has checked the size before. Cost: a few stores for each attribute.
 class AttributeWriter {
  public:
   explicit AttributeWriter(char* at) : at_(at) {}
@@ -69,7 +69,7 @@ class AttributeWriter {
     header(N, type);
     put(padded);
   }
-  /// Starts a nest; close() with what open() gave writes its header.
+  /// Starts a nest. close(), called with the result of open(), writes its header.
   [[nodiscard]] char* open() {
     char* nest = at_;
     at_ += NLA_HDRLEN;

@@ -9,8 +9,9 @@ namespace kubenatd::netlink {
 
 /// Growing memory for a transaction of up to some 100 MB.
 ///
-/// Purpose: unlike std::vector it does not clear what is about to be written, and grows by realloc, which moves pages
-/// instead of bytes once the buffer is large. Threading: none. Failure: std::bad_alloc. Cost: amortised growth by half.
+/// Purpose: unlike std::vector it does not clear memory that is written next, and it grows by realloc, which moves
+/// pages instead of bytes when the buffer is large. Threading: none. Failure: std::bad_alloc. Cost: it grows by half
+/// each time.
 class MessageBuffer {
  public:
   [[nodiscard]] char* data() { return memory_.get(); }

@@ -51,7 +51,7 @@ class Monitor {
   [[nodiscard]] int fd() const;
   /// Starts listening. What was queued before is gone.
   [[nodiscard]] rules::Status join();
-  /// Stops listening and empties the queue; for the time of a large own transaction.
+  /// Stops listening and empties the queue, for the time of a large transaction of our own.
   [[nodiscard]] rules::Status leave();
 
   struct Drained {

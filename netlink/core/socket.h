@@ -19,7 +19,7 @@ struct Received {
   std::string_view data;  ///< one or more whole messages, valid until the next read
 };
 
-/// A netlink socket of NETLINK_NETFILTER with extended acknowledgements. The kernel's own, or what a test puts in its
+/// A netlink socket of NETLINK_NETFILTER with extended acknowledgements: to the kernel, or to what a test puts in its
 /// place.
 ///
 /// Threading: one thread at a time. Failure: values; EINTR is retried inside; datagrams that do not come from the

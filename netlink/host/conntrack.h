@@ -27,10 +27,11 @@ struct ConntrackSweep {
 
 /// Dumps the entries of `family` and `protocol` (IP protocol number) and deletes those for which `stale` says so.
 ///
-/// Threading: opens its own sockets, blocks until the dump has ended. Failure: an entry that is gone by the time of
-/// deleting is no error; a kernel without ctnetlink is one (EOPNOTSUPP), so are missing rights (EPERM) and refused
-/// deletions (after the whole sweep). Cost: one dump, filtered by protocol in the kernel where it can; memory does not
-/// grow with the table, as stale entries are deleted in groups while the dump goes on. `stale` must not throw.
+/// Threading: opens its own sockets and blocks until the dump has ended. Failure: an entry that is gone before it is
+/// deleted is no error. Errors are: a kernel without ctnetlink (EOPNOTSUPP), missing rights (EPERM), and refused
+/// deletions, which are reported after the whole sweep. Cost: one dump, filtered by protocol in the kernel where it can
+/// do that. Memory does not grow with the table, because stale entries are deleted in groups while the dump goes on.
+/// `stale` must not throw.
 [[nodiscard]] rules::Result<ConntrackSweep> sweep_conntrack(rules::Family family, std::uint8_t protocol,
                                                             const std::function<bool(const ConntrackFlow&)>& stale);
 

@@ -16,8 +16,8 @@ struct PlainDnat {
   std::optional<rules::Address> address;
 };
 
-/// Reads NFTA_RULE_EXPRESSIONS; nothing when the rule does no DNAT of one port. Matches besides protocol, port and
-/// destination address are passed over. Pure.
+/// Reads NFTA_RULE_EXPRESSIONS. Gives nothing when the rule does not translate one port. Matches other than protocol,
+/// port and destination address are ignored. Pure.
 [[nodiscard]] std::optional<PlainDnat> decode_plain_dnat(std::string_view expressions, rules::Family family);
 
 }  // namespace kubenatd::netlink::iptables

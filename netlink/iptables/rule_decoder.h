@@ -5,11 +5,11 @@
 
 #include "rules/rule.h"
 
-/// nf_tables expressions back into rules: the inverse of rule_encoder.h, wider.
+/// nf_tables expressions back into rules: the inverse of rule_encoder.h, for more forms than that writes.
 ///
-/// Pure. Understands what iptables-nft 1.8.9 and other versions write for rules of the model. Anything else, whatever
-/// its bytes, gives an opaque rule that names the expressions: a rule is never taken for one of ours unless every
-/// expression of it has been understood. Cost: below 1 us and about three allocations a rule.
+/// Pure. It understands what iptables-nft 1.8.9 and other versions write for rules of the model. Anything else,
+/// whatever its bytes, gives an opaque rule that names the expressions: a rule is taken for one of ours only when every
+/// expression of it was understood. Cost: less than 1 us and about three allocations for each rule.
 namespace kubenatd::netlink::iptables {
 
 struct RuleCounters {

@@ -30,8 +30,8 @@ void add_nft_rule(Batch& batch, rules::Family family, std::string_view chain, co
 
 /// Packs elements into as few messages as they fit in, a list for each set.
 ///
-/// Threading: one thread. Failure: none. Cost: one pass an element. A list becomes a message when it is full or at
-/// end(): elements that are removed and added again need a writer each, the removing one ended first.
+/// Threading: one thread. Failure: none. Cost: one pass over each element. A list becomes a message when it is full or
+/// at end(). To remove elements and add them again, use two writers, and call end() of the removing one first.
 class ElementWriter {
  public:
   enum class Change : std::uint8_t { kAdd, kRemove };

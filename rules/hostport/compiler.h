@@ -15,14 +15,14 @@ inline constexpr std::uint32_t kMasqueradeMark = 1U << 13U;
 /// the pod's address.
 [[nodiscard]] ChainRules compile_container(const PodPorts& pod);
 
-/// The rules in CNI-HOSTPORT-DNAT that lead there: one a protocol and 15 ports.
+/// The rules in CNI-HOSTPORT-DNAT that lead to this chain: one for each protocol and up to 15 ports.
 [[nodiscard]] std::vector<Rule> compile_entries(const PodPorts& pod);
 
 /// CNI-HOSTPORT-SETMARK and CNI-HOSTPORT-MASQ, which are the same for everybody.
 [[nodiscard]] const std::vector<ChainRules>& compile_shared();
 
-/// A jump from a builtin chain of nat. Like portmap's, those for DNAT stand behind whatever is there, KUBE-SERVICES
-/// included, and the one for masquerading before it.
+/// A jump from a builtin chain of nat. As with portmap, the jumps for DNAT go to the end of their chains, behind
+/// KUBE-SERVICES; the jump for masquerading goes to the start.
 struct EntryJump {
   std::string_view chain;
   Rule rule;

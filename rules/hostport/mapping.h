@@ -36,7 +36,8 @@ struct Claim {
   auto operator<=>(const Claim&) const = default;
 };
 
-/// Whether both would take the same packets. An address that one of them names is among all those of the other.
+/// Whether both would take the same packets. An address that one of them names counts as one of all addresses of the
+/// other.
 [[nodiscard]] inline bool overlap(const Mapping& mapping, Protocol protocol, std::uint16_t port,
                                   const std::optional<Address>& address) {
   return mapping.protocol == protocol && mapping.host_port == port &&

@@ -20,8 +20,8 @@ inline constexpr std::string_view kNetwork = "kubenatd";
 /// "CNI-DN-" and 21 hexadecimal digits of SHA-512(network + container id), as portmap names a container's chain.
 [[nodiscard]] ChainName container_chain(std::string_view network, std::string_view container_id);
 
-/// What stands in the place of a container id: "NAMESPACE/NAME" of the pod. A text that would not fit into the comment
-/// is cut and ends in "~" and 16 hexadecimal digits of its hash.
+/// What kubenatd writes in the place of a container id: "NAMESPACE/NAME" of the pod. A text that is too long for the
+/// comment is cut and ends in "~" and 16 hexadecimal digits of its hash.
 [[nodiscard]] std::string container_id(std::string_view ns, std::string_view name);
 
 /// The comment of the rules in CNI-HOSTPORT-DNAT that lead to a container's chain.
@@ -29,7 +29,7 @@ inline constexpr std::string_view kNetwork = "kubenatd";
 
 /// One of the three chains that all writers of host ports share.
 [[nodiscard]] bool is_shared_chain(Table table, std::string_view chain);
-/// A container's chain, whosever it is.
+/// True for a container's chain, of any writer.
 [[nodiscard]] bool is_container_chain(Table table, std::string_view chain);
 
 /// The container id in a rule of CNI-HOSTPORT-DNAT that kubenatd wrote: the comment has its network name, and the chain

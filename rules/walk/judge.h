@@ -40,7 +40,7 @@ struct PacketNow {
   Packet packet;                             ///< addresses, ports and mark as they are now
   std::optional<std::string> in_interface;   ///< none: not known; empty: there is none
   std::optional<std::string> out_interface;  ///< the same
-  std::uint16_t states = kStateNew;          ///< with kStateDnat or kStateSnat once that has happened
+  std::uint16_t states = kStateNew;          ///< with kStateDnat or kStateSnat after such a translation
   bool mark_known = true;
 };
 
@@ -50,10 +50,10 @@ struct Judgement {
   double odds = 1;  ///< kByChance
 };
 
-/// A part that fails counts before parts that cannot be judged, whatever their order.
+/// When one part of a rule fails and another cannot be judged, the failing part decides, whatever their order.
 [[nodiscard]] Judgement judge(const WalkRule& rule, const PacketNow& now, const Surroundings& surroundings);
 
-/// In words: what of the packet the rule did not like ("the destination port is another one").
+/// In words, why the packet does not fit ("the destination port is another one").
 [[nodiscard]] std::string describe_mismatch(Part part, std::uint32_t mark);
 
 }  // namespace kubenatd::rules::walk

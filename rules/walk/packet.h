@@ -32,7 +32,7 @@ struct Surroundings {
     std::string interface;
   };
   std::vector<Address> local;  ///< addresses of its interfaces; loopback is local without being named
-  std::vector<Route> routes;   ///< the longest that fits counts; none that fits: the interface is not known
+  std::vector<Route> routes;   ///< the longest prefix that fits counts; when none fits, the interface is not known
 
   [[nodiscard]] bool is_local(const Address& address) const;
   /// "lo" for local addresses; none: not known.

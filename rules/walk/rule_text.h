@@ -7,8 +7,8 @@
 
 namespace kubenatd::rules::walk {
 
-/// Reads one rule as iptables-save prints it, without its "-A CHAIN". `is_chain` tells chains from targets.
-/// Never fails: what is not understood is kept in words.
+/// Reads one rule as iptables-save prints it, without its "-A CHAIN". `is_chain` tells chains from targets. Never
+/// fails: parts that are not understood are kept as text.
 [[nodiscard]] WalkRule read_rule(std::string_view text, Family family,
                                  const std::function<bool(std::string_view)>& is_chain);
 

@@ -13,11 +13,10 @@
 #include "rules/rule.h"
 #include "rules/text.h"
 
-/// What happens to a packet: rules as they stand in a kernel, a saved text or the desired state, and a walk through
-/// them. Pure.
+/// Rules as they are in a kernel, in a saved text or in the desired state, for a walk of a packet through them. Pure.
 namespace kubenatd::rules::walk {
 
-/// --sport, or --dport of a form that rules::PortMatch has not: ranges, lists, negated.
+/// --sport, and forms of --dport that rules::PortMatch cannot express: ranges, lists, negated ones.
 struct PortsMatch {
   bool source = false;
   bool negate = false;
@@ -29,18 +28,18 @@ struct Counters {
   std::uint64_t bytes = 0;
 };
 
-/// A rule of anybody: what is understood of it is judged, the rest is kept in words.
+/// A rule of any writer. Parts that are understood are judged; other parts are kept as text.
 struct WalkRule {
   Rule rule;
   std::vector<PortsMatch> ports;
   std::string never;                 ///< a part that no TCP, UDP or SCTP packet fits ("-p icmp")
   std::vector<std::string> unknown;  ///< parts that cannot be judged here ("-m limit --limit 3/min")
-  std::string other_target;          ///< the target's words, when Rule::target cannot express it
+  std::string other_target;          ///< the text of the target, when Rule::target cannot express it
   std::string text;                  ///< as it was read; empty: to_text(rule)
   std::optional<Counters> counters;
 };
 
-/// What a target that rules::Target cannot express does to a walk.
+/// What a target does to a walk when rules::Target cannot express it.
 enum class OtherEffect : std::uint8_t {
   kNone,       ///< nothing that matters here (LOG, TRACE, ...): the next rule follows
   kMark,       ///< may change the mark (CONNMARK): the next rule follows
@@ -60,7 +59,7 @@ struct WalkChain {
 
 /// All chains of one family.
 ///
-/// Cost: every rule is a value here, so this is for a look at a state, not for keeping it.
+/// Cost: every rule is a value here. Use it to look at a state once, not to keep it.
 class Ruleset {
  public:
   explicit Ruleset(Family family = Family::kIpv4) : family_(family) {}
@@ -77,10 +76,10 @@ class Ruleset {
   std::array<std::map<std::string, WalkChain, std::less<>>, 3> tables_;
 };
 
-/// The rule as it is shown: its text as read, or that of the model.
+/// The text to show: as the rule was read, or made from the model.
 [[nodiscard]] std::string text_of(const WalkRule& rule, Family family);
 
-/// A rule of the model as a rule of a walk; an opaque one cannot be judged.
+/// Makes a rule for a walk from a rule of the model. An opaque one cannot be judged.
 [[nodiscard]] WalkRule walk_rule(Rule rule);
 
 /// Adds the chains of a table.

@@ -17,7 +17,7 @@ struct Hop {
   const WalkRule* rule = nullptr;  ///< none: the policy of a builtin chain
   std::uint32_t before = kNone;    ///< the hop that led here
   std::uint32_t mark = 0;          ///< of the packet at the rule
-  Fit fit = Fit::kNo;              ///< of this way: kByChance and kIfRemembered mean that the dice fell for it
+  Fit fit = Fit::kNo;              ///< on this way; kByChance and kIfRemembered: on this way the rule fitted
   Part part = Part::kNone;         ///< what failed or cannot be judged
 };
 
@@ -27,7 +27,7 @@ enum class End : std::uint8_t {
   kLocal,      ///< reaches a process in the node's own network, if one listens
   kDropped,
   kRejected,
-  kUnknown,  ///< a rule decides that cannot be followed here; see `undecided`
+  kUnknown,  ///< a rule decides that cannot be followed here
 };
 
 /// One way that the packet may go.
@@ -46,15 +46,15 @@ struct Outcome {
 struct Walk {
   std::vector<Hop> hops;
   std::vector<Outcome> outcomes;
-  bool cut = false;  ///< the rules are of a size or depth at which the walk gave up; not all ways are there
+  bool cut = false;  ///< the rules are too many or too deep: not all ways were walked
 
   /// Indices of the hops of an outcome, from the first on.
   [[nodiscard]] std::vector<std::uint32_t> path(const Outcome& outcome) const;
 };
 
 /// Walks the first packet of a connection through mangle, nat and filter, as the kernel does: hook by hook, with the
-/// routing decision between them. Rules of -m statistic and -m recent --rcheck split the way. What cannot be judged is
-/// taken as not fitting, and noted.
+/// routing decision between them. Rules with -m statistic or -m recent --rcheck split the way. A rule that cannot be
+/// judged is taken as not fitting, and the outcome notes it.
 ///
 /// Purpose: the answer to "what happens to this packet" for any source of rules.
 /// Failure: none; rules from a hostile text end in `cut`. Cost: the rules met, for each way.

@@ -14,10 +14,11 @@ struct Word {
   bool quoted = false;
 };
 
-/// Splits at blanks; double quotes hold a word together, a backslash in them takes the next character as it is.
+/// Splits at blanks. Double quotes hold a word together; inside them a backslash takes the next character literally.
 [[nodiscard]] std::vector<Word> split_words(std::string_view line);
 
-/// Decimal, or hexadecimal with 0x; nothing when anything else is in it or it is larger than `most`.
+/// A decimal number, or a hexadecimal one with 0x. Nothing when there is anything else in it, or it is larger than
+/// `most`.
 [[nodiscard]] std::optional<std::uint32_t> read_number(std::string_view text, std::uint32_t most = 0xffffffff);
 
 /// Splits at every `separator`.
