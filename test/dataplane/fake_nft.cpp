@@ -288,7 +288,7 @@ std::string FakePrograms::nft_list(Words words, bool with_handles) {
 std::string FakePrograms::list_table(Family family, const std::string& table, bool with_handles) {
   std::string text = "table " + text_of(family) + " " + table + " {\n";
   for (const std::string& set : kernel_.sets(family, table))
-    if (table == rules::nftables::kTable && std::ranges::contains(known_sets(), set, &SetSpec::name))
+    if (table == rules::nftables::kTable && std::ranges::find(known_sets(), set, &SetSpec::name) != known_sets().end())
       text += list_set(family, set);
   for (const std::string& chain : kernel_.chains(family, table)) text += list_rules(family, table, chain, with_handles);
   return text + "}\n";
