@@ -37,7 +37,6 @@ class IptablesDataplane final : public Dataplane {
   [[nodiscard]] bool settled() const override { return sync_.settled(); }
   [[nodiscard]] rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others,
                                                const SyncRequest& request) override;
-  [[nodiscard]] std::optional<Time> drift_since() const override { return sync_.drift_since(); }
   [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const override { return sync_.found_at_start(); }
 
   [[nodiscard]] std::string render() const override;

@@ -37,7 +37,6 @@ class IptablesSync final : public SyncSteps {
   void require_audit(Dataplane::Audit why, Time now);
   [[nodiscard]] std::optional<Time> due() const;
   [[nodiscard]] bool settled() const;
-  [[nodiscard]] std::optional<Time> drift_since() const { return drift_.suspected_since(); }
   [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const { return found_at_start_; }
   [[nodiscard]] Refusals& refusals() { return refusals_; }
   [[nodiscard]] const Refusals& refusals() const { return refusals_; }
@@ -45,7 +44,7 @@ class IptablesSync final : public SyncSteps {
   /// Before the steps of a sync.
   void begin(const SyncRequest& request);
   /// After them: what happened since the last call.
-  [[nodiscard]] Drift::Report take_drift() { return drift_.take_report(); }
+  [[nodiscard]] Drift::Report take_drift();
 
   [[nodiscard]] std::string name() const override;
   [[nodiscard]] std::expected<void, netlink::CommitFailure> prepare(NfSession& session, netlink::Batch& batch,
