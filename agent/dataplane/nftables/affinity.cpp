@@ -67,7 +67,7 @@ rules::Result<AffinityPurge::Forgotten> AffinityPurge::advance(NfSession& sessio
   Forgotten forgotten;
   do {
     rules::Status done;
-    if (stage_ == Stage::kIdle) done = begin();
+    if (stage_ == Stage::kIdle) done = begin(session);
     if (done) done = stage_ == Stage::kReading ? read(desired, start + kSlice) : remove(session, desired, forgotten);
     if (!done) {
       give_up();
@@ -79,9 +79,9 @@ rules::Result<AffinityPurge::Forgotten> AffinityPurge::advance(NfSession& sessio
   return forgotten;
 }
 
-rules::Status AffinityPurge::begin() {
+rules::Status AffinityPurge::begin(NfSession& session) {
   if (!socket_) {
-    auto socket = netlink::open_socket();
+    auto socket = session.connect();
     if (!socket) return std::unexpected(socket.error());
     socket_ = std::move(*socket);
   }

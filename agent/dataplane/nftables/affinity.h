@@ -51,7 +51,7 @@ class AffinityPurge {
  private:
   enum class Stage : std::uint8_t { kIdle, kReading, kRemoving };
 
-  [[nodiscard]] rules::Status begin();
+  [[nodiscard]] rules::Status begin(NfSession& session);
   /// Reads at least once, and until `end` or the end of the map.
   [[nodiscard]] rules::Status read(const rules::nftables::DesiredElements& desired, Time end);
   [[nodiscard]] rules::Status remove(NfSession& session, const rules::nftables::DesiredElements& desired,
