@@ -15,13 +15,12 @@
 #include <vector>
 
 #include "agent/config/config.h"
-#include "agent/dataplane/iptables/listing.h"
-#include "agent/dataplane/reconciler.h"
 #include "test/bench/api_load.h"
 #include "test/bench/cluster_state.h"
 #include "test/bench/isolated.h"
 #include "test/bench/latency.h"
 #include "test/bench/nftables.h"
+#include "test/bench/node.h"
 #include "test/bench/wire.h"
 
 namespace {
@@ -57,32 +56,10 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-std::unique_ptr<agent::dataplane::Model> make_model(Config::Dispatch form) {
+Config config_of(Config::Dispatch form) {
   Config config = agent::config::default_config();
   config.dispatch = form;
-  config.cluster_cidrs = {*rules::Prefix::parse("10.128.0.0/9")};
-  agent::config::Environment environment;
-  environment.node_name = "node-1";
-  environment.has_nfacct = false;
-  environment.ipv6 = false;
-  return std::make_unique<agent::dataplane::Model>(std::move(config), std::move(environment));
-}
-
-std::unique_ptr<agent::dataplane::Reconciler> open_reconciler(agent::dataplane::Model& model) {
-  auto reconciler = agent::dataplane::Reconciler::open(model);
-  if (!reconciler) {
-    fmt::print(stderr, "{}\n", reconciler.error().to_string());
-    std::exit(1);
-  }
-  return std::move(*reconciler);
-}
-
-bool reconcile(agent::dataplane::Reconciler& reconciler) {
-  const agent::dataplane::RoundReport report = reconciler.reconcile(true);
-  for (const auto& family : report.families)
-    if (family.error) fmt::print(stderr, "{}\n", family.error->to_string());
-  if (report.failed()) std::exit(1);
-  return report.wrote();
+  return config;
 }
 
 struct Figures {
@@ -99,16 +76,15 @@ Figures measure_sync(std::size_t services, Config::Dispatch form, int cold_fd, i
   {
     const double cpu = cpu_seconds();
     const auto start = std::chrono::steady_clock::now();
-    auto model = make_model(form);
-    auto reconciler = open_reconciler(*model);
-    reconciler->apply(std::move(events));
-    (void)reconcile(*reconciler);
+    Node node(config_of(form));
+    node.apply(std::move(events));
     figures.cold = seconds_since(start);
     figures.cold_cpu = cpu_seconds() - cpu;
     const auto sent = stop_recording();
     for (const std::string& one : sent) figures.bytes += one.size();
     save(cold_fd, sent);
 
+    node.serve();
     start_recording();
     std::vector<double> times;
     for (std::size_t i = 0; i < kChanges; ++i) {
@@ -116,8 +92,7 @@ Figures measure_sync(std::size_t services, Config::Dispatch form, int cold_fd, i
       change.push_back(make_slice(services / 2, kEndpoints, i + 1));
       let_the_kernel_settle();
       const auto begin = std::chrono::steady_clock::now();
-      reconciler->apply(std::move(change));
-      (void)reconcile(*reconciler);
+      node.apply(std::move(change));
       times.push_back(seconds_since(begin));
     }
     figures.change = median(times);
@@ -126,19 +101,16 @@ Figures measure_sync(std::size_t services, Config::Dispatch form, int cold_fd, i
   auto again = make_cluster(services, kEndpoints);
   again.push_back(make_slice(services / 2, kEndpoints, kChanges));
   const auto start = std::chrono::steady_clock::now();
-  auto model = make_model(form);
-  auto reconciler = open_reconciler(*model);
-  reconciler->apply(std::move(again));
-  figures.restart_wrote = reconcile(*reconciler);
+  Node node(config_of(form));
+  figures.restart_wrote = node.apply(std::move(again));
   figures.restart = seconds_since(start);
   return figures;
 }
 
 double measure_restore(std::size_t services) {
-  auto model = make_model(Config::Dispatch::kLinear);
+  auto model = make_model(config_of(Config::Dispatch::kLinear));
   (void)model->apply(make_cluster(services, kEndpoints));
-  const std::string text = rules::to_save_text(
-      agent::dataplane::iptables::list_desired(model->desired(rules::Family::kIpv4)), rules::Family::kIpv4);
+  const std::string text = model->dataplane(rules::Family::kIpv4).render();
   const int fd = ::memfd_create("rules", 0);
   for (std::size_t at = 0; at < text.size();) {
     const ssize_t written = ::write(fd, text.data() + at, text.size() - at);
@@ -194,10 +166,8 @@ void print_sync(std::size_t services, const char* form, const Figures& figures) 
 
 Latency latency_of(std::size_t services, Config::Dispatch form) {
   return isolated<Latency>([&] {
-    auto model = make_model(form);
-    auto reconciler = open_reconciler(*model);
-    reconciler->apply(make_cluster(services, kEndpoints));
-    (void)reconcile(*reconciler);
+    Node node(config_of(form));
+    node.apply(make_cluster(services, kEndpoints));
     return measure_latency(services, 20000);
   });
 }
@@ -232,17 +202,15 @@ int write_manifests(std::size_t services, const char* path) {
 /// One endpoint change after another, for a profiler: bench --changes N COUNT.
 int repeat_changes(std::size_t services, std::size_t count) {
   const auto took = isolated<double>([&] {
-    auto model = make_model(Config::Dispatch::kLinear);
-    auto reconciler = open_reconciler(*model);
-    reconciler->apply(make_cluster(services, kEndpoints));
-    (void)reconcile(*reconciler);
+    Node node(config_of(Config::Dispatch::kLinear));
+    node.apply(make_cluster(services, kEndpoints));
+    node.serve();
     const double cpu = cpu_seconds();
     const auto start = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < count; ++i) {
       std::vector<agent::objects::ObjectEvent> change;
       change.push_back(make_slice(services / 2, kEndpoints, i + 1));
-      reconciler->apply(std::move(change));
-      (void)reconcile(*reconciler);
+      node.apply(std::move(change));
     }
     fmt::print("CPU {:.2f} ms a change\n", (cpu_seconds() - cpu) * 1e3 / static_cast<double>(count));
     std::fflush(stdout);

@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "agent/config/config.h"
-#include "agent/dataplane/reconciler.h"
 #include "test/bench/cluster_state.h"
 #include "test/bench/isolated.h"
 #include "test/bench/latency.h"
+#include "test/bench/node.h"
 #include "test/bench/wire.h"
 
 namespace kubenatd::bench {
@@ -39,43 +39,11 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-std::unique_ptr<agent::dataplane::Model> make_model() {
+agent::config::Config nftables_config() {
   agent::config::Config config = agent::config::default_config();
   config.mode = agent::config::Config::Mode::kNftables;
-  config.cluster_cidrs = {*rules::Prefix::parse("10.128.0.0/9")};
-  agent::config::Environment environment;
-  environment.node_name = "node-1";
-  environment.has_nfacct = false;
-  environment.ipv6 = false;
-  return std::make_unique<agent::dataplane::Model>(std::move(config), std::move(environment));
+  return config;
 }
-
-/// An agent without its event loop.
-class Node {
- public:
-  Node() : model_(make_model()) {
-    auto opened = agent::dataplane::Reconciler::open(*model_);
-    if (!opened) fail(opened.error().to_string());
-    reconciler_ = std::move(*opened);
-  }
-  /// Whether anything was written.
-  bool apply(std::vector<agent::objects::ObjectEvent> events) {
-    reconciler_->apply(std::move(events));
-    const agent::dataplane::RoundReport report = reconciler_->reconcile(true);
-    for (const auto& family : report.families)
-      if (family.error) fail(family.error->to_string());
-    if (report.failed()) fail("a sync had problems");
-    return report.wrote();
-  }
-
- private:
-  [[noreturn]] static void fail(const std::string& why) {
-    fmt::print(stderr, "{}\n", why);
-    std::exit(1);
-  }
-  std::unique_ptr<agent::dataplane::Model> model_;
-  std::unique_ptr<agent::dataplane::Reconciler> reconciler_;
-};
 
 std::vector<agent::objects::ObjectEvent> one(agent::objects::ObjectEvent event) {
   std::vector<agent::objects::ObjectEvent> events;
@@ -118,13 +86,14 @@ Figures measure_sync(Size size, int cold_fd, int change_fd) {
   {
     start_recording();
     const auto start = std::chrono::steady_clock::now();
-    Node node;
+    Node node(nftables_config());
     node.apply(std::move(events));
     figures.cold = seconds_since(start);
     const auto sent = stop_recording();
     for (const std::string& transaction : sent) figures.bytes += transaction.size();
     save(cold_fd, sent);
 
+    node.serve();
     start_recording();
     figures.replaced = repeat([&](std::size_t i) { node.apply(one(make_slice(middle, size.endpoints, i + 1))); });
     save(change_fd, stop_recording());
@@ -140,7 +109,7 @@ Figures measure_sync(Size size, int cold_fd, int change_fd) {
   auto again = make_cluster(size.services + 1, size.endpoints);
   again.push_back(shortened(make_slice(middle, size.endpoints, kChanges), kChanges % 2));
   const auto start = std::chrono::steady_clock::now();
-  Node node;
+  Node node(nftables_config());
   figures.restart_wrote = node.apply(std::move(again));
   figures.restart = seconds_since(start);
   return figures;
@@ -239,7 +208,7 @@ int run_nftables(bool quick) {
   if (quick) latencies = {100, 1000};
   for (const std::size_t services : latencies) {
     const auto latency = isolated<Latency>([&] {
-      Node node;
+      Node node(nftables_config());
       node.apply(make_cluster(services, 4));
       return measure_latency(services, 20000);
     });

@@ -1,6 +1,8 @@
 #include "agent/serve/service_connections.h"
 
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/agent_on.h"
+#include "test/support/netns.h"
+#include "test/support/process.h"
 #include "test/support/traffic.h"
 
 namespace kubenatd::agent::test {
@@ -24,12 +26,18 @@ std::optional<double> connections(const serve::ServiceConnections& counters, con
   return sum;
 }
 
+void must_run(const std::vector<std::string>& arguments) {
+  const auto result = kubenatd::test::run(arguments);
+  INFO(result.describe());
+  REQUIRE(result.ok());
+}
+
 /// A node whose endpoints are its own addresses, and where cluster IPs have a route.
 void make_node() {
-  must_run("ip link set lo up");
+  must_run({"ip", "link", "set", "lo", "up"});
   for (const char* address : {"192.168.77.2/32", "10.244.1.5/32", "10.244.2.7/32", "10.244.2.8/32"})
     must_run({"ip", "address", "add", address, "dev", "lo"});
-  must_run("ip route add 10.96.0.0/16 dev lo src 192.168.77.2");
+  must_run({"ip", "route", "add", "10.96.0.0/16", "dev", "lo", "src", "192.168.77.2"});
 }
 
 void connect_times(const Namespace& from, int times, const std::string& address,
@@ -45,7 +53,8 @@ TEST_CASE("new connections of a Service are what its rules count, also when thes
   const Inside inside(node);
   make_node();
   const EchoServer server(node, "web", {8080});
-  Agent agent;
+  dataplane::NetlinkKernel kernel;
+  AgentOn agent(test::config(), kernel);
   objects::Service local = service("local", "10.96.0.3");
   local.internal_policy_local = true;
   objects::EndpointSlice here = slice("local", {"10.244.1.5"});
@@ -81,7 +90,7 @@ TEST_CASE("new connections of a Service are what its rules count, also when thes
   connect_times(node, 3, "10.96.0.1");
   CHECK(connections(*counters, "web") == 11);
 
-  must_run("iptables -t nat -Z");
+  must_run({"iptables", "-t", "nat", "-Z"});
   CHECK(connections(*counters, "web") == 11);
   agent.sync();
   connect_times(node, 2, "10.96.0.1");
@@ -102,7 +111,7 @@ TEST_CASE("new connections of a Service are what its rules count, also when thes
 }
 
 TEST_CASE("only so many Services have connection counters, and one that goes makes room") {
-  SYNC_TEST_NAMESPACE();
+  if (!kubenatd::test::enter_fresh_namespace()) return;
   const auto counters = serve::ServiceConnections::open(2).value();
   std::vector<objects::ObjectEvent> events;
   for (const char* name : {"a", "b", "c"}) events.push_back(put(service(name, "10.96.0.1")));
@@ -126,7 +135,7 @@ TEST_CASE("only so many Services have connection counters, and one that goes mak
 }
 
 TEST_CASE("as many Services have connection counters as the setting can ask for") {
-  SYNC_TEST_NAMESPACE();
+  if (!kubenatd::test::enter_fresh_namespace()) return;
   const auto counters = serve::ServiceConnections::open(config::kMostCountedServices).value();
   std::vector<objects::ObjectEvent> events;
   for (std::size_t i = 0; i < config::kMostCountedServices + 5; ++i)
@@ -136,7 +145,7 @@ TEST_CASE("as many Services have connection counters as the setting can ask for"
 }
 
 TEST_CASE("ports and families of a Service are series of their own") {
-  SYNC_TEST_NAMESPACE();
+  if (!kubenatd::test::enter_fresh_namespace()) return;
   const auto counters = serve::ServiceConnections::open(1).value();
   objects::Service web = service("web", "10.96.0.1");
   web.cluster_ips.push_back(ip("fd00:10:96::1"));

@@ -3,9 +3,7 @@
 #include <cstdio>
 #include <set>
 
-#include "agent/dataplane/iptables/listing.h"
 #include "agent/dataplane/reconciler.h"
-#include "agent/explain/live_table.h"
 #include "test/kernel/walk/random_packets.h"
 #include "test/support/netns.h"
 #include "test/support/random_cluster.h"
@@ -20,7 +18,7 @@ namespace {
 class Differences {
  public:
   Differences(const agent::dataplane::Model& model, Family family) {
-    model.desired(family).for_each_view([&](const rules::ServicePortView& view) {
+    model.dataplane(family).for_each_view([&](const rules::ServicePortView& view) {
       cluster_ips_.insert(view.cluster_ip);
       served_.insert({view.cluster_ip, view.port, view.protocol});
       for (const auto& all : {view.external_ips, view.load_balancer_ips})
@@ -69,12 +67,15 @@ rules::walk::Outcome outcome_of(const rules::nftables::TableWay& way) {
 rules::nftables::TableState read_table(agent::dataplane::Model& model, Family family) {
   auto kernel = netlink::NfTables::open();
   REQUIRE(kernel);
-  auto table = agent::explain::read_live_table(*kernel, family, model.elements(family));
-  REQUIRE(table);
-  const auto wanted = state_of(model.elements(family));
-  REQUIRE(table->elements == wanted.elements);
-  REQUIRE(table->ruleset.chains == wanted.ruleset.chains);
-  return std::move(*table);
+  auto live = model.dataplane(family).live_rules(*kernel);
+  REQUIRE(live);
+  REQUIRE(live->table);
+  const auto wanted = model.dataplane(family).desired_rules(nullptr);
+  REQUIRE(wanted);
+  REQUIRE(wanted->table);
+  REQUIRE(live->table->elements == wanted->table->elements);
+  REQUIRE(live->table->ruleset.chains == wanted->table->ruleset.chains);
+  return std::move(*live->table);
 }
 
 /// Random states in nftables mode: the kernel does with each packet what the walk through the table says, and what the
@@ -99,7 +100,8 @@ void compare_modes(unsigned seed, bool ipv6, unsigned states, unsigned packets) 
     agent::dataplane::Model elements(config, environment);
     for (int i = 0; i < 30; ++i) (void)cluster.next();
     (void)chains.apply(cluster.all());
-    auto reconciler = agent::dataplane::Reconciler::open(elements);
+    agent::dataplane::NetlinkKernel kernel;
+    auto reconciler = agent::dataplane::Reconciler::open(elements, kernel);
     REQUIRE(reconciler);
     (*reconciler)->apply(cluster.all());
     REQUIRE_FALSE((*reconciler)->reconcile(true).failed());
@@ -107,9 +109,10 @@ void compare_modes(unsigned seed, bool ipv6, unsigned states, unsigned packets) 
     agent::dataplane::Model reader(config, environment);
     (void)reader.apply(cluster.all());
     const rules::nftables::TableState table = read_table(reader, family);
-    rules::walk::Ruleset ruleset(family);
-    for (const rules::TableText& table : agent::dataplane::iptables::list_desired(chains.desired(family)))
-      rules::walk::add_table(ruleset, table);
+    const auto wanted = chains.dataplane(family).desired_rules(nullptr);
+    REQUIRE(wanted);
+    REQUIRE(wanted->rules);
+    const rules::walk::Ruleset& ruleset = *wanted->rules;
     const Differences differences(chains, family);
     PacketMaker maker(dice, chains, ipv6, next_port);
     for (unsigned i = 0; i < packets; ++i) {

@@ -51,7 +51,7 @@ class PacketMaker {
  public:
   PacketMaker(Dice& dice, const agent::dataplane::Model& model, bool ipv6, std::uint16_t& next_port)
       : dice_(dice), ipv6_(ipv6), next_port_(next_port) {
-    model.desired(ipv6 ? Family::kIpv6 : Family::kIpv4).for_each_view([&](const rules::ServicePortView& view) {
+    model.dataplane(ipv6 ? Family::kIpv6 : Family::kIpv4).for_each_view([&](const rules::ServicePortView& view) {
       add(view.cluster_ip, view.port, view.protocol);
       for (const auto& address : view.external_ips) add(address, view.port, view.protocol);
       for (const auto& address : view.load_balancer_ips) add(address, view.port, view.protocol);

@@ -3,9 +3,7 @@
 #include <cstdio>
 #include <set>
 
-#include "agent/dataplane/iptables/listing.h"
 #include "agent/dataplane/model.h"
-#include "agent/explain/live_ruleset.h"
 #include "rules/walk/save_text.h"
 #include "rules/walk/walker.h"
 #include "test/kernel/walk/random_packets.h"
@@ -134,8 +132,7 @@ void compare_with_kernel(unsigned seed, bool ipv6, unsigned states, unsigned pac
     const Family family = ipv6 ? Family::kIpv6 : Family::kIpv4;
     PacketMaker maker(dice, model, ipv6, next_port);
     const std::string prefix = ipv6 ? "ip6tables" : "iptables";
-    must_run({prefix + "-restore"},
-             to_save_text(agent::dataplane::iptables::list_desired(model.desired(family)), family));
+    must_run({prefix + "-restore"}, model.dataplane(family).render());
     must_run({prefix + "-restore", "--noflush"}, foreign_rules(dice, ipv6));
 
     const std::string text = must_run({prefix + "-save"});
@@ -145,7 +142,9 @@ void compare_with_kernel(unsigned seed, bool ipv6, unsigned states, unsigned pac
     REQUIRE(ruleset);
     auto kernel = netlink::NfTables::open();
     REQUIRE(kernel);
-    const auto live = agent::explain::read_live_ruleset(*kernel, family);
+    const auto read = model.dataplane(family).live_rules(*kernel);
+    REQUIRE(read);
+    const auto& live = read->rules;
     REQUIRE(live);
 
     for (unsigned i = 0; i < packets; ++i) {

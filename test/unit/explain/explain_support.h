@@ -4,7 +4,6 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "agent/dataplane/iptables/listing.h"
 #include "agent/dataplane/model.h"
 #include "agent/explain/explain.h"
 #include "agent/explain/show.h"
@@ -55,14 +54,14 @@ class World {
     (void)model_.apply(std::move(update.events));
     const auto family = rules::Family::kIpv4;
     if (mode == config::Config::Mode::kIptables) {
-      context.rules[0].emplace(family);
-      const auto tables = dataplane::iptables::list_desired(model_.desired(family));
-      for (const rules::TableText& table : tables) add_table(*context.rules[0], table);
-      saved = rules::to_save_text(tables, family);
-    } else {
-      context.table[0] = state_of(model_.elements(family));
+      saved = model_.dataplane(family).render();
     }
-    model_.for_each_view(family, [&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
+    auto wanted = model_.dataplane(family).desired_rules(nullptr);
+    REQUIRE(wanted);
+    context.rules[0] = std::move(wanted->rules);
+    context.table[0] = std::move(wanted->table);
+    model_.dataplane(family).for_each_view(
+        [&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
     context.source = "desired";
     context.node_name = "node-1";
     context.node_addresses = {rules::Address::parse("192.168.77.2").value()};

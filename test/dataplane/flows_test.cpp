@@ -1,6 +1,6 @@
 #include <thread>
 
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 
 // UDP conntrack entries are made and listed by conntrack(8), an encoder and decoder that is not ours.
 namespace kubenatd::agent::test {
@@ -68,17 +68,8 @@ void wait_for_second_sweep(Agent& agent) {
 
 }  // namespace
 
-#define FLOWS_TEST_NAMESPACE()                                     \
-  SYNC_TEST_NAMESPACE();                                           \
-  do {                                                             \
-    if (!::kubenatd::test::run({"conntrack", "--version"}).ok()) { \
-      std::printf("SKIPPED: conntrack is not there\n");            \
-      return;                                                      \
-    }                                                              \
-  } while (false)
-
 TEST_CASE("flows to an endpoint that goes are removed, others stay") {
-  FLOWS_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(dns({"10.244.1.5", "10.244.2.7"}));
   make_flow("udp", "10.0.0.1", "10.96.0.10", 80, "10.244.1.5");
@@ -98,7 +89,7 @@ TEST_CASE("flows to an endpoint that goes are removed, others stay") {
 }
 
 TEST_CASE("a flow made while there were no endpoints is removed when there are some") {
-  FLOWS_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(dns({}));
   make_flow("udp", "10.0.0.1", "10.96.0.10", 80);
@@ -107,7 +98,7 @@ TEST_CASE("a flow made while there were no endpoints is removed when there are s
 }
 
 TEST_CASE("flows of a service scaled to zero, deleted, or moved are removed") {
-  FLOWS_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(dns({"10.244.1.5"}));
   make_flow("udp", "10.0.0.1", "10.96.0.10", 80, "10.244.1.5");
@@ -143,7 +134,7 @@ TEST_CASE("flows of a service scaled to zero, deleted, or moved are removed") {
 }
 
 TEST_CASE("a TCP port of the same name does not take the UDP one's flows away") {
-  FLOWS_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   objects::Service both = service("dns", "10.96.0.10", kUdp);
   both.ports.push_back({"", rules::Protocol::kTcp, 80, 0, ""});
   Agent agent;
@@ -157,7 +148,7 @@ TEST_CASE("a TCP port of the same name does not take the UDP one's flows away") 
 }
 
 TEST_CASE("flows to a NodePort are followed on the node's addresses") {
-  FLOWS_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(dns({"10.244.1.5", "10.244.2.7"}, 30053));
   make_flow("udp", "10.0.0.1", "192.168.77.2", 30053, "10.244.1.5");
@@ -180,11 +171,11 @@ TEST_CASE("flows to a NodePort are followed on the node's addresses") {
 }
 
 TEST_CASE("what changed while nobody ran is cleaned at the start") {
-  FLOWS_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   objects::Service other = service("other", "10.96.0.20", kUdp);
   other.ports[0].node_port = 30020;
   for (const config::Config::Dispatch dispatch : {config::Config::Dispatch::kLinear, config::Config::Dispatch::kTree}) {
-    REQUIRE(enter_fresh_namespace());
+    REQUIRE(enter_fresh_world());
     {
       Agent agent(config(dispatch));
       agent.apply(dns({"10.244.1.5", "10.244.2.7"}));
@@ -203,7 +194,7 @@ TEST_CASE("what changed while nobody ran is cleaned at the start") {
 }
 
 TEST_CASE("flows are not touched before the new rules are in force") {
-  FLOWS_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(dns({"10.244.1.5"}));
   wait_for_second_sweep(agent);
@@ -215,7 +206,7 @@ TEST_CASE("flows are not touched before the new rules are in force") {
 }
 
 TEST_CASE("without UDP services nothing is swept, and nothing is due") {
-  FLOWS_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   make_flow("udp", "10.0.0.4", "10.9.9.9", 80, "10.244.1.6");
   Agent agent;
   agent.apply({put(service("web", "10.96.0.1")), put(slice("web", {"10.244.1.5"}))});

@@ -1,11 +1,9 @@
-#include <sys/socket.h>
-
 #include <atomic>
 #include <functional>
 #include <thread>
 
 #include "netlink/core/monitor.h"
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 
 namespace kubenatd::agent::test {
 namespace {
@@ -34,13 +32,14 @@ class Witness {
   };
 
   Witness() {
-    auto monitor = netlink::Monitor::open();
-    REQUIRE(monitor);
+    auto socket = world().kernel().connect();
+    REQUIRE(socket);
     // Everything of one transaction is announced before anybody can read any of it.
-    const int size = 512 << 20;
-    REQUIRE(setsockopt(monitor->fd(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0);
-    REQUIRE(monitor->join());
-    thread_ = std::thread(&Witness::follow, this, std::move(*monitor));
+    constexpr std::size_t kRoom = std::size_t{512} << 20;
+    (*socket)->grow_receive_buffer(kRoom);
+    netlink::Monitor monitor(std::move(*socket));
+    REQUIRE(monitor.join());
+    thread_ = std::thread(&Witness::follow, this, std::move(monitor));
   }
   ~Witness() {
     if (thread_.joinable()) (void)end();
@@ -128,17 +127,17 @@ void cold_start(config::Config::Dispatch dispatch) {
 }  // namespace
 
 TEST_CASE("a large cold start is staged: what packets meet comes in the last transaction, linear") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   cold_start(config::Config::Dispatch::kLinear);
 }
 
 TEST_CASE("a large cold start is staged: what packets meet comes in the last transaction, tree") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   cold_start(config::Config::Dispatch::kTree);
 }
 
 TEST_CASE("a large load into a table that is in use: nothing in use changes before the last transaction") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   const config::Config config = test::config(config::Config::Dispatch::kTree);
   Agent agent(config);
   const auto all = objects();

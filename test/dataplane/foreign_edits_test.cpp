@@ -1,4 +1,4 @@
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 
 namespace kubenatd::agent::test {
 namespace {
@@ -48,7 +48,7 @@ std::string chain_of(const std::string& prefix, const std::string& name) {
 }  // namespace
 
 TEST_CASE("whatever others do to our chains and jumps is put right, and theirs stays") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   for (const std::string& command : kForeign) must_run(command);
   Agent agent;
   agent.apply(objects());
@@ -106,7 +106,7 @@ TEST_CASE("whatever others do to our chains and jumps is put right, and theirs s
 }
 
 TEST_CASE("a jump of ours that is gone comes back, also where others have rules") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   for (const std::string& command : kForeign) must_run(command);
   Agent agent;
   agent.apply(objects());
@@ -140,7 +140,7 @@ TEST_CASE("a jump of ours that is gone comes back, also where others have rules"
 }
 
 TEST_CASE("rules of others in builtin chains, and their own chains, are left alone and wake nobody") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(objects());
   for (const std::string& command : kForeign) must_run(command);
@@ -160,7 +160,7 @@ TEST_CASE("rules of others in builtin chains, and their own chains, are left alo
 }
 
 TEST_CASE("flushed and deleted tables come back whole") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(objects());
   const std::string right = saved();
@@ -178,9 +178,7 @@ TEST_CASE("flushed and deleted tables come back whole") {
     INFO(way.front());
     const dataplane::RoundReport report = agent.sync();
     CHECK(report.wrote());
-    std::size_t healed = 0;
-    for (const auto& family : report.families) healed += family.sync.healed.size();
-    CHECK(healed != 0);
+    CHECK_FALSE(healed_by(report).empty());
     CHECK(changed(right, saved()) == "");
     CHECK_FALSE(agent.sync().wrote());
   }
@@ -188,7 +186,7 @@ TEST_CASE("flushed and deleted tables come back whole") {
 }
 
 TEST_CASE("objects that change while others edit: both come out right") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(objects());
   const std::string svc = chain_of("KUBE-SVC-", "web");
@@ -200,34 +198,6 @@ TEST_CASE("objects that change while others edit: both come out right") {
   outcome[1] = put(web);
   outcome.erase(outcome.begin() + 2);
   check_no_difference(config(), outcome);
-}
-
-TEST_CASE("a chain that is changed again and again waits longer and longer, while objects go on") {
-  SYNC_TEST_NAMESPACE();
-  Agent agent;
-  agent.apply(objects());
-  const std::string right = saved();
-  auto now = dataplane::Reconciler::Clock::now();
-  bool told = false;
-  for (int round = 0; round < 12 && !told; ++round) {
-    must_run("iptables -t nat -I KUBE-SERVICES -j RETURN");
-    const dataplane::RoundReport report = agent.sync();
-    CHECK(report.wrote());
-    for (const std::string& dispute : report.disputes)
-      told = told || dispute.find("IPv4 nat KUBE-SERVICES") != std::string::npos;
-    if (told) CHECK(report.disputes.front().find("iptables") != std::string::npos);
-  }
-  CHECK(told);
-  must_run("iptables -t nat -I KUBE-SERVICES -j RETURN");
-  CHECK(agent.reconciler().handle_events());
-  now = dataplane::Reconciler::Clock::now();
-  if (!agent.reconciler().due(now)) CHECK(agent.reconciler().deadline() > now);
-  CHECK(agent.reconciler().due(now + std::chrono::minutes(1)));
-  // An object's change does not wait, and heals on the way.
-  agent.reconciler().apply({put(slice("api", {"10.244.1.6", "10.244.1.7"}))});
-  CHECK(agent.reconciler().due(dataplane::Reconciler::Clock::now()));
-  CHECK(agent.reconciler().reconcile().wrote());
-  CHECK_FALSE(has_line(saved(), "-A KUBE-SERVICES -j RETURN"));
 }
 
 }  // namespace kubenatd::agent::test

@@ -6,7 +6,7 @@
 #include "netlink/core/batch.h"
 #include "netlink/core/nf_tables.h"
 #include "netlink/iptables/writer.h"
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 #include "test/support/random_cluster.h"
 
 namespace kubenatd::agent::test {
@@ -18,15 +18,17 @@ class OtherWriter {
   using Fill = std::function<void(netlink::Batch& batch, std::size_t round)>;
 
   OtherWriter(std::chrono::microseconds pause, Fill fill) {
-    thread_ = std::thread([this, pause, fill = std::move(fill)] {
-      auto kernel = netlink::NfTables::open();
-      for (std::size_t round = 0; kernel && !ending_; ++round) {
-        netlink::Batch batch;
-        fill(batch, round);
-        if (kernel->commit(batch, std::nullopt)) ++commits_;
-        std::this_thread::sleep_for(pause);
-      }
-    });
+    auto socket = world().kernel().connect();
+    REQUIRE(socket);
+    thread_ =
+        std::thread([this, pause, fill = std::move(fill), kernel = netlink::NfTables(std::move(*socket))]() mutable {
+          for (std::size_t round = 0; !ending_; ++round) {
+            netlink::Batch batch;
+            fill(batch, round);
+            if (kernel.commit(batch, std::nullopt)) ++commits_;
+            std::this_thread::sleep_for(pause);
+          }
+        });
     while (commits_ == 0) std::this_thread::yield();
   }
   ~OtherWriter() { (void)end(); }
@@ -75,7 +77,7 @@ void make_others() {
 }  // namespace
 
 TEST_CASE("syncs succeed while another program writes all the time") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   const config::Config small = config(config::Config::Dispatch::kAuto, 12);
   kubenatd::test::RandomCluster cluster(11, 16);
   Agent agent(small);
@@ -93,7 +95,7 @@ TEST_CASE("syncs succeed while another program writes all the time") {
 }
 
 TEST_CASE("a large cold start, an audit and a restart succeed while another program writes all the time") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   std::vector<objects::ObjectEvent> all;
   for (int i = 0; i < 1500; ++i) {
     const std::string name = "s" + std::to_string(i);
@@ -102,7 +104,7 @@ TEST_CASE("a large cold start, an audit and a restart succeed while another prog
     all.push_back(put(slice(name, {"10.244." + low, "10.245." + low, "10.246." + low})));
   }
   for (const config::Config::Dispatch dispatch : {config::Config::Dispatch::kLinear, config::Config::Dispatch::kTree}) {
-    REQUIRE(enter_fresh_namespace());
+    REQUIRE(enter_fresh_world());
     make_others();
     OtherWriter other(std::chrono::milliseconds(2), write_own_chains);
     {
@@ -127,7 +129,7 @@ TEST_CASE("a large cold start, an audit and a restart succeed while another prog
 }
 
 TEST_CASE("a program that edits our chains all the time gets nowhere once it ends, and costs no service its rules") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   kubenatd::test::RandomCluster cluster(13, 16);
   for (int i = 0; i < 60; ++i) (void)cluster.next();
   Agent agent;
@@ -155,7 +157,7 @@ TEST_CASE("a program that edits our chains all the time gets nowhere once it end
 }
 
 TEST_CASE("two agents with the same objects do not fight") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   kubenatd::test::RandomCluster cluster(12, 12);
   for (int i = 0; i < 60; ++i) (void)cluster.next();
   Agent one;

@@ -1,15 +1,8 @@
-#include "agent/dataplane/nftables/diff.h"
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 
 // Host ports in nftables mode: elements, beside those of the portmap plugin.
 namespace kubenatd::agent::test {
 namespace {
-
-config::Config nftables_config() {
-  config::Config config = test::config();
-  config.mode = config::Config::Mode::kNftables;
-  return config;
-}
 
 objects::ObjectEvent put_pod(const std::string& name, const std::string& address, std::uint16_t host_port,
                              const std::string& host_ip = {}) {
@@ -27,13 +20,6 @@ std::string listed(const std::string& set) {
   return must_run({"nft", "list", "map", "ip", "kubenatd", set});
 }
 
-std::vector<std::string> remarks_of(const dataplane::RoundReport& report) {
-  std::vector<std::string> all;
-  for (const auto& family : report.families)
-    all.insert(all.end(), family.sync.remarks.begin(), family.sync.remarks.end());
-  return all;
-}
-
 dataplane::RoundReport follow(Agent& agent) {
   REQUIRE(agent.reconciler().handle_events());
   return agent.sync();
@@ -42,7 +28,7 @@ dataplane::RoundReport follow(Agent& agent) {
 }  // namespace
 
 TEST_CASE("host ports come, change and go as elements in nftables mode") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent(nftables_config());
   agent.apply({put_pod("web", "10.244.1.5", 8080), put_pod("api", "10.244.1.6", 8443, "192.168.77.2")});
   CHECK(has_line(listed("hostports"), "tcp . 8080 comment \"Pod demo/web\" : 10.244.1.5 . 80"));
@@ -63,7 +49,7 @@ TEST_CASE("host ports come, change and go as elements in nftables mode") {
 }
 
 TEST_CASE("a host port that others serve is withheld in nftables mode until they let go of it") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   SECTION("in the portmap plugin's own table") {
     must_run("nft add table ip cni_hostport");
     must_run("nft add chain ip cni_hostport hostports");

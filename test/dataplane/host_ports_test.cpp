@@ -1,8 +1,7 @@
 #include <unistd.h>
 
-#include "agent/dataplane/iptables/cleanup.h"
 #include "rules/hostport/names.h"
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 
 // Host ports against the real nf_tables, beside others who write the same chains: iptables(8), nft(8), and the portmap
 // plugin itself.
@@ -38,13 +37,6 @@ std::string host_ports() {
   return text;
 }
 
-std::vector<std::string> remarks_of(const dataplane::RoundReport& report) {
-  std::vector<std::string> all;
-  for (const auto& family : report.families)
-    all.insert(all.end(), family.sync.remarks.begin(), family.sync.remarks.end());
-  return all;
-}
-
 /// Takes in what the kernel announced and reconciles.
 dataplane::RoundReport follow(Agent& agent) {
   REQUIRE(agent.reconciler().handle_events());
@@ -72,8 +64,8 @@ constexpr const char* kWebMapping = R"({"hostPort": 8080, "containerPort": 80, "
 
 }  // namespace
 
-#define PORTMAP_TEST_NAMESPACE()                                                         \
-  SYNC_TEST_NAMESPACE();                                                                 \
+#define PORTMAP_TEST_WORLD()                                                             \
+  REAL_WORLD_ONLY("the plugin itself writes");                                           \
   do {                                                                                   \
     if (::access(kPortmap, X_OK) != 0) {                                                 \
       std::printf("SKIPPED: %s is not there (containernetworking-plugins)\n", kPortmap); \
@@ -82,7 +74,7 @@ constexpr const char* kWebMapping = R"({"hostPort": 8080, "containerPort": 80, "
   } while (false)
 
 TEST_CASE("host ports come, change and go with their pods") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply({});
   CHECK(host_ports().empty());
@@ -106,7 +98,7 @@ TEST_CASE("host ports come, change and go with their pods") {
 }
 
 TEST_CASE("a restart takes host ports over, and takes away what is left of pods that went meanwhile") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   const std::vector<objects::ObjectEvent> both{put(pod("web", {"10.244.1.5"})), put(pod("api", {"10.244.1.6"}, 8081))};
   {
     Agent agent;
@@ -126,7 +118,7 @@ TEST_CASE("a restart takes host ports over, and takes away what is left of pods 
 }
 
 TEST_CASE("host ports can be left to others") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   {
     Agent agent;
     agent.apply({put(pod("web", {"10.244.1.5"}))});
@@ -139,7 +131,7 @@ TEST_CASE("host ports can be left to others") {
 }
 
 TEST_CASE("host ports are healed like everything else") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply({put(pod("web", {"10.244.1.5"}))});
   const std::string before = saved();
@@ -170,7 +162,7 @@ TEST_CASE("host ports are healed like everything else") {
 }
 
 TEST_CASE("a chain whose entry somebody took away is still known as ours") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply({put(pod("web", {"10.244.1.5"}))});
   must_run("iptables -t nat -F CNI-HOSTPORT-DNAT");
@@ -180,7 +172,7 @@ TEST_CASE("a chain whose entry somebody took away is still known as ours") {
 }
 
 TEST_CASE("chains and rules of others stay, whatever happens to ours") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   for (const char* command :
        {"iptables -t nat -N CNI-HOSTPORT-DNAT", "iptables -t nat -N CNI-DN-67e92b96e692a494b6b85",
         "iptables -t nat -A CNI-DN-67e92b96e692a494b6b85 -p tcp --dport 9000 -j DNAT --to-destination 10.9.9.9:80",
@@ -208,31 +200,30 @@ TEST_CASE("chains and rules of others stay, whatever happens to ours") {
   agent.apply({remove_pod("web")});
   check_foreign();
   agent.apply({put(pod("web", {"10.244.1.5"}))});
-  auto kernel = netlink::NfTables::open();
-  REQUIRE(kernel);
-  REQUIRE(dataplane::iptables::remove_all(*kernel, rules::Family::kIpv4));
+  netlink::NfTables tables = open_tables();
+  REQUIRE(agent.model().dataplane(rules::Family::kIpv4).clean_up(tables));
   check_foreign();
   CHECK_FALSE(has_line(host_ports(), "kubenatd"));
 }
 
 TEST_CASE("cleaning takes host ports away") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   {
     Agent agent;
     agent.apply({put(pod("web", {"10.244.1.5", "fd00::5"}))});
   }
-  auto kernel = netlink::NfTables::open();
-  REQUIRE(kernel);
+  netlink::NfTables tables = open_tables();
+  const dataplane::Model model(config(), environment());
   for (const rules::Family family : rules::kFamilies) {
-    const auto report = dataplane::iptables::remove_all(*kernel, family);
+    const auto report = model.dataplane(family).clean_up(tables);
     REQUIRE(report);
-    CHECK(report->left.empty());
+    CHECK(report->emptied.empty());
   }
   CHECK(host_ports().empty());
 }
 
 TEST_CASE("a port that somebody's chain serves is withheld until that goes") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   agent.apply({put(pod("web", {"10.244.1.5"}))});
   const std::string ours = host_ports();
@@ -261,7 +252,7 @@ TEST_CASE("a port that somebody's chain serves is withheld until that goes") {
 }
 
 TEST_CASE("a port in the portmap plugin's own table is withheld until that goes") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   objects::Pod web = pod("web", {"10.244.1.5", "fd00::5"});
   web.ports.push_back({"", rules::Protocol::kUdp, 53, 8053, {}});
   web.ports.push_back({"", rules::Protocol::kTcp, 443, 8443, ip("192.168.77.2")});
@@ -298,8 +289,8 @@ table ip6 cni_hostport {
   CHECK(changed(ours, host_ports()) == "");
 }
 
-TEST_CASE("the rules are those that the portmap plugin writes") {
-  PORTMAP_TEST_NAMESPACE();
+TEST_CASE("the rules are those that the portmap plugin writes", "[real]") {
+  PORTMAP_TEST_WORLD();
   // Both write for a pod with one address and the same name and id; only then are the names of the chains the same.
   objects::Pod web = pod("web", {"10.244.1.5"});
   web.ports.push_back({"", rules::Protocol::kUdp, 53, 8053, ip("192.168.77.2")});
@@ -328,8 +319,8 @@ TEST_CASE("the rules are those that the portmap plugin writes") {
   CHECK(changed(theirs, ours) == "");
 }
 
-TEST_CASE("the portmap plugin and kubenatd serve side by side") {
-  PORTMAP_TEST_NAMESPACE();
+TEST_CASE("the portmap plugin and kubenatd serve side by side", "[real]") {
+  PORTMAP_TEST_WORLD();
   Agent agent;
   agent.apply({put(pod("other", {"10.244.1.6"}, 9090))});
   // The plugin serves the pod before kubenatd hears of it.

@@ -1,4 +1,4 @@
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 
 namespace kubenatd::agent::test {
 namespace {
@@ -17,7 +17,8 @@ bool names(const std::vector<std::string>& problems, const std::string& what) {
 }  // namespace
 
 TEST_CASE("a service port that the kernel refuses is taken out and named, the rest is applied") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
+  refuse_recent();
   Agent agent;
   const std::vector<objects::ObjectEvent> good{put(service("web", "10.96.0.1")), put(slice("web", {"10.244.1.5"})),
                                                put(service("idle", "10.96.0.3"))};
@@ -52,7 +53,8 @@ TEST_CASE("a service port that the kernel refuses is taken out and named, the re
 }
 
 TEST_CASE("a service port that becomes impossible goes, and its place is as if it never was") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
+  refuse_recent();
   Agent agent;
   agent.apply({put(service("web", "10.96.0.1")), put(slice("web", {"10.244.1.5"})), put(service("bad", "10.96.0.2")),
                put(slice("bad", {"10.244.1.6"}))});
@@ -62,7 +64,7 @@ TEST_CASE("a service port that becomes impossible goes, and its place is as if i
 }
 
 TEST_CASE("a chain that a rule of others jumps to is emptied, kept and named, and goes when that rule has gone") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   Agent agent;
   const std::vector<objects::ObjectEvent> rest{put(service("api", "10.96.0.2")), put(slice("api", {"10.244.1.6"}))};
   agent.apply(rest);
@@ -110,7 +112,7 @@ TEST_CASE("a chain that a rule of others jumps to is emptied, kept and named, an
 }
 
 TEST_CASE("what a former run could not remove is removed by the next one as soon as it can be") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   must_run("iptables -t nat -N KUBE-SVC-AAAAAAAAAAAAAAAA");
   must_run("iptables -t nat -A KUBE-SVC-AAAAAAAAAAAAAAAA -d 10.96.0.9 -j ACCEPT");
   must_run("iptables -t nat -N OTHERS");

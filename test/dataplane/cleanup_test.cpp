@@ -1,6 +1,4 @@
-#include "agent/dataplane/iptables/cleanup.h"
-
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 
 namespace kubenatd::agent::test {
 namespace {
@@ -12,17 +10,18 @@ std::vector<objects::ObjectEvent> objects() {
   return {put(web), put(slice("web", {"10.244.1.5", "10.244.2.7"})), put(service("idle", "10.96.0.3"))};
 }
 
-dataplane::iptables::CleanupReport clean() {
-  auto kernel = netlink::NfTables::open();
-  REQUIRE(kernel);
-  dataplane::iptables::CleanupReport total;
+dataplane::CleanupReport clean(const config::Config& config = test::config()) {
+  netlink::NfTables tables = open_tables();
+  const dataplane::Model model(config, environment());
+  dataplane::CleanupReport total;
   for (const rules::Family family : rules::kFamilies) {
-    const auto report = dataplane::iptables::remove_all(*kernel, family);
+    const auto report = model.dataplane(family).clean_up(tables);
     INFO((report ? "" : report.error().to_string()));
     REQUIRE(report);
     total.chains += report->chains;
     total.jumps += report->jumps;
-    total.left.insert(total.left.end(), report->left.begin(), report->left.end());
+    total.tables += report->tables;
+    total.emptied.insert(total.emptied.end(), report->emptied.begin(), report->emptied.end());
   }
   return total;
 }
@@ -43,7 +42,7 @@ const std::vector<std::string> kForeign{
 }  // namespace
 
 TEST_CASE("cleaning removes what was made, and nothing else") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   for (const std::string& command : kForeign) must_run(command);
   must_run("ip6tables -t nat -A PREROUTING -d fd00::1 -j RETURN");  // so that all tables are there before and after
   const auto tables_before = saved();
@@ -53,10 +52,10 @@ TEST_CASE("cleaning removes what was made, and nothing else") {
       agent.apply(objects());
     }
     CHECK(has_line(saved(), "KUBE-SERVICES"));
-    const dataplane::iptables::CleanupReport report = clean();
+    const dataplane::CleanupReport report = clean();
     CHECK(report.chains > 20);
     CHECK(report.jumps > 10);
-    CHECK(report.left.empty());
+    CHECK(report.emptied.empty());
     CHECK(changed(tables_before, saved()) == "");
     // Cleaning again finds nothing and writes nothing.
     const std::uint32_t before = generation();
@@ -66,13 +65,13 @@ TEST_CASE("cleaning removes what was made, and nothing else") {
 }
 
 TEST_CASE("cleaning a namespace without any table is no error and makes none") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   CHECK(clean().chains == 0);
   CHECK(must_run("nft list ruleset").empty());
 }
 
 TEST_CASE("where kubelet is, KUBE-FIREWALL and the jumps to it stay") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   must_run("iptables -t mangle -N KUBE-KUBELET-CANARY");
   {
     Agent agent;
@@ -90,7 +89,7 @@ TEST_CASE("where kubelet is, KUBE-FIREWALL and the jumps to it stay") {
 }
 
 TEST_CASE("a rule of others in KUBE-FIREWALL keeps it, also without kubelet's canary") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   {
     Agent agent;
     agent.apply(objects());
@@ -104,7 +103,7 @@ TEST_CASE("a rule of others in KUBE-FIREWALL keeps it, also without kubelet's ca
 }
 
 TEST_CASE("cleaning empties and names a chain that others jump to, and removes the rest") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   {
     Agent agent;
     agent.apply(objects());
@@ -112,8 +111,9 @@ TEST_CASE("cleaning empties and names a chain that others jump to, and removes t
   must_run("iptables -t nat -N OTHERS");
   must_run("iptables -t nat -A OTHERS -j KUBE-MARK-MASQ");
   must_run("iptables -t nat -A OTHERS -j KUBE-SERVICES");
-  const dataplane::iptables::CleanupReport report = clean();
-  CHECK(report.left == std::vector<std::string>{"nat KUBE-MARK-MASQ", "nat KUBE-SERVICES"});
+  const dataplane::CleanupReport report = clean();
+  CHECK(report.emptied == std::vector{rules::chain_ref(rules::Family::kIpv4, "nat", "KUBE-MARK-MASQ"),
+                                      rules::chain_ref(rules::Family::kIpv4, "nat", "KUBE-SERVICES")});
   const std::string left = saved();
   CHECK(has_line(left, "-A OTHERS -j KUBE-SERVICES"));
   CHECK_FALSE(has_line(left, "-A KUBE-"));

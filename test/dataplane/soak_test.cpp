@@ -1,4 +1,4 @@
-#include "test/kernel/dataplane/sync_support.h"
+#include "test/dataplane/sync_support.h"
 #include "test/support/random_cluster.h"
 
 namespace kubenatd::agent::test {
@@ -25,7 +25,7 @@ void soak(const config::Config& config, unsigned seed, unsigned services, int ch
   const std::string grown = saved();
   CHECK(has_line(grown, "-A KUBE-SVC-"));
 
-  REQUIRE(enter_fresh_namespace());
+  REQUIRE(enter_fresh_world());
   Agent fresh(config);
   fresh.apply(cluster.all());
   CHECK(changed(saved(), grown) == "");
@@ -34,22 +34,22 @@ void soak(const config::Config& config, unsigned seed, unsigned services, int ch
 }  // namespace
 
 TEST_CASE("a long history ends in the chains of a fresh start: linear") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   soak(config(config::Config::Dispatch::kLinear), 1, 20, 240);
 }
 
 TEST_CASE("a long history ends in the chains of a fresh start: tree") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   soak(config(config::Config::Dispatch::kTree), 2, 60, 240);
 }
 
 TEST_CASE("a long history ends in the chains of a fresh start: crossing the threshold") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   soak(config(config::Config::Dispatch::kAuto, 12), 3, 16, 280);
 }
 
 TEST_CASE("growing and shrinking across the threshold and back leaves nothing behind") {
-  SYNC_TEST_NAMESPACE();
+  SYNC_TEST_WORLD();
   const config::Config small = config(config::Config::Dispatch::kAuto, 20);
   Agent agent(small);
   std::vector<objects::ObjectEvent> few;
