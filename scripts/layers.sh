@@ -28,7 +28,7 @@ declare -A may=(
   [rules/nftables]="rules rules/hostport rules/walk"
   [rules/walk]="rules"
   [netlink/core]="rules"
-  [netlink/iptables]="rules netlink/core"
+  [netlink/iptables]="rules rules/iptables netlink/core"
   [netlink/nftables]="rules rules/nftables netlink/core"
   [netlink/host]="rules netlink/core"
   [agent/base]="rules"
@@ -38,14 +38,14 @@ declare -A may=(
   [agent/api]="rules agent/base agent/objects agent/sources"
   [agent/state]="rules rules/hostport agent/base agent/objects"
 )
-below_dataplane="rules rules/hostport netlink/core netlink/host agent/base agent/objects agent/config agent/state"
+below_dataplane="rules rules/hostport rules/walk netlink/core netlink/host agent/base agent/objects agent/config agent/state"
+# Both modes' folders are named by make_dataplane.cpp, and neither knows the other.
 may[agent/dataplane]="$below_dataplane rules/iptables rules/nftables netlink/iptables netlink/nftables \
   agent/dataplane/iptables agent/dataplane/nftables"
 may[agent/dataplane/iptables]="$below_dataplane rules/iptables netlink/iptables netlink/nftables agent/dataplane"
 may[agent/dataplane/nftables]="$below_dataplane rules/nftables netlink/nftables agent/dataplane"
-may[agent/explain]="$below_dataplane rules/iptables rules/nftables rules/walk agent/dataplane agent/dataplane/iptables \
-  agent/dataplane/nftables"
-may[agent/serve]="$below_dataplane rules/iptables rules/nftables agent/dataplane"
+may[agent/explain]="$below_dataplane rules/iptables rules/nftables agent/dataplane"
+may[agent/serve]="$below_dataplane rules/iptables rules/nftables netlink/iptables agent/dataplane"
 may[agent/daemon]="$below_dataplane rules/iptables rules/nftables agent/sources agent/api agent/dataplane agent/serve"
 may[agent/cli]="${may[agent/explain]} agent/sources agent/api agent/explain agent/serve agent/daemon"
 may[agent]="agent/base agent/cli"

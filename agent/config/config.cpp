@@ -1,5 +1,6 @@
 #include "agent/config/config.h"
 
+#include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
 #include <exception>
@@ -59,13 +60,13 @@ rules::Result<std::optional<YAML::Node>> find_settings(const std::vector<YAML::N
   std::optional<YAML::Node> found;
   for (const YAML::Node& document : documents) {
     if (is_null(document) || top_level_text(document, "kind") != kSettingsKind) continue;
-    const std::string kind(kSettingsKind);
-    if (found) return rules::fail(file_name, kOperation, kind + ": more than one document of this kind");
+    if (found)
+      return rules::fail(file_name, kOperation, fmt::format("{}: more than one document of this kind", kSettingsKind));
     const std::string version = top_level_text(document, "apiVersion");
     if (version != kSettingsApiVersion) {
       const std::string what = version.empty() ? "is missing" : base::in_quotes(version) + " is not known";
       return rules::fail(file_name, kOperation,
-                         kind + ".apiVersion: " + what + ": " + std::string(kSettingsApiVersion) + " is");
+                         fmt::format("{}.apiVersion: {}: {} is", kSettingsKind, what, kSettingsApiVersion));
     }
     found.emplace(document);
   }

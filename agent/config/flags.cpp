@@ -286,7 +286,7 @@ rules::Result<std::vector<std::string>> apply_given(const FlagValues& values, Co
     if (find(values, "logging-format") != nullptr) config.logging.format = read.logging.format;
     if (find(values, "log-flush-frequency") != nullptr) config.logging.flush_frequency = read.logging.flush_frequency;
   } else {
-    static_cast<Settings&>(read) = config;
+    static_cast<Settings&>(read) = static_cast<const Settings&>(config);
     config = std::move(read);
     if (no_healthz) config.healthz_bind_address.clear();
     if (no_metrics) config.metrics_bind_address.clear();

@@ -18,6 +18,7 @@
 #include "agent/daemon/configuration.h"
 #include "netlink/host/addresses.h"
 #include "netlink/host/counters.h"
+#include "rules/iptables/options.h"
 
 namespace kubenatd::agent::daemon {
 namespace {

@@ -159,7 +159,8 @@ void Serving::note_refused() {
   for (const rules::Family family : rules::kFamilies) {
     if (!uses(family)) continue;
     const std::vector<dataplane::RefusedObject> refused = model_.dataplane(family).refused();
-    const auto pods = static_cast<std::size_t>(std::ranges::count(refused, Kind::kPod, &dataplane::RefusedObject::kind));
+    const auto pods =
+        static_cast<std::size_t>(std::ranges::count(refused, Kind::kPod, &dataplane::RefusedObject::kind));
     metrics_.refused(family, Counted::kPod, pods);
     metrics_.refused(family, Counted::kServicePort, refused.size() - pods);
     for (const dataplane::RefusedObject& one : refused)

@@ -9,7 +9,7 @@ rules::Result<NfSession> NfSession::open(Kernel& kernel) {
   if (!writer) return std::unexpected(writer.error());
   auto listener = kernel.connect();
   if (!listener) return std::unexpected(listener.error());
-  return NfSession(netlink::NfTables(std::move(*writer)), netlink::Monitor(std::move(*listener)));
+  return NfSession(kernel, netlink::NfTables(std::move(*writer)), netlink::Monitor(std::move(*listener)));
 }
 
 rules::Status NfSession::start() {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "agent/dataplane/kernel.h"
@@ -21,9 +22,12 @@ class NfSession {
  public:
   using Visit = std::function<void(const netlink::TableEvent&)>;
 
+  /// `kernel` must outlive this.
   [[nodiscard]] static rules::Result<NfSession> open(Kernel& kernel);
 
   [[nodiscard]] netlink::NfTables& kernel() { return kernel_; }
+  /// One more conversation, for reading beside this one.
+  [[nodiscard]] rules::Result<std::unique_ptr<netlink::Socket>> connect() { return opener_->connect(); }
   [[nodiscard]] int fd() const { return monitor_.fd(); }
 
   /// Starts listening and learns the generation. Events tell of every change to what is read from now on.
@@ -50,9 +54,10 @@ class NfSession {
   [[nodiscard]] std::size_t overruns() const { return overruns_; }
 
  private:
-  NfSession(netlink::NfTables kernel, netlink::Monitor monitor)
-      : kernel_(std::move(kernel)), monitor_(std::move(monitor)) {}
+  NfSession(Kernel& opener, netlink::NfTables kernel, netlink::Monitor monitor)
+      : opener_(&opener), kernel_(std::move(kernel)), monitor_(std::move(monitor)) {}
 
+  Kernel* opener_;
   netlink::NfTables kernel_;
   netlink::Monitor monitor_;
   std::uint32_t generation_ = 0;

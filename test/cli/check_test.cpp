@@ -78,6 +78,39 @@ TEST_CASE("check tells kubenatd's own settings, of the file and of the flags ove
   CHECK(check({"--service-metrics=10001"}).status == 2);
 }
 
+TEST_CASE("the file that --write-config-to writes holds kubenatd's own settings, and a command takes them from it") {
+  const TempFolder folder;
+  const std::string file = folder.path() / "written.conf";
+  const auto written = run({KUBENATD_BINARY, "run", "--write-config-to", file, "--dispatch=tree"});
+  INFO(written.describe());
+  CHECK(written.status == 0);
+  CHECK(value_of(check({"--config", file}).out, "--dispatch") == "tree");
+
+  const TempFolder objects;
+  std::string services;
+  for (int i = 1; i <= 40; ++i) {
+    const std::string name = "web-" + std::to_string(i);
+    services +=
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: " + name +
+        ", namespace: demo}\nspec: {clusterIP: 10.96.0." + std::to_string(i) +
+        ", ports: [{port: 80}]}\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " + name +
+        ", namespace: demo, labels: {kubernetes.io/service-name: " + name +
+        "}}\naddressType: IPv4\nendpoints: [{addresses: [10.244.1.5]}]\n"
+        "ports: [{name: \"\", port: 8080, protocol: TCP}]\n";
+  }
+  objects.write("services.yaml", services);
+  const auto rendered = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{KUBENATD_BINARY, "render",       "--config", file,
+                                       "--manifests",   objects.path(), "--family", "ipv4"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments).out;
+  };
+  CHECK(rendered({}).find("KUBE-SVC-IP-") != std::string::npos);
+  const std::string linear = rendered({"--dispatch=linear"});
+  CHECK(linear.find("KUBE-SVC-IP-") == std::string::npos);
+  CHECK(linear.find("KUBE-SVC-") != std::string::npos);
+}
+
 TEST_CASE("check refuses with exit code 1 and all mistakes in one line") {
   const TempFolder folder;
   const auto file = folder.write("config.conf", std::string(kHeader) + "mode: ipvs\nbindAddress: here\n");

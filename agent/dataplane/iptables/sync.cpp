@@ -42,6 +42,12 @@ void IptablesSync::begin(const SyncRequest& request) {
   refusals_.readmit_due(now_);
 }
 
+Drift::Report IptablesSync::take_drift() {
+  Drift::Report report = drift_.take_report();
+  if (!has_work() && !drift_.due()) drift_.all_clear();
+  return report;
+}
+
 rules::Status IptablesSync::load(NfSession& session, SyncReport& report) {
   auto* frontends = loaded_ ? nullptr : &found_at_start_;
   auto loaded = live_.load(session.kernel(), frontends);
@@ -188,7 +194,6 @@ rules::Result<bool> IptablesSync::committed(NfSession& session, const netlink::C
     audit_ = true;
     return false;
   }
-  if (!has_work() && !drift_.due()) drift_.all_clear();
   return true;
 }
 

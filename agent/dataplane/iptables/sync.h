@@ -44,7 +44,7 @@ class IptablesSync final : public SyncSteps {
   /// Before the steps of a sync.
   void begin(const SyncRequest& request);
   /// After them: what happened since the last call.
-  [[nodiscard]] Drift::Report take_drift() { return drift_.take_report(); }
+  [[nodiscard]] Drift::Report take_drift();
 
   [[nodiscard]] std::string name() const override;
   [[nodiscard]] std::expected<void, netlink::CommitFailure> prepare(NfSession& session, netlink::Batch& batch,

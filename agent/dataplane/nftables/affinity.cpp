@@ -21,11 +21,10 @@ namespace {
 
 using namespace rules::nftables;
 
-constexpr std::uint32_t kSequence = 1;  // the conversation has one request
 constexpr int kMaxTries = 16;
 
 /// The request for all elements of the map.
-std::string dump_request(rules::Family family) {
+std::string dump_request(rules::Family family, std::uint32_t sequence) {
   std::array<char, 256> bytes{};
   constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
   netlink::AttributeWriter out(bytes.data() + kHeader);
@@ -33,7 +32,7 @@ std::string dump_request(rules::Family family) {
   out.text(NFTA_SET_ELEM_LIST_SET, name_of({SetId::kAffinity, 0}));
   const nlmsghdr header{static_cast<std::uint32_t>(out.at() - bytes.data()),
                         static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM),
-                        static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_DUMP), kSequence, 0};
+                        static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_DUMP), sequence, 0};
   const nfgenmsg general{netlink::number_of(family), NFNETLINK_V0, 0};
   std::memcpy(bytes.data(), &header, sizeof header);
   std::memcpy(bytes.data() + sizeof header, &general, sizeof general);
@@ -68,23 +67,25 @@ rules::Result<AffinityPurge::Forgotten> AffinityPurge::advance(NfSession& sessio
   Forgotten forgotten;
   do {
     rules::Status done;
-    if (stage_ == Stage::kIdle) done = begin();
+    if (stage_ == Stage::kIdle) done = begin(session);
     if (done) done = stage_ == Stage::kReading ? read(desired, start + kSlice) : remove(session, desired, forgotten);
     if (!done) {
       give_up();
       return std::unexpected(done.error());
     }
   } while (due() && Clock::now() < start + kSlice);
-  // Whatever else there is to do has as much time as this.
-  next_ = now + 2 * (Clock::now() - start);
+  // At once, after whatever else there is to do: until then clients go where nobody answers.
+  next_ = now;
   return forgotten;
 }
 
-rules::Status AffinityPurge::begin() {
-  auto socket = netlink::open_socket();
-  if (!socket) return std::unexpected(socket.error());
-  if (auto sent = (*socket)->send(dump_request(family_)); !sent) return sent;
-  socket_ = std::move(*socket);
+rules::Status AffinityPurge::begin(NfSession& session) {
+  if (!socket_) {
+    auto socket = session.connect();
+    if (!socket) return std::unexpected(socket.error());
+    socket_ = std::move(*socket);
+  }
+  if (auto sent = socket_->send(dump_request(family_, ++sequence_)); !sent) return sent;
   stale_.clear();
   stage_ = Stage::kReading;
   wanted_ = false;
@@ -101,7 +102,7 @@ rules::Status AffinityPurge::read(const DesiredElements& desired, Time end) {
     }
     netlink::MessageReader reader(received->data);
     for (netlink::Message message; reader.next(message);) {
-      if (message.sequence != kSequence) continue;
+      if (message.sequence != sequence_) continue;
       if (message.type == NLMSG_DONE || message.type == NLMSG_ERROR) {
         const netlink::Acknowledgement answer =
             message.type == NLMSG_DONE ? netlink::read_end_of_dump(message) : netlink::read_acknowledgement(message);
@@ -119,6 +120,8 @@ rules::Status AffinityPurge::read(const DesiredElements& desired, Time end) {
                                            });
     }
     if (stale_.size() >= kMostKnown) {
+      socket_.reset();  // ends the dump
+      wanted_ = true;
       end_of_reading();
       return {};
     }
@@ -127,10 +130,7 @@ rules::Status AffinityPurge::read(const DesiredElements& desired, Time end) {
 }
 
 void AffinityPurge::end_of_reading() {
-  socket_.reset();
-  // After a pass that found something comes another: entries move while some of them are removed.
   stage_ = stale_.empty() ? Stage::kIdle : Stage::kRemoving;
-  wanted_ = wanted_ || !stale_.empty();
 }
 
 rules::Status AffinityPurge::remove(NfSession& session, const DesiredElements& desired, Forgotten& forgotten) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/dataplane/kernel.h"
 #include "netlink/core/nf_tables.h"
 #include "netlink/core/socket.h"
 #include "netlink/host/conntrack.h"
@@ -23,16 +24,16 @@ namespace kubenatd::test {
 /// unchanged; test/kernel/fake compares both, message by message. What it does not know: whether an expression makes
 /// sense (only its name, jumps and sets count), x_tables' own checks, anonymous sets, timeouts, counters.
 /// Threading: any. Failure: the orders below. Cost: one pass over what is sent; no events without a listener.
-class FakeKernel {
+class FakeKernel final : public agent::dataplane::Kernel {
  public:
   FakeKernel();
 
   // --- the seam
 
-  [[nodiscard]] rules::Result<std::unique_ptr<netlink::Socket>> connect();
+  [[nodiscard]] rules::Result<std::unique_ptr<netlink::Socket>> connect() override;
   [[nodiscard]] rules::Result<netlink::host::ConntrackSweep> sweep_flows(
       rules::Family family, std::uint8_t protocol,
-      const std::function<bool(const netlink::host::ConntrackFlow&)>& stale);
+      const std::function<bool(const netlink::host::ConntrackFlow&)>& stale) override;
 
   /// A socket of another program: events carry its port id, process id and name.
   [[nodiscard]] std::unique_ptr<netlink::Socket> connect_as(std::uint32_t process_id, std::string process_name);
