@@ -27,6 +27,7 @@ class Refused {
   [[nodiscard]] bool add(const Key& key, rules::Refusal refusal, Time now) {
     const auto [found, is_new] = entries_.try_emplace(key);
     Entry& entry = found->second;
+    if (!is_new && !entry.on_trial) return false;
     const bool news = is_new || entry.refusal.code != refusal.code || entry.refusal.expression != refusal.expression;
     entry.delay = is_new ? kFirstDelay : std::min(kLongestDelay, entry.delay * 2);
     entry.next = now + entry.delay;

@@ -126,17 +126,17 @@ void cold_start(config::Config::Dispatch dispatch) {
 
 }  // namespace
 
-TEST_CASE("a large cold start is staged: what packets meet comes in the last transaction, linear") {
+TEST_CASE("a large cold start is staged: what packets meet comes in the last transaction, linear", "[long]") {
   SYNC_TEST_WORLD();
   cold_start(config::Config::Dispatch::kLinear);
 }
 
-TEST_CASE("a large cold start is staged: what packets meet comes in the last transaction, tree") {
+TEST_CASE("a large cold start is staged: what packets meet comes in the last transaction, tree", "[long]") {
   SYNC_TEST_WORLD();
   cold_start(config::Config::Dispatch::kTree);
 }
 
-TEST_CASE("a large load into a table that is in use: nothing in use changes before the last transaction") {
+TEST_CASE("a large load into a table that is in use: nothing in use changes before the last transaction", "[long]") {
   SYNC_TEST_WORLD();
   const config::Config config = test::config(config::Config::Dispatch::kTree);
   Agent agent(config);

@@ -94,7 +94,7 @@ TEST_CASE("syncs succeed while another program writes all the time") {
   CHECK_FALSE(agent.audit().wrote());
 }
 
-TEST_CASE("a large cold start, an audit and a restart succeed while another program writes all the time") {
+TEST_CASE("a large cold start, an audit and a restart succeed while another program writes all the time", "[long]") {
   SYNC_TEST_WORLD();
   std::vector<objects::ObjectEvent> all;
   for (int i = 0; i < 1500; ++i) {

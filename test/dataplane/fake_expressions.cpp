@@ -79,11 +79,20 @@ void FakeExpressions::counter() {
 
 void FakeExpressions::verdict(std::string_view name) {
   const auto code = name == "accept" ? NF_ACCEPT : name == "drop" ? NF_DROP : NFT_RETURN;
+  immediate(static_cast<std::uint32_t>(code), {});
+}
+
+void FakeExpressions::jump(std::string_view chain) {
+  immediate(static_cast<std::uint32_t>(NFT_JUMP), chain);
+}
+
+void FakeExpressions::immediate(std::uint32_t code, std::string_view chain) {
   expression("immediate", [&] {
     out_.be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
     char* data = out_.open();
     char* verdict = out_.open();
-    out_.be32(NFTA_VERDICT_CODE, static_cast<std::uint32_t>(code));
+    out_.be32(NFTA_VERDICT_CODE, code);
+    if (!chain.empty()) out_.text(NFTA_VERDICT_CHAIN, chain);
     out_.close(verdict, NFTA_DATA_VERDICT);
     out_.close(data, NFTA_IMMEDIATE_DATA);
   });

@@ -21,6 +21,7 @@ class FakeExpressions {
   void mark(std::uint32_t value);
   void counter();
   void verdict(std::string_view name);
+  void jump(std::string_view chain);
   void dnat();
   /// What NFTA_RULE_EXPRESSIONS holds.
   [[nodiscard]] std::string take();
@@ -29,6 +30,7 @@ class FakeExpressions {
   static constexpr std::size_t kBound = 2048;
 
   void expression(std::string_view name, auto&& write);
+  void immediate(std::uint32_t code, std::string_view chain);
   void compare(const void* data, std::uint16_t size);
   void payload(std::uint32_t base, std::uint32_t offset, std::uint32_t size);
 

@@ -38,10 +38,14 @@ Table table_named(const std::string& name) {
 /// A rule from the words of a command; everything in it has to be understood.
 rules::Rule read_rule(std::span<const std::string> words, Family family,
                       const std::function<bool(std::string_view)>& is_chain) {
+  // iptables takes a port option without the protocol's -m as well, and prints it with that.
+  const bool adds_match =
+      std::ranges::find(words, "--dport") != words.end() && std::ranges::find(words, "-m") == words.end();
   std::string text;
-  for (const std::string& word : words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
     if (!text.empty()) text += ' ';
-    text += word.find(' ') == std::string::npos ? word : '"' + word + '"';
+    text += words[i].find(' ') == std::string::npos ? words[i] : '"' + words[i] + '"';
+    if (adds_match && i > 0 && words[i - 1] == "-p") text += " -m " + words[i];
   }
   rules::walk::WalkRule read = rules::walk::read_rule(text, family, is_chain);
   if (!read.unknown.empty() || !read.never.empty() || !read.ports.empty() || !read.other_target.empty())
@@ -84,12 +88,15 @@ std::vector<netlink::iptables::LiveRule> FakePrograms::rules_of(Family family, T
   return rules;
 }
 
-void FakePrograms::make_builtin(netlink::Batch& batch, Family family, Table table) {
-  netlink::iptables::add_table(batch, family, table);
+/// As iptables-nft 1.8.9 does it: a new table with all builtin chains, and in one that is there the chain asked for.
+void FakePrograms::make_builtin(netlink::Batch& batch, Family family, Table table, const std::string& chain) {
+  const auto there = writer_.tables().has_table(family, table);
+  if (!there) throw std::runtime_error(there.error().to_string());
+  if (!*there) netlink::iptables::add_table(batch, family, table);
   const auto present = chains_of(family, table);
-  for (const std::string& chain : builtin_chains(table))
-    if (std::ranges::find(present, chain, &ChainState::name) == present.end())
-      netlink::iptables::add_base_chain(batch, family, table, chain);
+  for (const std::string& builtin : builtin_chains(table))
+    if ((!*there || builtin == chain) && std::ranges::find(present, builtin, &ChainState::name) == present.end())
+      netlink::iptables::add_base_chain(batch, family, table, builtin);
 }
 
 std::string FakePrograms::iptables(Family family, const std::vector<std::string>& given) {
@@ -114,13 +121,13 @@ std::string FakePrograms::iptables(Family family, const std::vector<std::string>
   };
   netlink::Batch batch;
   if (command == "-N") {
-    make_builtin(batch, family, table);
+    make_builtin(batch, family, table, chain);
     netlink::iptables::add_chain(batch, family, table, chain, true);
   } else if (command == "-A") {
-    make_builtin(batch, family, table);
+    make_builtin(batch, family, table, chain);
     netlink::iptables::add_rule(batch, family, table, chain, read_rule(rest, family, is_chain));
   } else if (command == "-I") {
-    make_builtin(batch, family, table);
+    make_builtin(batch, family, table, chain);
     const bool numbered = !rest.empty() && is_number(rest[0]);
     const Placement place = numbered && rest[0] != "1" ? Placement::before(handle_at(rest[0])) : Placement::first();
     netlink::iptables::add_rule(batch, family, table, chain,
@@ -149,7 +156,7 @@ std::string FakePrograms::iptables(Family family, const std::vector<std::string>
         netlink::iptables::delete_chain(batch, family, table, one.name);
     if (!chain.empty() && !is_chain(chain)) throw std::runtime_error("iptables: no chain " + chain);
   } else if (command == "-P") {
-    make_builtin(batch, family, table);
+    make_builtin(batch, family, table, chain);
     set_policy(batch, family, table, chain, rest[0] == "DROP");
   } else {
     throw std::runtime_error("the fake iptables does not know " + command);

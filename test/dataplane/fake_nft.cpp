@@ -113,6 +113,10 @@ std::string read_expressions(std::span<const std::string> words, Family family) 
       rule.counter();
     } else if (word == "accept" || word == "drop" || word == "return") {
       rule.verdict(word);
+    } else if (word == "jump") {
+      rule.jump(next());
+    } else if (word == "fib") {
+      i += 3;  // "daddr type local" does not count
     } else if (word == "dnat") {
       rule.dnat();
       break;  // where to does not count
@@ -150,7 +154,7 @@ std::string FakePrograms::nft(const std::vector<std::string>& given, const std::
   std::string text;
   bool with_handles = false;
   if (given == std::vector<std::string>{"-f", "-"}) {
-    // One command a line: what a table's block would say, said one by one.
+    // One command a line; blocks of nft are not known here.
     for (std::size_t at = 0; at < input.size();) {
       const std::size_t end = std::min(input.find('\n', at), input.size());
       if (const auto words = words_of(input.substr(at, end - at)); !words.empty()) (void)nft_command(words, false);

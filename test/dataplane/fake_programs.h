@@ -40,7 +40,7 @@ class FakePrograms {
     bool drops = false;
   };
   [[nodiscard]] std::vector<ChainState> chains_of(rules::Family family, rules::Table table);
-  void make_builtin(netlink::Batch& batch, rules::Family family, rules::Table table);
+  void make_builtin(netlink::Batch& batch, rules::Family family, rules::Table table, const std::string& chain);
 
   // fake_nft.cpp
   std::string nft(const std::vector<std::string>& words, const std::string& input);

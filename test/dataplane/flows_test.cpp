@@ -68,7 +68,7 @@ void wait_for_second_sweep(Agent& agent) {
 
 }  // namespace
 
-TEST_CASE("flows to an endpoint that goes are removed, others stay") {
+TEST_CASE("flows to an endpoint that goes are removed, others stay", "[long]") {
   SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(dns({"10.244.1.5", "10.244.2.7"}));
@@ -97,7 +97,7 @@ TEST_CASE("a flow made while there were no endpoints is removed when there are s
   CHECK(clients() == Clients{});
 }
 
-TEST_CASE("flows of a service scaled to zero, deleted, or moved are removed") {
+TEST_CASE("flows of a service scaled to zero, deleted, or moved are removed", "[long]") {
   SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(dns({"10.244.1.5"}));
@@ -133,7 +133,7 @@ TEST_CASE("flows of a service scaled to zero, deleted, or moved are removed") {
   CHECK(clients() == Clients{"10.0.0.5"});
 }
 
-TEST_CASE("a TCP port of the same name does not take the UDP one's flows away") {
+TEST_CASE("a TCP port of the same name does not take the UDP one's flows away", "[long]") {
   SYNC_TEST_WORLD();
   objects::Service both = service("dns", "10.96.0.10", kUdp);
   both.ports.push_back({"", rules::Protocol::kTcp, 80, 0, ""});
@@ -193,7 +193,7 @@ TEST_CASE("what changed while nobody ran is cleaned at the start") {
   }
 }
 
-TEST_CASE("flows are not touched before the new rules are in force") {
+TEST_CASE("flows are not touched before the new rules are in force", "[long]") {
   SYNC_TEST_WORLD();
   Agent agent;
   agent.apply(dns({"10.244.1.5"}));

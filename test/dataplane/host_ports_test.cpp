@@ -260,19 +260,17 @@ TEST_CASE("a port in the portmap plugin's own table is withheld until that goes"
   agent.apply({put(web)});
   const std::string ours = host_ports();
   must_run({"nft", "-f", "-"}, R"(
-table ip cni_hostport {
-  comment "CNI portmap plugin"
-  chain hostports {
-    tcp dport 8080 dnat to 10.9.9.9:80 comment "0123"
-    ip protocol udp th dport 8053 dnat ip addr . port to 10.9.9.9 . 53 comment "0123"
-    ip daddr 192.168.77.3 tcp dport 8443 dnat to 10.9.9.9:443 comment "0123"
-    tcp dport 9999 accept
-  }
-  chain prerouting { type nat hook prerouting priority dstnat; fib daddr type local jump hostports; }
-}
-table ip6 cni_hostport {
-  chain hostports { ip6 daddr fd00:77::2 udp dport 8053 dnat to [fd00::9]:53 comment "0123" ; }
-}
+add table ip cni_hostport
+add chain ip cni_hostport hostports
+add rule ip cni_hostport hostports tcp dport 8080 dnat to 10.9.9.9:80 comment "0123"
+add rule ip cni_hostport hostports ip protocol udp th dport 8053 dnat ip addr . port to 10.9.9.9 . 53 comment "0123"
+add rule ip cni_hostport hostports ip daddr 192.168.77.3 tcp dport 8443 dnat to 10.9.9.9:443 comment "0123"
+add rule ip cni_hostport hostports tcp dport 9999 accept
+add chain ip cni_hostport prerouting { type nat hook prerouting priority dstnat; }
+add rule ip cni_hostport prerouting fib daddr type local jump hostports
+add table ip6 cni_hostport
+add chain ip6 cni_hostport hostports
+add rule ip6 cni_hostport hostports ip6 daddr fd00:77::2 udp dport 8053 dnat to [fd00::9]:53 comment "0123"
 )");
   const auto remarks = remarks_of(follow(agent));
   CHECK(remarks ==

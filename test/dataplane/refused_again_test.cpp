@@ -159,12 +159,12 @@ std::map<std::uint64_t, rules::Rule> handles() {
 
 }  // namespace
 
-TEST_CASE("a service port that the kernel refuses is tried again, and others go on") {
+TEST_CASE("a service port that the kernel refuses is tried again, and others go on", "[long]") {
   SYNC_TEST_WORLD();
   check_retries(Mode::kIptables);
 }
 
-TEST_CASE("a service port that the kernel refuses is tried again, and others go on, in nftables mode") {
+TEST_CASE("a service port that the kernel refuses is tried again, and others go on, in nftables mode", "[long]") {
   SYNC_TEST_WORLD();
   check_retries(Mode::kNftables);
 }

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "test/dataplane/fake_programs.h"
-#include "test/dataplane/fake_seam.h"
 #include "test/support/fake/kernel.h"
 #include "test/support/namespace.h"
 #include "test/support/netns.h"
@@ -39,7 +38,7 @@ class RealWorld final : public World {
 
 class FakeWorld final : public World {
  public:
-  dataplane::Kernel& kernel() override { return seam_; }
+  dataplane::Kernel& kernel() override { return fake_; }
   kubenatd::test::FakeKernel* fake() override { return &fake_; }
   std::string run(const std::vector<std::string>& words, const std::string& input) override {
     return programs_.run(words, input);
@@ -47,7 +46,6 @@ class FakeWorld final : public World {
 
  private:
   kubenatd::test::FakeKernel fake_;
-  FakeSeam seam_{fake_};
   FakePrograms programs_{fake_};
 };
 

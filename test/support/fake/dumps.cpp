@@ -76,15 +76,20 @@ std::vector<std::string> Core::dump_table(const Request& request, const Envelope
     case NFT_MSG_GETRULE: {
       if (!wanted_table.empty() && wanted_table != table.name) break;
       const std::string_view wanted_chain = request.text(NFTA_RULE_CHAIN);
-      for (const auto& chain : table.chains) {
-        if (!chain->life.now || (!wanted_chain.empty() && wanted_chain != chain->name)) continue;
+      const auto dump_chain = [&](const Chain& chain) {
         std::uint64_t previous = 0;
-        for (const auto& rule : chain->rules) {
+        for (const auto& rule : chain.rules) {
           if (!rule->life.now) continue;
-          out.push_back(encode_rule(envelope, NFT_MSG_NEWRULE, table, *chain, *rule, previous));
+          out.push_back(encode_rule(envelope, NFT_MSG_NEWRULE, table, chain, *rule, previous));
           previous = rule->handle;
         }
+      };
+      if (!wanted_chain.empty()) {
+        if (const Chain* chain = table.find_chain(wanted_chain, false)) dump_chain(*chain);
+        break;
       }
+      for (const auto& chain : table.chains)
+        if (chain->life.now) dump_chain(*chain);
       break;
     }
     case NFT_MSG_GETSET:

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "netlink/iptables/writer.h"
-#include "test/dataplane/fake_seam.h"
 #include "test/dataplane/interposer.h"
+#include "test/support/fake/kernel.h"
 
 namespace kubenatd::agent::dataplane {
 namespace {
@@ -87,8 +87,7 @@ class Fixture {
   [[nodiscard]] bool has_chain(const std::string& name) const { return kernel.has_chain(kIpv4, "nat", name); }
 
   kubenatd::test::FakeKernel kernel;
-  test::FakeSeam seam{kernel};
-  test::Interposer interposer{seam};
+  test::Interposer interposer{kernel};
   kubenatd::test::ForeignWriter others{kernel};
   std::optional<NfSession> session;
   CommitLoop loop;

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <string>
 
-#include "test/dataplane/fake_seam.h"
+#include "test/support/fake/kernel.h"
 
 namespace kubenatd::agent::dataplane {
 namespace {
@@ -61,7 +61,7 @@ class Fixture {
     kernel.add_flow(flow);
   }
   std::size_t sweep(Time now) {
-    const auto swept = sweeper.sweep(seam, now);
+    const auto swept = sweeper.sweep(kernel, now);
     REQUIRE(swept);
     return swept->deleted;
   }
@@ -74,7 +74,6 @@ class Fixture {
   }
 
   kubenatd::test::FakeKernel kernel;
-  test::FakeSeam seam{kernel};
   FlowSweeper sweeper{rules::Family::kIpv4};
 };
 
@@ -124,7 +123,7 @@ TEST_CASE("a sweep that failed is told, keeps what it was about, and comes with 
   fixture.add_flow("10.96.0.10", 53, "10.244.1.5", 5353);
   fixture.sweeper.apply({rules::Family::kIpv4, "demo/dns", rules::Protocol::kUdp, std::nullopt});
   fixture.kernel.fail_next_sweep(EPERM);
-  const auto failed = fixture.sweeper.sweep(fixture.seam, kStart);
+  const auto failed = fixture.sweeper.sweep(fixture.kernel, kStart);
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code == EPERM);
   CHECK_FALSE(fixture.sweeper.again());

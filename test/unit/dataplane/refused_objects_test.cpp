@@ -59,16 +59,38 @@ TEST_CASE("what is on trial is not due again, and is still refused until it has 
 
 TEST_CASE("a refusal is news when it is the first, or for another reason") {
   Objects objects;
+  const auto try_again = [&](const rules::Refusal& why) {
+    objects.hurry();
+    (void)objects.take_due(kStart);
+    return objects.add("web", why, kStart);
+  };
   CHECK(objects.add("web", refusal(), kStart));
+  CHECK_FALSE(try_again(refusal()));
+  CHECK(try_again(refusal(EOPNOTSUPP)));
+  CHECK(try_again(refusal(EOPNOTSUPP, "match nfacct")));
+  CHECK_FALSE(try_again(refusal(EOPNOTSUPP, "match nfacct")));
+}
+
+TEST_CASE("several refusals in one transaction are one: the first counts, and the delay grows by one step") {
+  Objects objects;
+  CHECK(objects.add("web", refusal(), kStart));
+  CHECK_FALSE(objects.add("web", refusal(EINVAL, "match nfacct"), kStart));
   CHECK_FALSE(objects.add("web", refusal(), kStart));
-  CHECK(objects.add("web", refusal(EOPNOTSUPP), kStart));
-  CHECK(objects.add("web", refusal(EOPNOTSUPP, "match nfacct"), kStart));
-  CHECK_FALSE(objects.add("web", refusal(EOPNOTSUPP, "match nfacct"), kStart));
+  CHECK(objects.due() == kStart + Objects::kFirstDelay);
+  objects.for_each([](const std::string&, const rules::Refusal& why) { CHECK(why.code == ENOENT); });
+  REQUIRE(objects.take_due(kStart + 1s).size() == 1);
+  CHECK_FALSE(objects.add("web", refusal(), kStart + 1s));
+  CHECK_FALSE(objects.add("web", refusal(), kStart + 1s));
+  CHECK(objects.due() == kStart + 1s + 2 * Objects::kFirstDelay);
 }
 
 TEST_CASE("an audit makes all due; a change of the object forgets the refusal and its delay") {
   Objects objects;
-  for (int i = 0; i < 6; ++i) (void)objects.add("web", refusal(), kStart);
+  for (int i = 0; i < 6; ++i) {
+    objects.hurry();
+    (void)objects.take_due(kStart);
+    (void)objects.add("web", refusal(), kStart);
+  }
   (void)objects.add("api", refusal(), kStart);
   objects.hurry();
   CHECK(objects.take_due(kStart) == std::vector<std::string>{"api", "web"});
