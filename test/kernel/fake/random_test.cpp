@@ -6,6 +6,7 @@
 
 #include "netlink/core/monitor.h"
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/reader.h"
 #include "rules/nftables/ruleset.h"
 #include "test/kernel/fake/random_transactions.h"
 #include "test/kernel/fake/twin_socket.h"
@@ -25,12 +26,12 @@ void read_all(NfTables& tables) {
     for (const Table table : {Table::kFilter, Table::kNat}) {
       REQUIRE(tables.has_table(family, table));
       REQUIRE(tables.has_chain(family, table, "KUBE-1"));
-      REQUIRE(tables.dump_chains(
-          family, table, [](const netlink::LiveChain&) {}, [] {}));
-      REQUIRE(tables.dump_rules(
-          family, table, {}, [](netlink::LiveRule&) {}, [] {}));
-      REQUIRE(tables.dump_rules(
-          family, table, "KUBE-1", [](netlink::LiveRule&) {}, [] {}));
+      REQUIRE(netlink::iptables::dump_chains(
+          tables, family, table, [](const netlink::iptables::LiveChain&) {}, [] {}));
+      REQUIRE(netlink::iptables::dump_rules(
+          tables, family, table, {}, [](netlink::iptables::LiveRule&) {}, [] {}));
+      REQUIRE(netlink::iptables::dump_rules(
+          tables, family, table, "KUBE-1", [](netlink::iptables::LiveRule&) {}, [] {}));
     }
     for (const std::uint16_t type : {NFT_MSG_GETTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET})
       REQUIRE(tables.dump_objects(family, rules::nftables::kTable, type, {}, nothing, [] {}));

@@ -6,6 +6,7 @@
 
 #include "netlink/core/monitor.h"
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/reader.h"
 #include "netlink/iptables/writer.h"
 #include "netlink/nftables/codec.h"
 #include "rules/nftables/ruleset.h"
@@ -45,8 +46,8 @@ struct Twins {
     CHECK(commit(batch) == 0);
   }
   ~Twins() {
-    REQUIRE(tables.dump_rules(
-        kFamily, kNat, {}, [](netlink::LiveRule&) {}, [] {}));
+    REQUIRE(netlink::iptables::dump_rules(
+        tables, kFamily, kNat, {}, [](netlink::iptables::LiveRule&) {}, [] {}));
     REQUIRE(monitor.drain([](const netlink::TableEvent&) {}));
     CHECK(twin.differences() == std::vector<std::string>{});
   }
@@ -215,7 +216,7 @@ TEST_CASE("Twins: the whole ruleset of nftables mode, written, read, in use and 
   Twins twins;
   for (const Family family : rules::kFamilies) {
     rules::nftables::RulesetOptions options;
-    options.family = family;
+    options.node.family = family;
     const auto ruleset = rules::nftables::compile_ruleset(options, {10800});
     Batch batch;
     add_nft_table(batch, family);

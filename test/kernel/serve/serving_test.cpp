@@ -11,7 +11,6 @@ using namespace kubenatd::agent::base;
 using namespace kubenatd::agent::config;
 using namespace kubenatd::agent::daemon;
 using namespace kubenatd::agent::dataplane;
-using namespace kubenatd::agent::dataplane::iptables;
 using namespace kubenatd::agent::objects;
 using namespace kubenatd::agent::serve;
 using namespace kubenatd::agent::state;

@@ -10,6 +10,7 @@
 
 #include "netlink/core/monitor.h"
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/reader.h"
 #include "netlink/iptables/writer.h"
 #include "netlink/nftables/codec.h"
 #include "rules/nftables/ruleset.h"
@@ -83,12 +84,13 @@ TEST_CASE("The fake keeps what a transaction writes, and tells it in every way")
   REQUIRE(rules.size() == 2);
   CHECK(rules[0].rule == jump("B", "one"));
   std::vector<std::uint64_t> handles;
-  REQUIRE(tables.dump_rules(
-      kFamily, kNat, {}, [&](netlink::LiveRule& live) { handles.push_back(live.handle); }, [] {}));
+  REQUIRE(netlink::iptables::dump_rules(
+      tables, kFamily, kNat, {}, [&](netlink::iptables::LiveRule& live) { handles.push_back(live.handle); }, [] {}));
   CHECK(handles == std::vector<std::uint64_t>{rules[0].handle, rules[1].handle});
   std::uint32_t use = 0;
-  REQUIRE(tables.dump_chains(
-      kFamily, kNat, [&](const netlink::LiveChain& chain) { use = chain.name == "B" ? chain.use : use; }, [] {}));
+  REQUIRE(netlink::iptables::dump_chains(
+      tables, kFamily, kNat,
+      [&](const netlink::iptables::LiveChain& chain) { use = chain.name == "B" ? chain.use : use; }, [] {}));
   CHECK(use == 2);
   CHECK(kernel.counts().transactions == 1);
   CHECK(kernel.counts().messages == 5);
@@ -295,8 +297,8 @@ TEST_CASE("Interrupted dumps are tried again, but not for ever") {
   int restarts = 0, seen = 0;
   const auto dump = [&] {
     restarts = seen = 0;
-    return tables.dump_rules(
-        kFamily, kNat, "A", [&](netlink::LiveRule&) { ++seen; },
+    return netlink::iptables::dump_rules(
+        tables, kFamily, kNat, "A", [&](netlink::iptables::LiveRule&) { ++seen; },
         [&] {
           ++restarts;
           seen = 0;

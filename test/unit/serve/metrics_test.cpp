@@ -22,7 +22,6 @@
 using namespace kubenatd::agent::base;
 using namespace kubenatd::agent::config;
 using namespace kubenatd::agent::dataplane;
-using namespace kubenatd::agent::dataplane::iptables;
 using namespace kubenatd::agent::objects;
 using namespace kubenatd::agent::serve;
 using namespace kubenatd::agent::state;
@@ -31,6 +30,10 @@ using kubenatd::rules::Table;
 using namespace std::chrono_literals;
 
 namespace {
+
+kubenatd::rules::ObjectRef chain(std::string_view table, std::string_view name) {
+  return kubenatd::rules::chain_ref(Family::kIpv4, table, name);
+}
 
 /// Stands for what is read from the kernel at each scrape.
 class KernelTotals final : public prometheus::Collectable {
@@ -47,23 +50,27 @@ class KernelTotals final : public prometheus::Collectable {
 /// Everything has been told once.
 void fill(Metrics& metrics) {
   RoundReport report;
-  SyncReport sync{.wrote = true,
-                  .audited = true,
-                  .chains = 7,
-                  .messages = 40,
-                  .bytes = 4000,
-                  .transactions = 2,
-                  .retries = 3,
-                  .found = {"nat KUBE-SERVICES", "nat KUBE-SVC-AAAAAAAAAAAAAAAA", "filter KUBE-FORWARD"},
-                  .healed = {"nat KUBE-SERVICES", "nat KUBE-SVC-AAAAAAAAAAAAAAAA", "nat KUBE-SEP-AAAAAAAAAAAAAAAA",
-                             "nat KUBE-FW-AAAAAAAAAAAAAAAA", "nat KUBE-SVC-IP-0A601000-20", "nat PREROUTING",
-                             "filter KUBE-FORWARD"},
-                  .remarks = {},
-                  .problems = {"one"}};
+  SyncReport sync;
+  sync.wrote = sync.audited = true;
+  sync.chains = 7;
+  sync.messages = 40;
+  sync.bytes = 4000;
+  sync.transactions = 2;
+  sync.retries = 3;
+  sync.drift.found = {chain("nat", "KUBE-SERVICES"), chain("nat", "KUBE-SVC-AAAAAAAAAAAAAAAA"),
+                      chain("filter", "KUBE-FORWARD")};
+  sync.drift.healed = {chain("nat", "KUBE-SERVICES"),
+                       chain("nat", "KUBE-SVC-AAAAAAAAAAAAAAAA"),
+                       chain("nat", "KUBE-SEP-AAAAAAAAAAAAAAAA"),
+                       chain("nat", "KUBE-FW-AAAAAAAAAAAAAAAA"),
+                       chain("nat", "KUBE-SVC-IP-0A601000-20"),
+                       chain("nat", "PREROUTING"),
+                       chain("filter", "KUBE-FORWARD")};
+  sync.drift.disputes = {{chain("nat", "KUBE-SERVICES"), 100ms}};
+  sync.refused = {{RefusedObject::Kind::kServicePort, "one", {}}};
   report.families.push_back({Family::kIpv4, sync, std::nullopt, 3ms, 5ms});
   report.families.push_back({Family::kIpv6, {}, kubenatd::rules::Error{"ip6", "sync", "refused", 1}, 1ms});
   report.sweeps.push_back({Family::kIpv4, 4, 2ms});
-  report.disputes = {"one"};
   report.overruns = 2;
   report.kernel_time = 250ms;
   metrics.round(report);
@@ -297,7 +304,9 @@ TEST_CASE("nftables mode has kube-proxy's metrics of that mode, not those of ipt
   RoundReport report;
   SyncReport sync;
   sync.elements = 12;
-  sync.healed = {"kubenatd chain services", "kubenatd set endpoints", "kubenatd set larger", "kubenatd table"};
+  sync.drift.healed = {chain("kubenatd", "services"), kubenatd::rules::set_ref(Family::kIpv4, "kubenatd", "endpoints"),
+                       kubenatd::rules::set_ref(Family::kIpv4, "kubenatd", "larger"),
+                       kubenatd::rules::table_ref(Family::kIpv4, "kubenatd")};
   report.families.push_back({Family::kIpv4, sync, std::nullopt, 3ms, 5ms});
   report.families.push_back({Family::kIpv6, {}, kubenatd::rules::Error{"ip6", "sync", "refused", 1}, 1ms});
   metrics.round(report);

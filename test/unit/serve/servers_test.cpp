@@ -16,7 +16,6 @@
 using namespace kubenatd::agent::base;
 using namespace kubenatd::agent::config;
 using namespace kubenatd::agent::dataplane;
-using namespace kubenatd::agent::dataplane::iptables;
 using namespace kubenatd::agent::objects;
 using namespace kubenatd::agent::serve;
 using namespace kubenatd::agent::state;
@@ -297,7 +296,7 @@ TEST_CASE("many scrapes while rounds go on") {
       });
     RoundReport report;
     SyncReport sync;
-    sync.healed = {"nat KUBE-SERVICES"};
+    sync.drift.healed = {kubenatd::rules::chain_ref(Family::kIpv4, "nat", "KUBE-SERVICES")};
     report.families.push_back({Family::kIpv4, sync, std::nullopt});
     while (good < 80) servers.metrics.round(report);
   }
