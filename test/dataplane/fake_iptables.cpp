@@ -88,14 +88,13 @@ std::vector<netlink::iptables::LiveRule> FakePrograms::rules_of(Family family, T
   return rules;
 }
 
-/// As iptables-nft 1.8.9 does it: a new table with all builtin chains, and in one that is there the chain asked for.
+/// As iptables-nft 1.8.9 does it: the table, and its builtin chains when the command is about one of them.
 void FakePrograms::make_builtin(netlink::Batch& batch, Family family, Table table, const std::string& chain) {
-  const auto there = writer_.tables().has_table(family, table);
-  if (!there) throw std::runtime_error(there.error().to_string());
-  if (!*there) netlink::iptables::add_table(batch, family, table);
+  netlink::iptables::add_table(batch, family, table);
+  if (!rules::walk::is_builtin_name(table, chain)) return;
   const auto present = chains_of(family, table);
   for (const std::string& builtin : builtin_chains(table))
-    if ((!*there || builtin == chain) && std::ranges::find(present, builtin, &ChainState::name) == present.end())
+    if (std::ranges::find(present, builtin, &ChainState::name) == present.end())
       netlink::iptables::add_base_chain(batch, family, table, builtin);
 }
 
