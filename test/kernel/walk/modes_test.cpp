@@ -70,7 +70,8 @@ rules::nftables::TableState read_table(agent::dataplane::Model& model, Family fa
   auto live = model.dataplane(family).live_rules(*kernel);
   REQUIRE(live);
   REQUIRE(live->table);
-  const auto wanted = model.dataplane(family).desired_rules(nullptr);
+  // Endpoints stand in the order in which the kernel has them.
+  const auto wanted = model.dataplane(family).desired_rules(&*kernel);
   REQUIRE(wanted);
   REQUIRE(wanted->table);
   REQUIRE(live->table->elements == wanted->table->elements);
