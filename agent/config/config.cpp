@@ -110,6 +110,14 @@ rules::Result<LoadedConfig> parse_config(std::string_view text, std::string_view
   }
 }
 
+std::string_view name_of(Config::Mode mode) {
+  switch (mode) {
+    case Config::Mode::kNftables: return "nftables";
+    case Config::Mode::kIptables: break;
+  }
+  return "iptables";
+}
+
 rules::Result<LoadedConfig> load_config(const std::filesystem::path& file) {
   const rules::Result<std::string> text = base::read_file(file, kLargestFile, kOperation);
   if (!text) return std::unexpected(text.error());

@@ -73,6 +73,9 @@ struct Config : Settings {
   std::string master;  ///< --master: address of the API server, instead of the kubeconfig's; empty: not given
 };
 
+/// "iptables", "nftables": as the configuration and kube-proxy's /proxyMode have it.
+[[nodiscard]] std::string_view name_of(Config::Mode mode);
+
 /// A configuration and what there is to say about it.
 struct LoadedConfig {
   Config config;

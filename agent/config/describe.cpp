@@ -72,7 +72,7 @@ std::vector<std::pair<std::string, std::string>> describe(const Config& config) 
   const auto add = [&](std::string name, const auto& value) { lines.emplace_back(std::move(name), value_of(value)); };
 
   const bool is_nftables = config.mode == Config::Mode::kNftables;
-  add("mode", is_nftables ? "nftables" : "iptables");
+  add("mode", std::string(name_of(config.mode)));
   const std::string section = is_nftables ? "nftables." : "iptables.";
   add(section + "masqueradeBit", config.masquerade_bit);
   add(section + "masqueradeAll", config.masquerade_all);

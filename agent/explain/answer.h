@@ -42,7 +42,8 @@ struct Subject {
 /// A rule on the way.
 struct PathStep {
   std::string table, chain;
-  std::string rule;  ///< empty: the policy
+  std::string rule;     ///< empty: the policy
+  std::string comment;  ///< of the rule
   bool matched = true;
   std::string why;  ///< why it did not fit; or what made it fit: chance, affinity, the elements that were found
   bool foreign = false;

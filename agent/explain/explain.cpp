@@ -65,11 +65,8 @@ Subject subject_of_comments(const Answer& answer) {
   for (const PathStep& step : answer.steps) {
     const bool node_ports = step.chain == "KUBE-NODEPORTS";
     const bool dispatch = node_ports || step.chain == "KUBE-SERVICES" || step.chain.starts_with("KUBE-SVC-IP-");
-    const auto begin = step.rule.find("--comment ");
-    if (!step.matched || !dispatch || begin == std::string::npos) continue;
-    std::string_view comment = std::string_view(step.rule).substr(begin + 10);
-    comment =
-        comment.starts_with('"') ? comment.substr(1, comment.find('"', 1) - 1) : comment.substr(0, comment.find(' '));
+    const std::string_view comment = step.comment;
+    if (!step.matched || !dispatch || comment.empty()) continue;
     for (const auto& [ending, kind] : kEndings)
       if (comment.ends_with(ending)) return {kind, std::string(comment.substr(0, comment.size() - ending.size()))};
     if (node_ports) return {Kind::kNodePort, std::string(comment)};

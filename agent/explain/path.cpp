@@ -48,6 +48,7 @@ PathStep step_of(const Hop& hop, rules::Family family) {
   PathStep step{.table = std::string(name_of(hop.chain->table)),
                 .chain = hop.chain->name,
                 .rule = hop.rule == nullptr ? std::string() : text_of(*hop.rule, family),
+                .comment = hop.rule == nullptr ? std::string() : std::string(rules::comment_of(hop.rule->rule)),
                 .matched = hop.fit != Fit::kNo && hop.fit != Fit::kUnknown,
                 .why = reason(hop),
                 .foreign = is_foreign(hop),

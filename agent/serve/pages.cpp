@@ -30,7 +30,7 @@ HttpHandler healthz_pages(const HealthState& health, Metrics& metrics) {
 
 HttpHandler metrics_pages(const Metrics& metrics, const config::Config& config) {
   // The configuration does not change while the agent runs.
-  const std::string mode = config.mode == config::Config::Mode::kNftables ? "nftables" : "iptables";
+  const std::string mode(config::name_of(config.mode));
   const std::string configz = R"({"kubeproxy.config.k8s.io":)" + to_json(config) + "}";
   return by_path({{"/metrics",
                    [&metrics](const HttpRequest&) {
