@@ -146,9 +146,14 @@ void Serving::note(const dataplane::RoundReport& report) {
   }
   if (!all_settled) return;
   metrics_.pending(waiting_services_ = 0, waiting_endpoints_ = 0);
-  metrics_.objects(objects::Kind::kService, model_.state().services());
-  metrics_.objects(objects::Kind::kEndpointSlice, model_.state().endpoint_slices());
-  metrics_.objects(objects::Kind::kNode, model_.state().node() ? 1 : 0);
+  const std::array<std::size_t, 3> counts{model_.state().services(), model_.state().endpoint_slices(),
+                                          model_.state().node() ? std::size_t{1} : std::size_t{0}};
+  if (!told_counts_ || *told_counts_ != counts) {
+    metrics_.objects(objects::Kind::kService, counts[0]);
+    metrics_.objects(objects::Kind::kEndpointSlice, counts[1]);
+    metrics_.objects(objects::Kind::kNode, counts[2]);
+    told_counts_ = counts;
+  }
   update_health_checks();
 }
 
@@ -156,6 +161,10 @@ void Serving::note_refused() {
   using Kind = dataplane::RefusedObject::Kind;
   using Counted = serve::Metrics::RefusedKind;
   std::vector<std::string> names;
+  bool any = false;
+  for (const rules::Family family : rules::kFamilies) any = any || !model_.dataplane(family).refused().empty();
+  if (!any && !std::exchange(some_refused_, any)) return;  // as nearly always: nothing to look up
+  some_refused_ = any;
   for (const rules::Family family : rules::kFamilies) {
     if (!uses(family)) continue;
     const std::vector<dataplane::RefusedObject> refused = model_.dataplane(family).refused();

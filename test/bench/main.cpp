@@ -94,6 +94,7 @@ Figures measure_sync(std::size_t services, Config::Dispatch form, int cold_fd, i
       const auto begin = std::chrono::steady_clock::now();
       node.apply(std::move(change));
       times.push_back(seconds_since(begin));
+      node.listen();
     }
     figures.change = median(times);
     save(change_fd, stop_recording());

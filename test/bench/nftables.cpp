@@ -65,13 +65,14 @@ struct Figures {
   std::size_t bytes = 0;
 };
 
-double repeat(const std::function<void(std::size_t)>& change) {
+double repeat(Node& node, const std::function<void(std::size_t)>& change) {
   std::vector<double> times;
   for (std::size_t i = 0; i < kChanges; ++i) {
     ::usleep(20'000);
     const auto start = std::chrono::steady_clock::now();
     change(i);
     times.push_back(seconds_since(start));
+    node.listen();
   }
   return median(times);
 }
@@ -95,11 +96,11 @@ Figures measure_sync(Size size, int cold_fd, int change_fd) {
 
     node.serve();
     start_recording();
-    figures.replaced = repeat([&](std::size_t i) { node.apply(one(make_slice(middle, size.endpoints, i + 1))); });
+    figures.replaced = repeat(node, [&](std::size_t i) { node.apply(one(make_slice(middle, size.endpoints, i + 1))); });
     save(change_fd, stop_recording());
     const agent::objects::ObjectEvent whole = make_slice(middle, size.endpoints, kChanges);
-    figures.scaled = repeat([&](std::size_t i) { node.apply(one(shortened(whole, (i + 1) % 2))); });
-    figures.added = repeat([&](std::size_t i) {
+    figures.scaled = repeat(node, [&](std::size_t i) { node.apply(one(shortened(whole, (i + 1) % 2))); });
+    figures.added = repeat(node, [&](std::size_t i) {
       auto change = last;
       if (i % 2 == 1)
         for (agent::objects::ObjectEvent& event : change) event.object.reset();

@@ -29,6 +29,10 @@ void Node::serve() {
   serving_ = std::move(*opened);
 }
 
+void Node::listen() {
+  if (auto handled = reconciler_->handle_events(); !handled) fail(handled.error().to_string());
+}
+
 bool Node::apply(std::vector<agent::objects::ObjectEvent> events) {
   if (serving_) serving_->note(events);
   reconciler_->apply(std::move(events));

@@ -17,6 +17,8 @@ class Node {
   explicit Node(agent::config::Config config);
   /// From now on a round has all that it has in the agent: what is told over HTTP follows it.
   void serve();
+  /// What the agent's loop does when a change is committed: reads what the kernel announces of it.
+  void listen();
   /// Whether anything was written.
   bool apply(std::vector<agent::objects::ObjectEvent> events);
 
