@@ -192,7 +192,7 @@ TEST_CASE("deprecated ports go to addresses that have none, and zero means no se
   CHECK(refusal({"--healthz-port=65536"}).starts_with("--healthz-port: "));
 }
 
-TEST_CASE("--oom-score-adj is set, and the help does not say that it has no effect") {
+TEST_CASE("oom-score-adj is set, and the help does not say that it has no effect") {
   const auto [config, remarks] = applied({"--oom-score-adj=-998"});
   CHECK(config.oom_score_adj == -998);
   CHECK(remarks.empty());
