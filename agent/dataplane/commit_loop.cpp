@@ -76,7 +76,7 @@ rules::Result<CommitLoop::Outcome> CommitLoop::attempt(SyncSteps& steps, NfSessi
     const auto drained = session.drain(others);
     if (!drained || drained->overrun) {
       steps.put_back();
-      steps.read_again();
+      steps.events_lost();
       if (!drained) return std::unexpected(drained.error());
       return Outcome::kAgain;
     }

@@ -32,8 +32,10 @@ class SyncSteps {
   /// The batch is in the kernel, or there was nothing to write. Returns false when something must be looked at again.
   [[nodiscard]] virtual rules::Result<bool> committed(NfSession& session, const netlink::CommitReport& commit,
                                                       SyncReport& report) = 0;
-  /// Everything has to be read again.
+  /// Everything has to be read again, as our own picture is in doubt.
   virtual void read_again() = 0;
+  /// Events of others were lost: everything has to be read again, and what differs is their doing.
+  virtual void events_lost() = 0;
   /// Takes out what the kernel refused. True when it could be taken out.
   [[nodiscard]] virtual bool take_out(const rules::Refusal& refusal, SyncReport& report) = 0;
   /// True when the refusal is about something that was refused before and is tried again now. Then it is taken out

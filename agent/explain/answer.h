@@ -55,6 +55,7 @@ struct PathStep {
 struct PathEnd {
   rules::walk::End end = rules::walk::End::kForwarded;
   double odds = 1;
+  bool odds_known = true;  ///< false: a rule that cannot be judged leads here, or does not
   bool remembered = false;
   rules::Address destination;
   std::uint16_t port = 0;
@@ -101,6 +102,7 @@ struct Answer {
   std::vector<PathStep> steps;  ///< those that all ways share
   std::vector<PathEnd> ends;
   std::string masquerade;  ///< why; empty: none
+  bool in_doubt = false;   ///< a rule that cannot be judged may decide, and not all ways that it opens are among `ends`
   std::vector<Finding> findings;
   std::vector<PathDifference> differences;
   std::vector<KnownFlow> flows;

@@ -52,6 +52,9 @@ void diagnose_walk(const Identity& identity, const Walk& walk, rules::Family fam
   std::set<std::string> doubts;
   for (const Outcome& outcome : walk.outcomes) {
     const auto path = walk.path(outcome);
+    for (const std::uint32_t doubt : outcome.doubts) doubts.insert(describe(walk.hops[doubt], family));
+    // What only an assumption leads to is no finding.
+    if (!outcome.odds_known) continue;
     if (outcome.end == End::kDropped || outcome.end == End::kRejected || outcome.end == End::kUnknown) {
       const Hop& last = walk.hops[outcome.last];
       if (is_foreign(last)) decided.insert(describe(last, family));
@@ -59,7 +62,6 @@ void diagnose_walk(const Identity& identity, const Walk& walk, rules::Family fam
     const bool served = identity.view != nullptr || identity.subject.kind == Target::kHostPort;
     if (served)
       if (const Hop* hop = shadowing(walk, path)) shadows.insert(describe(*hop, family));
-    for (const std::uint32_t doubt : outcome.doubts) doubts.insert(describe(walk.hops[doubt], family));
   }
   const auto add = [&](Weight weight, const char* code, const char* text, const std::set<std::string>& lines) {
     if (!lines.empty())
@@ -68,7 +70,7 @@ void diagnose_walk(const Identity& identity, const Walk& walk, rules::Family fam
   };
   add(Weight::kProblem, "shadowed", "a rule of somebody else comes before the rules of this destination", shadows);
   add(Weight::kProblem, "foreign-rule", "a rule of somebody else decides what becomes of the packet", decided);
-  add(Weight::kRemark, "not-judged", "rules that cannot be judged here were taken as not fitting", doubts);
+  add(Weight::kRemark, "not-judged", "rules that cannot be judged here may decide", doubts);
   if (walk.cut)
     answer.findings.push_back({.weight = Weight::kRemark,
                                .code = "cut",
@@ -109,6 +111,10 @@ ClientView client_view(const Identity& identity, const Answer& answer) {
         break;
     }
   }
+  const bool open = std::ranges::any_of(answer.ends, [](const PathEnd& end) { return !end.odds_known; });
+  if (open && codes.size() > 1) text += "; which of them, rules decide that cannot be judged here";
+  if (answer.in_doubt && codes.size() == 1)
+    return {"unknown", "a rule that cannot be judged here may decide; if it does not: " + text};
   if (codes.empty()) return {"unknown", "no way of the packet could be followed"};
   return {codes.size() == 1 ? *codes.begin() : "mixed", text};
 }

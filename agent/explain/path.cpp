@@ -33,13 +33,19 @@ bool is_near_miss(const Hop& hop, const Answer& answer) {
   return about_it && (hop.part == Part::kSource || hop.part == Part::kProtocol || hop.part == Part::kDestinationPort);
 }
 
+/// On this way.
+bool fits(const Hop& hop) {
+  return hop.fit == Fit::kUnknown ? hop.assumed : hop.fit != Fit::kNo;
+}
+
 std::string reason(const Hop& hop) {
   switch (hop.fit) {
     case Fit::kYes: return {};
     case Fit::kNo: return describe_mismatch(hop.part, hop.mark);
     case Fit::kByChance: return "by chance";
     case Fit::kIfRemembered: return "if the client was here lately";
-    case Fit::kUnknown: return "cannot be judged; taken as not fitting";
+    case Fit::kUnknown:
+      return hop.assumed ? "cannot be judged; assumed to fit" : "cannot be judged; assumed not to fit";
   }
   return {};
 }
@@ -49,7 +55,7 @@ PathStep step_of(const Hop& hop, rules::Family family) {
                 .chain = hop.chain->name,
                 .rule = hop.rule == nullptr ? std::string() : text_of(*hop.rule, family),
                 .comment = hop.rule == nullptr ? std::string() : std::string(rules::comment_of(hop.rule->rule)),
-                .matched = hop.fit != Fit::kNo && hop.fit != Fit::kUnknown,
+                .matched = fits(hop),
                 .why = reason(hop),
                 .foreign = is_foreign(hop),
                 .counters = hop.rule == nullptr ? std::nullopt : hop.rule->counters};
@@ -79,7 +85,7 @@ std::vector<PathStep> steps_of(const Walk& walk, const std::vector<std::uint32_t
 std::string describe_masquerade(const Walk& walk, const std::vector<std::uint32_t>& path, rules::Family family) {
   for (const std::uint32_t index : path) {
     const Hop& hop = walk.hops[index];
-    if (hop.rule == nullptr || hop.fit == Fit::kNo) continue;
+    if (hop.rule == nullptr || !fits(hop)) continue;
     const std::string_view to = jump_target(hop.rule->rule);
     if (to != "KUBE-MARK-MASQ" && to != "CNI-HOSTPORT-SETMARK") continue;
     const std::string_view chain = hop.chain->name;
@@ -93,7 +99,7 @@ std::string describe_masquerade(const Walk& walk, const std::vector<std::uint32_
   }
   for (const std::uint32_t index : path) {
     const Hop& hop = walk.hops[index];
-    if (hop.rule != nullptr && hop.fit == Fit::kYes && hop.chain->table == rules::Table::kNat &&
+    if (hop.rule != nullptr && fits(hop) && hop.chain->table == rules::Table::kNat &&
         std::holds_alternative<rules::MasqueradeTarget>(hop.rule->rule.target))
       return fmt::format("rule in {}: {}", hop.chain->name, text_of(*hop.rule, family));
   }
@@ -177,6 +183,7 @@ void tell_path(const ExplainContext& context, const Ruleset& ruleset, const Walk
     if (i == 0) answer.steps.assign(steps.begin(), split);
     answer.ends.push_back({.end = outcome.end,
                            .odds = outcome.odds,
+                           .odds_known = outcome.odds_known,
                            .remembered = outcome.remembered,
                            .destination = outcome.packet.destination,
                            .port = outcome.packet.destination_port,

@@ -25,6 +25,7 @@ Json steps_json(const std::vector<PathStep>& steps) {
 Json end_json(const PathEnd& end) {
   Json json{{"end", name_of(end.end)},
             {"odds", end.odds},
+            {"oddsKnown", end.odds_known},
             {"remembered", end.remembered},
             {"address", end.destination.to_string()},
             {"port", end.port},

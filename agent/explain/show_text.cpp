@@ -85,9 +85,10 @@ void show_ends(Page& page, const Answer& answer) {
     if (example == nullptr) example = &end;
     if (++shown > kMostEnds) continue;
     const bool good = end.end == rules::walk::End::kForwarded || end.end == rules::walk::End::kLocal;
-    page.line(shown == 1 ? "goes to" : "", fmt::format("{:>5.1f} %  {}{}", end.odds * 100,
-                                                       page.paint(good ? Colour::kGreen : Colour::kRed, end_words(end)),
-                                                       end.masqueraded ? "  masqueraded" : ""));
+    const std::string odds = end.odds_known ? fmt::format("{:>5.1f} %", end.odds * 100) : "  maybe";
+    page.line(shown == 1 ? "goes to" : "",
+              fmt::format("{}  {}{}", odds, page.paint(good ? Colour::kGreen : Colour::kRed, end_words(end)),
+                          end.masqueraded ? "  masqueraded" : ""));
   }
   if (shown > kMostEnds) page.line("", fmt::format("and {} more", shown - kMostEnds));
   if (std::ranges::any_of(answer.ends, &PathEnd::remembered))

@@ -74,7 +74,9 @@ class Teller {
       answer.findings.push_back(
           {.weight = Finding::Weight::kRemark, .code = code, .text = text, .details = {doubts.begin(), doubts.end()}});
     };
-    if (!doubts.empty()) add("not-judged", "rules that cannot be judged here were taken as not fitting");
+    if (!doubts.empty())
+      add("not-judged", "rules that cannot be judged here may decide; they were taken as not fitting");
+    answer.in_doubt = answer.in_doubt || !doubts.empty();
     doubts.clear();
     if (walk.cut) add("cut", "the rules lead on too far or nowhere; not every way is shown");
   }

@@ -36,7 +36,7 @@ class Judge {
     if (match.destination) need(*match.destination == now_.packet.destination_port, Part::kDestinationPort);
   }
   void operator()(const MarkMatch& match) {
-    if (!now_.mark_known) return unknown(Part::kMark);
+    if ((now_.unknown_mark & match.mask) != 0) return unknown(Part::kMark);
     need(((now_.packet.mark & match.mask) == match.value) != match.negate, Part::kMark);
   }
   void operator()(const ConntrackMatch& match) {

@@ -41,7 +41,7 @@ struct PacketNow {
   std::optional<std::string> in_interface;   ///< none: not known; empty: there is none
   std::optional<std::string> out_interface;  ///< the same
   std::uint16_t states = kStateNew;          ///< with kStateDnat or kStateSnat after such a translation
-  bool mark_known = true;
+  std::uint32_t unknown_mark = 0;            ///< bits of the mark that nobody can tell
 };
 
 struct Judgement {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 
@@ -65,10 +67,33 @@ class Walker {
       follow(way);
     }
     std::ranges::reverse(result_.outcomes);  // the way that splits off first is followed last
+    join_equal_outcomes();
+    // However the doubts are resolved, it ends here.
+    const auto usual = [](const Outcome& outcome) { return !outcome.remembered; };
+    if (std::ranges::count_if(result_.outcomes, usual) == 1 && !result_.cut) {
+      Outcome& only = *std::ranges::find_if(result_.outcomes, usual);
+      only.odds = 1;
+      only.odds_known = true;
+    }
     return std::move(result_);
   }
 
  private:
+  /// Of ways of unknown odds that end alike, one is told.
+  void join_equal_outcomes() {
+    std::vector<Outcome> kept;
+    const auto same_end = [](const Outcome& one, const Outcome& other) {
+      return !one.odds_known && !other.odds_known && one.end == other.end && one.remembered == other.remembered &&
+             one.packet.destination == other.packet.destination &&
+             one.packet.destination_port == other.packet.destination_port &&
+             one.destination_changed == other.destination_changed && one.masqueraded == other.masqueraded;
+    };
+    for (Outcome& outcome : result_.outcomes)
+      if (std::ranges::none_of(kept, [&](const Outcome& one) { return same_end(one, outcome); }))
+        kept.push_back(std::move(outcome));
+    result_.outcomes = std::move(kept);
+  }
+
   /// To the end of this way; ways that split off are put on open_.
   void follow(Way& way) {
     for (;;) {
@@ -125,7 +150,12 @@ class Walker {
     Frame& frame = way.stack.back();
     if (frame.next == frame.chain->rules.size()) return leave_chain(way);
     const WalkRule& rule = frame.chain->rules[frame.next++];
+    if (!way.outcome.odds_known && !is_first_here(way)) return false;  // another way is followed from this very state
     const Judgement judgement = judge(rule, way.now, surroundings_);
+    if (judgement.fit == Fit::kUnknown) {
+      doubt(way, rule, judgement);
+      return true;
+    }
     if (judgement.fit == Fit::kByChance || judgement.fit == Fit::kIfRemembered) {
       split(way, rule, judgement);
       return true;
@@ -135,7 +165,6 @@ class Walker {
       result_.cut = true;
       return false;
     }
-    if (judgement.fit == Fit::kUnknown) way.outcome.doubts.push_back(way.outcome.last);
     return judgement.fit != Fit::kYes || apply(way, rule);
   }
 
@@ -169,6 +198,74 @@ class Walker {
     note(way, chain, &rule, {.fit = Fit::kNo, .part = Part::kNone});
   }
 
+  /// A rule that fits or not, nobody knows: the way goes on in both manners, where that makes a difference.
+  void doubt(Way& way, const WalkRule& rule, const Judgement& judgement) {
+    const WalkChain& chain = *way.stack.back().chain;
+    const auto note_doubt = [&](Way& on, bool assumed) {
+      note(on, chain, &rule, judgement);
+      result_.hops.back().assumed = assumed;
+      on.outcome.doubts.push_back(on.outcome.last);
+    };
+    switch (effect_of(rule)) {
+      case Effect::kNone: note(way, chain, &rule, judgement); return;
+      case Effect::kMark:
+        note_doubt(way, false);
+        way.now.unknown_mark |= mark_bits(rule);
+        return;
+      case Effect::kDecides: break;
+    }
+    way.outcome.odds_known = false;
+    if (open_.size() + result_.outcomes.size() < kMostOutcomes) {
+      Way other = way;
+      note_doubt(other, true);
+      if (apply(other, rule)) open_.push_back(std::move(other));
+    } else {
+      result_.cut = true;
+    }
+    note_doubt(way, false);
+  }
+
+  enum class Effect : std::uint8_t { kNone, kMark, kDecides };
+  [[nodiscard]] static Effect effect_of(const WalkRule& rule) {
+    if (!rule.other_target.empty()) {
+      switch (walk::effect_of(rule.other_target)) {
+        case OtherEffect::kNone: return Effect::kNone;
+        case OtherEffect::kMark: return Effect::kMark;
+        default: return Effect::kDecides;
+      }
+    }
+    if (std::holds_alternative<MarkTarget>(rule.rule.target)) return Effect::kMark;
+    return std::holds_alternative<NoTarget>(rule.rule.target) ? Effect::kNone : Effect::kDecides;
+  }
+
+  /// Bits of the mark that the rule may set.
+  [[nodiscard]] static std::uint32_t mark_bits(const WalkRule& rule) {
+    const auto* mark = rule.other_target.empty() ? std::get_if<MarkTarget>(&rule.rule.target) : nullptr;
+    return mark != nullptr ? mark->mask | mark->value : ~0U;
+  }
+
+  /// Whether no way of unknown odds has been in this state before.
+  [[nodiscard]] bool is_first_here(const Way& way) {
+    std::string state;
+    const auto add = [&](const auto& value) { state.append(reinterpret_cast<const char*>(&value), sizeof value); };
+    add(way.stages.data());
+    add(way.stage);
+    for (const Frame& frame : way.stack) {
+      add(frame.chain);
+      add(frame.next);
+    }
+    const Packet& packet = way.now.packet;
+    state.append(reinterpret_cast<const char*>(packet.destination.bytes.data()), packet.destination.bytes.size());
+    add(packet.destination_port);
+    add(packet.mark);
+    add(way.now.unknown_mark);
+    add(way.now.states);
+    add(way.outcome.masqueraded);
+    add(way.outcome.destination_changed);
+    add(way.outcome.remembered);
+    return seen_.insert(std::move(state)).second;
+  }
+
   /// A chain without a verdict: back to the caller, or the policy.
   bool leave_chain(Way& way) {
     const WalkChain& chain = *way.stack.back().chain;
@@ -193,6 +290,7 @@ class Walker {
     if (const auto* jump = std::get_if<Jump>(&target)) return enter(way, *jump);
     if (const auto* mark = std::get_if<MarkTarget>(&target)) {
       way.now.packet.mark = (way.now.packet.mark & ~mark->mask) ^ mark->value;
+      way.now.unknown_mark &= ~mark->mask;
       return true;
     }
     if (std::holds_alternative<MasqueradeTarget>(target)) return change_source(way);
@@ -202,9 +300,9 @@ class Walker {
   }
 
   bool apply_other(Way& way, const WalkRule& rule) {
-    switch (effect_of(rule.other_target)) {
+    switch (walk::effect_of(rule.other_target)) {
       case OtherEffect::kNone: return true;
-      case OtherEffect::kMark: way.now.mark_known = false; return true;
+      case OtherEffect::kMark: way.now.unknown_mark = ~0U; return true;
       case OtherEffect::kReject: return finish(way, End::kRejected);
       case OtherEffect::kSourceNat: return change_source(way);
       case OtherEffect::kUnknown: return finish(way, End::kUnknown);
@@ -262,6 +360,7 @@ class Walker {
   const Ruleset& ruleset_;
   const Surroundings& surroundings_;
   std::vector<Way> open_;
+  std::unordered_set<std::string> seen_;  ///< states of ways of unknown odds
   Walk result_;
 };
 

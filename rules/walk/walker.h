@@ -19,6 +19,7 @@ struct Hop {
   std::uint32_t mark = 0;          ///< of the packet at the rule
   Fit fit = Fit::kNo;              ///< on this way; kByChance and kIfRemembered: on this way the rule fitted
   Part part = Part::kNone;         ///< what failed or cannot be judged
+  bool assumed = false;            ///< kUnknown: on this way the rule is assumed to fit
 };
 
 /// What becomes of the packet.
@@ -34,12 +35,13 @@ enum class End : std::uint8_t {
 struct Outcome {
   End end = End::kForwarded;
   double odds = 1;          ///< among the ways with the same `remembered`
+  bool odds_known = true;   ///< false: a rule that cannot be judged leads here, or does not
   bool remembered = false;  ///< only for a client that was at this endpoint lately (session affinity)
   Packet packet;            ///< as it is in the end; the source is still the original one when it is masqueraded
   bool destination_changed = false;
   bool masqueraded = false;  ///< the source becomes an address of this node
   std::uint32_t last = Hop::kNone;
-  std::vector<std::uint32_t> doubts;  ///< hops that could not be judged and were taken as not fitting
+  std::vector<std::uint32_t> doubts;  ///< hops that could not be judged, assumed to fit or not
 };
 
 /// All ways of one packet.
@@ -54,10 +56,12 @@ struct Walk {
 
 /// Walks the first packet of a connection through mangle, nat and filter, as the kernel does: hook by hook, with the
 /// routing decision between them. Rules with -m statistic or -m recent --rcheck split the way. A rule that cannot be
-/// judged is taken as not fitting, and the outcome notes it.
+/// judged splits it, too: it fits or it does not, and the odds are not known from there on. One that could only set the
+/// mark leaves one way, with a mark that is not known; one that decides nothing is passed over.
 ///
 /// Purpose: the answer to "what happens to this packet" for any source of rules.
-/// Failure: none; rules from a hostile text end in `cut`. Cost: the rules met, for each way.
+/// Failure: none; rules from a hostile text end in `cut`. Cost: the rules met, for each way; ways that come to the same
+/// rule in the same state after such a split are followed once.
 [[nodiscard]] Walk walk(const Ruleset& ruleset, const Packet& packet, const Surroundings& surroundings);
 
 }  // namespace kubenatd::rules::walk

@@ -55,6 +55,7 @@ class IptablesSync final : public SyncSteps {
   [[nodiscard]] rules::Result<bool> committed(NfSession& session, const netlink::CommitReport& commit,
                                               SyncReport& report) override;
   void read_again() override { audit_ = true; }
+  void events_lost() override { require_audit(Dataplane::Audit::kEventsLost, now_); }
   [[nodiscard]] bool take_out(const rules::Refusal& refusal, SyncReport& report) override;
   [[nodiscard]] bool is_trial(const rules::Refusal& refusal) const override { return refusals_.is_trial(refusal); }
 

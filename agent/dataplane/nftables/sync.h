@@ -46,6 +46,7 @@ class NftablesSync final : public SyncSteps {
   [[nodiscard]] rules::Result<bool> committed(NfSession& session, const netlink::CommitReport& commit,
                                               SyncReport& report) override;
   void read_again() override { suspects_.audit = true; }
+  void events_lost() override { require_audit(Dataplane::Audit::kEventsLost, request_.now); }
   [[nodiscard]] bool take_out(const rules::Refusal& refusal, SyncReport& report) override;
   [[nodiscard]] bool is_trial(const rules::Refusal& refusal) const override;
 

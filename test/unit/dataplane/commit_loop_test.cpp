@@ -43,6 +43,7 @@ class Steps final : public SyncSteps {
     return commits > incomplete;
   }
   void read_again() override { ++reads; }
+  void events_lost() override { ++reads; }
   bool take_out(const rules::Refusal& refusal, SyncReport& /*report*/) override {
     taken_out.push_back(refusal);
     if (can_take_out) writes = false;

@@ -149,7 +149,16 @@ TEST_CASE("explain: a foreign rule that comes earlier, drops, or cannot be judge
   const explain::Answer doubted = ask_with("-A FORWARD", "-A FORWARD -m limit --limit 3/min -j DROP");
   CHECK(problem(doubted) == "none");
   REQUIRE(finding(doubted, "not-judged") != nullptr);
-  CHECK(doubted.client.code == "answer");
+  CHECK(doubted.client.code == "mixed");
+  REQUIRE(doubted.ends.size() == 2);
+  CHECK_FALSE(doubted.ends[0].odds_known);
+  CHECK_FALSE(doubted.ends[1].odds_known);
+  // However it is decided, the client sees the same.
+  const explain::Answer passed = ask_with("-A FORWARD", "-A FORWARD -m limit --limit 3/min -j ACCEPT");
+  CHECK(passed.client.code == "answer");
+  REQUIRE(passed.ends.size() == 1);
+  CHECK(passed.ends[0].odds_known);
+  CHECK(finding(passed, "foreign-rule") == nullptr);
 }
 
 TEST_CASE("explain: rules alone, without any object") {

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 
 #include "rules/walk/save_text.h"
@@ -137,19 +139,45 @@ TEST_CASE("a walk: odds, masquerade and destination of each way") {
   CHECK(other.hops[other.path(other.outcomes[0]).front()].part == Part::kDestinationPort);
 }
 
-TEST_CASE("a walk: what cannot be judged is doubted, not guessed") {
-  const std::string head = "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD ";
-  const auto doubts = [&](const std::string& rule) {
-    const Ruleset rules = read(head + rule + "\nCOMMIT\n");
-    const Walk result = walk(rules, packet("192.168.77.100", "10.0.0.1", 80), node());
-    REQUIRE(result.outcomes.size() == 1);
-    return std::pair(result.outcomes[0].doubts.size(), result.outcomes[0].end);
+TEST_CASE("a walk: what cannot be judged splits the way, and its odds are not known") {
+  const std::string head = "*filter\n:FORWARD ACCEPT [0:0]\n:A - [0:0]\n-A FORWARD ";
+  const auto ends = [&](const std::string& rules) {
+    const Ruleset ruleset = read(head + rules + "\nCOMMIT\n");
+    const Walk result = walk(ruleset, packet("192.168.77.100", "10.0.0.1", 80), node());
+    std::vector<std::string> all;
+    for (const auto& outcome : result.outcomes) {
+      std::string text = outcome.end == End::kForwarded  ? "forwarded"
+                         : outcome.end == End::kDropped  ? "dropped"
+                         : outcome.end == End::kRejected ? "rejected"
+                                                         : "unknown";
+      if (!outcome.odds_known) text += '?';
+      if (!outcome.doubts.empty()) text += std::to_string(outcome.doubts.size());
+      all.push_back(text);
+    }
+    std::ranges::sort(all);
+    return fmt::format("{}", fmt::join(all, " "));
   };
-  CHECK(doubts("-m limit --limit 3/min -j DROP") == std::pair(std::size_t{1}, End::kForwarded));
-  CHECK(doubts("-s 10.9.9.9/32 -m limit --limit 3/min -j DROP") == std::pair(std::size_t{0}, End::kForwarded));
-  CHECK(doubts("-j LOG --log-prefix x") == std::pair(std::size_t{0}, End::kForwarded));
-  CHECK(doubts("-j NFQUEUE --queue-num 1") == std::pair(std::size_t{0}, End::kUnknown));
-  CHECK(doubts("-j REJECT --reject-with icmp-host-prohibited") == std::pair(std::size_t{0}, End::kRejected));
+  const std::string limit = "-m limit --limit 3/min ";
+  CHECK(ends(limit + "-j DROP") == "dropped?1 forwarded?1");
+  CHECK(ends("-s 10.9.9.9/32 " + limit + "-j DROP") == "forwarded");
+  CHECK(ends(limit + "-j ACCEPT") == "forwarded1");
+  CHECK(ends(limit + "-j ACCEPT\n-A FORWARD -j DROP") == "dropped?1 forwarded?1");
+  CHECK(ends(limit + "-j LOG --log-prefix x") == "forwarded");
+  CHECK(ends(limit + "-j A\n-A A -j REJECT --reject-with icmp-port-unreachable") == "forwarded?1 rejected?1");
+  CHECK(ends(limit + "-j NFQUEUE --queue-num 1") == "forwarded?1 unknown?1");
+  CHECK(ends("-j LOG --log-prefix x") == "forwarded");
+  CHECK(ends("-j NFQUEUE --queue-num 1") == "unknown");
+  CHECK(ends("-j REJECT --reject-with icmp-host-prohibited") == "rejected");
+  SECTION("many of them that all come back are one way in the end") {
+    std::string many = limit + "-j A";
+    for (int i = 0; i < 60; ++i) many += "\n-A FORWARD " + limit + "-j A";
+    CHECK(ends(many) == "forwarded61");
+  }
+  SECTION("only the bits of the mark that such a rule may set are not known") {
+    const std::string mark = limit + "-j MARK --set-xmark 0x10/0x10\n-A FORWARD ";
+    CHECK(ends(mark + "-m mark --mark 0x4000/0x4000 -j DROP") == "forwarded1");
+    CHECK(ends(mark + "-m mark --mark 0x10/0x10 -j DROP") == "dropped?2 forwarded?2");
+  }
 }
 
 TEST_CASE("a walk: rules that lead in circles or never end are cut") {
