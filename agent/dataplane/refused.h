@@ -24,14 +24,14 @@ class Refused {
 
   /// The kernel refused it, for the first time or again. True when this is news: it was not refused before, or for
   /// another reason.
-  [[nodiscard]] bool add(const Key& key, rules::Refusal refusal, Time now) {
+  [[nodiscard]] bool add(const Key& key, const rules::Refusal& refusal, Time now) {
     const auto [found, is_new] = entries_.try_emplace(key);
     Entry& entry = found->second;
     if (!is_new && !entry.on_trial) return false;
     const bool news = is_new || entry.refusal.code != refusal.code || entry.refusal.expression != refusal.expression;
     entry.delay = is_new ? kFirstDelay : std::min(kLongestDelay, entry.delay * 2);
     entry.next = now + entry.delay;
-    entry.refusal = std::move(refusal);
+    entry.refusal = refusal;
     entry.on_trial = false;
     return news;
   }

@@ -248,10 +248,11 @@ class Walker {
   [[nodiscard]] bool is_first_here(const Way& way) {
     std::string state;
     const auto add = [&](const auto& value) { state.append(reinterpret_cast<const char*>(&value), sizeof value); };
-    add(way.stages.data());
+    const auto add_place = [&](const void* place) { add(reinterpret_cast<std::uintptr_t>(place)); };
+    add_place(way.stages.data());
     add(way.stage);
     for (const Frame& frame : way.stack) {
-      add(frame.chain);
+      add_place(frame.chain);
       add(frame.next);
     }
     const Packet& packet = way.now.packet;

@@ -14,6 +14,25 @@
 
 namespace kubenatd::agent::dataplane::nftables {
 
+using RulesetPtr = std::shared_ptr<const rules::nftables::Ruleset>;
+
+/// What has to be read before the next comparison.
+struct Suspects {
+  bool audit = true;       ///< everything
+  bool structure = false;  ///< sets, chains and rules
+  std::set<rules::nftables::SetRef> sets;
+};
+/// What was prepared, until it is committed or put back.
+struct Round {
+  Suspects looked_at;
+  RulesetPtr ruleset;
+  bool table_drifted = false;
+  rules::nftables::Names drifted;  ///< and written
+  std::size_t chains = 0;
+  std::size_t elements = 0;
+  bool purge = false;
+};
+
 /// Keeps the table `kubenatd` of one family equal to what is wanted.
 ///
 /// Purpose: the steps of a sync in nftables mode, and what of the kernel has to be looked at. All that differs is
@@ -51,24 +70,6 @@ class NftablesSync final : public SyncSteps {
   [[nodiscard]] bool is_trial(const rules::Refusal& refusal) const override;
 
  private:
-  using RulesetPtr = std::shared_ptr<const rules::nftables::Ruleset>;
-
-  /// What has to be read before the next comparison.
-  struct Suspects {
-    bool audit = true;       ///< everything
-    bool structure = false;  ///< sets, chains and rules
-    std::set<rules::nftables::SetRef> sets;
-  };
-  /// What was prepared, until it is committed or put back.
-  struct Round {
-    Suspects looked_at;
-    RulesetPtr ruleset;
-    bool table_drifted = false;
-    rules::nftables::Names drifted;  ///< and written
-    std::size_t chains = 0;
-    std::size_t elements = 0;
-    bool purge = false;
-  };
   /// Whose element the kernel refused: a service port or a pod.
   struct Owner {
     std::optional<rules::ServicePortKey> port;
