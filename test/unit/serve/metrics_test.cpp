@@ -261,7 +261,8 @@ TEST_CASE("figures of the process") {
 TEST_CASE("alerts and the dashboard are about metrics and labels that are told") {
   Metrics metrics(Config::Mode::kIptables);
   fill(metrics);
-  const std::string text = metrics.text();
+  const Metrics of_nftables(Config::Mode::kNftables);
+  const std::string text = metrics.text() + of_nftables.text();
   // Names of series, and of the labels that each has.
   std::map<std::string, std::set<std::string>> told;
   static const std::regex sample(R"re(^([a-z_]+)(\{.*\})? )re");
