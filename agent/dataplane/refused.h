@@ -4,11 +4,13 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "agent/dataplane/drift.h"
 #include "rules/change.h"
+#include "rules/hostport/host_ports.h"
 
 namespace kubenatd::agent::dataplane {
 
@@ -87,5 +89,9 @@ class Refused {
   };
   std::map<Key, Entry> entries_;
 };
+
+/// All pods with host ports, in place of those before: of a refused one that is another now, nothing is remembered.
+void replace_pods(rules::hostport::HostPorts& host_ports, Refused<std::string>& refused,
+                  std::vector<rules::hostport::PodPorts> pods);
 
 }  // namespace kubenatd::agent::dataplane

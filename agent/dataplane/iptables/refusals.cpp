@@ -1,7 +1,6 @@
 #include "agent/dataplane/iptables/refusals.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "netlink/core/names.h"
@@ -85,15 +84,7 @@ std::vector<RefusedObject> Refusals::all() const {
 }
 
 void Refusals::set_pods(std::vector<rules::hostport::PodPorts> pods) {
-  std::map<std::string, rules::hostport::PodPorts> before;
-  pods_.for_each([&](const std::string& pod, const rules::Refusal&) {
-    if (const auto* wanted = desired_.host_ports.wanted_by(pod)) before.emplace(pod, *wanted);
-  });
-  desired_.host_ports.set_pods(std::move(pods));
-  for (const auto& [pod, ports] : before) {
-    const auto* now = desired_.host_ports.wanted_by(pod);
-    if (now == nullptr || *now != ports) pods_.forget(pod);
-  }
+  replace_pods(desired_.host_ports, pods_, std::move(pods));
 }
 
 }  // namespace kubenatd::agent::dataplane::iptables

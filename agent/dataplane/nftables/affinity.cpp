@@ -5,15 +5,14 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
 
-#include "netlink/core/attributes.h"
 #include "netlink/core/messages.h"
 #include "netlink/core/names.h"
+#include "netlink/core/request.h"
 #include "netlink/nftables/codec.h"
 
 namespace kubenatd::agent::dataplane::nftables {
@@ -22,22 +21,6 @@ namespace {
 using namespace rules::nftables;
 
 constexpr int kMaxTries = 16;
-
-/// The request for all elements of the map.
-std::string dump_request(rules::Family family, std::uint32_t sequence) {
-  std::array<char, 256> bytes{};
-  constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
-  netlink::AttributeWriter out(bytes.data() + kHeader);
-  out.text(NFTA_SET_ELEM_LIST_TABLE, kTable);
-  out.text(NFTA_SET_ELEM_LIST_SET, name_of({SetId::kAffinity, 0}));
-  const nlmsghdr header{static_cast<std::uint32_t>(out.at() - bytes.data()),
-                        static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM),
-                        static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_DUMP), sequence, 0};
-  const nfgenmsg general{netlink::number_of(family), NFNETLINK_V0, 0};
-  std::memcpy(bytes.data(), &header, sizeof header);
-  std::memcpy(bytes.data() + sizeof header, &general, sizeof general);
-  return {bytes.data(), header.nlmsg_len};
-}
 
 /// The identity at the end of a key.
 std::uint32_t sticky_id_of(const Bytes<kKeyCapacity>& key) {
@@ -85,7 +68,11 @@ rules::Status AffinityPurge::begin(NfSession& session) {
     if (!socket) return std::unexpected(socket.error());
     socket_ = std::move(*socket);
   }
-  if (auto sent = socket_->send(dump_request(family_, ++sequence_)); !sent) return sent;
+  netlink::Request request(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM, NLM_F_DUMP, ++sequence_,
+                           netlink::number_of(family_));
+  request.name(NFTA_SET_ELEM_LIST_TABLE, kTable);
+  request.name(NFTA_SET_ELEM_LIST_SET, name_of({SetId::kAffinity, 0}));
+  if (auto sent = socket_->send(request.finish()); !sent) return sent;
   stale_.clear();
   stage_ = Stage::kReading;
   wanted_ = false;

@@ -1,6 +1,5 @@
 #include "agent/dataplane/nftables/dataplane.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "agent/dataplane/foreign_host_ports.h"
@@ -38,17 +37,7 @@ void NftablesDataplane::apply(const state::ViewChange& change) {
 }
 
 void NftablesDataplane::set_pods(std::vector<rules::hostport::PodPorts> pods) {
-  const auto find = [](const std::vector<rules::hostport::PodPorts>& all, const std::string& id) {
-    const auto found = std::ranges::find(all, id, &rules::hostport::PodPorts::id);
-    return found == all.end() ? std::optional<rules::hostport::PodPorts>() : *found;
-  };
-  std::vector<std::string> changed;
-  wanted_.refused_pods.for_each([&](const std::string& id, const rules::Refusal& /*refusal*/) {
-    if (find(pods, id) != find(pods_, id)) changed.push_back(id);
-  });
-  for (const std::string& id : changed) wanted_.refused_pods.forget(id);
-  pods_ = pods;
-  wanted_.host_ports.set_pods(std::move(pods));
+  replace_pods(wanted_.host_ports, wanted_.refused_pods, std::move(pods));
 }
 
 std::vector<RefusedObject> NftablesDataplane::refused() const {

@@ -59,7 +59,6 @@ class NftablesDataplane final : public Dataplane {
   rules::Family family_;
   Wanted wanted_;
   NftablesSync sync_;
-  std::vector<rules::hostport::PodPorts> pods_;  ///< as they were set
 };
 
 }  // namespace kubenatd::agent::dataplane::nftables
