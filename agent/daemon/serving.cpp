@@ -161,10 +161,6 @@ void Serving::note_refused() {
   using Kind = dataplane::RefusedObject::Kind;
   using Counted = serve::Metrics::RefusedKind;
   std::vector<std::string> names;
-  bool any = false;
-  for (const rules::Family family : rules::kFamilies) any = any || !model_.dataplane(family).refused().empty();
-  if (!any && !std::exchange(some_refused_, any)) return;  // as nearly always: nothing to look up
-  some_refused_ = any;
   for (const rules::Family family : rules::kFamilies) {
     if (!uses(family)) continue;
     const std::vector<dataplane::RefusedObject> refused = model_.dataplane(family).refused();

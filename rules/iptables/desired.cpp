@@ -34,6 +34,13 @@ Rule branch_rule(const TreeChain::Branch& branch) {
 
 DesiredTables::DesiredTables(CompileOptions options) : options_(std::move(options)) {
   changed_shared_.fill(true);
+  count_fixed();
+}
+
+void DesiredTables::count_fixed() {
+  fixed_rules_ = {};
+  for (const ChainRules& fixed : compile_fixed(options_))
+    fixed_rules_[static_cast<std::size_t>(fixed.id.table)] += fixed.rules.size();
 }
 
 void DesiredTables::set_options(CompileOptions options) {
@@ -41,6 +48,7 @@ void DesiredTables::set_options(CompileOptions options) {
   options_ = std::move(options);
   changed_fixed_ = true;
   changed_shared_.fill(true);
+  count_fixed();
   ports_.mark_all_changed();
 }
 
@@ -272,9 +280,7 @@ std::size_t DesiredTables::rules(Table table) const {
   std::size_t count = table == Table::kNat ? port_rules_ + services_literals_ : 0;
   for (std::size_t i = 0; i < kDispatchChains; ++i)
     if (chain_of(static_cast<DispatchChain>(i)).table == table) count += dispatch_rules_[i];
-  for (const ChainRules& fixed : compile_fixed(options_))
-    if (fixed.id.table == table) count += fixed.rules.size();
-  return count;
+  return count + fixed_rules_[static_cast<std::size_t>(table)];
 }
 
 bool DesiredTables::wants(const ChainId& chain) const {

@@ -56,7 +56,7 @@ class DesiredTables {
   /// Service port that a rule in a shared chain of the table belongs to. Cost: looks through all of them.
   [[nodiscard]] std::optional<ServicePortKey> owner_of(Table table, const Digest& rule) const;
 
-  /// Rules that are wanted in the chains of a table. Cost: the fixed rules.
+  /// Rules that are wanted in the chains of a table.
   [[nodiscard]] std::size_t rules(Table table) const;
 
   [[nodiscard]] std::size_t service_ports() const { return ports_.size(); }
@@ -82,6 +82,7 @@ class DesiredTables {
     const ServicePortKey* key = nullptr;
   };
 
+  void count_fixed();
   void recompile(const ServicePortKey& key, Ports::Port& port, ChainSink& sink);
   void drop_chains(const std::vector<ChainName>& chains, ChainSink& sink);
   void set_dispatch(Compiled& port, std::vector<DispatchEntry> dispatch);
@@ -101,7 +102,8 @@ class DesiredTables {
   std::size_t port_rules_ = 0;                     ///< of all ports, in their own chains
   std::size_t services_literals_ = 0;              ///< rules of nat KUBE-SERVICES and the tree that no port has
   std::array<std::size_t, kDispatchChains> dispatch_rules_{};
-  std::vector<ChainName> orphans_;  ///< of erased ports
+  std::array<std::size_t, 3> fixed_rules_{};  ///< by table; they follow from the options alone
+  std::vector<ChainName> orphans_;            ///< of erased ports
   std::array<bool, kDispatchChains> changed_shared_{};
   bool changed_fixed_ = true;
 };
