@@ -25,12 +25,17 @@ declare -A may=(
   [rules]=""
   [rules/hostport]="rules"
   [rules/iptables]="rules rules/hostport"
-  [rules/nftables]="rules rules/hostport rules/walk"
+  [rules/nftables]="rules rules/hostport rules/former_walk"
+  [rules/former_walk]="rules"
   [rules/walk]="rules"
+  [rules/walk/xt]="rules rules/walk"
+  [rules/walk/nft]="rules rules/walk"
   [netlink/core]="rules"
   [netlink/iptables]="rules rules/iptables netlink/core"
   [netlink/nftables]="rules rules/nftables netlink/core"
   [netlink/host]="rules netlink/core"
+  [netlink/walk]="rules rules/walk rules/walk/xt rules/walk/nft netlink/core netlink/iptables"
+  [netlink/trace]="rules netlink/core"
   [agent/base]="rules"
   [agent/objects]="rules agent/base"
   [agent/config]="rules rules/iptables rules/nftables agent/base agent/objects"
@@ -38,7 +43,7 @@ declare -A may=(
   [agent/api]="rules agent/base agent/objects agent/sources"
   [agent/state]="rules rules/hostport agent/base agent/objects"
 )
-below_dataplane="rules rules/hostport rules/walk netlink/core netlink/host agent/base agent/objects agent/config agent/state"
+below_dataplane="rules rules/hostport rules/former_walk rules/walk rules/walk/xt rules/walk/nft netlink/core netlink/walk netlink/trace netlink/host agent/base agent/objects agent/config agent/state"
 # Both modes' folders are named by make_dataplane.cpp, and neither knows the other.
 may[agent/dataplane]="$below_dataplane rules/iptables rules/nftables netlink/iptables netlink/nftables \
   agent/dataplane/iptables agent/dataplane/nftables"

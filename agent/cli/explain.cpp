@@ -15,23 +15,23 @@
 #include "agent/explain/show.h"
 #include "netlink/host/conntrack.h"
 #include "netlink/host/routes.h"
-#include "rules/walk/save_text.h"
+#include "rules/former_walk/save_text.h"
 
 namespace kubenatd::agent::cli {
 namespace {
 
 using Source = ExplainOptions::Source;
-using Rulesets = std::array<std::optional<rules::walk::Ruleset>, 2>;
+using Rulesets = std::array<std::optional<rules::former_walk::Ruleset>, 2>;
 
 constexpr std::size_t kLargestSave = std::size_t{256} * 1024 * 1024;
 constexpr std::size_t kMostFlows = 10;
 
-rules::Result<rules::walk::SavedRules> read_saved(const std::vector<std::filesystem::path>& files) {
-  rules::walk::SavedRules all;
+rules::Result<rules::former_walk::SavedRules> read_saved(const std::vector<std::filesystem::path>& files) {
+  rules::former_walk::SavedRules all;
   for (const auto& file : files) {
     const auto text = base::read_file(file, kLargestSave, "read");
     if (!text) return std::unexpected(text.error());
-    auto saved = rules::walk::read_save_text(*text);
+    auto saved = rules::former_walk::read_save_text(*text);
     if (!saved) return rules::fail(file.string(), saved.error().operation, saved.error().cause);
     for (const std::string& remark : saved->remarks) base::log_info("saved rules", {{"remark", remark}});
     for (std::size_t i = 0; i < all.families.size(); ++i)
@@ -44,7 +44,7 @@ bool uses_nfacct(const Rulesets& rulesets) {
   bool found = false;
   for (const auto& ruleset : rulesets) {
     if (!ruleset) continue;
-    ruleset->for_each([&](const rules::walk::WalkChain& chain) {
+    ruleset->for_each([&](const rules::former_walk::WalkChain& chain) {
       for (const auto& rule : chain.rules)
         for (const auto& match : rule.rule.matches) found = found || std::holds_alternative<rules::NfacctMatch>(match);
     });
@@ -52,7 +52,7 @@ bool uses_nfacct(const Rulesets& rulesets) {
   return found;
 }
 
-std::vector<explain::KnownFlow> flows_of(const rules::walk::Packet& packet, bool any_source) {
+std::vector<explain::KnownFlow> flows_of(const rules::former_walk::Packet& packet, bool any_source) {
   std::vector<explain::KnownFlow> flows;
   const auto look = [&](const netlink::host::ConntrackFlow& flow) {
     if (flows.size() < kMostFlows && flow.original_destination == packet.destination &&
@@ -205,7 +205,7 @@ int explain(const Options& options) {
     return kExitNoAnswer;
   }
   if (context.source == "live")
-    context.flows = [&](const rules::walk::Packet& packet) { return flows_of(packet, !question->from); };
+    context.flows = [&](const rules::former_walk::Packet& packet) { return flows_of(packet, !question->from); };
 
   const auto answer = explain::explain(context, *question);
   if (!answer) {

@@ -15,10 +15,10 @@
 #include "agent/objects/objects.h"
 #include "agent/state/service_state.h"
 #include "rules/change.h"
+#include "rules/former_walk/ruleset.h"
 #include "rules/hostport/host_ports.h"
 #include "rules/nftables/walk.h"
 #include "rules/node_options.h"
-#include "rules/walk/ruleset.h"
 
 namespace kubenatd::agent::dataplane {
 
@@ -78,7 +78,7 @@ struct ObjectDiff {
 
 /// Rules that a packet can be walked through: of iptables' tables, or of nftables mode's own one.
 struct WalkedRules {
-  std::optional<rules::walk::Ruleset> rules;
+  std::optional<rules::former_walk::Ruleset> rules;
   std::optional<rules::nftables::TableState> table;
 };
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "agent/explain/question.h"
-#include "rules/walk/packet.h"
-#include "rules/walk/walker.h"
+#include "rules/former_walk/packet.h"
+#include "rules/former_walk/walker.h"
 
 /// What `explain` answers, as values. Printing is done elsewhere (show.h).
 namespace kubenatd::agent::explain {
@@ -48,12 +48,12 @@ struct PathStep {
   std::string why;  ///< why it did not fit; or what made it fit: chance, affinity, the elements that were found
   bool foreign = false;
   bool idle = false;  ///< a jump to a chain in which no rule fitted
-  std::optional<rules::walk::Counters> counters;
+  std::optional<rules::former_walk::Counters> counters;
 };
 
 /// One way that the packet may go.
 struct PathEnd {
-  rules::walk::End end = rules::walk::End::kForwarded;
+  rules::former_walk::End end = rules::former_walk::End::kForwarded;
   double odds = 1;
   bool odds_known = true;  ///< false: a rule that cannot be judged leads here, or does not
   bool remembered = false;
@@ -96,7 +96,7 @@ struct IngressAnswer {
 struct Answer {
   Question question;
   std::string source;  ///< desired, live, saved
-  rules::walk::Packet packet;
+  rules::former_walk::Packet packet;
   std::string from;  ///< in words
   Subject subject;
   std::vector<PathStep> steps;  ///< those that all ways share

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "agent/explain/identify.h"
-#include "rules/walk/walker.h"
+#include "rules/former_walk/walker.h"
 
 namespace kubenatd::agent::explain {
 
@@ -9,7 +9,8 @@ namespace kubenatd::agent::explain {
 void diagnose_objects(const ExplainContext& context, const Identity& identity, Answer& answer);
 
 /// Adds what is wrong about the way by the rules: foreign rules that decide, rules that are missing, doubts.
-void diagnose_walk(const Identity& identity, const rules::walk::Walk& walk, rules::Family family, Answer& answer);
+void diagnose_walk(const Identity& identity, const rules::former_walk::Walk& walk, rules::Family family,
+                   Answer& answer);
 
 /// What a client sees, from the ends of the walk.
 [[nodiscard]] ClientView client_view(const Identity& identity, const Answer& answer);

@@ -114,7 +114,7 @@ void diagnose_no_endpoint(const ExplainContext& context, const Identity& identit
 void diagnose_service(const ExplainContext& context, const Identity& identity, Answer& answer) {
   const rules::ServicePortView& view = *identity.view;
   const bool internal = identity.subject.kind == Target::kClusterIp;
-  const bool from_outside = answer.packet.origin == rules::walk::Packet::Origin::kArriving &&
+  const bool from_outside = answer.packet.origin == rules::former_walk::Packet::Origin::kArriving &&
                             context.inventory.pod_with(answer.packet.source) == nullptr;
   const bool only_local = internal ? view.internal_policy_local : view.external_policy_local && from_outside;
   const auto usable = [&](const rules::Endpoint& endpoint) {

@@ -10,11 +10,11 @@
 namespace kubenatd::agent::explain {
 namespace {
 
-using rules::walk::End;
-using rules::walk::Fit;
-using rules::walk::Hop;
-using rules::walk::Outcome;
-using rules::walk::Walk;
+using rules::former_walk::End;
+using rules::former_walk::Fit;
+using rules::former_walk::Hop;
+using rules::former_walk::Outcome;
+using rules::former_walk::Walk;
 using Target = Subject::Kind;
 using Weight = Finding::Weight;
 

@@ -16,7 +16,7 @@ namespace {
 
 using rules::Address;
 using rules::Family;
-using rules::walk::Packet;
+using rules::former_walk::Packet;
 
 /// Addresses of nobody (RFC 5737, RFC 3849): a client somewhere outside.
 Address anybody(Family family) {
@@ -102,17 +102,17 @@ rules::Result<Answer> explain(const ExplainContext& context, const Question& que
   if (identity.near != nullptr) answer.subject.name = identity.near->key.to_string();
   choose_source(context, question, identity, answer);
 
-  rules::walk::Walk walk;
+  rules::former_walk::Walk walk;
   if (table) {
     tell_table_path(context, *table, context.desired_table[index], answer);
   } else {
-    walk = rules::walk::walk(*ruleset, answer.packet, context.surroundings);
+    walk = rules::former_walk::walk(*ruleset, answer.packet, context.surroundings);
     tell_path(context, *ruleset, walk, answer);
   }
   if (context.inventory.empty() && answer.subject.kind != Subject::Kind::kHealthCheck)
     if (const Subject told = subject_of_comments(answer); told.kind != Subject::Kind::kNone) answer.subject = told;
   if (const auto& desired = context.desired[index]; desired && ruleset) {
-    const auto desired_walk = rules::walk::walk(*desired, answer.packet, context.surroundings);
+    const auto desired_walk = rules::former_walk::walk(*desired, answer.packet, context.surroundings);
     answer.differences = differences_on_path(*ruleset, walk, *desired, desired_walk);
   }
   if (context.flows) answer.flows = context.flows(answer.packet);

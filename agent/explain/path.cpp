@@ -12,15 +12,15 @@
 namespace kubenatd::agent::explain {
 namespace {
 
-using rules::walk::End;
-using rules::walk::Fit;
-using rules::walk::Hop;
-using rules::walk::Outcome;
-using rules::walk::Part;
-using rules::walk::Ruleset;
-using rules::walk::Walk;
-using rules::walk::WalkChain;
-using rules::walk::WalkRule;
+using rules::former_walk::End;
+using rules::former_walk::Fit;
+using rules::former_walk::Hop;
+using rules::former_walk::Outcome;
+using rules::former_walk::Part;
+using rules::former_walk::Ruleset;
+using rules::former_walk::Walk;
+using rules::former_walk::WalkChain;
+using rules::former_walk::WalkRule;
 
 constexpr std::size_t kMostDifferences = 20;
 
@@ -205,7 +205,7 @@ std::vector<PathDifference> differences_on_path(const Ruleset& ruleset, const Wa
   for (const auto& [table, name] : chains) {
     const WalkChain* is = ruleset.find(table, name);
     const WalkChain* wanted = desired.find(table, name);
-    const bool shared = rules::walk::is_builtin_name(table, name);
+    const bool shared = rules::former_walk::is_builtin_name(table, name);
     if (!shared && !name.starts_with("KUBE-")) continue;
     // KUBE-FIREWALL belongs to kubelet, too: what is in it beyond ours is not our business.
     add_missing(wanted, is, '+', shared, ruleset.family(), differences);

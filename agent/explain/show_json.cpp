@@ -97,8 +97,8 @@ std::string_view name_of(Subject::Kind kind) {
   return "";
 }
 
-std::string_view name_of(rules::walk::End end) {
-  using rules::walk::End;
+std::string_view name_of(rules::former_walk::End end) {
+  using rules::former_walk::End;
   switch (end) {
     case End::kForwarded: return "forwarded";
     case End::kLocal: return "local";

@@ -64,7 +64,7 @@ void show_steps(Page& page, const std::vector<PathStep>& steps) {
 }
 
 std::string end_words(const PathEnd& end) {
-  using rules::walk::End;
+  using rules::former_walk::End;
   const std::string where = rules::join_host_port(end.destination, end.port);
   const std::string who = end.who.empty() ? std::string() : "  " + safe(end.who);
   switch (end.end) {
@@ -84,7 +84,7 @@ void show_ends(Page& page, const Answer& answer) {
     if (end.remembered) continue;
     if (example == nullptr) example = &end;
     if (++shown > kMostEnds) continue;
-    const bool good = end.end == rules::walk::End::kForwarded || end.end == rules::walk::End::kLocal;
+    const bool good = end.end == rules::former_walk::End::kForwarded || end.end == rules::former_walk::End::kLocal;
     const std::string odds = end.odds_known ? fmt::format("{:>5.1f} %", end.odds * 100) : "  maybe";
     page.line(shown == 1 ? "goes to" : "",
               fmt::format("{}  {}{}", odds, page.paint(good ? Colour::kGreen : Colour::kRed, end_words(end)),

@@ -13,7 +13,7 @@ namespace kubenatd::agent::explain {
 namespace {
 
 using namespace rules::nftables;
-using rules::walk::Fit;
+using rules::former_walk::Fit;
 
 constexpr std::size_t kMostDifferences = 20;
 

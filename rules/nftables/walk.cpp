@@ -12,8 +12,8 @@
 namespace kubenatd::rules::nftables {
 namespace {
 
-using walk::End;
-using walk::Fit;
+using former_walk::End;
+using former_walk::Fit;
 
 constexpr std::size_t kMostSteps = 4096;  ///< rules of one way; the constant ruleset has some 150
 constexpr std::size_t kDeepest = 16;      // NFT_JUMP_STACK_SIZE of Linux 6.x
@@ -51,14 +51,15 @@ enum class Did : std::uint8_t { kFits, kFitsNot, kUnknown, kDone };
 
 class Walker {
  public:
-  Walker(const TableState& state, const walk::Surroundings& surroundings) : state_(state), surroundings_(surroundings) {
+  Walker(const TableState& state, const former_walk::Surroundings& surroundings)
+      : state_(state), surroundings_(surroundings) {
     for (const Chain& chain : state.ruleset.chains) chains_.emplace(chain.name, &chain);
   }
 
-  TableWalk walk(const walk::Packet& packet) {
+  TableWalk walk(const former_walk::Packet& packet) {
     Way first;
     first.told.packet = packet;
-    const bool arriving = packet.origin == walk::Packet::Origin::kArriving;
+    const bool arriving = packet.origin == former_walk::Packet::Origin::kArriving;
     first.stages = arriving ? std::span<const Stage>(kArriving) : std::span<const Stage>(kSending);
     open_.push_back(std::move(first));
     while (!open_.empty()) {
@@ -105,9 +106,9 @@ class Walker {
   }
 
   bool enter_hook(Way& way, const Stage& stage) const {
-    const walk::Packet& packet = way.told.packet;
+    const former_walk::Packet& packet = way.told.packet;
     const bool receives = stage.hook != Hook::kOutput && stage.hook != Hook::kPostrouting;
-    const bool arriving = packet.origin == walk::Packet::Origin::kArriving;
+    const bool arriving = packet.origin == former_walk::Packet::Origin::kArriving;
     way.in_interface = !receives ? "" : arriving ? packet.in_interface : "lo";
     if (receives && arriving && packet.in_interface.empty()) way.in_interface.reset();
     for (const Chain& chain : state_.ruleset.chains)
@@ -165,7 +166,7 @@ class Walker {
     return fits(way.told.destination_changed);
   }
   static Did apply(Way& way, TableHop& /*hop*/, const InPrefix& match) {
-    const walk::Packet& packet = way.told.packet;
+    const former_walk::Packet& packet = way.told.packet;
     return fits(match.prefix.contains(match.source ? packet.source : packet.destination) != match.negate);
   }
   static Did apply(Way& way, TableHop& /*hop*/, const FromInterface& match) {
@@ -174,7 +175,7 @@ class Walker {
     return fits(same != match.negate);
   }
   Did apply(Way& way, TableHop& /*hop*/, const IsLocal& match) const {
-    const walk::Packet& packet = way.told.packet;
+    const former_walk::Packet& packet = way.told.packet;
     return fits(surroundings_.is_local(match.source ? packet.source : packet.destination));
   }
   static Did apply(Way& way, TableHop& /*hop*/, const HasMark& match) {
@@ -279,7 +280,7 @@ class Walker {
   }
 
   static void translate(Way& way, const Element& element) {
-    walk::Packet& packet = way.told.packet;
+    former_walk::Packet& packet = way.told.packet;
     Address address{packet.destination.family, {}};
     const std::size_t size = bits_of(address.family) / 8;
     const std::uint8_t* data = element.second.data.data.data();
@@ -293,7 +294,7 @@ class Walker {
   }
 
   static Bytes<kKeyCapacity> key_of(const Way& way, const Key& operands, std::uint32_t drawn = 0) {
-    const walk::Packet& packet = way.told.packet;
+    const former_walk::Packet& packet = way.told.packet;
     Bytes<kKeyCapacity> key;
     for (const Operand& operand : operands) {
       using enum Operand::Kind;
@@ -334,7 +335,7 @@ class Walker {
   }
 
   const TableState& state_;
-  const walk::Surroundings& surroundings_;
+  const former_walk::Surroundings& surroundings_;
   std::map<std::string_view, const Chain*> chains_;
   std::vector<Way> open_;
   std::vector<Way> drawn_;  ///< that split off the way which is followed
@@ -355,7 +356,8 @@ TableState state_of(const DesiredElements& desired, const DesiredElements::AsIf&
   return state;
 }
 
-TableWalk walk_table(const TableState& state, const walk::Packet& packet, const walk::Surroundings& surroundings) {
+TableWalk walk_table(const TableState& state, const former_walk::Packet& packet,
+                     const former_walk::Surroundings& surroundings) {
   return Walker(state, surroundings).walk(packet);
 }
 

@@ -5,9 +5,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "rules/former_walk/packet.h"
+#include "rules/former_walk/walker.h"
 #include "rules/nftables/desired.h"
-#include "rules/walk/packet.h"
-#include "rules/walk/walker.h"
 
 /// What happens to a packet in nftables mode: the rules of the table `kubenatd`, judged one after the other, and the
 /// elements that they look up. Pure.
@@ -29,16 +29,17 @@ struct TableHop {
   const Chain* chain = nullptr;
   const NftRule* rule = nullptr;
   std::vector<const Element*> found;  ///< what it looked up and found
-  walk::Fit fit = walk::Fit::kYes;    ///< kNo: an element was found, and the rule did not fit for another reason
+  former_walk::Fit fit =
+      former_walk::Fit::kYes;  ///< kNo: an element was found, and the rule did not fit for another reason
   bool operator==(const TableHop&) const = default;
 };
 
 /// One way that the packet may go.
 struct TableWay {
-  walk::End end = walk::End::kForwarded;
-  double odds = 1;          ///< among the ways that are not `remembered`
-  bool remembered = false;  ///< only for a client that was at this endpoint lately (session affinity)
-  walk::Packet packet;      ///< as it is in the end; the source is still the original one when it is masqueraded
+  former_walk::End end = former_walk::End::kForwarded;
+  double odds = 1;             ///< among the ways that are not `remembered`
+  bool remembered = false;     ///< only for a client that was at this endpoint lately (session affinity)
+  former_walk::Packet packet;  ///< as it is in the end; the source is still the original one when it is masqueraded
   bool destination_changed = false;
   bool masqueraded = false;
   std::size_t masquerade_hop = 0;  ///< in `hops`: the rule that is the reason for it
@@ -58,7 +59,7 @@ struct TableWalk {
 /// judged is taken as not fitting, and is a hop with Fit::kUnknown.
 ///
 /// Failure: none. Cost: a look-up for each number that may be drawn, and the rules met for each endpoint.
-[[nodiscard]] TableWalk walk_table(const TableState& state, const walk::Packet& packet,
-                                   const walk::Surroundings& surroundings);
+[[nodiscard]] TableWalk walk_table(const TableState& state, const former_walk::Packet& packet,
+                                   const former_walk::Surroundings& surroundings);
 
 }  // namespace kubenatd::rules::nftables

@@ -1,91 +1,140 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <unordered_map>
 #include <vector>
 
 #include "rules/rule.h"
-#include "rules/text.h"
+#include "rules/walk/statement.h"
 
-/// Rules as they are in a kernel, in a saved text or in the desired state, for a walk of a packet through them. Pure.
+/// All of a node's netfilter, of a kernel, a saved text or the desired state, for a walk of a packet. Pure.
 namespace kubenatd::rules::walk {
-
-/// --sport, and forms of --dport that rules::PortMatch cannot express: ranges, lists, negated ones.
-struct PortsMatch {
-  bool source = false;
-  bool negate = false;
-  std::vector<std::pair<std::uint16_t, std::uint16_t>> ranges;  ///< first and last
-};
 
 struct Counters {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
 };
 
-/// A rule of any writer. Parts that are understood are judged; other parts are kept as text.
+/// A rule of any writer.
 struct WalkRule {
-  Rule rule;
-  std::vector<PortsMatch> ports;
-  std::string never;                 ///< a part that no TCP, UDP or SCTP packet fits ("-p icmp")
-  std::vector<std::string> unknown;  ///< parts that cannot be judged here ("-m limit --limit 3/min")
-  std::string other_target;          ///< the text of the target, when Rule::target cannot express it
-  std::string text;                  ///< as it was read; empty: to_text(rule)
+  std::vector<Statement> statements;
+  std::string text;  ///< for people: as `iptables -S` (without -A CHAIN) or nft has it
+  std::string comment;
+  std::optional<Rule> model;  ///< of a rule of iptables' tables that rules::Rule can express: to compare with
+  std::uint64_t handle = 0;   ///< 0: none (not from a kernel)
   std::optional<Counters> counters;
 };
 
-/// What a target does to a walk when rules::Target cannot express it.
-enum class OtherEffect : std::uint8_t {
-  kNone,       ///< nothing that matters here (LOG, TRACE, ...): the next rule follows
-  kMark,       ///< may change the mark (CONNMARK): the next rule follows
-  kReject,     ///< REJECT with another answer than port-unreachable
-  kSourceNat,  ///< SNAT: as MASQUERADE, with an address
-  kUnknown,    ///< anything: the walk ends
+/// NFPROTO_*: which packets a table sees.
+enum class TableFamily : std::uint8_t { kIp, kIp6, kInet, kNetdev, kBridge, kArp };
+[[nodiscard]] std::string_view name_of(TableFamily family);  ///< "ip", "ip6", "inet", ...
+
+enum class Hook : std::uint8_t { kIngress, kPrerouting, kInput, kForward, kOutput, kPostrouting, kEgress };
+[[nodiscard]] std::string_view name_of(Hook hook);  ///< "prerouting", ...
+
+/// Where a chain starts.
+struct Base {
+  enum class Type : std::uint8_t { kFilter, kNat, kRoute };
+  Hook hook = Hook::kInput;
+  Type type = Type::kFilter;
+  std::int32_t priority = 0;
+  bool policy_drop = false;
+  std::vector<std::string> devices;  ///< kIngress, kEgress
 };
-[[nodiscard]] OtherEffect effect_of(std::string_view other_target);
 
 struct WalkChain {
-  Table table = Table::kFilter;
   std::string name;
-  bool is_builtin = false;
-  bool policy_drop = false;  ///< of a builtin chain
+  std::optional<Base> base;
   std::vector<WalkRule> rules;
+  std::uint64_t handle = 0;
+  /// Its rules were not read, and cannot be judged: a packet that comes here may do anything.
+  bool unread = false;
 };
 
-/// All chains of one family.
+/// An element of a set, or a range of them.
+struct SetElement {
+  Bytes first, last;                 ///< equal for a single one; concatenations: each part is a range of its own
+  Bytes data;                        ///< of a map
+  std::optional<ToVerdict> verdict;  ///< of a verdict map
+  std::string comment;
+  bool conditional = false;  ///< holds a limit, quota or the like: whether it fits cannot be judged
+};
+
+struct WalkSet {
+  std::string name;
+  std::vector<std::uint16_t> parts;  ///< bytes of each part of the key, without filling; one for a plain key
+  std::uint16_t data_size = 0;       ///< of a map
+  bool is_map = false;
+  bool has_verdicts = false;
+  bool interval = false;
+  bool anonymous = false;
+  /// Packets make elements in it, which end by themselves: who is in it depends on what came before.
+  bool dynamic = false;
+  /// All elements are in `elements`; false: they are asked for one by one (Ruleset::look_up), or cannot be known.
+  bool complete = true;
+  std::vector<SetElement> elements;
+  std::optional<SetElement> catch_all;  ///< the element "*"
+  std::string type;                     ///< the key's type in nft's words, for people; may be empty
+};
+
+/// The outcome of asking a kernel for one key.
+struct Found {
+  enum class Answer : std::uint8_t { kThere, kAbsent, kUnknown };
+  Answer answer = Answer::kUnknown;
+  SetElement element;  ///< kThere
+};
+
+struct WalkTable {
+  TableFamily family = TableFamily::kIp;
+  std::string name;
+  bool dormant = false;
+  bool legacy = false;       ///< of iptables-legacy: a rule set of its own, before or behind that of nf_tables
+  std::uint64_t handle = 0;  ///< grows with each new table (6.18); 0: not known, the order in `tables` counts
+  std::map<std::string, WalkChain, std::less<>> chains;
+  std::map<std::string, WalkSet, std::less<>> sets;
+
+  [[nodiscard]] const WalkChain* chain(std::string_view chain_name) const;
+  [[nodiscard]] const WalkSet* set(std::string_view set_name) const;
+};
+
+/// What could decide and was not looked at: "table raw of iptables-legacy", ...
+struct NotLookedAt {
+  std::string what;
+  std::string why;
+  bool operator==(const NotLookedAt&) const = default;
+};
+
+/// Tables of one node. Those of one address family and of both stand together; a walk takes what its packet meets.
 ///
 /// Cost: every rule is a value here. Use it to look at a state once, not to keep it.
 class Ruleset {
  public:
-  explicit Ruleset(Family family = Family::kIpv4) : family_(family) {}
+  /// The table, made when it is not there. References stay good.
+  WalkTable& table(TableFamily family, std::string_view name, bool legacy = false);
+  [[nodiscard]] const WalkTable* find(TableFamily family, std::string_view name, bool legacy = false) const;
+  [[nodiscard]] const std::deque<WalkTable>& tables() const { return tables_; }
+  [[nodiscard]] std::deque<WalkTable>& tables() { return tables_; }
+  /// Whether there is a table that packets of the family meet.
+  [[nodiscard]] bool has(Family family) const;
 
-  [[nodiscard]] Family family() const { return family_; }
-  /// The chain, made when it is not there.
-  WalkChain& chain(Table table, std::string_view name);
-  [[nodiscard]] const WalkChain* find(Table table, std::string_view name) const;
-  void for_each(const std::function<void(const WalkChain&)>& visit) const;
-  [[nodiscard]] std::size_t chains() const;
+  /// Asks for one key of a set that is not complete; none: nobody can be asked.
+  std::function<Found(const WalkTable&, const WalkSet&, const Bytes& key)> look_up;
+  std::vector<NotLookedAt> not_looked_at;
 
  private:
-  Family family_;
-  std::array<std::map<std::string, WalkChain, std::less<>>, 3> tables_;
+  std::deque<WalkTable> tables_;
 };
 
-/// The text to show: as the rule was read, or made from the model.
-[[nodiscard]] std::string text_of(const WalkRule& rule, Family family);
-
-/// Makes a rule for a walk from a rule of the model. An opaque one cannot be judged.
-[[nodiscard]] WalkRule walk_rule(Rule rule);
-
-/// Adds the chains of a table.
-void add_table(Ruleset& ruleset, const TableText& table);
-
-/// True for the chains that a hook of the table starts at.
-[[nodiscard]] bool is_builtin_name(Table table, std::string_view name);
+/// iptables' tables as base chains: "PREROUTING" of "raw" and so on; none for a chain that no hook starts at. `table`
+/// is raw, mangle, nat, filter or security. Priorities as of linux/netfilter_ipv4.h.
+[[nodiscard]] std::optional<Base> iptables_base(std::string_view table, std::string_view chain);
+[[nodiscard]] bool is_iptables_table(std::string_view name);
 
 }  // namespace kubenatd::rules::walk

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,13 +14,19 @@ namespace kubenatd::rules::walk {
 /// One rule that a packet met, or the end of a chain. Points into the Ruleset.
 struct Hop {
   static constexpr std::uint32_t kNone = 0xffffffff;
+  const WalkTable* table = nullptr;
   const WalkChain* chain = nullptr;
-  const WalkRule* rule = nullptr;  ///< none: the policy of a builtin chain
-  std::uint32_t before = kNone;    ///< the hop that led here
-  std::uint32_t mark = 0;          ///< of the packet at the rule
-  Fit fit = Fit::kNo;              ///< on this way; kByChance and kIfRemembered: on this way the rule fitted
-  Part part = Part::kNone;         ///< what failed or cannot be judged
-  bool assumed = false;            ///< kUnknown: on this way the rule is assumed to fit
+  const WalkRule* rule = nullptr;  ///< none: the policy of a base chain
+  Hook hook = Hook::kPrerouting;
+  std::uint32_t before = kNone;               ///< the hop that led here
+  Mark mark;                                  ///< of the packet at the rule
+  Fit fit = Fit::kNo;                         ///< on this way; kByChance and kIfRemembered: on this way the rule fitted
+  Part part = Part::kNone;                    ///< what failed or cannot be judged
+  bool assumed = false;                       ///< kUnknown: on this way the rule is assumed to fit
+  ToVerdict verdict{Verdict::kContinue, {}};  ///< what the rule did on this way
+  bool translated = false;                    ///< it changed an address or a port
+  bool marked = false;                        ///< it changed the mark
+  std::vector<LookedUp> looked_up;
 };
 
 /// What becomes of the packet.
@@ -28,18 +35,31 @@ enum class End : std::uint8_t {
   kLocal,      ///< reaches a process in the node's own network, if one listens
   kDropped,
   kRejected,
-  kUnknown,  ///< a rule decides that cannot be followed here
+  kUnknown,  ///< something decides that cannot be followed here
+};
+
+/// Who ended it.
+enum class Cause : std::uint8_t {
+  kRules,          ///< or nobody: it arrived
+  kForwardingOff,  ///< ip_forward is 0
+  kNoRoute,        ///< rejected by the node with "network unreachable"
+  kUnreachableRoute,
+  kProhibitRoute,
+  kBlackholeRoute,
+  kReversePath,  ///< rp_filter
+  kMartian,      ///< an address that may not come in by this interface (127.0.0.0/8, the node's own)
+  kRouteUnknown,
 };
 
 /// One way that the packet may go.
 struct Outcome {
   End end = End::kForwarded;
-  double odds = 1;          ///< among the ways with the same `remembered`
+  Cause cause = Cause::kRules;
+  double odds = 1;          ///< among the ways that are not `remembered`
   bool odds_known = true;   ///< false: a rule that cannot be judged leads here, or does not
   bool remembered = false;  ///< only for a client that was at this endpoint lately (session affinity)
-  Packet packet;            ///< as it is in the end; the source is still the original one when it is masqueraded
-  bool destination_changed = false;
-  bool masqueraded = false;  ///< the source becomes an address of this node
+  PacketState state;        ///< as it is in the end; the source address is still the original one after masquerading
+  RouteAnswer route;        ///< kForwarded, kLocal: the last one
   std::uint32_t last = Hop::kNone;
   std::vector<std::uint32_t> doubts;  ///< hops that could not be judged, assumed to fit or not
 };
@@ -54,10 +74,10 @@ struct Walk {
   [[nodiscard]] std::vector<std::uint32_t> path(const Outcome& outcome) const;
 };
 
-/// Walks the first packet of a connection through mangle, nat and filter, as the kernel does: hook by hook, with the
-/// routing decision between them. Rules with -m statistic or -m recent --rcheck split the way. A rule that cannot be
-/// judged splits it, too: it fits or it does not, and the odds are not known from there on. One that could only set the
-/// mark leaves one way, with a mark that is not known; one that decides nothing is passed over.
+/// Walks the first packet of a connection through every base chain of its family, as the kernel does: hook by hook, in
+/// the order of priorities, with connection tracking, nat and the routing decision between them. Rules that draw a
+/// number or ask who came lately split the way. A rule that cannot be judged splits it, too: it fits or it does not,
+/// and the odds are not known from there on.
 ///
 /// Purpose: the answer to "what happens to this packet" for any source of rules.
 /// Failure: none; rules from a hostile text end in `cut`. Cost: the rules met, for each way; ways that come to the same

@@ -82,7 +82,7 @@ rules::Result<WalkedRules> IptablesDataplane::desired_rules(netlink::NfTables* k
   WalkedRules walked;
   auto& ruleset = walked.rules.emplace(family_);
   for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))
-    rules::walk::add_table(ruleset, table);
+    rules::former_walk::add_table(ruleset, table);
   return walked;
 }
 

@@ -7,11 +7,11 @@
 
 namespace kubenatd::agent::dataplane::iptables {
 
-rules::Result<rules::walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel, rules::Family family) {
-  rules::walk::Ruleset ruleset(family);
+rules::Result<rules::former_walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel, rules::Family family) {
+  rules::former_walk::Ruleset ruleset(family);
   for (const rules::Table table : {rules::Table::kMangle, rules::Table::kNat, rules::Table::kFilter}) {
     const auto add_chain = [&](const netlink::iptables::LiveChain& live) {
-      rules::walk::WalkChain& chain = ruleset.chain(table, live.name);
+      rules::former_walk::WalkChain& chain = ruleset.chain(table, live.name);
       chain.is_builtin = live.is_base;
       chain.policy_drop = live.policy_drop;
     };
@@ -19,12 +19,12 @@ rules::Result<rules::walk::Ruleset> read_live_ruleset(netlink::NfTables& kernel,
     if (auto listed = netlink::iptables::dump_chains(kernel, family, table, add_chain, [] {}); !listed)
       return std::unexpected(listed.error());
     const auto add_rule = [&](netlink::iptables::LiveRule& live) {
-      rules::walk::WalkRule rule = rules::walk::walk_rule(std::move(live.rule));
-      rule.counters = rules::walk::Counters{live.packets, live.bytes};
+      rules::former_walk::WalkRule rule = rules::former_walk::walk_rule(std::move(live.rule));
+      rule.counters = rules::former_walk::Counters{live.packets, live.bytes};
       ruleset.chain(table, live.chain).rules.push_back(std::move(rule));
     };
     const auto restart = [&] {
-      ruleset.for_each([&](const rules::walk::WalkChain& chain) {
+      ruleset.for_each([&](const rules::former_walk::WalkChain& chain) {
         if (chain.table == table) ruleset.chain(table, chain.name).rules.clear();
       });
     };

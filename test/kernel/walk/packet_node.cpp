@@ -168,7 +168,7 @@ void PacketNode::discard() {
     while (read_one(socket.get())) continue;
 }
 
-std::optional<Fate> PacketNode::heard_in_tunnels(const rules::walk::Packet& packet) const {
+std::optional<Fate> PacketNode::heard_in_tunnels(const rules::former_walk::Packet& packet) const {
   std::optional<Fate> fate;
   for (const auto& [tunnel, name] : {std::pair(&external_, kExternal), std::pair(&pods_, kPods)}) {
     while (const auto bytes = read_one(tunnel->get())) {
@@ -197,7 +197,7 @@ std::optional<Fate> PacketNode::heard_in_sockets() const {
   return fate;
 }
 
-Fate PacketNode::send(const rules::walk::Packet& packet) {
+Fate PacketNode::send(const rules::former_walk::Packet& packet) {
   const bool udp = packet.protocol == rules::Protocol::kUdp;
   if (udp) {
     listen(packet.destination_port);
@@ -205,7 +205,7 @@ Fate PacketNode::send(const rules::walk::Packet& packet) {
   }
   discard();
   Fate dropped;
-  if (packet.origin == rules::walk::Packet::Origin::kArriving) {
+  if (packet.origin == rules::former_walk::Packet::Origin::kArriving) {
     const auto bytes = first_packet(packet);
     const int tunnel = packet.in_interface == kPods ? pods_.get() : external_.get();
     if (::write(tunnel, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) fail("write a packet");

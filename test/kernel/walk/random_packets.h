@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "agent/dataplane/model.h"
-#include "rules/walk/walker.h"
+#include "rules/former_walk/walker.h"
 #include "test/kernel/walk/packet_node.h"
 
 /// Random configurations and packets, and whether the walker's word about one is what the kernel did with it.
@@ -13,8 +13,8 @@ namespace kubenatd::test {
 
 using rules::Family;
 using rules::Protocol;
-using rules::walk::End;
-using rules::walk::Packet;
+using rules::former_walk::End;
+using rules::former_walk::Packet;
 
 /// Random numbers of one test.
 class Dice {
@@ -117,7 +117,7 @@ inline std::string describe(const Packet& packet) {
          (packet.origin == Packet::Origin::kLocal ? " sent here" : " from " + packet.in_interface);
 }
 
-inline std::string describe(const rules::walk::Outcome& outcome) {
+inline std::string describe(const rules::former_walk::Outcome& outcome) {
   constexpr const char* kEnds[] = {"forwarded", "local", "dropped", "rejected", "unknown"};
   return std::string(kEnds[static_cast<int>(outcome.end)]) + " to " +
          rules::join_host_port(outcome.packet.destination, outcome.packet.destination_port) +
@@ -130,8 +130,8 @@ inline std::string describe(const Fate& fate) {
          rules::join_host_port(fate.destination, fate.destination_port) + " from " + fate.source.to_string();
 }
 
-inline bool agrees(const rules::walk::Outcome& outcome, const Fate& fate, const Packet& sent,
-                   const rules::walk::Surroundings& surroundings) {
+inline bool agrees(const rules::former_walk::Outcome& outcome, const Fate& fate, const Packet& sent,
+                   const rules::former_walk::Surroundings& surroundings) {
   // A UDP socket that listens tells its port and who spoke; a TCP reset tells only that the packet arrived.
   const bool told = fate.source != rules::Address{};
   const auto source_fits = [&] {

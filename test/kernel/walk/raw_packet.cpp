@@ -36,7 +36,7 @@ void set16(std::vector<std::uint8_t>& bytes, std::size_t at, std::uint16_t value
   bytes[at + 1] = static_cast<std::uint8_t>(value);
 }
 
-std::vector<std::uint8_t> transport_part(const rules::walk::Packet& packet) {
+std::vector<std::uint8_t> transport_part(const rules::former_walk::Packet& packet) {
   const bool tcp = packet.protocol == Protocol::kTcp;
   std::vector<std::uint8_t> bytes;
   put16(bytes, packet.source_port);
@@ -64,7 +64,7 @@ std::vector<std::uint8_t> transport_part(const rules::walk::Packet& packet) {
 
 }  // namespace
 
-std::vector<std::uint8_t> first_packet(const rules::walk::Packet& packet) {
+std::vector<std::uint8_t> first_packet(const rules::former_walk::Packet& packet) {
   const auto payload = transport_part(packet);
   const auto protocol = static_cast<std::uint8_t>(packet.protocol);
   std::vector<std::uint8_t> bytes;

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "rules/walk/packet.h"
+#include "rules/former_walk/packet.h"
 
 /// IP packets as bytes.
 namespace kubenatd::test {
 
 /// The first packet of the connection: a TCP SYN, or a UDP datagram with a word in it, with right checksums.
-[[nodiscard]] std::vector<std::uint8_t> first_packet(const rules::walk::Packet& packet);
+[[nodiscard]] std::vector<std::uint8_t> first_packet(const rules::former_walk::Packet& packet);
 
 /// A packet that somebody sent.
 struct SeenPacket {

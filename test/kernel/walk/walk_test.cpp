@@ -4,8 +4,8 @@
 #include <set>
 
 #include "agent/dataplane/model.h"
-#include "rules/walk/save_text.h"
-#include "rules/walk/walker.h"
+#include "rules/former_walk/save_text.h"
+#include "rules/former_walk/walker.h"
 #include "test/kernel/walk/random_packets.h"
 #include "test/support/netns.h"
 #include "test/support/random_cluster.h"
@@ -15,8 +15,8 @@ namespace {
 
 using rules::Family;
 using rules::Protocol;
-using rules::walk::End;
-using rules::walk::Packet;
+using rules::former_walk::End;
+using rules::former_walk::Packet;
 
 std::string must_run(const std::vector<std::string>& arguments, const std::string& input = {}) {
   ProcessOptions options;
@@ -107,7 +107,7 @@ std::string foreign_rules(Dice& dice, bool ipv6) {
 }
 
 /// Ways as a set of words, so that two sources of the same rules can be compared.
-std::multiset<std::string> words_of(const rules::walk::Walk& walk) {
+std::multiset<std::string> words_of(const rules::former_walk::Walk& walk) {
   std::multiset<std::string> words;
   for (const auto& outcome : walk.outcomes) words.insert(describe(outcome) + " " + std::to_string(outcome.odds));
   return words;
@@ -136,7 +136,7 @@ void compare_with_kernel(unsigned seed, bool ipv6, unsigned states, unsigned pac
     must_run({prefix + "-restore", "--noflush"}, foreign_rules(dice, ipv6));
 
     const std::string text = must_run({prefix + "-save"});
-    const auto saved = rules::walk::read_save_text(text);
+    const auto saved = rules::former_walk::read_save_text(text);
     REQUIRE(saved);
     const auto& ruleset = saved->families[ipv6 ? 1 : 0];
     REQUIRE(ruleset);
@@ -149,9 +149,9 @@ void compare_with_kernel(unsigned seed, bool ipv6, unsigned states, unsigned pac
 
     for (unsigned i = 0; i < packets; ++i) {
       const Packet packet = maker.next();
-      const auto walk = rules::walk::walk(*ruleset, packet, node.surroundings());
+      const auto walk = rules::former_walk::walk(*ruleset, packet, node.surroundings());
       REQUIRE_FALSE(walk.cut);
-      const auto again = rules::walk::walk(*live, packet, node.surroundings());
+      const auto again = rules::former_walk::walk(*live, packet, node.surroundings());
       const bool all_judged =
           std::ranges::all_of(again.outcomes, [](const auto& outcome) { return outcome.doubts.empty(); });
       double odds = 0;

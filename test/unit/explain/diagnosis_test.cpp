@@ -164,7 +164,7 @@ TEST_CASE("explain: a foreign rule that comes earlier, drops, or cannot be judge
 TEST_CASE("explain: rules alone, without any object") {
   const World world(web("  type: NodePort\n") + pod("web-1", "web", "10.244.1.5", true));
   explain::ExplainContext bare;
-  auto saved = rules::walk::read_save_text(world.saved);
+  auto saved = rules::former_walk::read_save_text(world.saved);
   REQUIRE(saved);
   bare.rules = std::move(saved->families);
   bare.source = "saved";

@@ -8,7 +8,7 @@
 #include "agent/explain/explain.h"
 #include "agent/explain/show.h"
 #include "agent/sources/manifest_source.h"
-#include "rules/walk/save_text.h"
+#include "rules/former_walk/save_text.h"
 #include "test/support/process.h"
 
 namespace kubenatd::agent::test {
@@ -70,7 +70,7 @@ class World {
 
   /// From now on other rules are walked, and compared with the desired ones.
   void replace_rules(const std::string& text) {
-    auto read = rules::walk::read_save_text(text);
+    auto read = rules::former_walk::read_save_text(text);
     INFO((read ? "" : read.error().to_string()));
     REQUIRE(read);
     context.desired[0] = std::move(context.rules[0]);

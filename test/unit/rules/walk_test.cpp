@@ -2,10 +2,10 @@
 
 #include <catch2/catch.hpp>
 
-#include "rules/walk/save_text.h"
-#include "rules/walk/walker.h"
+#include "rules/former_walk/save_text.h"
+#include "rules/former_walk/walker.h"
 
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 namespace {
 
 Address ip(const char* text) {
@@ -208,4 +208,4 @@ TEST_CASE("a walk: policy, return and goto end a chain where the kernel ends it"
   CHECK(end("-A FORWARD -j A\n-A FORWARD -j ACCEPT\n-A A -g B\n-A A -j DROP\n") == End::kForwarded);
 }
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "rules/error.h"
-#include "rules/walk/ruleset.h"
+#include "rules/former_walk/ruleset.h"
 
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 
 /// What iptables-save and ip6tables-save printed, or `kubenatd render`.
 struct SavedRules {
@@ -26,4 +26,4 @@ struct SavedRules {
 /// Cost: linear.
 [[nodiscard]] Result<SavedRules> read_save_text(std::string_view text);
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

@@ -1,11 +1,11 @@
-#include "rules/walk/judge.h"
+#include "rules/former_walk/judge.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <variant>
 
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 namespace {
 
 /// Gathers what the parts of one rule say.
@@ -133,4 +133,4 @@ std::string describe_mismatch(Part part, std::uint32_t mark) {
   return "";
 }
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

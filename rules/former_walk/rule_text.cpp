@@ -1,13 +1,13 @@
-#include "rules/walk/rule_text.h"
+#include "rules/former_walk/rule_text.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <span>
 
-#include "rules/walk/words.h"
+#include "rules/former_walk/words.h"
 
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 namespace {
 
 /// An option with its value, and whether "!" stood before it.
@@ -395,4 +395,4 @@ WalkRule read_rule(std::string_view text, Family family, const std::function<boo
   return rule;
 }
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

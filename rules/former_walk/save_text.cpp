@@ -1,14 +1,14 @@
-#include "rules/walk/save_text.h"
+#include "rules/former_walk/save_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
-#include "rules/walk/rule_text.h"
-#include "rules/walk/words.h"
+#include "rules/former_walk/rule_text.h"
+#include "rules/former_walk/words.h"
 
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 namespace {
 
 constexpr std::size_t kShown = 60;
@@ -148,4 +148,4 @@ Result<SavedRules> read_save_text(std::string_view text) {
   return SaveReader(text).read();
 }
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

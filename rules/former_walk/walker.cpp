@@ -1,4 +1,4 @@
-#include "rules/walk/walker.h"
+#include "rules/former_walk/walker.h"
 
 #include <algorithm>
 #include <span>
@@ -7,7 +7,7 @@
 #include <utility>
 #include <variant>
 
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 namespace {
 
 constexpr std::size_t kMostHops = 1'000'000;
@@ -228,7 +228,7 @@ class Walker {
   enum class Effect : std::uint8_t { kNone, kMark, kDecides };
   [[nodiscard]] static Effect effect_of(const WalkRule& rule) {
     if (!rule.other_target.empty()) {
-      switch (walk::effect_of(rule.other_target)) {
+      switch (former_walk::effect_of(rule.other_target)) {
         case OtherEffect::kNone: return Effect::kNone;
         case OtherEffect::kMark: return Effect::kMark;
         default: return Effect::kDecides;
@@ -301,7 +301,7 @@ class Walker {
   }
 
   bool apply_other(Way& way, const WalkRule& rule) {
-    switch (walk::effect_of(rule.other_target)) {
+    switch (former_walk::effect_of(rule.other_target)) {
       case OtherEffect::kNone: return true;
       case OtherEffect::kMark: way.now.unknown_mark = ~0U; return true;
       case OtherEffect::kReject: return finish(way, End::kRejected);
@@ -378,4 +378,4 @@ Walk walk(const Ruleset& ruleset, const Packet& packet, const Surroundings& surr
   return Walker(ruleset, surroundings).walk(packet);
 }
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

@@ -1,8 +1,8 @@
-#include "rules/walk/ruleset.h"
+#include "rules/former_walk/ruleset.h"
 
 #include <algorithm>
 
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 
 OtherEffect effect_of(std::string_view other_target) {
   constexpr std::string_view kNoEffect[] = {
@@ -77,4 +77,4 @@ bool is_builtin_name(Table table, std::string_view name) {
   return false;
 }
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

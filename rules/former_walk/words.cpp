@@ -1,8 +1,8 @@
-#include "rules/walk/words.h"
+#include "rules/former_walk/words.h"
 
 #include <charconv>
 
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 
 std::vector<Word> split_words(std::string_view line) {
   std::vector<Word> words;
@@ -47,4 +47,4 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

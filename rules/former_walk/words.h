@@ -7,7 +7,7 @@
 #include <vector>
 
 /// Words of a rule's text.
-namespace kubenatd::rules::walk {
+namespace kubenatd::rules::former_walk {
 
 struct Word {
   std::string text;  ///< without quotes
@@ -24,4 +24,4 @@ struct Word {
 /// Splits at every `separator`.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
 
-}  // namespace kubenatd::rules::walk
+}  // namespace kubenatd::rules::former_walk

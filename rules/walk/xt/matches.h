@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rules/rule.h"
+#include "rules/walk/ruleset.h"
+
+/// The matches and targets of x_tables as statements: one function for each form, for the readers of text and of bytes.
+/// What the kernel looks at is taken from its sources (net/netfilter/xt_*.c, 6.18). Pure.
+namespace kubenatd::rules::walk::xt {
+
+using PortRanges = std::vector<std::pair<std::uint16_t, std::uint16_t>>;
+
+// Header matches.
+[[nodiscard]] Statement source(const Prefix& prefix, bool negate);
+[[nodiscard]] Statement destination(const Prefix& prefix, bool negate);
+/// Any mask, as `-s 10.0.0.1/255.0.255.0` gives it.
+[[nodiscard]] Statement address_masked(bool is_source, const Address& address, const Address& mask, bool negate);
+[[nodiscard]] Statement in_interface(std::string_view name, bool is_prefix, bool negate);
+[[nodiscard]] Statement out_interface(std::string_view name, bool is_prefix, bool negate);
+/// `number` 0 is every protocol.
+[[nodiscard]] Statement protocol(std::uint8_t number, Family family, bool negate);
+[[nodiscard]] Statement fragment(bool negate);
+
+// -m.
+[[nodiscard]] Statement ports(bool is_source, PortRanges ranges, bool negate);
+[[nodiscard]] Statement either_port(PortRanges ranges, bool negate);
+[[nodiscard]] Statement tcp_flags(std::uint8_t mask, std::uint8_t set, bool negate);
+[[nodiscard]] Statement tcp_option(std::uint8_t number, bool negate);
+[[nodiscard]] Statement mark(std::uint32_t value, std::uint32_t mask, bool negate);
+[[nodiscard]] Statement connmark(std::uint32_t value, std::uint32_t mask, bool negate);
+/// XT_CONNTRACK_STATE_*: with SNAT, DNAT and UNTRACKED.
+[[nodiscard]] Statement connection_state(std::uint16_t states, bool negate);
+/// IPS_*: EXPECTED, SEEN_REPLY, ASSURED, CONFIRMED; 0 is NONE.
+[[nodiscard]] Statement connection_status(std::uint16_t bits, bool negate);
+[[nodiscard]] Statement connection_protocol(std::uint8_t number, bool negate);
+[[nodiscard]] Statement connection_address(bool original, bool is_source, const Address& address, const Address& mask,
+                                           bool negate);
+[[nodiscard]] Statement connection_ports(bool original, bool is_source, std::uint16_t first, std::uint16_t last,
+                                         bool negate);
+[[nodiscard]] Statement connection_direction(bool original);
+/// RTN_* bits, as XT_ADDRTYPE_* has them; limit_in and limit_out: only addresses of that interface count.
+[[nodiscard]] Statement address_type(bool is_source, std::uint16_t types, bool negate, bool limit_in, bool limit_out);
+[[nodiscard]] Statement address_range(bool is_source, const Address& first, const Address& last, bool negate);
+[[nodiscard]] Statement length(std::uint16_t first, std::uint16_t last, bool negate);
+enum class Compare : std::uint8_t { kEqual, kNotEqual, kLess, kGreater };
+[[nodiscard]] Statement ttl(Compare compare, std::uint8_t value, Family family);  ///< and hop limit
+[[nodiscard]] Statement dscp(std::uint8_t value, Family family, bool negate);
+[[nodiscard]] Statement tos(std::uint8_t value, std::uint8_t mask, Family family, bool negate);
+[[nodiscard]] Statement packet_type(std::uint8_t type, bool negate);  ///< PACKET_*
+[[nodiscard]] Statement source_mac(std::string_view six_bytes, bool negate);
+[[nodiscard]] Statement owner_user(std::uint32_t first, std::uint32_t last, bool negate);
+[[nodiscard]] Statement owner_group(std::uint32_t first, std::uint32_t last, bool negate);
+[[nodiscard]] Statement nth(std::uint32_t every);  ///< one packet of so many
+
+// Targets that are more than a verdict.
+[[nodiscard]] Statement set_mark(std::uint32_t value, std::uint32_t mask);  ///< mark = (mark & ~mask) ^ value
+[[nodiscard]] Statement set_connmark(std::uint32_t value, std::uint32_t mask);
+[[nodiscard]] Statement save_mark(std::uint32_t connection_mask, std::uint32_t packet_mask);
+[[nodiscard]] Statement restore_mark(std::uint32_t connection_mask, std::uint32_t packet_mask);
+[[nodiscard]] Statement nat(Nat::Kind kind, const std::optional<Address>& first, const std::optional<Address>& last,
+                            std::optional<std::uint16_t> first_port, std::optional<std::uint16_t> last_port,
+                            bool random, bool persistent);
+[[nodiscard]] Statement netmap(bool is_source, const Address& network, const Address& mask);
+/// A target that the readers know only by name: whether it ends the packet's way, changes the mark, or nothing that
+/// matters.
+[[nodiscard]] Statement other_target(std::string_view name, std::string text);
+
+/// A rule of the model. An opaque one cannot be judged.
+[[nodiscard]] WalkRule walk_rule(Rule rule, Family family);
+/// Adds a table of iptables, with the base chains among its chains.
+void add_table(Ruleset& ruleset, Family family, const struct ::kubenatd::rules::TableText& table);
+
+}  // namespace kubenatd::rules::walk::xt
