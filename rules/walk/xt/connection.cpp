@@ -63,6 +63,10 @@ Statement connection_direction(bool original) {
   return is(connection(NFT_CT_DIRECTION), Bytes::network(original ? IP_CT_DIR_ORIGINAL : IP_CT_DIR_REPLY, 1), false);
 }
 
+Statement expected_connection(bool negate) {
+  return AnyOf{{has_bits(connection(NFT_CT_STATUS), IPS_EXPECTED, false)}, negate, Part::kOther};
+}
+
 Statement or_without_connection(const Statement& statement) {
   const auto* condition = std::get_if<Condition>(&statement);
   if (condition == nullptr) return statement;

@@ -92,16 +92,6 @@ Statement traffic_class(std::uint8_t value, std::uint8_t mask, Family family, bo
             Bytes::network(static_cast<std::uint64_t>(value) << 4U, 2), negate);
 }
 
-/// A packet without a socket fits when negated: xt_owner asks nothing of it then. nft's meta would break the rule.
-Statement owner(std::uint32_t key, std::uint32_t first, std::uint32_t last, bool negate) {
-  Condition inside =
-      first == last
-          ? is(meta(key), Bytes::host(first), false)
-          : Condition{
-                make(Swap{meta(key), 4}), {{Bytes::network(first, 4), Bytes::network(last, 4)}}, false, Part::kOther};
-  return AnyOf{{std::move(inside)}, negate, Part::kOther};
-}
-
 }  // namespace
 
 Statement source(const Prefix& prefix, bool negate) {
@@ -153,6 +143,19 @@ Statement tcp_option(std::uint8_t number, bool negate) {
   const ExtensionHeader option{
       .operation = NFT_EXTHDR_OP_TCPOPT, .type = number, .offset = 0, .size = 1, .presence = true};
   return is(make(option), Bytes::network(1, 1), negate);
+}
+
+Statement sctp_chunks(Chunks kind, const std::vector<std::uint8_t>& types, bool negate) {
+  constexpr std::uint8_t kInit = 1;
+  const bool named = std::ranges::find(types, kInit) != types.end();
+  const bool alone = std::ranges::all_of(types, [](std::uint8_t type) { return type == kInit; });
+  return always((kind == Chunks::kAll ? alone : named) == negate);
+}
+
+Statement tcp_segment_size(std::uint16_t first, std::uint16_t last, bool negate) {
+  const ExtensionHeader option{.operation = NFT_EXTHDR_OP_TCPOPT, .type = 2, .offset = 2, .size = 2, .presence = false};
+  Condition inside{make(option), {{Bytes::network(first, 2), Bytes::network(last, 2)}}, false, Part::kOther};
+  return AnyOf{{std::move(inside)}, negate, Part::kOther};
 }
 
 Statement mark(std::uint32_t value, std::uint32_t mask, bool negate) {
@@ -250,37 +253,16 @@ Statement tos(std::uint8_t value, std::uint8_t mask, Family family, bool negate)
   return traffic_class(value, mask, family, negate);
 }
 
+Statement ecn_codepoint(std::uint8_t value, Family family, bool negate) {
+  return traffic_class(value, 0x03, family, negate);
+}
+
 Statement packet_type(std::uint8_t type, bool negate) {
   return is(meta(NFT_META_PKTTYPE), Bytes::network(type, 1), negate);
 }
 
 Statement source_mac(std::string_view six_bytes, bool negate) {
   return is(payload(Payload::Base::kLink, 6, 6), Bytes(six_bytes.substr(0, 6)), negate);
-}
-
-Statement owner_user(std::uint32_t first, std::uint32_t last, bool negate) {
-  return owner(NFT_META_SKUID, first, last, negate);
-}
-
-Statement owner_group(std::uint32_t first, std::uint32_t last, bool negate) {
-  return owner(NFT_META_SKGID, first, last, negate);
-}
-
-Statement socket_exists(bool negate) {
-  // No bit of the user counts, only that there is one.
-  return AnyOf{{is(host_bits(meta(NFT_META_SKUID), 0), Bytes::host(0), false)}, negate, Part::kOther};
-}
-
-Statement nth(std::uint32_t every) {
-  return Chance{1.0 / std::max<std::uint32_t>(every, 1)};
-}
-
-Statement accounting(std::string_view name) {
-  // Of kube-proxy 1.30 and later, which sets no quota.
-  constexpr std::string_view kWithoutQuota[] = {"ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts"};
-  std::string text = "-m nfacct --nfacct-name " + std::string(name);
-  if (std::ranges::find(kWithoutQuota, name) != std::end(kWithoutQuota)) return NoEffect{std::move(text)};
-  return Unjudged{std::move(text), Part::kOther};
 }
 
 }  // namespace kubenatd::rules::walk::xt

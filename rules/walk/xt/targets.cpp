@@ -110,6 +110,40 @@ Statement netmap(bool is_source, const Address& network, const Address& mask) {
              .persistent = false};
 }
 
+Statement tproxy(const Address& address, std::uint16_t port, std::uint32_t mark, std::uint32_t mask) {
+  Tproxy made;
+  if (!address.is_unspecified()) made.address = address_bytes(address);
+  if (port != 0) made.port = port_bytes(port);
+  if (mask != 0 || mark != 0) {
+    made.mark = mark;
+    made.mark_mask = mask;
+  }
+  return made;
+}
+
+Statement set_priority(std::uint32_t priority) {
+  return SetMeta{NFT_META_PRIORITY, constant(Bytes::host(priority))};
+}
+
+Statement mark_of_socket() {
+  return SetMeta{NFT_META_MARK, make(SocketField{NFT_SOCKET_MARK, 0})};
+}
+
+Statement set_ttl(Family family, std::optional<std::uint8_t> value) {
+  const Payload where{Payload::Base::kNetwork, static_cast<std::uint16_t>(family == Family::kIpv4 ? 8 : 7), 1};
+  return SetPayload{where, value ? constant(Bytes::network(*value, 1)) : unread("the time to live", 1)};
+}
+
+Statement set_tos(Family family, std::uint8_t value, std::uint8_t mask) {
+  const auto kept = static_cast<std::uint8_t>(~mask);
+  if (family == Family::kIpv4)
+    return SetPayload{{Payload::Base::kNetwork, 1, 1},
+                      bits(network(1, 1), Bytes::network(kept, 1), Bytes::network(value, 1))};
+  return SetPayload{{Payload::Base::kNetwork, 0, 2},
+                    bits(network(0, 2), Bytes::network(0xf00fU | static_cast<unsigned>(kept) << 4U, 2),
+                         Bytes::network(static_cast<unsigned>(value) << 4U, 2))};
+}
+
 Statement other_target(std::string_view name, std::string text) {
   const auto says = [&text](std::string_view word) { return text.find(word) != std::string::npos; };
   if (is_harmless(name)) return NoEffect{std::move(text)};
@@ -118,6 +152,7 @@ Statement other_target(std::string_view name, std::string text) {
   if (name == "RETURN") return ToVerdict{Verdict::kReturn, {}};
   if (name == "QUEUE") return ToVerdict{Verdict::kQueue, {}};
   if (name == "NFQUEUE") return ToVerdict{says("--queue-bypass") ? Verdict::kQueueBypass : Verdict::kQueue, {}};
+  if (name == "REJECT") return Refuse{};
   if (name == "SYNPROXY") return ToVerdict{Verdict::kStolen, {}};
   if (name == "NOTRACK" || (name == "CT" && says("--notrack"))) return NoTrack{};
   // Helpers, zones, events and timeouts: not on the way of a first packet.
@@ -127,11 +162,11 @@ Statement other_target(std::string_view name, std::string text) {
   // --map-mark and its like also write the packet's mark.
   if (name == "SET" && !says("--map-")) return NoEffect{std::move(text)};
   if (name == "SET") return SetMeta{NFT_META_MARK, unread(std::move(text), 4)};
-  if (name == "TTL") return SetPayload{{Payload::Base::kNetwork, 8, 1}, unread(std::move(text), 1)};
-  if (name == "HL") return SetPayload{{Payload::Base::kNetwork, 7, 1}, unread(std::move(text), 1)};
-  // The bytes that have the traffic class, of either family.
+  if (name == "TTL") return set_ttl(Family::kIpv4, {});
+  if (name == "HL") return set_ttl(Family::kIpv6, {});
+  // This byte has the traffic class of IPv4, and a part of that of IPv6.
   if (name == "TOS" || name == "DSCP" || name == "ECN")
-    return SetPayload{{Payload::Base::kNetwork, 0, 2}, unread(std::move(text), 2)};
+    return SetPayload{{Payload::Base::kNetwork, 1, 1}, unread(std::move(text), 1)};
   return OtherTarget{std::move(text)};
 }
 

@@ -398,7 +398,7 @@ TEST_CASE("xt targets: others by what they do to the packet's way") {
   }
   CHECK(std::get<SetMeta>(other_target("CLASSIFY", "CLASSIFY")).key == NFT_META_PRIORITY);
   CHECK(std::get<SetPayload>(other_target("TTL", "TTL --ttl-inc 1")).where == Payload{kNetwork, 8, 1});
-  CHECK(std::get<SetPayload>(other_target("TOS", "TOS")).where == Payload{kNetwork, 0, 2});
+  CHECK(std::get<SetPayload>(other_target("TOS", "TOS")).where == Payload{kNetwork, 1, 1});
   for (const char* const name : {"DNAT", "SNAT", "CLUSTERIP", "CONNMARK", "SOMETHING"})
     CHECK(std::get<OtherTarget>(other_target(name, name)).text == name);
 }
