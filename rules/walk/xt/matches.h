@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rules/rule.h"
+#include "rules/text.h"
 #include "rules/walk/ruleset.h"
 
 /// The matches and targets of x_tables as statements: one function for each form, for the readers of text and of bytes.
@@ -45,7 +46,13 @@ using PortRanges = std::vector<std::pair<std::uint16_t, std::uint16_t>>;
                                          bool negate);
 [[nodiscard]] Statement connection_direction(bool original);
 /// RTN_* bits, as XT_ADDRTYPE_* has them; limit_in and limit_out: only addresses of that interface count.
-[[nodiscard]] Statement address_type(bool is_source, std::uint16_t types, bool negate, bool limit_in, bool limit_out);
+/// For IPv6 all the types that are named must be right, not one of them, and UNICAST takes a local address, too.
+[[nodiscard]] Statement address_type(bool is_source, std::uint16_t types, bool negate, bool limit_in, bool limit_out,
+                                     Family family);
+[[nodiscard]] Statement address_type(bool is_source, std::uint16_t types, bool negate, bool limit_in,
+                                     bool limit_out);  ///< of IPv4
+/// What -m conntrack asks besides a state: a packet without a connection passes it when the state is right.
+[[nodiscard]] Statement or_without_connection(const Statement& statement);
 [[nodiscard]] Statement address_range(bool is_source, const Address& first, const Address& last, bool negate);
 [[nodiscard]] Statement length(std::uint16_t first, std::uint16_t last, bool negate);
 enum class Compare : std::uint8_t { kEqual, kNotEqual, kLess, kGreater };
@@ -56,13 +63,19 @@ enum class Compare : std::uint8_t { kEqual, kNotEqual, kLess, kGreater };
 [[nodiscard]] Statement source_mac(std::string_view six_bytes, bool negate);
 [[nodiscard]] Statement owner_user(std::uint32_t first, std::uint32_t last, bool negate);
 [[nodiscard]] Statement owner_group(std::uint32_t first, std::uint32_t last, bool negate);
-[[nodiscard]] Statement nth(std::uint32_t every);  ///< one packet of so many
+[[nodiscard]] Statement socket_exists(bool negate);         ///< -m owner --socket-exists
+[[nodiscard]] Statement nth(std::uint32_t every);           ///< one packet of so many
+[[nodiscard]] Statement accounting(std::string_view name);  ///< -m nfacct; with a quota it fits or not
 
 // Targets that are more than a verdict.
 [[nodiscard]] Statement set_mark(std::uint32_t value, std::uint32_t mask);  ///< mark = (mark & ~mask) ^ value
 [[nodiscard]] Statement set_connmark(std::uint32_t value, std::uint32_t mask);
 [[nodiscard]] Statement save_mark(std::uint32_t connection_mask, std::uint32_t packet_mask);
 [[nodiscard]] Statement restore_mark(std::uint32_t connection_mask, std::uint32_t packet_mask);
+/// The same with what is written moved by so many bits, to the left when positive (--left-shift-mark).
+[[nodiscard]] Statement set_connmark(std::uint32_t value, std::uint32_t mask, int shift_by);
+[[nodiscard]] Statement save_mark(std::uint32_t connection_mask, std::uint32_t packet_mask, int shift_by);
+[[nodiscard]] Statement restore_mark(std::uint32_t connection_mask, std::uint32_t packet_mask, int shift_by);
 [[nodiscard]] Statement nat(Nat::Kind kind, const std::optional<Address>& first, const std::optional<Address>& last,
                             std::optional<std::uint16_t> first_port, std::optional<std::uint16_t> last_port,
                             bool random, bool persistent);
@@ -74,6 +87,6 @@ enum class Compare : std::uint8_t { kEqual, kNotEqual, kLess, kGreater };
 /// A rule of the model. An opaque one cannot be judged.
 [[nodiscard]] WalkRule walk_rule(Rule rule, Family family);
 /// Adds a table of iptables, with the base chains among its chains.
-void add_table(Ruleset& ruleset, Family family, const struct ::kubenatd::rules::TableText& table);
+void add_table(Ruleset& ruleset, Family family, const TableText& table);
 
 }  // namespace kubenatd::rules::walk::xt
