@@ -307,6 +307,44 @@ bool read_queue(const Group& group, Parts& parts) {
   return true;
 }
 
+bool read_ttl_target(const Group& group, Parts& parts) {
+  parts.model.reset();
+  if (group.options.size() != 1) return false;
+  const auto number = read_number(group.options[0].value(), 0xff);
+  if (!number) return false;
+  const bool sets = group.options[0].name.ends_with("-set");
+  add(parts, set_ttl(group.family, sets ? std::optional(static_cast<std::uint8_t>(*number)) : std::nullopt));
+  return true;
+}
+
+/// What is written in place of the traffic class.
+bool read_tos_target(const Group& group, Parts& parts) {
+  parts.model.reset();
+  if (group.options.size() != 1) return false;
+  const std::string_view name = group.options[0].name;
+  auto number = read_masked_number(group.options[0].value());
+  if (!number) return false;
+  if (!group.options[0].value().contains('/')) number->mask = 0xff;
+  if (number->value > 0xff || number->mask > 0xff) return false;
+  const auto byte = static_cast<std::uint8_t>(number->value);
+  if (name == "--set-tos") {
+    add(parts, set_tos(group.family, byte, static_cast<std::uint8_t>(number->mask)));
+  } else if (name == "--and-tos") {
+    add(parts, set_tos(group.family, 0, static_cast<std::uint8_t>(~byte)));
+  } else {
+    add(parts, set_tos(group.family, byte, name == "--or-tos" ? byte : std::uint8_t{0}));
+  }
+  return true;
+}
+
+bool read_dscp_target(const Group& group, Parts& parts) {
+  parts.model.reset();
+  const Option* option = group.find("--set-dscp");
+  const auto number = option == nullptr ? std::nullopt : read_number(option->value(), 0x3f);
+  if (number) add(parts, set_tos(group.family, static_cast<std::uint8_t>(*number << 2U), 0xfc));
+  return number.has_value();
+}
+
 /// One whose options are known, so that nothing behind it is taken for one of them.
 bool read_by_name(const Group& group, Parts& parts) {
   parts.model.reset();
@@ -328,6 +366,10 @@ constexpr OptionForm kCt[] = {{"--notrack", 0}, {"--zone"},     {"--zone-orig"},
                               {"--helper"},     {"--ctevents"}, {"--expevents"}, {"--timeout"}};
 constexpr OptionForm kQueue[] = {
     {"--queue-num"}, {"--queue-balance"}, {"--queue-bypass", 0}, {"--queue-cpu-fanout", 0}};
+constexpr OptionForm kTtl[] = {{"--ttl-set"}, {"--ttl-inc"}, {"--ttl-dec"}};
+constexpr OptionForm kHl[] = {{"--hl-set"}, {"--hl-inc"}, {"--hl-dec"}};
+constexpr OptionForm kTos[] = {{"--set-tos"}, {"--and-tos"}, {"--or-tos"}, {"--xor-tos"}};
+constexpr OptionForm kDscp[] = {{"--set-dscp"}};
 constexpr OptionForm kLog[] = {{"--log-prefix"},         {"--log-level"},         {"--log-tcp-sequence", 0},
                                {"--log-tcp-options", 0}, {"--log-ip-options", 0}, {"--log-uid", 0},
                                {"--log-macdecode", 0}};
@@ -347,6 +389,10 @@ constexpr Form kForms[] = {{"DNAT", kDnat, read_destination_nat},
                            {"CT", kCt, read_ct},
                            {"NFQUEUE", kQueue, read_queue},
                            {"QUEUE", {}, read_queue},
+                           {"TTL", kTtl, read_ttl_target},
+                           {"HL", kHl, read_ttl_target},
+                           {"TOS", kTos, read_tos_target},
+                           {"DSCP", kDscp, read_dscp_target},
                            {"LOG", kLog, read_by_name},
                            {"NFLOG", kNflog, read_by_name}};
 
