@@ -98,8 +98,8 @@ class NfTables {
   [[nodiscard]] rules::Status dump_objects(rules::Family family, std::string_view table, std::uint16_t type,
                                            std::string_view set, const AttributeVisitor& visit,
                                            const std::function<void()>& restart);
-  /// Asks for one element (NFT_MSG_GETSETELEM), in sets of intervals for the one that holds the key. False when there is
-  /// none.
+  /// Asks for one element (NFT_MSG_GETSETELEM), in sets of intervals for the one that holds the key. False when there
+  /// is none.
   [[nodiscard]] rules::Result<bool> get_element(const ElementQuestion& question, const AttributeVisitor& visit);
   /// Whether any table is there; for tables that are not iptables'.
   [[nodiscard]] rules::Result<bool> has_table(rules::Family family, std::string_view table);

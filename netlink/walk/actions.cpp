@@ -4,7 +4,9 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <utility>
 
 #include "netlink/walk/expression_reader.h"
@@ -55,8 +57,8 @@ std::string icmp_name(std::uint8_t code) {
 
 std::string icmp6_name(std::uint8_t code) {
   static constexpr std::array<std::string_view, 7> kNames{
-      "icmp6-no-route",         "icmp6-adm-prohibited", {}, "icmp6-addr-unreachable",
-      "icmp6-port-unreachable", "icmp6-policy-fail",    "icmp6-reject-route"};
+      "icmp6-no-route",    "icmp6-adm-prohibited", {}, "icmp6-addr-unreachable", "icmp6-port-unreachable",
+      "icmp6-policy-fail", "icmp6-reject-route"};
   return name_at(kNames, code, "icmp6");
 }
 
@@ -65,6 +67,19 @@ std::string icmpx_name(std::uint8_t code) {
   static constexpr std::array<std::string_view, 4> kNames{"icmpx-no-route", "icmpx-port-unreachable",
                                                           "icmpx-host-unreachable", "icmpx-admin-prohibited"};
   return name_at(kNames, code, "icmpx");
+}
+
+/// As iptables-save prints a text (xtables_save_string): in quotes where it has to be.
+std::string quoted(std::string_view text) {
+  const bool plain =
+      std::ranges::all_of(text, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
+  if (plain) return std::string(text);
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + '"';
 }
 
 }  // namespace
@@ -78,7 +93,7 @@ void ExpressionReader::log(const Attributes& attributes) {
   const std::string_view prefix = attributes.text(NFTA_LOG_PREFIX);
   if (of_iptables_ && attributes.has(NFTA_LOG_GROUP)) {
     text = "-j NFLOG";
-    if (!prefix.empty()) text += fmt::format(" --nflog-prefix \"{}\"", prefix);
+    if (!prefix.empty()) text += " --nflog-prefix " + quoted(prefix);
     if (const std::uint16_t group = attributes.be16(NFTA_LOG_GROUP); group != 0)
       text += fmt::format(" --nflog-group {}", group);
   } else if (of_iptables_) {
@@ -146,8 +161,7 @@ void ExpressionReader::reject(const Attributes& attributes) {
   switch (attributes.be32(NFTA_REJECT_TYPE)) {
     case NFT_REJECT_TCP_RST: return add(Refuse{"tcp-reset"});
     case NFT_REJECT_ICMPX_UNREACH: return add(Refuse{icmpx_name(code)});
-    case NFT_REJECT_ICMP_UNREACH:
-      return add(Refuse{family_ == NFPROTO_IPV6 ? icmp6_name(code) : icmp_name(code)});
+    case NFT_REJECT_ICMP_UNREACH: return add(Refuse{family_ == NFPROTO_IPV6 ? icmp6_name(code) : icmp_name(code)});
     default: return add(Refuse{"unknown"});
   }
 }
@@ -200,8 +214,8 @@ void ExpressionReader::dynamic_set(const Attributes& attributes) {
   std::string conditions;
   const auto add_condition = [&](std::string_view element) {
     const std::string_view kind = find_attribute(element, NFTA_EXPR_NAME).text();
-    const std::string text = condition_text(
-        kind, Attributes(find_attribute(element, NFTA_EXPR_DATA).payload), of_iptables_);
+    const std::string text =
+        condition_text(kind, Attributes(find_attribute(element, NFTA_EXPR_DATA).payload), of_iptables_);
     if (!text.empty()) conditions.append(conditions.empty() ? "" : " ").append(text);
   };
   if (attributes.has(NFTA_DYNSET_EXPRESSIONS)) {

@@ -16,6 +16,8 @@ using namespace rules::walk;
 
 namespace {
 
+constexpr std::uint32_t kUsualBurst = 5;  // of iptables, which does not print it
+
 /// The values for which the comparison holds; none when no value does.
 std::vector<std::pair<Bytes, Bytes>> ranges_of(std::uint32_t operation, Bytes value) {
   const Bytes least = Bytes::filled(value.size, 0);
@@ -50,7 +52,11 @@ std::string limit_text(const ExpressionAttributes& attributes, bool of_iptables)
   std::string unit(unit_of(seconds, of_iptables));
   if (unit.empty()) unit = fmt::format("{} seconds", seconds);
   const std::uint32_t burst = attributes.be32(NFTA_LIMIT_BURST);
-  if (of_iptables) return fmt::format("-m limit --limit {}/{} --limit-burst {}", rate, unit, burst);
+  if (of_iptables) {
+    std::string text = fmt::format("-m limit --limit {}/{}", rate, unit);
+    if (burst != kUsualBurst) text += fmt::format(" --limit-burst {}", burst);
+    return text;
+  }
   const bool bytes = attributes.be32(NFTA_LIMIT_TYPE) == NFT_LIMIT_PKT_BYTES;
   const bool over = (attributes.be32(NFTA_LIMIT_FLAGS) & NFT_LIMIT_F_INV) != 0;
   std::string text = fmt::format("limit rate {}{}{}/{}", over ? "over " : "", rate, bytes ? " bytes" : "", unit);

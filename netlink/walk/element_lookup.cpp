@@ -47,7 +47,9 @@ Found ElementLookup::ask(const WalkTable& table, const WalkSet& set, std::string
   const auto there = kernel_->get_element({number_of(table.family), table.name, set.name, key, flags},
                                           [&](std::string_view attributes) { reader.add(attributes); });
   if (!there) return {};
-  if (!*there) return {Found::Answer::kAbsent, {}};
+  // Of an interval without an end the kernel (6.18) says that all is well, and gives nothing.
+  const bool is_open = (flags & NFT_SET_ELEM_INTERVAL_END) != 0 && reader.count() == 0;
+  if (!*there || is_open) return {Found::Answer::kAbsent, {}};
   reader.finish(live.set);
   if (live.set.catch_all) return {Found::Answer::kThere, std::move(*live.set.catch_all)};
   if (!live.set.complete || live.set.elements.size() != 1) return {};

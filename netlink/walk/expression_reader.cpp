@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "netlink/walk/parts.h"
 #include "rules/walk/statement.h"
 
 namespace kubenatd::netlink::walk {
@@ -109,6 +110,7 @@ void ExpressionReader::only_family(std::uint32_t family) {
 
 void ExpressionReader::condition(Condition condition) {
   if (!condition.negate && condition.ranges.size() == 1 && condition.ranges[0].first == condition.ranges[0].second) {
+    split_fields(condition);
     const Bytes& value = condition.ranges[0].first;
     const auto* const meta = std::get_if<Meta>(&condition.left->what);
     if (meta != nullptr && meta->key == NFT_META_NFPROTO && value.size == 1) family_ = value.data[0];
@@ -118,6 +120,22 @@ void ExpressionReader::condition(Condition condition) {
     }
   }
   add(std::move(condition));
+}
+
+void ExpressionReader::split_fields(Condition& condition) {
+  for (;;) {
+    const auto* const payload = std::get_if<Payload>(&condition.left->what);
+    const auto end = payload == nullptr ? std::nullopt : end_of_field(payload->base, payload->offset, family_);
+    if (!end || payload->offset + payload->size <= *end) return;
+    const auto size = static_cast<std::uint16_t>(*end - payload->offset);
+    const auto rest = static_cast<std::uint16_t>(payload->size - size);
+    const Bytes value = condition.ranges.front().first;
+    const ExpressionPtr field = make(Payload{payload->base, payload->offset, size});
+    add(Condition{field, {{value.slice(0, size), value.slice(0, size)}}, false, part_of(field, family_)});
+    condition.left = make(Payload{payload->base, *end, rest});
+    condition.ranges = {{value.slice(size, rest), value.slice(size, rest)}};
+    condition.part = part_of(condition.left, family_);
+  }
 }
 
 ExpressionPtr ExpressionReader::key_for(std::string_view name, std::uint32_t number) {

@@ -98,8 +98,9 @@ class ExpressionReader {
   void load(std::uint32_t number, rules::walk::ExpressionPtr value) { registers_.store(number, std::move(value)); }
   void unjudged(std::string text) { add(rules::walk::Unjudged{std::move(text), rules::walk::Part::kOther}); }
   void nothing(std::string text) { add(rules::walk::NoEffect{std::move(text)}); }
-  /// A comparison of which `positive` is the form that is not negated.
   void condition(rules::walk::Condition condition);
+  /// Adds a condition for each field that is compared, but for the last one, which is left.
+  void split_fields(rules::walk::Condition& condition);
   /// A statement that only packets of that family meet, in a table of both.
   void only_family(std::uint32_t family);
   /// The key for a set; its size is that of the set.

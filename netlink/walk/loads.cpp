@@ -61,8 +61,7 @@ void ExpressionReader::meta(const Attributes& attributes) {
 void ExpressionReader::ct(const Attributes& attributes) {
   Ct what{attributes.be32(NFTA_CT_KEY), Ct::Direction::kNone};
   const std::size_t size = size_of_ct(what.key, table_.family == TableFamily::kIp ? 4 : 16);
-  if (attributes.has(NFTA_CT_SREG))
-    return add(SetCt{what.key, registers_.read(attributes.be32(NFTA_CT_SREG), size)});
+  if (attributes.has(NFTA_CT_SREG)) return add(SetCt{what.key, registers_.read(attributes.be32(NFTA_CT_SREG), size)});
   if (attributes.has(NFTA_CT_DIRECTION))
     what.direction = attributes.byte(NFTA_CT_DIRECTION) == 0 ? Ct::Direction::kOriginal : Ct::Direction::kReply;
   // Of an address whose family is the packet's, the kernel gives 16 bytes, but in a table of ip alone.
@@ -133,8 +132,7 @@ void ExpressionReader::tunnel(const Attributes& attributes) {
 void ExpressionReader::immediate(const Attributes& attributes) {
   const std::uint32_t to = attributes.be32(NFTA_IMMEDIATE_DREG);
   if (to != NFT_REG_VERDICT) return load(to, make(Constant{attributes.value(NFTA_IMMEDIATE_DATA)}));
-  const std::string_view bytes =
-      find_attribute(attributes.payload(NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT).payload;
+  const std::string_view bytes = find_attribute(attributes.payload(NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT).payload;
   if (static_cast<std::int32_t>(find_attribute(bytes, NFTA_VERDICT_CODE).be32()) == NFT_BREAK)
     return add(Never{"break", Part::kOther});
   auto verdict = read_verdict(bytes);

@@ -20,8 +20,8 @@ namespace {
 
 constexpr std::size_t kInterfaceSize = 16;  // IFNAMSIZ
 constexpr std::uint8_t kTcp = 6, kUdp = 17;
-constexpr std::uint16_t kTcpFlags = 13;       // where they are in its header
-constexpr std::uint16_t kFragment = 6;        // in the header of IPv4
+constexpr std::uint16_t kTcpFlags = 13;  // where they are in its header
+constexpr std::uint16_t kFragment = 6;   // in the header of IPv4
 constexpr std::uint64_t kFragmentMask = 0x1fff;
 
 std::string protocol_name(std::uint8_t number) {
@@ -88,8 +88,7 @@ class Text {
     }
     const std::string inverted = condition.negate ? "! " : "";
     const auto& [first, last] = condition.ranges.front();
-    if (const auto* const meta = std::get_if<Meta>(&left->what))
-      return this->meta(*meta, bits, inverted, first, last);
+    if (const auto* const meta = std::get_if<Meta>(&left->what)) return this->meta(*meta, bits, inverted, first, last);
     if (const auto* const payload = std::get_if<Payload>(&left->what); payload != nullptr && slice == nullptr)
       return this->payload(*payload, bits, inverted, first, last);
     return false;
@@ -152,13 +151,13 @@ class Text {
     std::array<std::uint8_t, 16> bytes{}, mask{};
     std::ranges::copy(value.view(), bytes.begin());
     std::fill_n(mask.begin(), value.size, std::uint8_t{0xff});
-    if (bits != nullptr) std::ranges::copy(bits->mask.view().first(std::min<std::size_t>(16, bits->mask.size)), mask.begin());
+    if (bits != nullptr)
+      std::ranges::copy(bits->mask.view().first(std::min<std::size_t>(16, bits->mask.size)), mask.begin());
     std::size_t length = 0;
     for (std::size_t i = 0; i < size && (i == 0 || length == i * 8); ++i)
       length += static_cast<std::size_t>(std::countl_one(mask[i]));
     std::array<std::uint8_t, 16> prefix{};
-    for (std::size_t bit = 0; bit < length; ++bit)
-      prefix[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
+    for (std::size_t bit = 0; bit < length; ++bit) prefix[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
     option = fmt::format("{}{} {}/", inverted, name, text_of(bytes));
     option += mask == prefix ? std::to_string(length) : text_of(mask);
     return true;

@@ -30,12 +30,12 @@ constexpr std::size_t kWholeDumpUses = 4000;
 constexpr std::size_t kMostElements = 512;
 
 // Newer than the headers of Linux 6.1.
-constexpr std::uint16_t kDevicePrefix = 2;   // NFTA_DEVICE_PREFIX
-constexpr std::uint32_t kNetdevEgress = 1;   // NF_NETDEV_EGRESS
+constexpr std::uint16_t kDevicePrefix = 2;  // NFTA_DEVICE_PREFIX
+constexpr std::uint32_t kNetdevEgress = 1;  // NF_NETDEV_EGRESS
 
 std::optional<TableFamily> family_named(std::uint8_t number) {
-  for (const TableFamily family : {TableFamily::kIp, TableFamily::kIp6, TableFamily::kInet, TableFamily::kNetdev,
-                                   TableFamily::kBridge})
+  for (const TableFamily family :
+       {TableFamily::kIp, TableFamily::kIp6, TableFamily::kInet, TableFamily::kNetdev, TableFamily::kBridge})
     if (number_of(family) == number) return family;
   return std::nullopt;
 }
@@ -106,8 +106,7 @@ class Reader {
   };
 
   [[nodiscard]] Status dump(const DumpQuestion& question, std::string_view object,
-                            const std::function<void(const Message&)>& visit,
-                            const std::function<void()>& restart) {
+                            const std::function<void(const Message&)>& visit, const std::function<void()>& restart) {
     const auto once = [&](bool loose) { return kernel_->dump_once(question, visit, loose); };
     return kernel_->dump(object, once, restart, Interrupted::kAccept);
   }
@@ -118,8 +117,8 @@ class Reader {
     return question;
   }
   [[nodiscard]] Live* find(std::uint8_t family, std::string_view name) {
-    const auto found = std::ranges::find_if(
-        tables_, [&](const Live& live) { return live.family == family && live.name == name; });
+    const auto found =
+        std::ranges::find_if(tables_, [&](const Live& live) { return live.family == family && live.name == name; });
     return found == tables_.end() ? nullptr : &*found;
   }
 
@@ -203,9 +202,9 @@ void Reader::read_chain(const Message& message) {
     const auto where = hook_of(live->table->family, hook.be32(NFTA_HOOK_HOOKNUM));
     const auto type = type_of(attributes.text(NFTA_CHAIN_TYPE));
     if (where && type) {
-      chain.base = Base{*where, *type, static_cast<std::int32_t>(hook.be32(NFTA_HOOK_PRIORITY)),
-                        attributes.has(NFTA_CHAIN_POLICY) && attributes.be32(NFTA_CHAIN_POLICY) == NF_DROP,
-                        devices_of(hook)};
+      chain.base =
+          Base{*where, *type, static_cast<std::int32_t>(hook.be32(NFTA_HOOK_PRIORITY)),
+               attributes.has(NFTA_CHAIN_POLICY) && attributes.be32(NFTA_CHAIN_POLICY) == NF_DROP, devices_of(hook)};
     } else {
       ruleset_.not_looked_at.push_back({fmt::format("chain {} {} {}", name_of(live->table->family), live->name, name),
                                         "its hook or its type is not known"});
@@ -245,8 +244,7 @@ void Reader::read_elements(Live& live, const LiveSet& set) {
   question.any_family = live.family;
   const auto read = dump(
       question, fmt::format("{} {} {}", name_of(table.family), table.name, into.name),
-      [&](const Message& message) { reader.add(message.attributes()); },
-      [&] { reader = ElementReader(set, limit); });
+      [&](const Message& message) { reader.add(message.attributes()); }, [&] { reader = ElementReader(set, limit); });
   if (read) {
     reader.finish(into);
   } else {

@@ -80,8 +80,8 @@ std::optional<LiveSet> read_set(std::string_view bytes) {
   set.is_map = (flags & NFT_SET_MAP) != 0;
   set.has_verdicts = set.is_map && attributes.be32(NFTA_SET_DATA_TYPE) == kDataVerdict;
   if (set.is_map && !set.has_verdicts)
-    set.data_size = static_cast<std::uint16_t>(
-        std::min<std::size_t>(attributes.be32(NFTA_SET_DATA_LEN), Bytes::kCapacity));
+    set.data_size =
+        static_cast<std::uint16_t>(std::min<std::size_t>(attributes.be32(NFTA_SET_DATA_LEN), Bytes::kCapacity));
   set.interval = (flags & NFT_SET_INTERVAL) != 0;
   set.anonymous = (flags & NFT_SET_ANONYMOUS) != 0;
   set.dynamic = (flags & NFT_SET_EVAL) != 0;

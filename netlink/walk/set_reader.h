@@ -23,8 +23,8 @@ struct LiveSet {
 
 /// Collects the elements of one set as messages bring them.
 ///
-/// Threading: a value, one thread. Failure: none; an element without a key that fits is passed over, and the set is then
-/// not complete. Cost: an element each; those behind the `limit` are only counted.
+/// Threading: a value, one thread. Failure: none; an element without a key that fits is passed over, and the set is
+/// then not complete. Cost: an element each; those behind the `limit` are only counted.
 class ElementReader {
  public:
   /// What becomes of elements that only end an interval.
@@ -34,6 +34,8 @@ class ElementReader {
 
   /// `attributes` of NFT_MSG_NEWSETELEM.
   void add(std::string_view attributes);
+  /// How many came, without "*".
+  [[nodiscard]] std::size_t count() const { return count_; }
   /// Puts what came into the set. When it was more than the limit, the set has no elements and is not complete; the
   /// element "*" is there all the same.
   void finish(rules::walk::WalkSet& set);

@@ -66,7 +66,9 @@ namespace kubenatd::test {
       return fmt::format("{}({}) mod {} offset {}", kKinds[static_cast<int>(draw.kind)],
                          draw.of ? walk_text(draw.of) : "", draw.modulus, draw.offset);
     }
-    std::string operator()(const Unread& unread) const { return fmt::format("unread<{}:{}>", unread.text, unread.size); }
+    std::string operator()(const Unread& unread) const {
+      return fmt::format("unread<{}:{}>", unread.text, unread.size);
+    }
   };
   return expression == nullptr ? "-" : std::visit(Visitor{}, expression->what);
 }
@@ -94,14 +96,16 @@ namespace kubenatd::test {
     std::string operator()(const Remembered& remembered) const { return "remembered " + remembered.list; }
     std::string operator()(const Unjudged& unjudged) const { return "unjudged<" + unjudged.text + ">"; }
     std::string operator()(const Never& never) const { return "never<" + never.text + ">"; }
-    std::string operator()(const SetMeta& set) const { return fmt::format("meta {} = {}", set.key, walk_text(set.value)); }
+    std::string operator()(const SetMeta& set) const {
+      return fmt::format("meta {} = {}", set.key, walk_text(set.value));
+    }
     std::string operator()(const SetCt& set) const { return fmt::format("ct {} = {}", set.key, walk_text(set.value)); }
     std::string operator()(const SetPayload& set) const {
       return walk_text(make(set.where)) + " = " + walk_text(set.value);
     }
     std::string operator()(const NoTrack& /*nothing*/) const { return "notrack"; }
     std::string operator()(const ToVerdict& verdict) const {
-      static constexpr const char* kNames[] = {"accept", "drop", "return", "continue",     "jump",
+      static constexpr const char* kNames[] = {"accept", "drop",  "return",       "continue", "jump",
                                                "goto",   "queue", "queue bypass", "stolen"};
       return kNames[static_cast<int>(verdict.verdict)] + (verdict.chain.empty() ? "" : " " + verdict.chain);
     }
@@ -134,8 +138,7 @@ namespace kubenatd::test {
 
 [[nodiscard]] inline std::string walk_text(const std::vector<rules::walk::Statement>& statements) {
   std::string text;
-  for (const rules::walk::Statement& statement : statements)
-    text += (text.empty() ? "" : "; ") + walk_text(statement);
+  for (const rules::walk::Statement& statement : statements) text += (text.empty() ? "" : "; ") + walk_text(statement);
   return text;
 }
 
