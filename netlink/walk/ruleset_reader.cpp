@@ -26,7 +26,7 @@ namespace {
 constexpr int kReadTries = 3;
 // A dump of a whole table walks over all that it has dumped again for each 32 KiB of answer; see iptables/reader.cpp.
 constexpr std::size_t kWholeDumpUses = 4000;
-// More elements than this are asked for one by one. An interval is two of them.
+// More elements than this are asked for one by one. An interval is two of them, and one more may end the first gap.
 constexpr std::size_t kMostElements = 512;
 
 // Newer than the headers of Linux 6.1.
@@ -229,7 +229,7 @@ void Reader::read_elements(Live& live, const LiveSet& set) {
   WalkTable& table = *live.table;
   if (set.objects_decide) lookup_.add_deciding(table, set.set.name);
   WalkSet& into = table.sets.insert_or_assign(set.set.name, set.set).first->second;
-  const std::size_t limit = into.interval && into.parts.size() == 1 ? 2 * kMostElements : kMostElements;
+  const std::size_t limit = into.interval && into.parts.size() == 1 ? 2 * kMostElements + 1 : kMostElements;
   if (into.dynamic || set.elements > limit) {
     into.complete = false;
     Found found = lookup_.catch_all(table, into);
