@@ -1,10 +1,12 @@
 #include "netlink/core/nf_tables.h"
 
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "netlink/core/attributes.h"
@@ -24,12 +26,26 @@ constexpr int kDumpTries = 8;
 constexpr int kStrictTries = 3;
 // For acknowledgements and refusals.
 constexpr std::size_t kAnswerBytes = 1024 * 1024;
+constexpr std::size_t kMaxKey = 64;  // NFT_DATA_VALUE_MAXLEN
 
 class TableRequest : public Request {
  public:
   TableRequest(std::uint16_t type, std::uint16_t flags, std::uint32_t sequence, std::uint8_t family)
       : Request(NFNL_SUBSYS_NFTABLES, type, flags, sequence, family) {}
 };
+
+/// "inet nat postrouting"; of all families, when the number is 0.
+std::string describe_any(std::uint8_t family, std::string_view table, std::string_view name) {
+  if (const auto known = family_of(family)) return describe_object(*known, table, name);
+  std::string text;
+  if (family == NFPROTO_INET) text = "inet ";
+  if (family == NFPROTO_NETDEV) text = "netdev ";
+  if (family == NFPROTO_BRIDGE) text = "bridge ";
+  if (family == NFPROTO_ARP) text = "arp ";
+  text += table.empty() ? "nf_tables" : table;
+  if (!name.empty()) text.append(" ").append(name);
+  return text;
+}
 
 }  // namespace
 
@@ -52,11 +68,12 @@ rules::Result<bool> NfTables::dump_once(const DumpQuestion& question, const Mess
   // the chain 2; an answer has the type before that of its question.
   static_assert(NFTA_SET_TABLE == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1);
   static_assert(NFTA_RULE_CHAIN == 2 && NFTA_SET_ELEM_LIST_SET == 2);
-  static_assert(NFT_MSG_NEWCHAIN == NFT_MSG_GETCHAIN - 1 && NFT_MSG_NEWRULE == NFT_MSG_GETRULE - 1 &&
-                NFT_MSG_NEWSET == NFT_MSG_GETSET - 1 && NFT_MSG_NEWSETELEM == NFT_MSG_GETSETELEM - 1);
-  const std::uint8_t family = number_of(question.family);
+  static_assert(NFT_MSG_NEWTABLE == NFT_MSG_GETTABLE - 1 && NFT_MSG_NEWCHAIN == NFT_MSG_GETCHAIN - 1 &&
+                NFT_MSG_NEWRULE == NFT_MSG_GETRULE - 1 && NFT_MSG_NEWSET == NFT_MSG_GETSET - 1 &&
+                NFT_MSG_NEWSETELEM == NFT_MSG_GETSETELEM - 1);
+  const std::uint8_t family = question.any_family.value_or(number_of(question.family));
   TableRequest request(question.type, NLM_F_DUMP, ++sequence_, family);
-  request.name(NFTA_RULE_TABLE, question.table);
+  if (!question.table.empty()) request.name(NFTA_RULE_TABLE, question.table);
   if (!question.name.empty()) request.name(NFTA_RULE_CHAIN, question.name);
   if (auto sent = socket_->send(request.finish()); !sent) return std::unexpected(std::move(sent.error()));
   bool whole = true;
@@ -72,7 +89,8 @@ rules::Result<bool> NfTables::dump_once(const DumpQuestion& question, const Mess
       if (message.sequence != sequence_) continue;
       if ((message.flags & NLM_F_DUMP_INTR) != 0 && !loose) whole = false;
       if (message.type != NLMSG_DONE && message.type != NLMSG_ERROR) {
-        if (whole && message.family() == family && message.table_type() == question.type - 1) visit(message);
+        const bool asked = family == NFPROTO_UNSPEC || message.family() == family;
+        if (whole && asked && message.table_type() == question.type - 1) visit(message);
         continue;
       }
       const Acknowledgement answer =
@@ -80,7 +98,7 @@ rules::Result<bool> NfTables::dump_once(const DumpQuestion& question, const Mess
       if (answer.code == EINTR) return false;
       // What is dumped is not there: there is nothing to dump.
       if (answer.code == 0 || answer.code == ENOENT) return whole;
-      return fail(describe_object(question.family, question.table, question.name), "dump", answer.cause(), answer.code);
+      return fail(describe_any(family, question.table, question.name), "dump", answer.cause(), answer.code);
     }
   }
 }
@@ -101,6 +119,11 @@ rules::Status NfTables::dump(std::string_view object, const std::function<rules:
 }
 
 rules::Result<bool> NfTables::exists(std::string_view request, std::uint32_t sequence, std::string_view object) {
+  return ask(request, sequence, object, [](const Message&) {});
+}
+
+rules::Result<bool> NfTables::ask(std::string_view request, std::uint32_t sequence, std::string_view object,
+                                  const MessageVisitor& visit) {
   socket_->drain();
   if (auto sent = socket_->send(request); !sent) return std::unexpected(std::move(sent.error()));
   for (;;) {
@@ -108,13 +131,41 @@ rules::Result<bool> NfTables::exists(std::string_view request, std::uint32_t seq
     if (!received) return std::unexpected(received.error());
     MessageReader reader(received->data);
     for (Message message; reader.next(message);) {
-      if (message.sequence != sequence || message.type != NLMSG_ERROR) continue;
+      if (message.sequence != sequence) continue;
+      if (message.type != NLMSG_ERROR) {
+        visit(message);
+        continue;
+      }
       const Acknowledgement answer = read_acknowledgement(message);
       if (answer.code == 0) return true;
       if (answer.code == ENOENT) return false;
       return fail(std::string(object), "look up", answer.cause(), answer.code);
     }
   }
+}
+
+rules::Result<bool> NfTables::get_element(const ElementQuestion& question, const AttributeVisitor& visit) {
+  std::array<char, 128> memory{};
+  AttributeWriter out(memory.data());
+  char* list = out.open();
+  char* element = out.open();
+  if (question.flags != 0) out.be32(NFTA_SET_ELEM_FLAGS, question.flags);
+  if (!question.key.empty()) {
+    char* key = out.open();
+    const std::string_view bytes = question.key.substr(0, kMaxKey);
+    out.raw(NFTA_DATA_VALUE, bytes.data(), static_cast<std::uint16_t>(bytes.size()));
+    out.close(key, NFTA_SET_ELEM_KEY);
+  }
+  out.close(element, NFTA_LIST_ELEM);
+  out.close(list, NFTA_SET_ELEM_LIST_ELEMENTS);
+  TableRequest request(NFT_MSG_GETSETELEM, NLM_F_ACK, ++sequence_, question.family);
+  request.name(NFTA_SET_ELEM_LIST_TABLE, question.table);
+  request.name(NFTA_SET_ELEM_LIST_SET, question.set);
+  request.attributes({memory.data(), static_cast<std::size_t>(out.at() - memory.data())});
+  return ask(request.finish(), sequence_, describe_any(question.family, question.table, question.set),
+             [&](const Message& message) {
+               if (message.table_type() == NFT_MSG_NEWSETELEM) visit(message.attributes());
+             });
 }
 
 rules::Result<bool> NfTables::has_table(Family family, Table table) {

@@ -43,9 +43,20 @@ enum class Interrupted : std::uint8_t {
 /// What to dump.
 struct DumpQuestion {
   rules::Family family = rules::Family::kIpv4;
-  std::uint16_t type = 0;  ///< NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET or NFT_MSG_GETSETELEM
+  std::uint16_t type = 0;  ///< NFT_MSG_GETTABLE, _GETCHAIN, _GETRULE, _GETSET or _GETSETELEM
   std::string_view table;
   std::string_view name;  ///< of a chain, for its rules, or of a set, for its elements
+  /// NFPROTO_*, in place of `family`: for tables of both families, of devices and of bridges. NFPROTO_UNSPEC: of all.
+  std::optional<std::uint8_t> any_family{};
+};
+
+/// Which element of a set.
+struct ElementQuestion {
+  std::uint8_t family = 0;  ///< NFPROTO_*
+  std::string_view table;
+  std::string_view set;
+  std::string_view key;     ///< as the set has it, 64 bytes at most; none for NFT_SET_ELEM_CATCHALL
+  std::uint32_t flags = 0;  ///< NFT_SET_ELEM_*
 };
 
 /// Reads and writes nf_tables in the network namespace in which it was opened.
@@ -87,6 +98,9 @@ class NfTables {
   [[nodiscard]] rules::Status dump_objects(rules::Family family, std::string_view table, std::uint16_t type,
                                            std::string_view set, const AttributeVisitor& visit,
                                            const std::function<void()>& restart);
+  /// Asks for one element (NFT_MSG_GETSETELEM), in sets of intervals for the one that holds the key. False when there
+  /// is none.
+  [[nodiscard]] rules::Result<bool> get_element(const ElementQuestion& question, const AttributeVisitor& visit);
   /// Whether any table is there; for tables that are not iptables'.
   [[nodiscard]] rules::Result<bool> has_table(rules::Family family, std::string_view table);
   /// Rules of a table that is none of iptables', with their undecoded NFTA_RULE_EXPRESSIONS. A table that is not there
@@ -103,6 +117,9 @@ class NfTables {
 
  private:
   [[nodiscard]] rules::Result<bool> exists(std::string_view request, std::uint32_t sequence, std::string_view object);
+  /// Sends a question about one thing and visits the answers; false when it is not there.
+  [[nodiscard]] rules::Result<bool> ask(std::string_view request, std::uint32_t sequence, std::string_view object,
+                                        const MessageVisitor& visit);
   /// Reads all that the kernel has answered.
   [[nodiscard]] rules::Result<CommitAnswers> read_answers();
   /// What became of a transaction whose acknowledgement was lost; `before` is the generation for which it was sent.

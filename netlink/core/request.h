@@ -28,8 +28,14 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
-  /// At most three: a table, and something in it.
+  /// At most three, or two and attributes: a table, and something in it.
   void name(std::uint16_t type, std::string_view text) { out_.text(type, text.substr(0, kMaxName)); }
+  /// Attributes that are written already, at most kMaxAttributes bytes of them.
+  void attributes(std::string_view bytes) {
+    bytes = bytes.substr(0, kMaxAttributes);
+    std::memcpy(out_.at(), bytes.data(), bytes.size());
+    out_ = AttributeWriter(out_.at() + bytes.size());
+  }
   /// Valid as long as this object.
   [[nodiscard]] std::string_view finish() {
     header_.nlmsg_len = static_cast<std::uint32_t>(out_.at() - bytes_.data());
@@ -38,6 +44,7 @@ class Request {
   }
 
  private:
+  static constexpr std::size_t kMaxAttributes = 128;
   static constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
   static constexpr std::size_t kMaxName = 255;  // NFT_NAME_MAXLEN - 1
 
