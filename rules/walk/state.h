@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "rules/walk/packet.h"
 #include "rules/walk/value.h"
@@ -39,6 +41,10 @@ struct PacketState {
   std::optional<std::uint16_t> last_destination_port;
   bool source_port_unknown = false;
   std::optional<std::uint16_t> tproxy_port;  ///< TPROXY has given it to a socket there
+  /// REDIRECT: `packet.destination` is an address of the node; which of them is not known.
+  bool own_destination = false;
+  /// Elements that rules have put into sets for this packet.
+  std::vector<std::pair<const WalkSet*, Bytes>> updated;
 };
 
 }  // namespace kubenatd::rules::walk
