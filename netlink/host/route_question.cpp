@@ -160,6 +160,7 @@ RouteAsker::Policy RouteAsker::read_policy(rules::Family family) {
     const auto rule = fixed_part<fib_rule_hdr>(message);
     if (!rule || message.type != RTM_NEWRULE || rule->family != fixed.family) return;
     if (rule->tos != 0) policy.more = true;
+    if (rule->src_len != 0) policy.origin = true;
     AttributeReader reader(attributes_behind<fib_rule_hdr>(message));
     std::uint32_t mark = 0;
     std::optional<std::uint32_t> mask;
@@ -167,6 +168,8 @@ RouteAsker::Policy RouteAsker::read_policy(rules::Family family) {
       switch (attribute.type) {
         case FRA_FWMARK: mark = number_in(attribute.payload); break;
         case FRA_FWMASK: mask = number_in(attribute.payload); break;
+        case FRA_IIFNAME:
+        case FRA_OIFNAME: policy.origin = true; break;
         case FRA_IP_PROTO:
         case FRA_SPORT_RANGE:
         case FRA_DPORT_RANGE:
@@ -214,24 +217,30 @@ RouteAsker::Said RouteAsker::ask_kernel(const RouteQuestion& question) {
   return said;
 }
 
-RouteAnswer RouteAsker::ask_marked(const RouteQuestion& question) {
-  Said said = ask_kernel(question);
-  if (said.code == ENODEV) return {};
+RouteAnswer RouteAsker::ask_marked(const RouteQuestion& question, const Policy& policy) {
   RouteQuestion plain = question;
   plain.source.reset();
   plain.in_interface.reset();
+  const auto ask_plain = [&] {
+    Said said = ask_kernel(plain);
+    if (policy.origin) said.answer = {};
+    return said;
+  };
   const bool arrives = question.in_interface.has_value();
+  const bool from_somewhere = arrives && question.in_interface->empty();
+  Said said = from_somewhere ? ask_plain() : ask_kernel(question);
+  if (said.code == ENODEV) return {};
   if (!arrives && said.code == EINVAL && question.source) {
     // The node sends with a source that is none of its own (a transparent socket): the kernel lets it, this question
     // does not.
-    said = ask_kernel(plain);
-  } else if (arrives && (said.code == EINVAL || said.code == EXDEV)) {
+    said = ask_plain();
+  } else if (arrives && !from_somewhere && (said.code == EINVAL || said.code == EXDEV)) {
     const int refusal = said.code;
-    said = ask_kernel(plain);
+    said = ask_plain();
     said.answer.source_refused = refusal == EXDEV || said.code != EINVAL;
-  } else if (arrives && said.code == EHOSTUNREACH &&
+  } else if (arrives && !from_somewhere && said.code == EHOSTUNREACH &&
              !forwards(question.destination.family, *question.in_interface).value_or(true)) {
-    said = ask_kernel(plain);
+    said = ask_plain();
   }
   if (said.answer.kind == RouteAnswer::Kind::kForward) {
     look_at_paths(question, said.answer);
@@ -290,7 +299,7 @@ RouteAnswer RouteAsker::ask(const RouteQuestion& question) {
   std::optional<RouteAnswer> answer;
   for (std::uint32_t bits = open;; bits = (bits - 1) & open) {
     one.mark = (question.mark & ~question.unknown_mark) | bits;
-    RouteAnswer now = ask_marked(one);
+    RouteAnswer now = ask_marked(one, policy->second);
     if (!answer)
       answer = std::move(now);
     else if (!same(*answer, now))

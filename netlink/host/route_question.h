@@ -19,8 +19,9 @@ namespace kubenatd::netlink::host {
 ///    EACCES: prohibit; EINVAL: blackhole, and whenever the source may not come in there (rp_filter, an address of the
 ///    node itself, 127.0.0.0/8); older kernels say EXDEV for rp_filter.
 ///  - For the two that say more than one thing, the route is asked for again as one of the node's own packets, without
-///    source: policy rules that look at the source or the interface do not count there. `source_refused` tells that the
-///    kernel does not take the source.
+///    source, and so is that of a packet whose interface is not known (an empty name). Where policy rules look at the
+///    source or the interface, that says nothing: kUnknown. `source_refused` tells that the kernel does not take the
+///    source.
 /// Where the answer depends on something that is not in the question (unknown bits of the mark, policy rules by port,
 /// protocol, TOS or user, multipath by ports), it is kUnknown or has no interface.
 ///
@@ -35,6 +36,7 @@ class RouteAsker {
  private:
   struct Policy {                 ///< rules of policy routing, of one family
     std::uint32_t mark_bits = 0;  ///< that any of them looks at
+    bool origin = false;          ///< they look at the source or the interface
     bool more = false;            ///< they look at what no question has
   };
   struct Said {  ///< one answer of the kernel
@@ -44,7 +46,7 @@ class RouteAsker {
 
   explicit RouteAsker(KernelTalk talk) : talk_(std::move(talk)) {}
   [[nodiscard]] Policy read_policy(rules::Family family);
-  [[nodiscard]] rules::walk::RouteAnswer ask_marked(const rules::walk::RouteQuestion& question);
+  [[nodiscard]] rules::walk::RouteAnswer ask_marked(const rules::walk::RouteQuestion& question, const Policy& policy);
   [[nodiscard]] Said ask_kernel(const rules::walk::RouteQuestion& question);
   void look_at_paths(const rules::walk::RouteQuestion& question, rules::walk::RouteAnswer& answer);
   void look_at_neighbour(const rules::Address& destination, rules::walk::RouteAnswer& answer);

@@ -105,6 +105,7 @@ LiveNode live_surroundings(rules::Family family, const std::string& in_interface
       return shared->has(set, now);
     };
   }
+  surroundings.programs_on = programs_on;
   surroundings.now = ::time(nullptr);
   surroundings.minutes_west = minutes_west();
   if (!in_interface.empty()) {

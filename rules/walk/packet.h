@@ -96,6 +96,10 @@ struct Surroundings {
   /// rule.
   std::function<std::optional<bool>(const InIpset&, const Packet& now)> ipset_has;
 
+  /// What sees packets of an interface besides all rules, and was not looked at: programs of XDP and traffic control.
+  /// `leaving`: packets that go out by it, else those that come in.
+  std::function<std::vector<NotLookedAt>(const std::string& interface, bool leaving)> programs_on;
+
   std::optional<std::int64_t> now;  ///< seconds since 1970, UTC
   std::int32_t minutes_west = 0;    ///< the kernel's time zone, for -m time --kerneltz
 

@@ -186,6 +186,14 @@ TEST_CASE("Policy routing: a mark decides, and what is not in the question leave
   unsure.destination = ip("10.2.0.5");
   CHECK(ask(unsure).kind == Kind::kUnknown);  // the way is another one: by the gateway, or to the neighbour
 
+  // The interface is not known: asked as the node's own packet, as long as no rule looks at where it comes from.
+  RouteQuestion somewhere = arriving("10.1.0.7", "10.2.0.5");
+  somewhere.in_interface = "";
+  CHECK(ask(somewhere).interface == "out");
+  sh("ip rule add from 10.77.0.0/16 table 100");
+  CHECK(ask(somewhere).kind == Kind::kUnknown);
+  CHECK(ask(arriving("10.1.0.7", "10.2.0.5")).interface == "out");
+
   sh("ip rule add ipproto tcp dport 80 table 100");
   CHECK(ask(arriving("10.1.0.7", "10.2.0.5")).kind == Kind::kUnknown);
   CHECK(ask(arriving("fd00:1::7", "fd00:2::5")).kind == Kind::kForward);
