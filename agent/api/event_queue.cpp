@@ -13,6 +13,7 @@ namespace kubenatd::agent::api {
 namespace {
 
 constexpr std::size_t kMostLines = 200;
+constexpr std::size_t kMostLeftOut = 10'000;
 
 }  // namespace
 
@@ -30,6 +31,10 @@ class EventQueue::Sink : public WatchSink {
     const base::MutexLock lock(queue_.mutex_);
     queue_.problems_.add(std::move(line));
     queue_.wake();
+  }
+  void left_out(objects::PassedOver one) override {
+    const base::MutexLock lock(queue_.mutex_);
+    if (queue_.left_out_.size() < kMostLeftOut) queue_.left_out_.push_back(std::move(one));
   }
   void remark(std::string line) override {
     const base::MutexLock lock(queue_.mutex_);
@@ -96,6 +101,7 @@ ApiUpdate EventQueue::take() {
   events_.clear();
   update.problems = problems_.take();
   update.remarks = remarks_.take();
+  update.left_out = std::exchange(left_out_, {});
   update.states = states_;
   update.synced = std::all_of(states_.begin(), states_.end(), [](const WatchState& state) { return state.synced; });
   return update;

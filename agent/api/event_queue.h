@@ -16,9 +16,10 @@ namespace kubenatd::agent::api {
 
 /// What happened since the last take().
 struct ApiUpdate {
-  std::vector<objects::ObjectEvent> events;  ///< Services first, then EndpointSlices, Nodes, Pods
-  std::vector<std::string> problems;         ///< one line each: objects that were left out, connections that fail
-  std::vector<std::string> remarks;          ///< one line each: fields that were left out, lists that were read
+  std::vector<objects::ObjectEvent> events;   ///< Services first, then EndpointSlices, Nodes, Pods
+  std::vector<std::string> problems;          ///< one line each: objects that were left out, connections that fail
+  std::vector<std::string> remarks;           ///< one line each: fields that were left out, lists that were read
+  std::vector<objects::PassedOver> left_out;  ///< objects that were left out or taken in part
   bool synced = false;  ///< all first lists are complete, and their events are in this update or an earlier one
   std::vector<WatchState> states;  ///< of every resource, as it is now
 };
@@ -61,6 +62,7 @@ class EventQueue {
   std::map<sources::ObjectId, objects::ObjectPtr> events_ KUBENATD_GUARDED_BY(mutex_);
   Lines problems_ KUBENATD_GUARDED_BY(mutex_);
   Lines remarks_ KUBENATD_GUARDED_BY(mutex_);
+  std::vector<objects::PassedOver> left_out_ KUBENATD_GUARDED_BY(mutex_);
   std::vector<WatchState> states_ KUBENATD_GUARDED_BY(mutex_);
   bool woken_ KUBENATD_GUARDED_BY(mutex_) = false;
 };

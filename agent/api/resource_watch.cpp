@@ -388,16 +388,21 @@ void ResourceWatch::take_object(const json& object, bool deleted) {
   auto decoded = objects::decode_object(object);
   if (!decoded) {
     const bool stays = known_.contains(key);
+    sink_.left_out(objects::passed_over(object, decoded.error()));
     sink_.problem(decoded.error().to_string() + (stays ? "; it stays as it was" : ""));
     if (stays) known_.keep(key);
     return;
   }
-  for (std::string& remark : decoded->remarks) sink_.remark(std::move(remark));
+  for (std::string& remark : decoded->remarks) {
+    sink_.left_out(objects::passed_over(object, remark));
+    sink_.remark(std::move(remark));
+  }
   if (decoded->object && kind_of(*decoded->object) == resource_.kind) {
     known_.put(key, std::move(*decoded->object));
     return;
   }
   known_.remove(key);  // an EndpointSlice of names, say: there is nothing to be done with it
+  if (!decoded->object) sink_.left_out(objects::passed_over(object, decoded->passed_over));
   if (decoded->object || text_of(object, "kind") != name_of(resource_.kind))
     sink_.problem(fmt::format("{}: an object of kind {} among them is left out", resource_.name,
                               base::in_quotes(text_of(object, "kind"))));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/objects/objects.h"
+#include "agent/objects/passed_over.h"
 
 namespace kubenatd::agent::api {
 
@@ -30,6 +31,8 @@ class WatchSink {
   virtual void changed(objects::ObjectEvent event) = 0;
   /// One line: something was left out, or does not work at present.
   virtual void problem(std::string line) = 0;
+  /// The same of an object that was left out or taken in part.
+  virtual void left_out(objects::PassedOver /*one*/) {}
   /// One line that is worth knowing.
   virtual void remark(std::string line) = 0;
   /// Called after the events that lead to this state.

@@ -151,7 +151,8 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
   return inputs;
 }
 
-rules::Result<std::size_t> gather(Inputs& inputs, const std::function<void(const objects::ObjectEvent&)>& see) {
+rules::Result<std::size_t> gather(Inputs& inputs, const std::function<void(const objects::ObjectEvent&)>& see,
+                                  const std::function<void(objects::PassedOver)>& left_out) {
   const auto until = std::chrono::steady_clock::now() + kGatherTime;
   std::size_t problems = 0;
   while (true) {
@@ -159,6 +160,8 @@ rules::Result<std::size_t> gather(Inputs& inputs, const std::function<void(const
     problems += update.problems;
     if (see)
       for (const objects::ObjectEvent& event : update.events) see(event);
+    if (left_out)
+      for (objects::PassedOver& one : update.left_out) left_out(std::move(one));
     (void)inputs.model->apply(std::move(update.events));
     for (const std::string& remark : inputs.model->take_remarks()) base::log_warning(remark);
     if (update.synced) return problems;

@@ -23,7 +23,11 @@ class Manifests final : public ObjectSource {
     for (const std::string& line : update.passed_over) base::log_info("passed over", {{"what", line}});
     for (const std::string& line : update.remarks) base::log_warning("taken in part", {{"what", line}});
     for (const std::string& line : update.problems) base::log_warning("left out", {{"what", line}});
-    return {.events = std::move(update.events), .problems = update.problems.size(), .synced = true, .states = {}};
+    return {.events = std::move(update.events),
+            .problems = update.problems.size(),
+            .left_out = std::move(update.left_out),
+            .synced = true,
+            .states = {}};
   }
 
  private:
@@ -46,6 +50,7 @@ class ApiServer final : public ObjectSource {
     for (const api::WatchState& state : update.states) log_change(state);
     return {.events = std::move(update.events),
             .problems = update.problems.size(),
+            .left_out = std::move(update.left_out),
             .synced = update.synced,
             .states = std::move(update.states)};
   }

@@ -8,6 +8,7 @@
 #include "agent/api/access.h"
 #include "agent/api/watch_sink.h"
 #include "agent/objects/objects.h"
+#include "agent/objects/passed_over.h"
 #include "rules/error.h"
 
 namespace kubenatd::agent::daemon {
@@ -19,10 +20,11 @@ namespace kubenatd::agent::daemon {
 class ObjectSource {
  public:
   struct Update {
-    std::vector<objects::ObjectEvent> events;  ///< may be applied one by one
-    std::size_t problems = 0;                  ///< objects or files that were left out
-    bool synced = false;                       ///< everything there was at the start is in; stays true
-    std::vector<api::WatchState> states;       ///< of an API server's resources
+    std::vector<objects::ObjectEvent> events;   ///< may be applied one by one
+    std::size_t problems = 0;                   ///< objects or files that were left out
+    std::vector<objects::PassedOver> left_out;  ///< and those that were taken in part
+    bool synced = false;                        ///< everything there was at the start is in; stays true
+    std::vector<api::WatchState> states;        ///< of an API server's resources
   };
 
   virtual ~ObjectSource() = default;

@@ -19,6 +19,7 @@
 #include "rules/hostport/host_ports.h"
 #include "rules/nftables/walk.h"
 #include "rules/node_options.h"
+#include "rules/walk/ruleset.h"
 
 namespace kubenatd::agent::dataplane {
 
@@ -155,6 +156,8 @@ class Dataplane {
   /// The rules that are wanted; beside what others serve, when `kernel` is given.
   [[nodiscard]] virtual rules::Result<WalkedRules> desired_rules(netlink::NfTables* kernel) const = 0;
   [[nodiscard]] virtual rules::Result<WalkedRules> live_rules(netlink::NfTables& kernel) const = 0;
+  /// The tables that are wanted, for a walk; beside what others serve, when `kernel` is given.
+  [[nodiscard]] virtual rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const = 0;
 
   /// Removes everything that this mode ever makes in the family, and nothing else.
   [[nodiscard]] virtual rules::Result<CleanupReport> clean_up(netlink::NfTables& kernel) const = 0;

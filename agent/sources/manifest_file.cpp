@@ -99,20 +99,31 @@ ManifestFile parse_manifest(const std::string& path, std::string_view text,
   Lines problems(file.problems, base::one_line(path, kLongestPath));
   Lines remarks(file.remarks, base::one_line(path, kLongestPath));
   Lines passed_over(file.passed_over, base::one_line(path, kLongestPath));
+  const auto leave_out = [&](objects::PassedOver one) {
+    constexpr std::size_t kMostLeftOut = 10'000;
+    if (file.left_out.size() < kMostLeftOut && is_worth_telling(one)) file.left_out.push_back(std::move(one));
+  };
   const auto visit = [&](nlohmann::json&& document) {
     auto decoded = objects::decode_object(document);
     if (!decoded) {
       problems.add(decoded.error().to_string());
+      leave_out(objects::passed_over(document, decoded.error()));
       return;
     }
-    for (const std::string& remark : decoded->remarks) remarks.add(remark);
-    if (decoded->object)
+    for (const std::string& remark : decoded->remarks) {
+      remarks.add(remark);
+      leave_out(objects::passed_over(document, remark));
+    }
+    if (decoded->object) {
       file.objects.push_back(keep(std::move(*decoded->object)));
-    else
-      passed_over.add(decoded->passed_over);
+      return;
+    }
+    passed_over.add(decoded->passed_over);
+    leave_out(objects::passed_over(document, decoded->passed_over));
   };
   if (const rules::Status read = objects::read_documents(text, path.ends_with(".json"), visit); !read) {
     problems.add(read.error().to_string());
+    leave_out({"file " + base::one_line(path, kLongestPath), read.error().to_string(), {}, {}});
     file.complete = false;
   }
   return file;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/objects/objects.h"
+#include "agent/objects/passed_over.h"
 #include "agent/sources/object_change.h"
 #include "rules/error.h"
 
@@ -40,6 +41,7 @@ struct ManifestFile {
   std::vector<std::string> problems;  ///< documents that were refused, syntax errors
   std::vector<std::string> remarks;   ///< fields that were left out of an object
   std::vector<std::string> passed_over;
+  std::vector<objects::PassedOver> left_out;  ///< the same, by object; what is of no use to anybody is not among them
   bool complete = true;  ///< false: a syntax error ended the reading, and is the last of the problems
 };
 

@@ -269,6 +269,7 @@ void ManifestSource::Impl::read(const std::string& path) {
   const std::string_view kept = state.loaded ? "; what it gave before stays" : "";
   if (!text) {
     update.problems.push_back(fmt::format("{}{}", text.error().to_string(), kept));
+    update.left_out.push_back({"file " + base::one_line(path, kLongestPath), text.error().cause, {}, {}});
     return;
   }
   bytes_read += text->size();
@@ -279,6 +280,7 @@ void ManifestSource::Impl::read(const std::string& path) {
   std::move(file.passed_over.begin(), file.passed_over.end(), std::back_inserter(update.passed_over));
   std::move(file.remarks.begin(), file.remarks.end(), std::back_inserter(update.remarks));
   std::move(file.problems.begin(), file.problems.end(), std::back_inserter(update.problems));
+  std::move(file.left_out.begin(), file.left_out.end(), std::back_inserter(update.left_out));
   // What is half-written must not take services away; of a file that never was whole, the part that can be read is
   // better than nothing.
   if (!file.complete && state.loaded) {

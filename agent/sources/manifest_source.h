@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/objects/objects.h"
+#include "agent/objects/passed_over.h"
 #include "rules/error.h"
 
 namespace kubenatd::agent::sources {
@@ -16,6 +17,7 @@ struct SourceUpdate {
   std::vector<std::string> remarks;          ///< one line each: an object was taken, with something left out or doubled
   std::vector<std::string> problems;         ///< one line each: file, object, field; the object or file was left out
   std::vector<std::string> passed_over;      ///< one line each: documents of kinds that are not used
+  std::vector<objects::PassedOver> left_out;  ///< the same, by object
 };
 
 /// Objects from folders of manifests (*.yaml, *.yml, *.json, below the folder at any depth).

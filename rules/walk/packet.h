@@ -49,6 +49,10 @@ struct RouteAnswer {
   std::string interface;          ///< empty: not known
   std::optional<Address> source;  ///< that the node takes when it sends there itself, and for masquerading
   std::optional<Address> gateway;
+  /// Of a packet that arrives: the kernel does not take its source from that interface (rp_filter, an address of the
+  /// node, 127.0.0.0/8) and drops it without a word; the rest says where it would go.
+  bool source_refused = false;
+  bool neighbour_failed = false;  ///< the next hop was looked for and did not answer (its state is FAILED)
 };
 
 struct RouteQuestion {
@@ -91,6 +95,10 @@ struct Surroundings {
   /// Whether an ipset has the packet's addresses and ports; none: it cannot be told. `now` has them as they are at the
   /// rule.
   std::function<std::optional<bool>(const InIpset&, const Packet& now)> ipset_has;
+
+  /// What sees packets of an interface besides all rules, and was not looked at: programs of XDP and traffic control.
+  /// `leaving`: packets that go out by it, else those that come in.
+  std::function<std::vector<NotLookedAt>(const std::string& interface, bool leaving)> programs_on;
 
   std::optional<std::int64_t> now;  ///< seconds since 1970, UTC
   std::int32_t minutes_west = 0;    ///< the kernel's time zone, for -m time --kerneltz

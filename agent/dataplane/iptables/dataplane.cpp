@@ -9,6 +9,7 @@
 #include "agent/dataplane/iptables/options.h"
 #include "agent/dataplane/iptables/walked_rules.h"
 #include "rules/text.h"
+#include "rules/walk/xt/matches.h"
 
 namespace kubenatd::agent::dataplane::iptables {
 
@@ -84,6 +85,19 @@ rules::Result<WalkedRules> IptablesDataplane::desired_rules(netlink::NfTables* k
   for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))
     rules::former_walk::add_table(ruleset, table);
   return walked;
+}
+
+rules::Result<rules::walk::Ruleset> IptablesDataplane::desired_ruleset(netlink::NfTables* kernel) const {
+  HostPorts host_ports = desired_.host_ports;
+  if (kernel != nullptr) {
+    auto claims = read_foreign_host_ports(*kernel, family_);
+    if (!claims) return std::unexpected(claims.error());
+    host_ports.set_foreign(std::move(*claims));
+  }
+  rules::walk::Ruleset ruleset;
+  for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))
+    rules::walk::xt::add_table(ruleset, family_, table);
+  return ruleset;
 }
 
 rules::Result<WalkedRules> IptablesDataplane::live_rules(netlink::NfTables& kernel) const {

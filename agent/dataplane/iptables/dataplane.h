@@ -43,6 +43,7 @@ class IptablesDataplane final : public Dataplane {
   [[nodiscard]] rules::Result<Difference> diff(netlink::NfTables& kernel) const override;
   [[nodiscard]] rules::Result<WalkedRules> desired_rules(netlink::NfTables* kernel) const override;
   [[nodiscard]] rules::Result<WalkedRules> live_rules(netlink::NfTables& kernel) const override;
+  [[nodiscard]] rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const override;
 
   [[nodiscard]] rules::Result<CleanupReport> clean_up(netlink::NfTables& kernel) const override;
 

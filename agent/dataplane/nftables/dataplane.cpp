@@ -4,6 +4,7 @@
 
 #include "agent/dataplane/foreign_host_ports.h"
 #include "agent/dataplane/nftables/cleanup.h"
+#include "agent/dataplane/nftables/desired_table.h"
 #include "agent/dataplane/nftables/diff.h"
 #include "agent/dataplane/nftables/live.h"
 #include "agent/dataplane/nftables/options.h"
@@ -89,6 +90,21 @@ rules::Result<WalkedRules> NftablesDataplane::desired_rules(netlink::NfTables* k
   if (!live) return std::unexpected(live.error());
   walked.table = state_of(wanted_.elements, {.order = order_of(*live), .host_ports = &beside->elements});
   return walked;
+}
+
+rules::Result<rules::walk::Ruleset> NftablesDataplane::desired_ruleset(netlink::NfTables* kernel) const {
+  rules::walk::Ruleset ruleset;
+  if (kernel == nullptr) {
+    const HostPortElements host_ports = emit_host_ports(wanted_.host_ports.in_force());
+    add_desired_table(ruleset, family_, wanted_.elements, {.order = {}, .host_ports = &host_ports});
+    return ruleset;
+  }
+  const auto beside = beside_others(*kernel);
+  if (!beside) return std::unexpected(beside.error());
+  const auto live = read_all_nftables_elements(*kernel, family_, wanted_.elements.ruleset());
+  if (!live) return std::unexpected(live.error());
+  add_desired_table(ruleset, family_, wanted_.elements, {.order = order_of(*live), .host_ports = &beside->elements});
+  return ruleset;
 }
 
 rules::Result<WalkedRules> NftablesDataplane::live_rules(netlink::NfTables& kernel) const {
