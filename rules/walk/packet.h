@@ -49,6 +49,10 @@ struct RouteAnswer {
   std::string interface;          ///< empty: not known
   std::optional<Address> source;  ///< that the node takes when it sends there itself, and for masquerading
   std::optional<Address> gateway;
+  /// Of a packet that arrives: the kernel does not take its source from that interface (rp_filter, an address of the
+  /// node, 127.0.0.0/8) and drops it without a word; the rest says where it would go.
+  bool source_refused = false;
+  bool neighbour_failed = false;  ///< the next hop was looked for and did not answer (its state is FAILED)
 };
 
 struct RouteQuestion {
