@@ -233,7 +233,7 @@ bool diagnose_passed(const ExplainContext& context, const Identity& identity, An
     told.insert(one);
     const bool by_address = std::ranges::find(one->addresses, packet.destination) != one->addresses.end();
     const std::string what =
-        by_address ? packet.destination.to_string() : fmt::format("NodePort {}", packet.destination_port);
+        by_address ? packet.destination.to_string() : fmt::format("port {} of this node", packet.destination_port);
     const bool known = identity.view != nullptr || identity.subject.kind == Target::kHostPort;
     explains = explains || !known;
     add_finding(

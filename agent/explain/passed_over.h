@@ -7,19 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "agent/objects/passed_over.h"
 #include "rules/address.h"
 
 namespace kubenatd::agent::explain {
 
-/// An object that was refused, passed over or taken in part, and what it would have had.
-struct PassedOver {
-  std::string object;  ///< "Service demo/web", "EndpointSlice demo/web-1"
-  std::string reason;  ///< "spec.ports[0].port: 70000 is not in 1..65535"
-  std::vector<rules::Address> addresses;
-  std::vector<std::uint16_t> node_ports;
-};
+using objects::PassedOver;
 
-/// All of them, found by what a question asks for.
+/// All objects that were refused, passed over or taken in part, found by what a question asks for.
 ///
 /// Threading: one thread. Failure: none. Cost: a look-up goes through all of them.
 class Passed {
