@@ -24,7 +24,7 @@ struct IngressMatch {
 /// those of any host. Among these Exact goes before Prefix, the longer path goes first, and a default backend comes
 /// last. An Ingress without a class, or with one that nobody serves, can match too; a finding says so.
 ///
-/// Of ingress-nginx (1.12; classes of controller k8s.io/ingress-nginx, and the class "nginx" by annotation) the ways of
+/// Of ingress-nginx (1.x; classes of controller k8s.io/ingress-nginx, and the class "nginx" by annotation) the ways of
 /// its own are known: server-alias; ImplementationSpecific paths are plain beginnings; and once one rule of a host has
 /// use-regex or rewrites its path, all paths of that host are regular expressions, the longest first. Of another
 /// controller, an ImplementationSpecific path counts when it is the very path, and is a doubt when it may be meant.

@@ -58,6 +58,8 @@ std::string describe(const Hop& hop) {
   if (hop.table == nullptr || hop.chain == nullptr) return "the node itself";
   const std::string where = fmt::format("{} {}", label_of(*hop.table), hop.chain->name);
   if (hop.chain->unread) return where + ": its rules were not read";
+  if (hop.rule == nullptr && hop.fit == rules::walk::Fit::kUnknown)
+    return where + ": whether it sees the packet, its devices decide";
   return hop.rule == nullptr ? where + ": policy DROP" : fmt::format("{}: {}", where, text_of(*hop.rule, *hop.table));
 }
 

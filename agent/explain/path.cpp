@@ -44,7 +44,7 @@ bool is_near_miss(const Hop& hop, const Answer& answer) {
 /// A policy that lets the packet pass is not worth a line.
 bool is_told(const Hop& hop, const Answer& answer) {
   if (hop.table == nullptr || hop.chain == nullptr) return false;
-  if (hop.rule == nullptr) return hop.chain->unread || (hop.chain->base && hop.chain->base->policy_drop);
+  if (hop.rule == nullptr) return hop.chain->unread || hop.verdict.verdict == Verdict::kDrop;
   return hop.fit != Fit::kNo || is_near_miss(hop, answer);
 }
 

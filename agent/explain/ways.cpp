@@ -58,6 +58,8 @@ struct Doubt {
   [[nodiscard]] bool decides() const {
     return !keys_if_fit.empty() && !keys_if_not.empty() && keys_if_fit != keys_if_not;
   }
+  /// Both sides were followed, and came to the same.
+  [[nodiscard]] bool is_idle() const { return !keys_if_fit.empty() && keys_if_fit == keys_if_not; }
   [[nodiscard]] bool decides_fate() const { return decides() && fates_if_fit != fates_if_not; }
 };
 
@@ -95,14 +97,16 @@ Ways join_ways(const Walk& walk) {
     }
   }
   bool decides = false;
+  bool all_idle = true;
   for (const auto& [place, doubt] : doubts) {
     decides = decides || doubt.decides();
+    all_idle = all_idle && doubt.is_idle();
     joined.is_doubtful = joined.is_doubtful || doubt.decides_fate();
   }
-  // A way of which only one side is left was followed from the same state on the other: nothing hangs on it. But what
-  // was joined on the way there is not counted, so that the odds are known only where they add up.
+  // Of a doubt whose other side is not there, that was joined on the way to a state that both come to: nothing new is
+  // behind it, but how likely each end is then, nobody can tell.
   const bool certain = usual == 1 && !walk.cut;
-  const bool adds_up = !decides && !walk.cut && std::abs(total - 1) < kNothing;
+  const bool adds_up = all_idle && !walk.cut && std::abs(total - 1) < kNothing;
   for (Way& way : joined.ways) {
     if (way.outcome->remembered || all_known) continue;
     if (certain) {

@@ -89,16 +89,24 @@ TEST_CASE("ways: a doubt whose ways all come to the same ends decides nothing") 
   CHECK_FALSE(one.is_doubtful);
   CHECK(one.doubts.empty());
 
-  // The other side was followed only as far as to the same state; then chance chose.
+  // Both sides came to the same state, where chance chose.
   Made joined(1);
-  const std::uint32_t doubt = joined.doubt(0, false);
-  joined.end(End::kForwarded, "10.244.1.5", 0.5, {doubt});
-  joined.end(End::kForwarded, "10.244.1.6", 0.5, {doubt});
+  const std::vector<std::uint32_t> doubts{joined.doubt(0, false), joined.doubt(0, true)};
+  joined.end(End::kForwarded, "10.244.1.5", 0.5, doubts);
+  joined.end(End::kForwarded, "10.244.1.6", 0.5, doubts);
   const Ways two = join_ways(joined.walk);
   REQUIRE(two.ways.size() == 2);
   CHECK(two.ways[0].odds_known);
   CHECK(two.ways[1].odds == Approx(0.5));
   CHECK_FALSE(two.is_doubtful);
+
+  // Of the other side nothing is left: it ends nowhere else, but the odds may be others.
+  Made half(1);
+  const std::uint32_t doubt = half.doubt(0, false);
+  half.end(End::kForwarded, "10.244.1.5", 0.5, {doubt});
+  half.end(End::kForwarded, "10.244.1.6", 0.5, {doubt});
+  CHECK_FALSE(join_ways(half.walk).ways.at(0).odds_known);
+  CHECK_FALSE(join_ways(half.walk).is_doubtful);
 }
 
 TEST_CASE("ways: one of several doubts is enough, and all are named then") {
