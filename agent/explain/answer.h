@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "agent/explain/question.h"
-#include "rules/former_walk/packet.h"
-#include "rules/former_walk/walker.h"
+#include "rules/walk/packet.h"
+#include "rules/walk/walker.h"
 
 /// What `explain` answers, as values. Printing is done elsewhere (show.h).
 namespace kubenatd::agent::explain {
@@ -41,26 +41,35 @@ struct Subject {
 
 /// A rule on the way.
 struct PathStep {
+  std::string family;  ///< "ip", "inet", ...; of the table
   std::string table, chain;
+  bool legacy = false;  ///< a table of iptables-legacy
+  std::string hook;     ///< that the packet is at: "prerouting", ...
   std::string rule;     ///< empty: the policy
   std::string comment;  ///< of the rule
+  std::uint64_t handle = 0;
   bool matched = true;
   std::string why;  ///< why it did not fit; or what made it fit: chance, affinity, the elements that were found
   bool foreign = false;
   bool idle = false;  ///< a jump to a chain in which no rule fitted
-  std::optional<rules::former_walk::Counters> counters;
+  std::optional<rules::walk::Counters> counters;
 };
 
 /// One way that the packet may go.
 struct PathEnd {
-  rules::former_walk::End end = rules::former_walk::End::kForwarded;
+  rules::walk::End end = rules::walk::End::kForwarded;
+  rules::walk::Cause cause = rules::walk::Cause::kRules;
   double odds = 1;
   bool odds_known = true;  ///< false: a rule that cannot be judged leads here, or does not
   bool remembered = false;
   rules::Address destination;
   std::uint16_t port = 0;
+  std::optional<rules::Address> last_destination;  ///< it is one of `destination` to this
+  std::optional<std::uint16_t> last_port;
   bool destination_changed = false;
   bool masqueraded = false;
+  std::string refused_with;  ///< kRejected by a rule: "icmp-port-unreachable", "tcp-reset", ...
+  bool neighbour_failed = false;
   std::string who;              ///< "pod demo/web-1 on node-1", "this node"; may be empty
   std::vector<PathStep> steps;  ///< the steps behind those that all ways share
 };
@@ -96,13 +105,15 @@ struct IngressAnswer {
 struct Answer {
   Question question;
   std::string source;  ///< desired, live, saved
-  rules::former_walk::Packet packet;
+  rules::walk::Packet packet;
   std::string from;  ///< in words
   Subject subject;
   std::vector<PathStep> steps;  ///< those that all ways share
   std::vector<PathEnd> ends;
-  std::string masquerade;  ///< why; empty: none
-  bool in_doubt = false;   ///< a rule that cannot be judged may decide, and not all ways that it opens are among `ends`
+  std::string masquerade;        ///< why; empty: none
+  bool is_doubtful = false;      ///< rules that cannot be judged lead to different ends
+  bool is_incomplete = false;    ///< something that could decide was not looked at, or not walked
+  bool is_contradicted = false;  ///< known connections all go elsewhere than it says
   std::vector<Finding> findings;
   std::vector<PathDifference> differences;
   std::vector<KnownFlow> flows;

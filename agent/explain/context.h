@@ -8,26 +8,27 @@
 
 #include "agent/explain/answer.h"
 #include "agent/explain/inventory.h"
-#include "rules/former_walk/ruleset.h"
-#include "rules/nftables/walk.h"
+#include "agent/explain/passed_over.h"
 #include "rules/service_port.h"
+#include "rules/walk/packet.h"
+#include "rules/walk/ruleset.h"
 
 namespace kubenatd::agent::explain {
 
 /// Everything that an explanation is made from.
 struct ExplainContext {
-  Inventory inventory;                                              ///< empty: nothing is known but the rules
-  std::array<std::vector<rules::ServicePortView>, 2> views;         ///< by family
-  std::array<std::optional<rules::former_walk::Ruleset>, 2> rules;  ///< the rules that packets are walked through
-  std::array<std::optional<rules::former_walk::Ruleset>, 2>
-      desired;  ///< to compare with; none: `rules` is the desired state
-  std::array<std::optional<rules::nftables::TableState>, 2> table;          ///< nftables mode, in place of `rules`
-  std::array<std::optional<rules::nftables::TableState>, 2> desired_table;  ///< to compare with; none: as `desired`
-  rules::former_walk::Surroundings surroundings;
+  Inventory inventory;                                       ///< empty: nothing is known but the rules
+  std::array<std::vector<rules::ServicePortView>, 2> views;  ///< by family
+  rules::walk::Ruleset rules;                                ///< what packets are walked through
+  std::optional<rules::walk::Ruleset> desired;               ///< to compare with; none: `rules` is the desired state
+  rules::walk::Surroundings surroundings;
   std::string node_name;
-  std::vector<rules::Address> node_addresses;                                      ///< best first
-  std::string source;                                                              ///< desired, live, saved
-  std::function<std::vector<KnownFlow>(const rules::former_walk::Packet&)> flows;  ///< none: not asked
+  std::vector<rules::Address> node_addresses;  ///< best first
+  std::string source;                          ///< desired, live, saved
+  std::string in_interface;                    ///< by which a packet comes in; empty: as the surroundings say
+  std::function<std::vector<KnownFlow>(const rules::walk::Packet&)> flows;  ///< none: not asked
+  std::vector<rules::walk::NotLookedAt> not_looked_at;                      ///< besides those that the rules name
+  Passed passed;
 };
 
 }  // namespace kubenatd::agent::explain

@@ -1,18 +1,31 @@
 #pragma once
 
 #include "agent/explain/identify.h"
-#include "rules/former_walk/walker.h"
+#include "agent/explain/ways.h"
+#include "rules/walk/walker.h"
 
 namespace kubenatd::agent::explain {
 
-/// Adds what is wrong about the destination by the objects: endpoints, ports, policies, source ranges, hostPorts.
+/// Adds what is wrong about the destination by the objects: endpoints, ports, policies, source ranges, hostPorts, node
+/// names, and what was left out while loading. Where every way ends at a working endpoint, it is worth a remark only.
 void diagnose_objects(const ExplainContext& context, const Identity& identity, Answer& answer);
 
 /// Adds what is wrong about the way by the rules: foreign rules that decide, rules that are missing, doubts.
-void diagnose_walk(const Identity& identity, const rules::former_walk::Walk& walk, rules::Family family,
-                   Answer& answer);
+void diagnose_walk(const ExplainContext& context, const Identity& identity, const rules::walk::Walk& walk,
+                   const Ways& ways, Answer& answer);
 
-/// What a client sees, from the ends of the walk.
+/// Adds what the node around the rules does to the packet, what was not looked at, what others left behind, and known
+/// connections that went elsewhere.
+void diagnose_node(const ExplainContext& context, const Identity& identity, const Ways& ways, Answer& answer);
+
+/// What a client sees, from the ends of the walk. Certain only when all ways come to it and nothing is in doubt.
 [[nodiscard]] ClientView client_view(const Identity& identity, const Answer& answer);
+
+/// Adds a finding; of many details some are told.
+void add_finding(Answer& answer, Finding::Weight weight, std::string code, std::string text,
+                 std::vector<std::string> details = {});
+
+/// Why a pod is not among the endpoints; empty: nothing speaks against it.
+[[nodiscard]] std::string why_not_ready(const objects::Pod& pod);
 
 }  // namespace kubenatd::agent::explain

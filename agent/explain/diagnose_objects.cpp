@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "agent/base/printable.h"
 #include "agent/explain/diagnose.h"
@@ -14,30 +16,7 @@ using Weight = Finding::Weight;
 
 constexpr std::size_t kMostDetails = 10;
 constexpr std::size_t kShown = 200;
-
-void add(Answer& answer, Weight weight, std::string code, std::string text, std::vector<std::string> details = {}) {
-  if (details.size() > kMostDetails) {
-    const std::size_t more = details.size() - kMostDetails;
-    details.resize(kMostDetails);
-    details.push_back(fmt::format("and {} more", more));
-  }
-  answer.findings.push_back(
-      {.weight = weight, .code = std::move(code), .text = std::move(text), .details = std::move(details)});
-}
-
-std::string why_not_ready(const objects::Pod& pod) {
-  switch (pod.phase) {
-    case objects::Pod::Phase::kPending: return "its phase is Pending";
-    case objects::Pod::Phase::kSucceeded: return "it has ended (Succeeded)";
-    case objects::Pod::Phase::kFailed: return "it has ended (Failed)";
-    case objects::Pod::Phase::kRunning:
-    case objects::Pod::Phase::kUnknown: break;
-  }
-  if (pod.terminating) return "it is being deleted";
-  if (pod.addresses.empty()) return "it has no address yet";
-  if (!pod.ready) return "its condition Ready is not True";
-  return {};
-}
+constexpr const char* kWrongPod = "host-port-wrong-pod";
 
 /// Endpoints or pods that could serve, and why each does not.
 std::vector<std::string> unready(const ExplainContext& context, const Identity& identity) {
@@ -93,28 +72,40 @@ void diagnose_no_endpoint(const ExplainContext& context, const Identity& identit
   const bool any_endpoint =
       std::ranges::any_of(slices, [](const objects::EndpointSlice* slice) { return !slice->endpoints.empty(); });
   if (!any_endpoint && !service.selector.empty() && context.inventory.pods_of(service).empty()) {
-    add(answer, Weight::kProblem, "selector-matches-nothing",
-        fmt::format("no pod in namespace {} has the labels {}, which {} selects", service.key.ns,
-                    selector_text(service.selector), service.key.to_string()));
+    add_finding(answer, Weight::kProblem, "selector-matches-nothing",
+                fmt::format("no pod in namespace {} has the labels {}, which {} selects", service.key.ns,
+                            selector_text(service.selector), service.key.to_string()));
     return;
   }
   if (identity.port != nullptr) {
     if (auto lines = port_mismatch(context, identity); !lines.empty()) {
-      add(answer, Weight::kProblem, "port-name-mismatch",
-          fmt::format("no endpoint of {} has a port for its port {} (targetPort {})", service.key.to_string(),
-                      base::in_quotes(identity.port->name), base::in_quotes(identity.port->target_port)),
-          std::move(lines));
+      add_finding(answer, Weight::kProblem, "port-name-mismatch",
+                  fmt::format("no endpoint of {} has a port for its port {} (targetPort {})", service.key.to_string(),
+                              base::in_quotes(identity.port->name), base::in_quotes(identity.port->target_port)),
+                  std::move(lines));
       return;
     }
   }
-  add(answer, Weight::kProblem, "no-ready-endpoint", fmt::format("{} has no ready endpoint", name),
-      unready(context, identity));
+  add_finding(answer, Weight::kProblem, "no-ready-endpoint", fmt::format("{} has no ready endpoint", name),
+              unready(context, identity));
+}
+
+/// "10.244.2.7:8080 on node-2"
+std::string with_node(const ExplainContext& context, const Identity& identity, const rules::Endpoint& endpoint) {
+  std::string text = rules::join_host_port(endpoint.address, endpoint.port);
+  if (identity.service == nullptr) return text;
+  for (const objects::EndpointSlice* slice : context.inventory.slices_of(identity.service->key))
+    for (const objects::SliceEndpoint& one : slice->endpoints)
+      if (one.address == endpoint.address && !one.node_name.empty())
+        return text + " on " + base::one_line(one.node_name, kShown);
+  const objects::Pod* pod = context.inventory.pod_with(endpoint.address);
+  return pod == nullptr || pod->node_name.empty() ? text : text + " on " + base::one_line(pod->node_name, kShown);
 }
 
 void diagnose_service(const ExplainContext& context, const Identity& identity, Answer& answer) {
   const rules::ServicePortView& view = *identity.view;
   const bool internal = identity.subject.kind == Target::kClusterIp;
-  const bool from_outside = answer.packet.origin == rules::former_walk::Packet::Origin::kArriving &&
+  const bool from_outside = answer.packet.origin == rules::walk::Packet::Origin::kArriving &&
                             context.inventory.pod_with(answer.packet.source) == nullptr;
   const bool only_local = internal ? view.internal_policy_local : view.external_policy_local && from_outside;
   const auto usable = [&](const rules::Endpoint& endpoint) {
@@ -125,26 +116,27 @@ void diagnose_service(const ExplainContext& context, const Identity& identity, A
     if (only_local && std::ranges::any_of(view.endpoints, elsewhere)) {
       std::vector<std::string> lines;
       for (const rules::Endpoint& endpoint : view.endpoints)
-        if (elsewhere(endpoint)) lines.push_back(rules::join_host_port(endpoint.address, endpoint.port));
-      add(answer, Weight::kProblem, "local-policy-without-local-endpoint",
-          fmt::format("{}TrafficPolicy of {} is Local, and its ready endpoints are all on other nodes",
-                      internal ? "internal" : "external", view.name),
-          std::move(lines));
+        if (elsewhere(endpoint)) lines.push_back(with_node(context, identity, endpoint));
+      add_finding(answer, Weight::kProblem, "local-policy-without-local-endpoint",
+                  fmt::format("{}TrafficPolicy of {} is Local, and its ready endpoints are all on other nodes",
+                              internal ? "internal" : "external", view.name),
+                  std::move(lines));
     } else {
       diagnose_no_endpoint(context, identity, answer);
     }
   } else if (identity.service != nullptr) {
     auto lines = unready(context, identity);
     if (!lines.empty())
-      add(answer, Weight::kRemark, "some-endpoints-not-ready",
-          fmt::format("{} has endpoints that get nothing", view.name), std::move(lines));
+      add_finding(answer, Weight::kRemark, "some-endpoints-not-ready",
+                  fmt::format("{} has endpoints that get nothing", view.name), std::move(lines));
   }
   const auto contains = [&](const rules::Prefix& range) { return range.contains(answer.packet.source); };
   if (identity.subject.kind == Target::kLoadBalancerIp && !view.source_ranges.empty() &&
       std::ranges::none_of(view.source_ranges, contains)) {
     std::vector<std::string> lines;
     for (const rules::Prefix& range : view.source_ranges) lines.push_back(range.to_string());
-    add(answer, Weight::kProblem, "source-not-in-ranges",
+    add_finding(
+        answer, Weight::kProblem, "source-not-in-ranges",
         fmt::format("{} is in none of the loadBalancerSourceRanges of {}", answer.packet.source.to_string(), view.name),
         std::move(lines));
   }
@@ -153,22 +145,39 @@ void diagnose_service(const ExplainContext& context, const Identity& identity, A
 void diagnose_near(const Identity& identity, Answer& answer) {
   const objects::Service& service = *identity.near;
   const std::string name = service.key.to_string();
-  if (!state::is_proxied(service)) {
-    add(answer, Weight::kProblem, "service-without-rules",
-        fmt::format("no rules are made for Service {}: it is {}", name,
-                    service.foreign_proxy
-                        ? "left to another proxy by its label service.kubernetes.io/service-proxy-name"
-                        : "headless or of type ExternalName"));
-    return;
-  }
+  const auto& packet = answer.packet;
+  const auto without_rules = [&](const std::string& why) {
+    add_finding(answer, Weight::kProblem, "service-without-rules",
+                fmt::format("no rules are made for Service {}: {}", name, why));
+  };
+  if (!state::is_proxied(service))
+    return without_rules(service.foreign_proxy
+                             ? "it is left to another proxy by its label service.kubernetes.io/service-proxy-name"
+                             : "it is headless or of type ExternalName");
+  const bool has_port = std::ranges::any_of(service.ports, [&](const objects::ServicePort& port) {
+    return port.protocol == packet.protocol &&
+           (port.port == packet.destination_port || port.node_port == packet.destination_port);
+  });
+  if (has_port)
+    return without_rules(fmt::format("it has the port {}/{}, but no cluster IP of {}, or it was refused",
+                                     packet.destination_port, name_of(packet.protocol),
+                                     rules::name_of(packet.destination.family)));
   std::vector<std::string> lines;
   for (const objects::ServicePort& port : service.ports)
     lines.push_back(
         fmt::format("{}/{}{}{}", port.port, name_of(port.protocol), port.name.empty() ? "" : " ", port.name));
-  add(answer, Weight::kProblem, "port-not-in-service",
-      fmt::format("the address belongs to Service {}, which has no port {}/{}", name, answer.packet.destination_port,
-                  name_of(answer.packet.protocol)),
-      std::move(lines));
+  add_finding(answer, Weight::kProblem, "port-not-in-service",
+              fmt::format("the address belongs to Service {}, which has no port {}/{}", name, packet.destination_port,
+                          name_of(packet.protocol)),
+              std::move(lines));
+}
+
+/// Whether a pod of this node with that address has the hostPort.
+bool is_claimed_at(const ExplainContext& context, const rules::walk::Packet& packet, const rules::Address& address) {
+  return std::ranges::any_of(context.inventory.all<objects::Pod>(), [&](const objects::Pod* pod) {
+    return std::ranges::find(pod->addresses, address) != pod->addresses.end() &&
+           claims(*pod, context.node_name, packet.destination, packet.destination_port, packet.protocol);
+  });
 }
 
 void diagnose_host_port(const ExplainContext& context, const Identity& identity, Answer& answer) {
@@ -179,35 +188,198 @@ void diagnose_host_port(const ExplainContext& context, const Identity& identity,
         claims(*pod, context.node_name, packet.destination, packet.destination_port, packet.protocol))
       others.push_back("pod " + pod->key.to_string());
   if (!others.empty())
-    add(answer, Weight::kProblem, "host-port-claimed-twice",
-        fmt::format("hostPort {} of pod {} is claimed by another pod of this node, too; only one can have it",
-                    packet.destination_port, identity.subject.name),
-        std::move(others));
+    add_finding(answer, Weight::kProblem, "host-port-claimed-twice",
+                fmt::format("hostPort {} of pod {} is claimed by another pod of this node, too; only one can have it",
+                            packet.destination_port, identity.subject.name),
+                std::move(others));
   const bool served = std::ranges::any_of(answer.ends, &PathEnd::destination_changed);
+  std::vector<std::string> wrong;
+  for (const PathEnd& end : answer.ends)
+    if (end.destination_changed && !is_claimed_at(context, packet, end.destination))
+      wrong.push_back(rules::join_host_port(end.destination, end.port) + (end.who.empty() ? "" : ", " + end.who));
+  if (!wrong.empty())
+    add_finding(answer, Weight::kProblem, kWrongPod,
+                fmt::format("hostPort {} of pod {} leads to another pod: a rule that somebody left or made by hand",
+                            packet.destination_port, identity.subject.name),
+                std::move(wrong));
   if (!served)
-    add(answer, Weight::kProblem, "host-port-withheld",
+    add_finding(
+        answer, Weight::kProblem, "host-port-withheld",
         fmt::format(
             "hostPort {} of pod {} has no rule here: it is withheld, or nobody on this node makes hostPort rules",
             packet.destination_port, identity.subject.name));
   if (const std::string why = why_not_ready(*identity.pod); !why.empty())
-    add(answer, Weight::kRemark, "pod-not-ready", fmt::format("pod {}: {}", identity.subject.name, why));
+    add_finding(answer, Weight::kRemark, "pod-not-ready", fmt::format("pod {}: {}", identity.subject.name, why));
+}
+
+/// Whether the inventory has an object of that name ("Service demo/web"), so that only a part of it was left out.
+bool is_here(const ExplainContext& context, std::string_view object) {
+  const auto is = [&](const auto& all, std::string_view kind) {
+    return std::ranges::any_of(
+        all, [&](const auto* one) { return object == std::string(kind) + " " + one->key.to_string(); });
+  };
+  return is(context.inventory.all<objects::Service>(), "Service") ||
+         is(context.inventory.all<objects::EndpointSlice>(), "EndpointSlice") ||
+         is(context.inventory.all<objects::Pod>(), "Pod") || is(context.inventory.all<objects::Node>(), "Node");
+}
+
+/// What was refused, passed over or taken in part while loading. True when that is why nothing is known of it.
+bool diagnose_passed(const ExplainContext& context, const Identity& identity, Answer& answer) {
+  const auto& packet = answer.packet;
+  const bool is_local = context.surroundings.is_local(packet.destination);
+  std::set<const PassedOver*> told;
+  bool explains = false;
+  for (const PassedOver* one : context.passed.about(packet.destination, packet.destination_port, is_local)) {
+    told.insert(one);
+    const bool by_address = std::ranges::find(one->addresses, packet.destination) != one->addresses.end();
+    const std::string what =
+        by_address ? packet.destination.to_string() : fmt::format("port {} of this node", packet.destination_port);
+    const bool known = identity.view != nullptr || identity.subject.kind == Target::kHostPort;
+    explains = explains || !known;
+    add_finding(
+        answer, known ? Weight::kRemark : Weight::kProblem, "passed-over",
+        fmt::format("{} belongs to {}, which was {}: {}", what, base::one_line(one->object, kShown),
+                    is_here(context, one->object) ? "taken in part" : "left out", base::one_line(one->reason, kShown)));
+  }
+  std::vector<const PassedOver*> more;
+  const auto take = [&](const std::vector<const PassedOver*>& some) {
+    for (const PassedOver* one : some)
+      if (told.insert(one).second) more.push_back(one);
+  };
+  const objects::Service* service = identity.service != nullptr ? identity.service : identity.near;
+  if (service != nullptr) {
+    take(context.passed.named("Service " + service->key.to_string()));
+    take(context.passed.named_like("EndpointSlice " + service->key.to_string() + "-"));
+  }
+  if (identity.pod != nullptr) take(context.passed.named("Pod " + identity.pod->key.to_string()));
+  for (const PassedOver* one : more)
+    add_finding(
+        answer, Weight::kRemark, "passed-over",
+        fmt::format("{} was {}: {}", base::one_line(one->object, kShown),
+                    is_here(context, one->object) ? "taken in part" : "left out", base::one_line(one->reason, kShown)));
+  return explains;
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+  return result;
+}
+
+/// Names that differ only by case or by domain.
+bool looks_alike(std::string_view one, std::string_view other) {
+  const std::string mine = lower(one);
+  const std::string theirs = lower(other);
+  if (mine == theirs) return one != other;
+  const std::string label = mine.substr(0, mine.find('.'));
+  const bool is_number = std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });  // of an address
+  return !is_number && label == theirs.substr(0, theirs.find('.'));
+}
+
+/// Nobody carries this node's name: what is meant to be here is not taken for it.
+void diagnose_node_name(const ExplainContext& context, const Identity& identity, Answer& answer) {
+  std::set<std::string> names;
+  for (const objects::Node* node : context.inventory.all<objects::Node>()) names.insert(node->key.name);
+  for (const objects::Pod* pod : context.inventory.all<objects::Pod>()) names.insert(pod->node_name);
+  for (const objects::EndpointSlice* slice : context.inventory.all<objects::EndpointSlice>())
+    for (const objects::SliceEndpoint& endpoint : slice->endpoints) names.insert(endpoint.node_name);
+  names.erase("");
+  if (context.node_name.empty() || names.empty() || names.contains(context.node_name)) return;
+  std::vector<std::string> alike;
+  std::ranges::copy_if(names, std::back_inserter(alike),
+                       [&](const std::string& name) { return looks_alike(name, context.node_name); });
+  const auto& packet = answer.packet;
+  const bool host_port_elsewhere =
+      identity.subject.kind == Target::kNode &&
+      std::ranges::any_of(context.inventory.all<objects::Pod>(), [&](const objects::Pod* pod) {
+        return claims(*pod, pod->node_name, packet.destination, packet.destination_port, packet.protocol);
+      });
+  const bool local_without = std::ranges::any_of(
+      answer.findings, [](const Finding& one) { return one.code == "local-policy-without-local-endpoint"; });
+  const bool matters = host_port_elsewhere || local_without;
+  std::vector<std::string> lines;
+  for (const std::string& name : alike.empty() ? std::vector<std::string>(names.begin(), names.end()) : alike)
+    lines.push_back(base::one_line(name, kShown));
+  add_finding(answer, matters ? Weight::kProblem : Weight::kRemark, "node-name-differs",
+              fmt::format("this node is named {}, and no Node, Pod or endpoint is: nothing of theirs counts as being "
+                          "here, for hostPorts and traffic policy Local; {}",
+                          base::in_quotes(context.node_name), alike.empty() ? "they name" : "these names look alike"),
+              std::move(lines));
+}
+
+/// True when the way leads to something of which nothing says that it does not work.
+bool works(const ExplainContext& context, const Answer& answer, const PathEnd& end) {
+  using rules::walk::End;
+  const bool arrives = end.end == End::kForwarded || end.end == End::kLocal;
+  const bool meant = end.destination_changed || answer.subject.kind == Target::kPod;
+  if (!arrives || !meant || end.neighbour_failed || end.last_destination || end.last_port) return false;
+  if (const objects::Pod* pod = context.inventory.pod_with(end.destination)) return why_not_ready(*pod).empty();
+  for (const auto& views : context.views)
+    for (const rules::ServicePortView& view : views)
+      for (const rules::Endpoint& one : view.endpoints)
+        if (one.address == end.destination && one.port == end.port) return one.is_ready || one.is_serving;
+  return false;
+}
+
+/// Where every way ends well, what is wrong with the objects does not matter to this packet.
+void weigh(const ExplainContext& context, Answer& answer) {
+  const auto good = [&](const PathEnd& end) { return works(context, answer, end); };
+  if (answer.ends.empty() || !std::ranges::all_of(answer.ends, good)) return;
+  for (Finding& finding : answer.findings)
+    if (finding.code != kWrongPod) finding.weight = Weight::kRemark;
 }
 
 }  // namespace
 
+std::string why_not_ready(const objects::Pod& pod) {
+  switch (pod.phase) {
+    case objects::Pod::Phase::kPending: return "its phase is Pending";
+    case objects::Pod::Phase::kSucceeded: return "it has ended (Succeeded)";
+    case objects::Pod::Phase::kFailed: return "it has ended (Failed)";
+    case objects::Pod::Phase::kRunning:
+    case objects::Pod::Phase::kUnknown: break;
+  }
+  if (pod.terminating) return "it is being deleted";
+  if (pod.addresses.empty()) return "it has no address yet";
+  if (!pod.ready) return "its condition Ready is not True";
+  return {};
+}
+
+void add_finding(Answer& answer, Weight weight, std::string code, std::string text, std::vector<std::string> details) {
+  if (details.size() > kMostDetails) {
+    const std::size_t more = details.size() - kMostDetails;
+    details.resize(kMostDetails);
+    details.push_back(fmt::format("and {} more", more));
+  }
+  answer.findings.push_back(
+      {.weight = weight, .code = std::move(code), .text = std::move(text), .details = std::move(details)});
+}
+
 void diagnose_objects(const ExplainContext& context, const Identity& identity, Answer& answer) {
-  if (context.inventory.empty()) return;
-  if (identity.view != nullptr) return diagnose_service(context, identity, answer);
-  if (identity.near != nullptr) return diagnose_near(identity, answer);
-  if (identity.subject.kind == Target::kHostPort) return diagnose_host_port(context, identity, answer);
+  if (context.inventory.empty() && context.passed.empty()) return;
+  const bool explained = diagnose_passed(context, identity, answer);
   const bool changed = std::ranges::any_of(answer.ends, &PathEnd::destination_changed);
-  if (identity.subject.kind == Target::kNone && !changed)
-    add(answer, Weight::kProblem, "address-not-a-service",
+  if (identity.view != nullptr) {
+    diagnose_service(context, identity, answer);
+  } else if (identity.near != nullptr) {
+    if (!explained) diagnose_near(identity, answer);
+  } else if (identity.subject.kind == Target::kHostPort) {
+    diagnose_host_port(context, identity, answer);
+  } else if (identity.subject.kind == Target::kNone && !changed && !explained) {
+    add_finding(
+        answer, Weight::kProblem, "address-not-a-service",
         fmt::format("{} is no address of a Service, a pod or this node", answer.packet.destination.to_string()));
-  if (identity.subject.kind == Target::kNode && !changed)
-    add(answer, Weight::kRemark, "port-not-served",
-        fmt::format("port {}/{} of this node is neither a NodePort nor a hostPort", answer.packet.destination_port,
-                    name_of(answer.packet.protocol)));
+  } else if (identity.subject.kind == Target::kNode && !changed && !explained) {
+    add_finding(answer, Weight::kRemark, "port-not-served",
+                fmt::format("port {}/{} of this node is neither a NodePort nor a hostPort",
+                            answer.packet.destination_port, name_of(answer.packet.protocol)));
+  }
+  if (!identity.rivals.empty())
+    add_finding(answer, Weight::kRemark, "address-claimed-twice",
+                fmt::format("{} has a rival: other Services have the same address and port", answer.subject.name),
+                identity.rivals);
+  diagnose_node_name(context, identity, answer);
+  weigh(context, answer);
 }
 
 }  // namespace kubenatd::agent::explain

@@ -5,118 +5,130 @@
 #include <variant>
 
 #include "agent/explain/diagnose.h"
-#include "agent/explain/path.h"
+#include "agent/explain/masquerade.h"
+#include "agent/explain/owner.h"
 
 namespace kubenatd::agent::explain {
 namespace {
 
-using rules::former_walk::End;
-using rules::former_walk::Fit;
-using rules::former_walk::Hop;
-using rules::former_walk::Outcome;
-using rules::former_walk::Walk;
+using rules::walk::Base;
+using rules::walk::Cause;
+using rules::walk::End;
+using rules::walk::Fit;
+using rules::walk::Hook;
+using rules::walk::Hop;
+using rules::walk::NoTrack;
+using rules::walk::Outcome;
+using rules::walk::Part;
+using rules::walk::Verdict;
+using rules::walk::Walk;
 using Target = Subject::Kind;
 using Weight = Finding::Weight;
 
-std::string describe(const Hop& hop, rules::Family family) {
-  const std::string where = fmt::format("{} {}", name_of(hop.chain->table), hop.chain->name);
-  return hop.rule == nullptr ? where + ": policy DROP" : fmt::format("{}: {}", where, text_of(*hop.rule, family));
+bool is_before_routing(Hook hook) {
+  return hook == Hook::kPrerouting || hook == Hook::kOutput;
 }
 
-bool ends_a_chain(const Hop& hop) {
-  return hop.rule != nullptr &&
-         (std::holds_alternative<rules::Verdict>(hop.rule->rule.target) ||
-          std::holds_alternative<rules::DnatTarget>(hop.rule->rule.target) || !hop.rule->other_target.empty());
+/// Whether a table has chains that translate for Services, so that what ends a nat chain of it ends theirs, too.
+bool has_service_nat(const rules::walk::WalkTable& table) {
+  if (!is_of_iptables(table)) return is_service_table(table);
+  return table.name == "nat" &&
+         (table.chain("KUBE-SERVICES") != nullptr || table.chain("CNI-HOSTPORT-DNAT") != nullptr);
 }
 
-/// A rule of somebody else in nat that takes the packet before the Service's rules see it.
+/// A rule that takes the packet before the Service's rules see it: it translates it itself, ends the chain in which
+/// they are called, or keeps the connection out of tracking, without which there is no nat.
 const Hop* shadowing(const Walk& walk, const std::vector<std::uint32_t>& path) {
+  const Base* base = nullptr;
   for (const std::uint32_t index : path) {
     const Hop& hop = walk.hops[index];
-    if (hop.chain->table != rules::Table::kNat || hop.fit == Fit::kNo || hop.fit == Fit::kUnknown) continue;
-    if (hop.chain->name == "POSTROUTING" || hop.chain->name == "INPUT") return nullptr;
+    if (hop.table == nullptr || hop.chain == nullptr) continue;
+    if (hop.chain->base) base = &*hop.chain->base;
+    if (!is_before_routing(hop.hook)) return nullptr;
+    if (hop.rule == nullptr || hop.fit == Fit::kUnknown || !fits(hop)) continue;
+    const bool untracks = std::ranges::any_of(
+        hop.rule->statements, [](const auto& statement) { return std::holds_alternative<NoTrack>(statement); });
+    if (untracks) return &hop;
     if (!is_foreign(hop)) {
-      if (hop.rule != nullptr && std::holds_alternative<rules::DnatTarget>(hop.rule->rule.target)) return nullptr;
+      if (hop.translated) return nullptr;
       continue;
     }
-    if (ends_a_chain(hop)) return &hop;
+    if (hop.translated) return &hop;
+    const bool ends = hop.verdict.verdict == Verdict::kAccept ||
+                      (hop.verdict.verdict == Verdict::kReturn && hop.chain->base.has_value());
+    const bool in_nat = base != nullptr && base->type == Base::Type::kNat;
+    if (ends && in_nat && has_service_nat(*hop.table)) return &hop;
   }
   return nullptr;
 }
 
-}  // namespace
-
-void diagnose_walk(const Identity& identity, const Walk& walk, rules::Family family, Answer& answer) {
-  std::set<std::string> decided;
-  std::set<std::string> shadows;
-  std::set<std::string> doubts;
-  for (const Outcome& outcome : walk.outcomes) {
-    const auto path = walk.path(outcome);
-    for (const std::uint32_t doubt : outcome.doubts) doubts.insert(describe(walk.hops[doubt], family));
-    // What only an assumption leads to is no finding.
-    if (!outcome.odds_known) continue;
-    if (outcome.end == End::kDropped || outcome.end == End::kRejected || outcome.end == End::kUnknown) {
-      const Hop& last = walk.hops[outcome.last];
-      if (is_foreign(last)) decided.insert(describe(last, family));
-    }
-    const bool served = identity.view != nullptr || identity.subject.kind == Target::kHostPort;
-    if (served)
-      if (const Hop* hop = shadowing(walk, path)) shadows.insert(describe(*hop, family));
-  }
-  const auto add = [&](Weight weight, const char* code, const char* text, const std::set<std::string>& lines) {
-    if (!lines.empty())
-      answer.findings.push_back(
-          {.weight = weight, .code = code, .text = text, .details = {lines.begin(), lines.end()}});
-  };
-  add(Weight::kProblem, "shadowed", "a rule of somebody else comes before the rules of this destination", shadows);
-  add(Weight::kProblem, "foreign-rule", "a rule of somebody else decides what becomes of the packet", decided);
-  add(Weight::kRemark, "not-judged", "rules that cannot be judged here may decide", doubts);
-  if (walk.cut)
-    answer.findings.push_back({.weight = Weight::kRemark,
-                               .code = "cut",
-                               .text = "the rules branch too often or too deep; not every way is shown",
-                               .details = {}});
-  if (!answer.differences.empty())
-    answer.findings.push_back({.weight = Weight::kProblem,
-                               .code = "rules-differ",
-                               .text = "rules on the path are not as they should be",
-                               .details = {}});
+/// What old releases of iptables print of rules that they do not understand.
+std::string with_warning(std::string text) {
+  const bool unreadable = text.find("[unsupported revision]") != std::string::npos ||
+                          text.find("--to-destination :0 --persistent") != std::string::npos;
+  return unreadable
+             ? text + "  (the program that wrote this text could not read the rule; the kernel may have it right)"
+             : text;
 }
 
-ClientView client_view(const Identity& identity, const Answer& answer) {
-  std::set<std::string> codes;
-  std::string text;
-  const auto say = [&](const char* code, const char* words) {
-    if (codes.insert(code).second) text += (text.empty() ? "" : "; ") + std::string(words);
-  };
-  for (const PathEnd& end : answer.ends) {
-    if (end.remembered) continue;
-    switch (end.end) {
-      case End::kRejected: say("refused", "connection refused, at once"); break;
-      case End::kDropped: say("timeout", "no answer: a timeout"); break;
-      case End::kUnknown: say("unknown", "a rule decides that cannot be followed here"); break;
-      case End::kLocal:
-        if (identity.subject.kind == Target::kHostPort) {
-          say("refused", "connection refused: the hostPort has no rule, and its pod has a network of its own");
-          break;
-        }
-        say("local", "an answer if a process of this node listens there, else connection refused");
-        break;
-      case End::kForwarded:
-        if (end.destination_changed || identity.subject.kind == Target::kPod) {
-          say("answer", "an answer from the pod, or connection refused if nothing in it listens on the port");
-        } else {
-          say("not-here", "no rule of this node answers for it; it goes on into the network, most likely to a timeout");
-        }
-        break;
-    }
+struct Told {
+  std::set<std::string> decided, shadows, doubts;
+  bool in_interface = false, out_interface = false;  ///< a doubt asks for it
+};
+
+void tell_doubt(const Hop& hop, Told& told) {
+  told.doubts.insert(with_warning(describe(hop)));
+  told.in_interface = told.in_interface || hop.part == Part::kInInterface;
+  told.out_interface = told.out_interface || hop.part == Part::kOutInterface;
+}
+
+void look_at_end(const Walk& walk, const Way& way, Told& told) {
+  const Outcome& outcome = *way.outcome;
+  const bool arrives = outcome.end == End::kForwarded || outcome.end == End::kLocal;
+  if (arrives || outcome.cause != Cause::kRules || outcome.last >= walk.hops.size()) return;
+  const Hop& last = walk.hops[outcome.last];
+  if (outcome.end == End::kUnknown) {
+    tell_doubt(last, told);
+  } else if (way.odds_known && is_foreign(last)) {  // what only an assumption leads to is no finding
+    told.decided.insert(describe(last));
   }
-  const bool open = std::ranges::any_of(answer.ends, [](const PathEnd& end) { return !end.odds_known; });
-  if (open && codes.size() > 1) text += "; which of them, rules decide that cannot be judged here";
-  if (answer.in_doubt && codes.size() == 1)
-    return {"unknown", "a rule that cannot be judged here may decide; if it does not: " + text};
-  if (codes.empty()) return {"unknown", "no way of the packet could be followed"};
-  return {codes.size() == 1 ? *codes.begin() : "mixed", text};
+}
+
+}  // namespace
+
+void diagnose_walk(const ExplainContext& context, const Identity& identity, const Walk& walk, const Ways& ways,
+                   Answer& answer) {
+  Told told;
+  for (const std::uint32_t doubt : ways.doubts) tell_doubt(walk.hops[doubt], told);
+  const bool is_served = identity.view != nullptr || identity.subject.kind == Target::kHostPort;
+  for (const Way& way : ways.ways) {
+    look_at_end(walk, way, told);
+    if (!is_served || !way.odds_known) continue;
+    if (const Hop* hop = shadowing(walk, walk.path(*way.outcome))) told.shadows.insert(describe(*hop));
+  }
+  const auto add = [&](Weight weight, const char* code, const char* text, const std::set<std::string>& lines) {
+    if (!lines.empty()) add_finding(answer, weight, code, text, {lines.begin(), lines.end()});
+  };
+  // A cluster IP that the node has itself, as a DNS cache on the node takes it, is meant to be answered here.
+  const bool is_meant =
+      identity.subject.kind == Target::kClusterIp && context.surroundings.is_local(answer.packet.destination);
+  add(is_meant ? Weight::kRemark : Weight::kProblem, "shadowed",
+      "a rule of somebody else comes before the rules of this destination", told.shadows);
+  add(Weight::kProblem, "foreign-rule", "a rule of somebody else decides what becomes of the packet", told.decided);
+  add(Weight::kRemark, "not-judged", "rules that cannot be judged here may decide", told.doubts);
+  if (told.in_interface || told.out_interface) {
+    std::string text = "the interfaces are not known here, and rules ask for them:";
+    if (told.in_interface) text += " --in-interface NAME says by which one the packet comes in";
+    if (told.out_interface)
+      text += std::string(told.in_interface ? ";" : "") + " where it goes out, only the node knows";
+    add_finding(answer, Weight::kRemark, "interface-unknown", std::move(text));
+  }
+  if (walk.cut) {
+    answer.is_incomplete = true;
+    add_finding(answer, Weight::kRemark, "cut", "the rules branch too often or too deep; not every way is shown");
+  }
+  if (!answer.differences.empty())
+    add_finding(answer, Weight::kProblem, "rules-differ", "rules on the path are not as they should be");
 }
 
 }  // namespace kubenatd::agent::explain

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "agent/explain/diagnose.h"
+#include "agent/explain/differences.h"
 #include "agent/explain/identify.h"
 #include "agent/explain/path.h"
-#include "agent/explain/table_path.h"
 #include "agent/explain/url.h"
 
 namespace kubenatd::agent::explain {
@@ -16,7 +16,7 @@ namespace {
 
 using rules::Address;
 using rules::Family;
-using rules::former_walk::Packet;
+using rules::walk::Packet;
 
 /// Addresses of nobody (RFC 5737, RFC 3849): a client somewhere outside.
 Address anybody(Family family) {
@@ -34,7 +34,7 @@ void choose_source(const ExplainContext& context, const Question& question, cons
   Packet& packet = answer.packet;
   const Family family = packet.destination.family;
   const bool inside = identity.subject.kind == Subject::Kind::kClusterIp || packet.destination.is_loopback();
-  const bool from_node = question.from_node || (!question.from && inside);
+  const bool from_node = question.from_node || (!question.from && inside && context.in_interface.empty());
   if (from_node) {
     packet.source =
         packet.destination.is_loopback() ? packet.destination : node_address(context, family).value_or(anybody(family));
@@ -48,7 +48,8 @@ void choose_source(const ExplainContext& context, const Question& question, cons
     answer.from = "this node";
     return;
   }
-  packet.in_interface = context.surroundings.interface_to(packet.source).value_or("");
+  packet.in_interface = context.in_interface.empty() ? context.surroundings.interface_to(packet.source).value_or("")
+                                                     : context.in_interface;
   if (const objects::Pod* pod = context.inventory.pod_with(packet.source)) {
     answer.from = "pod " + pod->key.to_string();
   } else {
@@ -56,17 +57,24 @@ void choose_source(const ExplainContext& context, const Question& question, cons
   }
 }
 
-/// Without objects: what the comment of the rule that served it says ("demo/web:http cluster IP").
-Subject subject_of_comments(const Answer& answer) {
+/// Without objects: what the comment of the rule that served it says ("demo/web:http cluster IP"); in a table of nft,
+/// the set that had it.
+Subject subject_of_rules(const Answer& answer) {
   using Kind = Subject::Kind;
   constexpr std::pair<std::string_view, Kind> kEndings[] = {{" cluster IP", Kind::kClusterIp},
                                                             {" external IP", Kind::kExternalIp},
                                                             {" loadbalancer IP", Kind::kLoadBalancerIp}};
   for (const PathStep& step : answer.steps) {
+    if (!step.matched) continue;
+    if (step.table == "kubenatd" && step.chain == "services") {
+      if (step.why.starts_with("@cluster-ips ")) return {Kind::kClusterIp, {}};
+      if (step.why.find("@nodeports") != std::string::npos) return {Kind::kNodePort, {}};
+      continue;
+    }
     const bool node_ports = step.chain == "KUBE-NODEPORTS";
     const bool dispatch = node_ports || step.chain == "KUBE-SERVICES" || step.chain.starts_with("KUBE-SVC-IP-");
     const std::string_view comment = step.comment;
-    if (!step.matched || !dispatch || comment.empty()) continue;
+    if (!dispatch || comment.empty()) continue;
     for (const auto& [ending, kind] : kEndings)
       if (comment.ends_with(ending)) return {kind, std::string(comment.substr(0, comment.size() - ending.size()))};
     if (node_ports) return {Kind::kNodePort, std::string(comment)};
@@ -87,37 +95,35 @@ rules::Result<Answer> explain(const ExplainContext& context, const Question& que
   if (!destination)
     return rules::fail("question " + question.text, "find this node's address",
                        fmt::format("no {} address is known; name one with --node-address", name_of(wanted)));
-  const auto index = static_cast<std::size_t>(destination->family);
-  const auto& ruleset = context.rules[index];
-  const auto& table = context.table[index];
-  if (!ruleset && !table)
+  // Of a text, no rules say that it is the wrong one; a kernel may have none.
+  if (context.source == "saved" && !context.rules.has(destination->family))
     return rules::fail("question " + question.text, "walk the rules",
                        fmt::format("there are no {} rules in this source", name_of(destination->family)));
   answer.packet.protocol = question.protocol;
   answer.packet.destination = *destination;
   answer.packet.destination_port = question.port;
 
-  const Identity identity = identify(context, *destination, question.port, question.protocol);
-  answer.subject = identity.subject;
-  if (identity.near != nullptr) answer.subject.name = identity.near->key.to_string();
+  Identity identity = identify(context, *destination, question.port, question.protocol);
   choose_source(context, question, identity, answer);
 
-  rules::former_walk::Walk walk;
-  if (table) {
-    tell_table_path(context, *table, context.desired_table[index], answer);
-  } else {
-    walk = rules::former_walk::walk(*ruleset, answer.packet, context.surroundings);
-    tell_path(context, *ruleset, walk, answer);
-  }
+  const auto walk = rules::walk::walk(context.rules, answer.packet, context.surroundings);
+  const Ways ways = join_ways(walk);
+  answer.is_doubtful = ways.is_doubtful;
+  tell_path(context, walk, ways, answer);
+  if (!identity.rivals.empty())
+    identity = identify(context, *destination, question.port, question.protocol, answer.ends);
+  answer.subject = identity.subject;
+  if (identity.near != nullptr) answer.subject.name = identity.near->key.to_string();
   if (context.inventory.empty() && answer.subject.kind != Subject::Kind::kHealthCheck)
-    if (const Subject told = subject_of_comments(answer); told.kind != Subject::Kind::kNone) answer.subject = told;
-  if (const auto& desired = context.desired[index]; desired && ruleset) {
-    const auto desired_walk = rules::former_walk::walk(*desired, answer.packet, context.surroundings);
-    answer.differences = differences_on_path(*ruleset, walk, *desired, desired_walk);
+    if (const Subject told = subject_of_rules(answer); told.kind != Subject::Kind::kNone) answer.subject = told;
+  if (context.desired) {
+    const auto desired_walk = rules::walk::walk(*context.desired, answer.packet, context.surroundings);
+    answer.differences = differences_on_path(context.rules, walk, *context.desired, desired_walk);
   }
   if (context.flows) answer.flows = context.flows(answer.packet);
   diagnose_objects(context, identity, answer);
-  diagnose_walk(identity, walk, destination->family, answer);
+  diagnose_walk(context, identity, walk, ways, answer);
+  diagnose_node(context, identity, ways, answer);
   answer.client = client_view(identity, answer);
   return answer;
 }

@@ -25,6 +25,20 @@ bool has_address(const objects::Service& service, const rules::Address& address)
          has(service.load_balancer_ips, address);
 }
 
+bool has_node_port(const objects::Service& service, std::uint16_t port, rules::Protocol protocol) {
+  return std::ranges::any_of(service.ports, [&](const objects::ServicePort& one) {
+    return one.node_port == port && one.protocol == protocol;
+  });
+}
+
+bool serves(const rules::ServicePortView& view, const std::vector<PathEnd>& ends) {
+  return std::ranges::any_of(ends, [&](const PathEnd& end) {
+    return end.destination_changed && std::ranges::any_of(view.endpoints, [&](const rules::Endpoint& one) {
+             return one.address == end.destination && one.port == end.port;
+           });
+  });
+}
+
 }  // namespace
 
 objects::ObjectKey service_key(std::string_view service_port_name) {
@@ -45,7 +59,7 @@ bool claims(const objects::Pod& pod, const std::string& node, const rules::Addre
 }
 
 Identity identify(const ExplainContext& context, const rules::Address& address, std::uint16_t port,
-                  rules::Protocol protocol) {
+                  rules::Protocol protocol, const std::vector<PathEnd>& ends) {
   Identity found;
   const bool local = context.surroundings.is_local(address);
   for (const rules::ServicePortView& view : context.views[static_cast<std::size_t>(address.family)]) {
@@ -54,9 +68,13 @@ Identity identify(const ExplainContext& context, const rules::Address& address, 
     if (view.protocol != protocol) continue;
     const Target kind = kind_in(view, address, port, local);
     if (kind == Target::kNone) continue;
+    if (found.view != nullptr && (serves(*found.view, ends) || !serves(view, ends))) {
+      found.rivals.push_back(view.name);
+      continue;
+    }
+    if (found.view != nullptr) found.rivals.push_back(found.view->name);
     found.subject = {kind, view.name};
     found.view = &view;
-    break;
   }
   if (found.view != nullptr) {
     const objects::ObjectKey key = service_key(found.view->name);
@@ -74,7 +92,7 @@ Identity identify(const ExplainContext& context, const rules::Address& address, 
     return found;
   }
   for (const objects::Service* service : context.inventory.all<objects::Service>())
-    if (has_address(*service, address)) found.near = service;
+    if (has_address(*service, address) || (local && has_node_port(*service, port, protocol))) found.near = service;
   if (found.near != nullptr) return found;
   found.pod = context.inventory.pod_with(address);
   if (found.pod != nullptr) {

@@ -13,13 +13,16 @@ struct Identity {
   const objects::Pod* pod = nullptr;  ///< kHostPort, kPod
   /// Of a Service that has the address, but not this port, or that no chains are made for.
   const objects::Service* near = nullptr;
+  std::vector<std::string> rivals;  ///< other service ports that have the same address and port
 };
 
 /// "demo", "web" of the service port name "demo/web:http".
 [[nodiscard]] objects::ObjectKey service_key(std::string_view service_port_name);
 
+/// Of several service ports with the same address and port, the one counts that has an endpoint among `ends`, else the
+/// first one.
 [[nodiscard]] Identity identify(const ExplainContext& context, const rules::Address& address, std::uint16_t port,
-                                rules::Protocol protocol);
+                                rules::Protocol protocol, const std::vector<PathEnd>& ends = {});
 
 /// A pod of this node that claims the port by hostPort.
 [[nodiscard]] bool claims(const objects::Pod& pod, const std::string& node, const rules::Address& address,

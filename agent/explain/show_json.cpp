@@ -9,6 +9,10 @@ using Json = nlohmann::ordered_json;
 
 Json step_json(const PathStep& step) {
   Json json{{"table", step.table}, {"chain", step.chain}, {"rule", step.rule}, {"matched", step.matched}};
+  if (!step.family.empty()) json["family"] = step.family;
+  if (!step.hook.empty()) json["hook"] = step.hook;
+  if (step.handle != 0) json["handle"] = step.handle;
+  if (step.legacy) json["legacy"] = true;
   if (!step.why.empty()) json["why"] = step.why;
   if (step.foreign) json["foreign"] = true;
   if (step.idle) json["idle"] = true;
@@ -31,6 +35,10 @@ Json end_json(const PathEnd& end) {
             {"port", end.port},
             {"destinationChanged", end.destination_changed},
             {"masqueraded", end.masqueraded}};
+  json["cause"] = name_of(end.cause);
+  if (end.last_destination) json["lastAddress"] = end.last_destination->to_string();
+  if (end.last_port) json["lastPort"] = *end.last_port;
+  if (!end.refused_with.empty()) json["refusedWith"] = end.refused_with;
   if (!end.who.empty()) json["who"] = end.who;
   json["steps"] = steps_json(end.steps);
   return json;
@@ -97,14 +105,30 @@ std::string_view name_of(Subject::Kind kind) {
   return "";
 }
 
-std::string_view name_of(rules::former_walk::End end) {
-  using rules::former_walk::End;
+std::string_view name_of(rules::walk::End end) {
+  using rules::walk::End;
   switch (end) {
     case End::kForwarded: return "forwarded";
     case End::kLocal: return "local";
     case End::kDropped: return "dropped";
     case End::kRejected: return "rejected";
     case End::kUnknown: return "unknown";
+  }
+  return "";
+}
+
+std::string_view name_of(rules::walk::Cause cause) {
+  using rules::walk::Cause;
+  switch (cause) {
+    case Cause::kRules: return "rules";
+    case Cause::kForwardingOff: return "forwarding-off";
+    case Cause::kNoRoute: return "no-route";
+    case Cause::kUnreachableRoute: return "unreachable-route";
+    case Cause::kProhibitRoute: return "prohibit-route";
+    case Cause::kBlackholeRoute: return "blackhole-route";
+    case Cause::kReversePath: return "reverse-path";
+    case Cause::kMartian: return "martian";
+    case Cause::kRouteUnknown: return "route-unknown";
   }
   return "";
 }

@@ -4,7 +4,7 @@
 
 #include "agent/base/printable.h"
 #include "agent/explain/show.h"
-#include "rules/nftables/ruleset.h"
+#include "rules/walk/ruleset.h"
 
 namespace kubenatd::agent::explain {
 namespace {
@@ -44,16 +44,22 @@ std::string safe(std::string_view text) {
   return base::one_line(text, kLongest);
 }
 
+/// "nat", "nat (legacy)", "inet firewalld".
+std::string table_of(const PathStep& step) {
+  const bool is_plain = step.family.empty() || step.family == "ip" || step.family == "ip6";
+  return (is_plain ? step.table : step.family + " " + step.table) + (step.legacy ? " (legacy)" : "");
+}
+
 void show_steps(Page& page, const std::vector<PathStep>& steps) {
   std::size_t width = 0;
   for (const PathStep& step : steps)
-    if (!step.idle) width = std::max(width, step.table.size() + 1 + step.chain.size());
+    if (!step.idle) width = std::max(width, table_of(step).size() + 1 + step.chain.size());
   constexpr std::size_t kWidest = 36;
   width = std::min(width, kWidest);
   for (const PathStep& step : steps) {
     if (step.idle) continue;
-    const std::string where = fmt::format("{:<{}}", safe(step.table + " " + step.chain), width);
-    const std::string rule = step.rule.empty() ? "policy DROP" : safe(step.rule);
+    const std::string where = fmt::format("{:<{}}", safe(table_of(step) + " " + step.chain), width);
+    const std::string rule = !step.rule.empty() ? safe(step.rule) : step.why.empty() ? "policy DROP" : "";
     const std::string count = step.counters ? fmt::format(" [{} packets]", step.counters->packets) : std::string();
     const Colour colour = !step.matched ? Colour::kDim : step.foreign ? Colour::kYellow : Colour::kPlain;
     page.raw(fmt::format("  {} {}  {}{}", step.matched ? "→" : "·", page.paint(Colour::kCyan, where),
@@ -63,9 +69,21 @@ void show_steps(Page& page, const std::vector<PathStep>& steps) {
   }
 }
 
+/// "10.244.1.11:80", "one of 10.244.1.11 to 10.244.1.14, port 80", "10.244.1.11, a port of 9000 to 9010".
+std::string where_of(const PathEnd& end) {
+  const std::string first = end.destination.to_string();
+  if (end.last_destination) {
+    const std::string addresses = fmt::format("one of {} to {}", first, end.last_destination->to_string());
+    return end.last_port ? fmt::format("{}, a port of {} to {}", addresses, end.port, *end.last_port)
+                         : fmt::format("{}, port {}", addresses, end.port);
+  }
+  if (end.last_port) return fmt::format("{}, a port of {} to {}", first, end.port, *end.last_port);
+  return rules::join_host_port(end.destination, end.port);
+}
+
 std::string end_words(const PathEnd& end) {
-  using rules::former_walk::End;
-  const std::string where = rules::join_host_port(end.destination, end.port);
+  using rules::walk::End;
+  const std::string where = where_of(end);
   const std::string who = end.who.empty() ? std::string() : "  " + safe(end.who);
   switch (end.end) {
     case End::kForwarded:
@@ -84,7 +102,7 @@ void show_ends(Page& page, const Answer& answer) {
     if (end.remembered) continue;
     if (example == nullptr) example = &end;
     if (++shown > kMostEnds) continue;
-    const bool good = end.end == rules::former_walk::End::kForwarded || end.end == rules::former_walk::End::kLocal;
+    const bool good = end.end == rules::walk::End::kForwarded || end.end == rules::walk::End::kLocal;
     const std::string odds = end.odds_known ? fmt::format("{:>5.1f} %", end.odds * 100) : "  maybe";
     page.line(shown == 1 ? "goes to" : "",
               fmt::format("{}  {}{}", odds, page.paint(good ? Colour::kGreen : Colour::kRed, end_words(end)),
@@ -108,7 +126,7 @@ void show_findings(Page& page, const Answer& answer) {
     for (const std::string& detail : finding.details) page.line("", "- " + safe(detail));
   }
   for (const PathDifference& one : answer.differences) {
-    const bool is_iptables = one.table != rules::nftables::kTable;
+    const bool is_iptables = rules::walk::is_iptables_table(one.table);
     page.line("", page.paint(Colour::kRed, fmt::format("{} {} {}{} {}", one.sign, one.table, is_iptables ? "-A " : "",
                                                        safe(one.chain), safe(one.rule))));
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/base/printable.h"
+#include "agent/explain/diagnose.h"
 #include "agent/explain/explain.h"
 #include "agent/explain/identify.h"
 #include "agent/explain/ingress_match.h"
@@ -59,8 +60,7 @@ std::optional<WayIn> find_way_in(const ExplainContext& context, const Question& 
 }
 
 void add(Answer& answer, Weight weight, std::string code, std::string text, std::vector<std::string> details = {}) {
-  answer.findings.push_back(
-      {.weight = weight, .code = std::move(code), .text = std::move(text), .details = std::move(details)});
+  add_finding(answer, weight, std::move(code), std::move(text), std::move(details));
 }
 
 const objects::ServicePort* port_of(const objects::Service& service, const objects::IngressBackend& backend) {
@@ -69,13 +69,18 @@ const objects::ServicePort* port_of(const objects::Service& service, const objec
   return nullptr;
 }
 
-void check_class(const IngressMatch& match, Answer& answer) {
+void check_class(const ExplainContext& context, const IngressMatch& match, Answer& answer) {
   const std::string name = match.ingress->key.to_string();
-  if (match.ingress_class != nullptr) return;
+  if (match.ingress_class != nullptr || is_of_ingress_nginx(context.inventory, *match.ingress)) return;
   if (match.ingress->class_name.empty()) {
     add(answer, Weight::kProblem, "ingress-without-class",
         fmt::format("Ingress {} names no class and no IngressClass is the default one: no controller may serve it",
                     name));
+  } else if (match.ingress->class_by_annotation) {
+    add(answer, Weight::kRemark, "ingress-class-unknown",
+        fmt::format("Ingress {} names the class {} by annotation, and there is no such IngressClass: only a controller "
+                    "that was told this name serves it",
+                    name, base::in_quotes(match.ingress->class_name)));
   } else {
     add(answer, Weight::kProblem, "ingress-class-unknown",
         fmt::format("Ingress {} names the class {}, and there is no such IngressClass", name,
@@ -132,9 +137,20 @@ void explain_backend(const ExplainContext& context, const IngressMatch& match, c
     answer.client = {"http-503", "503 (some controllers: 502) from the controller: no endpoint"};
   } else if (answer.backend->client.code == "answer" || answer.backend->client.code == "local") {
     answer.client = {"answer", "an answer from the application; 502 if nothing in the pod listens on the target port"};
+  } else if (answer.backend->client.code == "mixed" || answer.backend->client.code == "unknown") {
+    answer.client = {"unknown", "whether the controller reaches the Service: " + answer.backend->client.text};
   } else {
     answer.client = {"http-502", "502 or 504 from the controller: it does not reach the Service"};
   }
+}
+
+void add_doubts(const IngressMatch& match, Answer& answer) {
+  if (!match.doubts.empty())
+    add_finding(
+        answer, Weight::kRemark, "ingress-not-judged",
+        "rules or annotations that may lead the request elsewhere, and that the controller reads in ways that are "
+        "not known here",
+        match.doubts);
 }
 
 }  // namespace
@@ -187,10 +203,13 @@ rules::Result<Answer> explain_url(const ExplainContext& context, const Question&
         for (const objects::IngressPath& path : rule.paths)
           lines.push_back(fmt::format("{}: {}{}", ingress->key.to_string(),
                                       rule.host.empty() ? "*" : base::one_line(rule.host), base::one_line(path.path)));
-    add(answer, Weight::kProblem, "ingress-no-match",
+    add(answer, match.doubts.empty() ? Weight::kProblem : Weight::kRemark, "ingress-no-match",
         fmt::format("no Ingress has a rule for {}{}", base::one_line(question.host), base::one_line(question.path)),
         std::move(lines));
-    if (reached) answer.client = {"http-404", "404 from the controller"};
+    add_doubts(match, answer);
+    if (reached && match.doubts.empty()) answer.client = {"http-404", "404 from the controller"};
+    if (reached && !match.doubts.empty())
+      answer.client = {"unknown", "404 from the controller, if no rule fits that it reads in a way of its own"};
     return answer;
   }
   answer.ingress->ingress = match.ingress->key.to_string();
@@ -202,11 +221,20 @@ rules::Result<Answer> explain_url(const ExplainContext& context, const Question&
     answer.ingress->backend =
         fmt::format("{}/{}:{}", match.ingress->key.ns, match.backend->service,
                     match.backend->port_name.empty() ? std::to_string(match.backend->port) : match.backend->port_name);
-  check_class(match, answer);
+  check_class(context, match, answer);
   const ClientView before = answer.client;
   explain_backend(context, match, way ? &*way : nullptr, answer);
   if (!reached) answer.client = before;  // the controller does not even hear of it
-  if (reached && match.ingress_class == nullptr) answer.client = {"http-404", "404 from the controller"};
+  add_doubts(match, answer);
+  const bool is_served = match.ingress_class != nullptr || is_of_ingress_nginx(context.inventory, *match.ingress);
+  if (reached && !is_served && !match.ingress->class_by_annotation) {
+    answer.client = {"http-404", "404 from the controller"};
+  } else if (reached && !is_served) {
+    answer.client = {"unknown", "404 from the controller, if it was not told this class; else: " + answer.client.text};
+  } else if (reached && !match.doubts.empty()) {
+    answer.client = {"unknown",
+                     "what the controller does with the request is not known here; most likely: " + answer.client.text};
+  }
   return answer;
 }
 

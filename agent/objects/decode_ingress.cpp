@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <string_view>
+
 #include "agent/objects/decoders.h"
 
 namespace kubenatd::agent::objects {
@@ -36,6 +39,15 @@ std::string annotation(const Field& root, const char* name) {
       .text(Wrong::kLeave);
 }
 
+/// Annotations are of some controller when their domain is; kubectl and others keep whole objects in theirs.
+bool is_for_controllers(std::string_view name) {
+  const std::string_view domain = name.substr(0, name.find('/'));
+  constexpr std::string_view kParts[] = {"ingress", "nginx", "traefik", "haproxy", "konghq", "projectcontour"};
+  return domain.size() < name.size() && std::ranges::any_of(kParts, [&](std::string_view part) {
+           return domain.find(part) != std::string_view::npos;
+         });
+}
+
 }  // namespace
 
 Ingress decode_ingress(const Field& root, ObjectKey key) {
@@ -43,7 +55,13 @@ Ingress decode_ingress(const Field& root, ObjectKey key) {
   ingress.key = std::move(key);
   const Field spec = root.member("spec", Wrong::kLeave);
   ingress.class_name = spec.member("ingressClassName", Wrong::kLeave).text(Wrong::kLeave);
-  if (ingress.class_name.empty()) ingress.class_name = annotation(root, kClassAnnotation);
+  if (ingress.class_name.empty()) {
+    ingress.class_name = annotation(root, kClassAnnotation);
+    ingress.class_by_annotation = !ingress.class_name.empty();
+  }
+  ingress.annotations =
+      root.member("metadata", Wrong::kLeave).member("annotations", Wrong::kLeave).labels(Wrong::kLeave);
+  std::erase_if(ingress.annotations, [](const auto& one) { return !is_for_controllers(one.first); });
   if (const Field backend = spec.member("defaultBackend", Wrong::kLeave); backend.present())
     ingress.default_backend = read_backend(backend);
   for (const Field& element : spec.member("rules", Wrong::kLeave).elements(Wrong::kLeave)) {

@@ -153,6 +153,8 @@ struct IngressRule {
 struct Ingress {
   ObjectKey key;
   std::string class_name;  ///< spec.ingressClassName, else the annotation kubernetes.io/ingress.class; may be empty
+  bool class_by_annotation = false;
+  Labels annotations;  ///< those that controllers look at
   std::optional<IngressBackend> default_backend;
   std::vector<IngressRule> rules;
   std::vector<std::string> tls_hosts;

@@ -68,9 +68,10 @@ TEST_CASE("explain: policy Local without a local endpoint") {
   const World world(web("  type: NodePort\n  externalTrafficPolicy: Local\n  internalTrafficPolicy: Local\n") +
                     pod("web-1", "web", "10.244.2.7", true, "node-2"));
   const explain::Answer outside = world.ask("node:30080");
-  CHECK(problem(outside) == "local-policy-without-local-endpoint: 10.244.2.7:8080");
+  CHECK(problem(outside) == "local-policy-without-local-endpoint: 10.244.2.7:8080 on node-2");
   CHECK(outside.client.code == "timeout");
-  CHECK(problem(world.ask("10.96.0.80:80", "10.244.1.5")) == "local-policy-without-local-endpoint: 10.244.2.7:8080");
+  CHECK(problem(world.ask("10.96.0.80:80", "10.244.1.5")) ==
+        "local-policy-without-local-endpoint: 10.244.2.7:8080 on node-2");
 }
 
 TEST_CASE("explain: a source outside loadBalancerSourceRanges") {
@@ -107,7 +108,7 @@ TEST_CASE("explain: hostPorts that have no rule, or two claimants") {
   World world(pod("a", "a", "10.244.1.5", true, "node-1", port) + pod("b", "b", "10.244.1.6", true, "node-1", port) +
               pod("c", "c", "10.244.2.7", true, "node-2", port));
   // Rules without hostPorts, as on a node where nobody makes them.
-  world.context.rules[0].emplace(rules::Family::kIpv4);
+  world.context.rules = {};
   const explain::Answer answer = world.ask("node:8443");
   CHECK(answer.subject.kind == explain::Subject::Kind::kHostPort);
   CHECK(problem(answer) == "host-port-claimed-twice: pod demo/b | host-port-withheld");
@@ -136,9 +137,7 @@ TEST_CASE("explain: a foreign rule that comes earlier, drops, or cannot be judge
   const std::string objects = web() + pod("web-1", "web", "10.244.1.5", true);
   const auto ask_with = [&](const std::string& before, const std::string& rule) {
     World world(objects);
-    std::string text = world.saved;
-    text.insert(text.find(before), rule + "\n");
-    world.replace_rules(text);
+    world.insert_rule(before, rule);
     return world.ask("10.96.0.80:80", "10.244.1.9");
   };
   const explain::Answer shadowed = ask_with("-A PREROUTING", "-A PREROUTING -d 10.96.0.0/16 -p tcp -j ACCEPT");
@@ -164,9 +163,7 @@ TEST_CASE("explain: a foreign rule that comes earlier, drops, or cannot be judge
 TEST_CASE("explain: rules alone, without any object") {
   const World world(web("  type: NodePort\n") + pod("web-1", "web", "10.244.1.5", true));
   explain::ExplainContext bare;
-  auto saved = rules::former_walk::read_save_text(world.saved);
-  REQUIRE(saved);
-  bare.rules = std::move(saved->families);
+  bare.rules = read_rules(world.saved);
   bare.source = "saved";
   const auto question = explain::parse_question("10.96.0.80:80", "10.244.1.9");
   REQUIRE(question);

@@ -8,7 +8,8 @@
 #include "agent/explain/explain.h"
 #include "agent/explain/show.h"
 #include "agent/sources/manifest_source.h"
-#include "rules/former_walk/save_text.h"
+#include "rules/walk/nft/ruleset_text.h"
+#include "rules/walk/xt/save_text.h"
 #include "test/support/process.h"
 
 namespace kubenatd::agent::test {
@@ -39,13 +40,26 @@ inline std::string web(const std::string& more = "", const std::string& target =
          target + ", nodePort: 30080}]\n" + more + rest;
 }
 
+/// Rules of any program, from their text.
+inline rules::walk::Ruleset read_rules(const std::string& text) {
+  rules::walk::Ruleset ruleset;
+  rules::walk::xt::Remarks remarks;
+  const auto read = rules::walk::nft::looks_like_ruleset(text)
+                        ? rules::walk::nft::read_ruleset_text(text, ruleset)
+                        : rules::walk::xt::read_save_text(text, ruleset, remarks);
+  INFO((read ? "" : read.error().to_string()));
+  REQUIRE(read);
+  return ruleset;
+}
+
 /// What `explain` works on, from manifests.
 class World {
  public:
-  explicit World(const std::string& manifests, config::Config::Mode mode = config::Config::Mode::kIptables)
-      : model_(config(mode), environment()) {
+  explicit World(const std::string& manifests, config::Config::Mode mode = config::Config::Mode::kIptables,
+                 const std::string& node_name = "node-1", const std::string& node = kNode)
+      : model_(config(mode), environment(node_name)) {
     kubenatd::test::TempFolder folder;
-    folder.write("all.yaml", kNode + manifests);
+    folder.write("all.yaml", node + manifests);
     auto source = sources::ManifestSource::open({folder.path()});
     REQUIRE(source);
     sources::SourceUpdate update = source->load();
@@ -53,29 +67,38 @@ class World {
     for (const objects::ObjectEvent& event : update.events) context.inventory.take(event);
     (void)model_.apply(std::move(update.events));
     const auto family = rules::Family::kIpv4;
-    if (mode == config::Config::Mode::kIptables) {
-      saved = model_.dataplane(family).render();
-    }
-    auto wanted = model_.dataplane(family).desired_rules(nullptr);
-    REQUIRE(wanted);
-    context.rules[0] = std::move(wanted->rules);
-    context.table[0] = std::move(wanted->table);
+    saved = model_.dataplane(family).render();
+    context.rules = read_rules(saved);
     model_.dataplane(family).for_each_view(
         [&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
     context.source = "desired";
-    context.node_name = "node-1";
-    context.node_addresses = {rules::Address::parse("192.168.77.2").value()};
+    context.node_name = node_name;
+    if (const auto& found = model_.state().node()) context.node_addresses = found->addresses;
+    if (context.node_addresses.empty()) context.node_addresses = {rules::Address::parse("192.168.77.2").value()};
     context.surroundings.local = context.node_addresses;
   }
 
   /// From now on other rules are walked, and compared with the desired ones.
   void replace_rules(const std::string& text) {
-    auto read = rules::former_walk::read_save_text(text);
-    INFO((read ? "" : read.error().to_string()));
-    REQUIRE(read);
-    context.desired[0] = std::move(context.rules[0]);
-    context.rules[0] = std::move(read->families[0]);
+    context.desired = std::move(context.rules);
+    context.rules = read_rules(text);
     context.source = "saved";
+  }
+  /// The desired rules with `rule` put in front of the first line that has `before`.
+  void insert_rule(const std::string& before, const std::string& rule) {
+    std::string text = saved;
+    const auto at = text.find(before);
+    REQUIRE(at != std::string::npos);
+    text.insert(at, rule + "\n");
+    replace_rules(text);
+  }
+  /// The desired rules and others behind them.
+  void add_rules(const std::string& text) {
+    context.desired = context.rules;
+    rules::walk::Ruleset more = read_rules(text);
+    for (rules::walk::WalkTable& table : more.tables())
+      context.rules.table(table.family, table.name, table.legacy) = std::move(table);
+    context.source = "live";
   }
 
   [[nodiscard]] explain::Answer ask(const std::string& text, const std::string& from = "") const {
@@ -99,9 +122,9 @@ class World {
     config.cluster_cidrs = {rules::Prefix::parse("10.244.0.0/16").value()};
     return config;
   }
-  static config::Environment environment() {
+  static config::Environment environment(const std::string& node_name) {
     config::Environment environment;
-    environment.node_name = "node-1";
+    environment.node_name = node_name;
     environment.has_nfacct = false;
     environment.local_addresses = {rules::Address::parse("192.168.77.2").value()};
     return environment;

@@ -142,12 +142,12 @@ TEST_CASE("explain in nftables mode: a hostPort") {
 
 TEST_CASE("explain in nftables mode: what differs on the path") {
   World cluster = world(web("  type: NodePort\n") + both_pods());
-  cluster.context.desired_table[0] = cluster.context.table[0];
-  auto& table = *cluster.context.table[0];
+  cluster.context.desired = cluster.context.rules;
+  cluster.context.source = "live";
+  auto& table = cluster.context.rules.table(rules::walk::TableFamily::kIp, "kubenatd");
   CHECK(cluster.ask("10.96.0.80:80").differences.empty());
 
-  std::erase_if(table.elements,
-                [](const auto& one) { return one.first.set.id == rules::nftables::SetId::kClusterIps; });
+  table.sets.find("cluster-ips")->second.elements.clear();
   explain::Answer answer = cluster.ask("10.96.0.80:80");
   CHECK(problem(answer) == "rules-differ");
   REQUIRE(answer.differences.size() == 1);
@@ -156,19 +156,21 @@ TEST_CASE("explain in nftables mode: what differs on the path") {
   CHECK(answer.differences[0].rule == "10.96.0.80");
   CHECK(answer.client.code == "timeout");  // as any address of the range that no Service has
   CHECK(to_text(answer, false).find("+ kubenatd @cluster-ips 10.96.0.80") != std::string::npos);
-  CHECK(cluster.ask("node:30080").differences.size() == 0);
+  CHECK(cluster.ask("node:30080").differences.empty());
 
-  for (auto& chain : table.ruleset.chains) {
-    if (chain.name != "nodeport") continue;
-    chain.rules[0] = {};
-    chain.rules[0].comment = "(a rule of another form)";
-  }
+  table.chains.find("nodeport")->second.rules[0] = {
+      .statements = {rules::walk::OtherTarget{"a target of another kernel"}},
+      .text = "a target of another kernel",
+      .comment = {},
+      .model = {},
+      .handle = 0,
+      .counters = {}};
   answer = cluster.ask("node:30080");
   CHECK(answer.differences.size() == 2);
   CHECK(finding(answer, "not-judged") != nullptr);
-  CHECK(answer.masquerade.empty());
+  CHECK(answer.client.code != "answer");
 
-  table = {};
+  cluster.context.rules = {};
   answer = cluster.ask("node:30080");
   CHECK(answer.client.code == "local");
   CHECK(problem(answer) == "rules-differ");

@@ -1,0 +1,198 @@
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "test/unit/explain/explain_support.h"
+
+/// Cases that users met (test/field).
+namespace kubenatd::agent::test {
+namespace {
+
+std::string field(const std::string& file) {
+  std::ifstream in(std::string(KUBENATD_SOURCE_DIR) + "/test/field/" + file);
+  std::stringstream text;
+  text << in.rdbuf();
+  REQUIRE_FALSE(text.str().empty());
+  return text.str();
+}
+
+/// A saved text alone, of a node with this address.
+class Saved {
+ public:
+  Saved(const std::string& file, const std::string& node) {
+    context_.rules = read_rules(field(file));
+    context_.source = "saved";
+    context_.node_addresses = context_.surroundings.local = {rules::Address::parse(node).value()};
+  }
+  [[nodiscard]] explain::Answer ask(const std::string& text, const std::string& from = "",
+                                    const std::string& in_interface = "") {
+    context_.in_interface = in_interface;
+    const auto question = explain::parse_question(text, from);
+    REQUIRE(question);
+    auto answer = explain::explain(context_, *question);
+    INFO((answer ? "" : answer.error().to_string()));
+    REQUIRE(answer);
+    return std::move(*answer);
+  }
+
+ private:
+  explain::ExplainContext context_;
+};
+
+/// "END ADDRESS:PORT", of each way.
+std::string ends(const explain::Answer& answer) {
+  std::string text;
+  for (const explain::PathEnd& end : answer.ends) {
+    const bool arrives = end.end == rules::walk::End::kForwarded || end.end == rules::walk::End::kLocal;
+    text += (text.empty() ? "" : ", ") + std::string(explain::name_of(end.end));
+    if (arrives) text += " " + rules::join_host_port(end.destination, end.port);
+  }
+  return text;
+}
+
+const std::string kNoNode;
+
+}  // namespace
+
+TEST_CASE("field F14: a load balancer's address that a hostPort serves is no problem") {
+  for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
+    const World world(field("F14/objects.yaml"), mode, "node-1", kNoNode);
+    const explain::Answer answer = world.ask("198.51.100.10:80");
+    INFO(to_text(answer, false));
+    CHECK(problem(answer) == "none");
+    CHECK_FALSE(has_problem(answer));
+    CHECK(answer.client.code == "answer");
+    CHECK(ends(answer) == "forwarded 10.244.1.11:80");
+    CHECK(answer.ends.at(0).who == "pod kube-system/svclb-gateway-x1 on this node");
+    CHECK(finding(answer, "local-policy-without-local-endpoint") != nullptr);
+    // The NodePort has nobody here.
+    CHECK(problem(world.ask("198.51.100.10:31644")).starts_with("local-policy-without-local-endpoint"));
+    CHECK(world.ask("198.51.100.10:31644").client.code == "timeout");
+    CHECK(world.ask("198.51.100.10:22").client.code == "local");
+  }
+}
+
+TEST_CASE("field F13: of two Services with one external address the one that serves counts") {
+  const World world(field("F13/objects.yaml"), config::Config::Mode::kIptables, "node-1", kNoNode);
+  const explain::Answer answer = world.ask("203.0.113.60:80");
+  INFO(to_text(answer, false));
+  CHECK(problem(answer) == "none");
+  CHECK(answer.subject.name.starts_with("demo/green"));
+  REQUIRE(finding(answer, "address-claimed-twice") != nullptr);
+  CHECK(finding(answer, "address-claimed-twice")->details.at(0).starts_with("demo/blue"));
+  CHECK(answer.client.code == "answer");
+}
+
+TEST_CASE("field F12: the node's name is not the one that the objects have") {
+  const World world(field("F12/objects.yaml"), config::Config::Mode::kIptables, "worker-1", kNoNode);
+  explain::Answer answer = world.ask("203.0.113.50:80");
+  REQUIRE(finding(answer, "node-name-differs") != nullptr);
+  CHECK(finding(answer, "node-name-differs")->weight == explain::Finding::Weight::kProblem);
+  CHECK(finding(answer, "node-name-differs")->details == std::vector<std::string>{"worker-1.example.internal"});
+  CHECK(answer.client.code == "timeout");
+  answer = world.ask("node:8080");
+  REQUIRE(finding(answer, "node-name-differs") != nullptr);
+  CHECK(finding(answer, "node-name-differs")->weight == explain::Finding::Weight::kProblem);
+
+  const World control(field("F12/objects.yaml"), config::Config::Mode::kIptables, "worker-1.example.internal", kNoNode);
+  CHECK(problem(control.ask("203.0.113.50:80")) == "none");
+  CHECK(finding(control.ask("203.0.113.50:80"), "node-name-differs") == nullptr);
+}
+
+TEST_CASE("field F19: a Docker host whose interfaces are not in the text") {
+  Saved host("F19/docker.save", "192.0.2.10");
+  explain::Answer answer = host.ask("192.0.2.10:8080", "198.51.100.7");
+  INFO(to_text(answer, false));
+  CHECK((answer.client.code == "mixed" || answer.client.code == "unknown"));
+  CHECK(ends(answer).find("forwarded 172.20.0.2:80") != std::string::npos);
+  CHECK(problem(answer) == "none");
+  REQUIRE(finding(answer, "interface-unknown") != nullptr);
+  CHECK(finding(answer, "interface-unknown")->text.find("--in-interface") != std::string::npos);
+
+  answer = host.ask("192.0.2.10:8080", "198.51.100.7", "eth0");
+  CHECK(ends(answer).find("local") == std::string::npos);
+  CHECK(ends(answer).find("forwarded 172.20.0.2:80") != std::string::npos);
+  CHECK(host.ask("192.0.2.10:8081", "198.51.100.7", "eth0").client.code == "local");
+}
+
+TEST_CASE("field F26: a network policy whose sets are not in the text leaves both ways open") {
+  Saved node("F26/policy.save", "198.51.100.10");
+  const explain::Answer answer = node.ask("10.96.0.80:80", "10.244.1.9");
+  INFO(to_text(answer, false));
+  CHECK((answer.client.code == "mixed" || answer.client.code == "unknown"));
+  CHECK(problem(answer) == "none");
+  CHECK(ends(answer).find("forwarded 10.244.1.11:8080") != std::string::npos);
+  CHECK(ends(answer).find("dropped") != std::string::npos);
+  REQUIRE(finding(answer, "not-judged") != nullptr);
+  const auto& details = finding(answer, "not-judged")->details;
+  CHECK(std::ranges::any_of(details, [](const auto& one) { return one.find("POL-SRC-FRONT") != std::string::npos; }));
+}
+
+TEST_CASE("field F27: round robin by statistic nth is a third each") {
+  Saved node("F27/nth.save", "198.51.100.10");
+  const explain::Answer answer = node.ask("198.51.100.10:6443", "192.0.2.9");
+  INFO(to_text(answer, false));
+  CHECK(answer.client.code == "answer");
+  CHECK(ends(answer) == "forwarded 10.0.5.11:6443, forwarded 10.0.5.12:6443, forwarded 10.0.5.13:6443");
+  for (const explain::PathEnd& end : answer.ends) {
+    CHECK(end.odds == Approx(1.0 / 3));
+    CHECK(end.odds_known);
+    CHECK(end.masqueraded);
+  }
+}
+
+TEST_CASE("field F28: all forms of DNAT, and what the text itself could not read") {
+  Saved node("F28/dnat.save", "198.51.100.10");
+  const auto ask = [&](int port) { return node.ask("198.51.100.10:" + std::to_string(port), "192.0.2.9"); };
+  CHECK(ends(ask(8001)) == "forwarded 10.244.1.11:80");
+  CHECK(ends(ask(8002)) == "forwarded 10.244.1.11:80");
+  explain::Answer answer = ask(8003);
+  CHECK(to_text(answer, false).find("one of 10.244.1.11 to 10.244.1.14, port 80") != std::string::npos);
+  const auto json = nlohmann::json::parse(to_json(answer));
+  CHECK(json.at("ends").at(0).at("address") == "10.244.1.11");
+  CHECK(json.at("ends").at(0).at("lastAddress") == "10.244.1.14");
+  answer = ask(8004);
+  REQUIRE(answer.ends.size() == 1);
+  CHECK(answer.ends[0].end == rules::walk::End::kLocal);
+  CHECK(answer.ends[0].port == 15001);
+  for (const int port : {8005, 8006}) {
+    answer = ask(port);
+    INFO(to_text(answer, false));
+    CHECK((answer.client.code == "unknown" || answer.client.code == "mixed"));
+    CHECK(problem(answer) == "none");
+    REQUIRE(finding(answer, "not-judged") != nullptr);
+    CHECK(finding(answer, "not-judged")->details.at(0).find("could not read the rule") != std::string::npos);
+    CHECK(ends(answer).find("10.244.1.11") == std::string::npos);
+  }
+  CHECK(ends(ask(8007)) == "local 198.51.100.10:8443");
+  answer = ask(8008);
+  CHECK(answer.client.code == "local");
+  CHECK(to_text(answer, false).find("15006") != std::string::npos);
+  CHECK(to_text(ask(8009), false).find("10.244.1.11, a port of 9000 to 9010") != std::string::npos);
+}
+
+TEST_CASE("field F31: a firewall in a table of nft is looked at like any other") {
+  for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
+    World world(field("F31/objects.yaml"), mode, "node-1", kNoNode);
+    world.context.surroundings.routes = {
+        {.destination = rules::Prefix::parse("10.244.1.0/24").value(), .interface = "pod1"},
+        {.destination = rules::Prefix::parse("198.51.100.0/24").value(), .interface = "eth0"}};
+    world.add_rules(field("F31/firewall.nft"));
+    const explain::Answer answer = world.ask("198.51.100.10:30080", "198.51.100.1");
+    INFO(to_text(answer, false));
+    CHECK(answer.client.code == "refused");
+    CHECK(answer.client.text.find("no route to host") != std::string::npos);
+    REQUIRE(problem(answer).starts_with("foreign-rule: inet firewalld filter_FORWARD: "));
+    const auto json = nlohmann::json::parse(to_json(answer));
+    const auto& steps = json.at("steps");
+    REQUIRE_FALSE(steps.empty());
+    CHECK(steps.back().at("table") == "firewalld");
+    CHECK(steps.back().at("family") == "inet");
+    CHECK(steps.back().at("hook") == "forward");
+    CHECK(steps.back().at("foreign") == true);
+    CHECK(json.at("ends").at(0).at("cause") == "rules");
+    CHECK(json.at("ends").at(0).at("refusedWith").get<std::string>().find("admin-prohibited") != std::string::npos);
+  }
+}
+
+}  // namespace kubenatd::agent::test
