@@ -68,6 +68,18 @@ std::vector<WatchedResource> watched_resources(const ApiOptions& options) {
       resource.api_version = "networking.k8s.io/v1";
       resource.optional = true;
     }
+    for (const auto& [kind, name] : {std::pair{objects::Kind::kGatewayClass, "gatewayclasses"},
+                                     {objects::Kind::kGateway, "gateways"},
+                                     {objects::Kind::kHttpRoute, "httproutes"}}) {
+      WatchedResource& resource = resources.emplace_back();
+      resource.kind = kind;
+      resource.name = name;
+      resource.path = std::string("/apis/gateway.networking.k8s.io/v1/") + name;
+      resource.api_version = "gateway.networking.k8s.io/v1";
+      resource.optional = true;
+      resource.older_path = std::string("/apis/gateway.networking.k8s.io/v1beta1/") + name;
+      resource.older_api_version = "gateway.networking.k8s.io/v1beta1";
+    }
   }
   return resources;
 }

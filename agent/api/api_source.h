@@ -21,9 +21,10 @@ struct ApiOptions {
   bool endpoint_slices = true;
   bool node = true;  ///< this node's own Node object
   bool service_cidrs = true;
-  bool pods = false;           ///< Pods of this node
-  bool all_pods = false;       ///< with `pods`: Pods of every node
-  bool ingresses = false;      ///< and IngressClasses; where the role does not allow it, they are not waited for
+  bool pods = false;      ///< Pods of this node
+  bool all_pods = false;  ///< with `pods`: Pods of every node
+  /// Ingresses, IngressClasses, and those of Gateway API; where the role does not allow it, they are not waited for.
+  bool ingresses = false;
   bool pods_optional = false;  ///< where the role does not allow it, Pods are not waited for
   ApiTiming timing;
 };

@@ -26,6 +26,12 @@ constexpr KnownKind kKnownKinds[] = {
     {Kind::kServiceCidr, "networking.k8s.io/v1beta1"},  // 1.31 and newer
     {Kind::kIngress, "networking.k8s.io/v1"},
     {Kind::kIngressClass, "networking.k8s.io/v1"},
+    {Kind::kGatewayClass, "gateway.networking.k8s.io/v1"},
+    {Kind::kGatewayClass, "gateway.networking.k8s.io/v1beta1"},
+    {Kind::kGateway, "gateway.networking.k8s.io/v1"},
+    {Kind::kGateway, "gateway.networking.k8s.io/v1beta1"},
+    {Kind::kHttpRoute, "gateway.networking.k8s.io/v1"},
+    {Kind::kHttpRoute, "gateway.networking.k8s.io/v1beta1"},
 };
 
 /// Of this version, or else the first one of this kind.
@@ -89,6 +95,9 @@ std::optional<Object> decode_kind(const Field& root, Kind kind, ObjectKey key) {
     case Kind::kIngress: return decode_ingress(root, std::move(key));
     case Kind::kIngressClass: return decode_ingress_class(root, std::move(key));
     case Kind::kPod: return decode_pod(root, std::move(key));
+    case Kind::kGatewayClass: return decode_gateway_class(root, std::move(key));
+    case Kind::kGateway: return decode_gateway(root, std::move(key));
+    case Kind::kHttpRoute: return decode_http_route(root, std::move(key));
   }
   return std::nullopt;
 }

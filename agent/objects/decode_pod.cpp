@@ -1,5 +1,4 @@
 #include <array>
-#include <ctime>
 #include <utility>
 
 #include "agent/objects/decoders.h"
@@ -39,19 +38,6 @@ void read_container_ports(const Field& container, Pod& pod) {
   }
 }
 
-/// "2026-05-01T12:00:00Z", the only form in which the API server writes times.
-std::int64_t read_time(const Field& field) {
-  const std::string text = field.text(Wrong::kLeave);
-  if (text.empty()) return 0;
-  std::tm time{};
-  const char* end = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &time);
-  if (end == nullptr || *end != '\0') {
-    field.tell(Wrong::kLeave, "is not a time like 2026-05-01T12:00:00Z");
-    return 0;
-  }
-  return ::timegm(&time);
-}
-
 bool read_ready(const Field& conditions) {
   for (const Field& element : conditions.elements(Wrong::kLeave))
     if (element.member("type", Wrong::kLeave).text(Wrong::kLeave) == "Ready")
@@ -66,7 +52,7 @@ Pod decode_pod(const Field& root, ObjectKey key) {
   pod.key = std::move(key);
   const Field metadata = root.member("metadata");
   pod.labels = metadata.member("labels").labels(Wrong::kLeave);
-  pod.created = read_time(metadata.member("creationTimestamp", Wrong::kLeave));
+  pod.created = metadata.member("creationTimestamp", Wrong::kLeave).time();
   pod.terminating = metadata.member("deletionTimestamp").present();
 
   const Field spec = root.member("spec", Wrong::kLeave);

@@ -13,6 +13,10 @@ namespace kubenatd::agent::objects {
 /// An Ingress is never refused, as no rule depends on it.
 [[nodiscard]] Ingress decode_ingress(const Field& root, ObjectKey key);
 [[nodiscard]] IngressClass decode_ingress_class(const Field& root, ObjectKey key);
+/// Nor is one of Gateway API.
+[[nodiscard]] GatewayClass decode_gateway_class(const Field& root, ObjectKey key);
+[[nodiscard]] Gateway decode_gateway(const Field& root, ObjectKey key);
+[[nodiscard]] HttpRoute decode_http_route(const Field& root, ObjectKey key);
 [[nodiscard]] Pod decode_pod(const Field& root, ObjectKey key);
 /// None for an addressType that no proxy uses (FQDN).
 [[nodiscard]] std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey key);

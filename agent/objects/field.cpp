@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 
 #include "agent/base/printable.h"
 
@@ -173,6 +174,18 @@ std::optional<rules::Prefix> Field::prefix(Wrong wrong) const {
   auto parsed = rules::Prefix::parse(trimmed);
   if (!parsed) tell(wrong, base::in_quotes(value) + " is not an address block");
   return parsed;
+}
+
+std::int64_t Field::time() const {
+  const std::string written = text(Wrong::kLeave);
+  if (written.empty()) return 0;
+  std::tm time{};
+  const char* end = ::strptime(written.c_str(), "%Y-%m-%dT%H:%M:%SZ", &time);
+  if (end == nullptr || *end != '\0') {
+    tell(Wrong::kLeave, "is not a time like 2026-05-01T12:00:00Z");
+    return 0;
+  }
+  return ::timegm(&time);
 }
 
 std::optional<rules::Protocol> Field::protocol(Wrong wrong) const {

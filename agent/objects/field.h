@@ -63,6 +63,9 @@ class Field {
   /// Absent and empty text: none, silently.
   [[nodiscard]] std::optional<rules::Address> address(Wrong wrong) const;
   [[nodiscard]] std::optional<rules::Prefix> prefix(Wrong wrong) const;
+  /// "2026-05-01T12:00:00Z", the only form in which the API server writes times, in seconds of the epoch; 0 when absent
+  /// or wrong, which is a remark.
+  [[nodiscard]] std::int64_t time() const;
   /// TCP when absent.
   [[nodiscard]] std::optional<rules::Protocol> protocol(Wrong wrong) const;
 

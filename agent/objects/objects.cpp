@@ -11,6 +11,9 @@ std::string_view name_of(Kind kind) {
     case Kind::kServiceCidr: return "ServiceCIDR";
     case Kind::kIngress: return "Ingress";
     case Kind::kIngressClass: return "IngressClass";
+    case Kind::kGatewayClass: return "GatewayClass";
+    case Kind::kGateway: return "Gateway";
+    case Kind::kHttpRoute: return "HTTPRoute";
   }
   return "";
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -10,19 +9,14 @@
 #include <vector>
 
 #include "agent/base/rfc3339.h"
+#include "agent/objects/gateway.h"
+#include "agent/objects/object_key.h"
 #include "rules/address.h"
 #include "rules/rule.h"
 
 /// The parts of Kubernetes objects that rules, health and metrics depend on, typed and checked. All other parts
 /// (managedFields, other annotations, status of containers) are dropped.
 namespace kubenatd::agent::objects {
-
-struct ObjectKey {
-  std::string ns;  ///< empty for cluster-scoped objects
-  std::string name;
-  auto operator<=>(const ObjectKey&) const = default;
-  [[nodiscard]] std::string to_string() const { return ns.empty() ? name : ns + "/" + name; }
-};
 
 using Labels = std::map<std::string, std::string>;
 
@@ -168,9 +162,21 @@ struct IngressClass {
   bool operator==(const IngressClass&) const = default;
 };
 
-using Object = std::variant<Service, EndpointSlice, Node, Pod, ServiceCidr, Ingress, IngressClass>;
+using Object = std::variant<Service, EndpointSlice, Node, Pod, ServiceCidr, Ingress, IngressClass, GatewayClass,
+                            Gateway, HttpRoute>;
 
-enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod, kServiceCidr, kIngress, kIngressClass };
+enum class Kind : std::uint8_t {
+  kService,
+  kEndpointSlice,
+  kNode,
+  kPod,
+  kServiceCidr,
+  kIngress,
+  kIngressClass,
+  kGatewayClass,
+  kGateway,
+  kHttpRoute,
+};
 
 [[nodiscard]] inline Kind kind_of(const Object& object) {
   return static_cast<Kind>(object.index());
@@ -178,7 +184,8 @@ enum class Kind : std::uint8_t { kService, kEndpointSlice, kNode, kPod, kService
 
 /// Not cluster-scoped.
 [[nodiscard]] constexpr bool has_namespace(Kind kind) {
-  return kind != Kind::kNode && kind != Kind::kServiceCidr && kind != Kind::kIngressClass;
+  return kind != Kind::kNode && kind != Kind::kServiceCidr && kind != Kind::kIngressClass &&
+         kind != Kind::kGatewayClass;
 }
 
 /// "Service", "EndpointSlice", ...

@@ -149,7 +149,10 @@ void EndpointDeriver::note(const ObjectChange& change) {
     case objects::Kind::kPod: return note_pod(ns, change);
     case objects::Kind::kServiceCidr:
     case objects::Kind::kIngress:
-    case objects::Kind::kIngressClass: break;
+    case objects::Kind::kIngressClass:
+    case objects::Kind::kGatewayClass:
+    case objects::Kind::kGateway:
+    case objects::Kind::kHttpRoute: break;
     case objects::Kind::kNode: return;
   }
 }

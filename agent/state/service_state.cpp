@@ -114,10 +114,14 @@ void ServiceState::apply(objects::ObjectEvent event) {
     case objects::Kind::kEndpointSlice: apply_slice(std::move(event)); break;
     case objects::Kind::kNode: apply_node(std::move(event)); break;
     case objects::Kind::kServiceCidr: apply_service_cidr(event); break;
-    // Endpoints of Pods reach us as EndpointSlices; Ingresses are a matter of the controllers behind the chains.
+    // Endpoints of Pods reach us as EndpointSlices; Ingresses and routes are a matter of the controllers behind the
+    // chains.
     case objects::Kind::kPod:
     case objects::Kind::kIngress:
-    case objects::Kind::kIngressClass: break;
+    case objects::Kind::kIngressClass:
+    case objects::Kind::kGatewayClass:
+    case objects::Kind::kGateway:
+    case objects::Kind::kHttpRoute: break;
   }
 }
 
