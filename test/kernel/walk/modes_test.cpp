@@ -53,8 +53,8 @@ class Differences {
   std::set<Target> served_, external_;
 };
 
-rules::former_walk::Outcome outcome_of(const rules::nftables::TableWay& way) {
-  rules::former_walk::Outcome outcome;
+rules::walk::Outcome outcome_of(const rules::nftables::TableWay& way) {
+  rules::walk::Outcome outcome;
   outcome.end = way.end;
   outcome.remembered = way.remembered;
   outcome.packet = way.packet;
@@ -113,13 +113,13 @@ void compare_modes(unsigned seed, bool ipv6, unsigned states, unsigned packets) 
     const auto wanted = chains.dataplane(family).desired_rules(nullptr);
     REQUIRE(wanted);
     REQUIRE(wanted->rules);
-    const rules::former_walk::Ruleset& ruleset = *wanted->rules;
+    const rules::walk::Ruleset& ruleset = *wanted->rules;
     const Differences differences(chains, family);
     PacketMaker maker(dice, chains, ipv6, next_port);
     for (unsigned i = 0; i < packets; ++i) {
       const Packet packet = maker.next();
       if (packet.destination.is_loopback()) continue;
-      const auto walk = rules::former_walk::walk(ruleset, packet, node.surroundings());
+      const auto walk = rules::walk::walk(ruleset, packet, node.surroundings());
       const Fate fate = node.send(packet);
       std::string said;
       for (const auto& outcome : walk.outcomes) said += "  " + describe(outcome) + "\n";

@@ -168,7 +168,7 @@ void PacketNode::discard() {
     while (read_one(socket.get())) continue;
 }
 
-std::optional<Fate> PacketNode::heard_in_tunnels(const rules::former_walk::Packet& packet) const {
+std::optional<Fate> PacketNode::heard_in_tunnels(const rules::walk::Packet& packet) const {
   std::optional<Fate> fate;
   for (const auto& [tunnel, name] : {std::pair(&external_, kExternal), std::pair(&pods_, kPods)}) {
     while (const auto bytes = read_one(tunnel->get())) {
@@ -179,7 +179,7 @@ std::optional<Fate> PacketNode::heard_in_tunnels(const rules::former_walk::Packe
         fate = Fate{Fate::Kind::kForwarded, name, seen->source, seen->destination, seen->destination_port};
       if (seen->kind == Kind::kReset && seen->destination_port == packet.source_port)
         fate = Fate{.kind = Fate::Kind::kLocal};
-      if (seen->kind == Kind::kPortUnreachable) fate = Fate{.kind = Fate::Kind::kRejected};
+      if (seen->kind == Kind::kUnreachable) fate = Fate{.kind = Fate::Kind::kRejected};
     }
   }
   return fate;
@@ -197,15 +197,15 @@ std::optional<Fate> PacketNode::heard_in_sockets() const {
   return fate;
 }
 
-Fate PacketNode::send(const rules::former_walk::Packet& packet) {
+Fate PacketNode::send(const rules::walk::Packet& packet) {
   const bool udp = packet.protocol == rules::Protocol::kUdp;
   if (udp) {
     listen(packet.destination_port);
-    for (const std::uint16_t port : {8080, 8081}) listen(port);
+    for (std::uint16_t port = 8080; port <= 8081; ++port) listen(port);
   }
   discard();
   Fate dropped;
-  if (packet.origin == rules::former_walk::Packet::Origin::kArriving) {
+  if (packet.origin == rules::walk::Packet::Origin::kArriving) {
     const auto bytes = first_packet(packet);
     const int tunnel = packet.in_interface == kPods ? pods_.get() : external_.get();
     if (::write(tunnel, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) fail("write a packet");
@@ -215,14 +215,17 @@ Fate PacketNode::send(const rules::former_walk::Packet& packet) {
     const sockaddr_in6 to = socket_address(packet.destination, packet.destination_port);
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) fail("connect");
     const bool sent = ::send(socket.get(), "walk", 4, 0) == 4;
-    if (!sent && errno != EPERM && errno != ECONNREFUSED)
+    const auto refuses = [](int error) {
+      return error == ECONNREFUSED || error == EHOSTUNREACH || error == EACCES || error == ENETUNREACH;
+    };
+    if (!sent && errno != EPERM && !refuses(errno))
       fail("send to " + rules::join_host_port(packet.destination, packet.destination_port));
-    const bool refused = !sent && errno == ECONNREFUSED;
+    const bool refused = !sent && refuses(errno);
     settle();
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (refused || error == ECONNREFUSED) return Fate{.kind = Fate::Kind::kRejected};
+    if (refused || refuses(error)) return Fate{.kind = Fate::Kind::kRejected};
   }
   if (const auto fate = heard_in_sockets()) return *fate;
   return heard_in_tunnels(packet).value_or(dropped);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "rules/former_walk/packet.h"
+#include "rules/walk/packet.h"
 #include "test/support/process.h"
 
 namespace kubenatd::test {
@@ -43,21 +43,21 @@ class PacketNode {
 
   PacketNode();
 
-  [[nodiscard]] const rules::former_walk::Surroundings& surroundings() const { return surroundings_; }
+  [[nodiscard]] const rules::walk::Surroundings& surroundings() const { return surroundings_; }
 
   /// Sends it and looks what comes of it. kLocal origin: from a socket bound to the source; TCP is not sent that way.
-  [[nodiscard]] Fate send(const rules::former_walk::Packet& packet);
+  [[nodiscard]] Fate send(const rules::walk::Packet& packet);
 
  private:
   void listen(std::uint16_t port);
   void settle();
   void discard();
-  [[nodiscard]] std::optional<Fate> heard_in_tunnels(const rules::former_walk::Packet& packet) const;
+  [[nodiscard]] std::optional<Fate> heard_in_tunnels(const rules::walk::Packet& packet) const;
   [[nodiscard]] std::optional<Fate> heard_in_sockets() const;
 
   Descriptor external_, pods_, sentinel_;
   std::map<std::uint16_t, Descriptor> sockets_;  ///< UDP, both families
-  rules::former_walk::Surroundings surroundings_;
+  rules::walk::Surroundings surroundings_;
 };
 
 /// Why there can be no PacketNode here; nothing when there can.

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "agent/dataplane/model.h"
-#include "rules/former_walk/walker.h"
+#include "rules/walk/walker.h"
 #include "test/kernel/walk/packet_node.h"
 
 /// Random configurations and packets, and whether the walker's word about one is what the kernel did with it.
@@ -13,8 +13,8 @@ namespace kubenatd::test {
 
 using rules::Family;
 using rules::Protocol;
-using rules::former_walk::End;
-using rules::former_walk::Packet;
+using rules::walk::End;
+using rules::walk::Packet;
 
 /// Random numbers of one test.
 class Dice {
@@ -117,11 +117,17 @@ inline std::string describe(const Packet& packet) {
          (packet.origin == Packet::Origin::kLocal ? " sent here" : " from " + packet.in_interface);
 }
 
-inline std::string describe(const rules::former_walk::Outcome& outcome) {
+inline std::string describe(const rules::walk::Outcome& outcome) {
   constexpr const char* kEnds[] = {"forwarded", "local", "dropped", "rejected", "unknown"};
+  const auto& state = outcome.state;
   return std::string(kEnds[static_cast<int>(outcome.end)]) + " to " +
-         rules::join_host_port(outcome.packet.destination, outcome.packet.destination_port) +
-         (outcome.masqueraded ? " masqueraded" : "") + (outcome.remembered ? " (remembered)" : "");
+         rules::join_host_port(state.packet.destination, state.packet.destination_port) +
+         (state.last_destination || state.last_destination_port ? " and more" : "") +
+         (state.masqueraded ? " masqueraded" : "") +
+         (state.new_source ? " from " + state.new_source->to_string() : "") +
+         (outcome.remembered ? " (remembered)" : "") + (outcome.odds_known ? "" : " (maybe)") +
+         (outcome.cause == rules::walk::Cause::kRules ? std::string()
+                                                      : " cause " + std::to_string(static_cast<int>(outcome.cause)));
 }
 
 inline std::string describe(const Fate& fate) {
@@ -130,26 +136,38 @@ inline std::string describe(const Fate& fate) {
          rules::join_host_port(fate.destination, fate.destination_port) + " from " + fate.source.to_string();
 }
 
-inline bool agrees(const rules::former_walk::Outcome& outcome, const Fate& fate, const Packet& sent,
-                   const rules::former_walk::Surroundings& surroundings) {
+/// Whether an outcome is what the kernel did. An unknown end is no answer: it agrees with everything.
+inline bool agrees(const rules::walk::Outcome& outcome, const Fate& fate, const Packet& sent,
+                   const rules::walk::Surroundings& surroundings) {
+  const auto& state = outcome.state;
+  if (outcome.end == End::kUnknown) return true;
   // A UDP socket that listens tells its port and who spoke; a TCP reset tells only that the packet arrived.
   const bool told = fate.source != rules::Address{};
   const auto source_fits = [&] {
-    return outcome.masqueraded ? surroundings.is_local(fate.source) : fate.source == sent.source;
+    if (state.new_source) return fate.source == *state.new_source;
+    return state.masqueraded ? surroundings.is_local(fate.source) : fate.source == sent.source;
+  };
+  const auto destination_fits = [&] {
+    const rules::Address& first = state.packet.destination;
+    return state.last_destination
+               ? first.bytes <= fate.destination.bytes && fate.destination.bytes <= state.last_destination->bytes
+               : first == fate.destination;
+  };
+  const auto port_fits = [&] {
+    const std::uint16_t first = state.tproxy_port.value_or(state.packet.destination_port);
+    return first <= fate.destination_port && fate.destination_port <= state.last_destination_port.value_or(first);
   };
   switch (fate.kind) {
     case Fate::Kind::kForwarded:
-      return outcome.end == End::kForwarded && fate.destination == outcome.packet.destination &&
-             fate.destination_port == outcome.packet.destination_port &&
+      return outcome.end == End::kForwarded && destination_fits() && port_fits() &&
              fate.interface == surroundings.interface_to(fate.destination) && source_fits();
-    case Fate::Kind::kLocal:
-      return outcome.end == End::kLocal &&
-             (!told || (fate.destination_port == outcome.packet.destination_port && source_fits()));
+    case Fate::Kind::kLocal: return outcome.end == End::kLocal && (!told || (port_fits() && source_fits()));
     case Fate::Kind::kRejected: return outcome.end == End::kRejected;
     case Fate::Kind::kDropped:
       // A node that rejects its own packet after changing its source answers an address that no socket here has.
-      return outcome.end == End::kDropped || (outcome.end == End::kRejected && outcome.masqueraded &&
-                                              surroundings.is_local(outcome.packet.destination));
+      return outcome.end == End::kDropped ||
+             (outcome.end == End::kRejected && (state.masqueraded || state.source_changed) &&
+              sent.origin == Packet::Origin::kLocal);
   }
   return false;
 }

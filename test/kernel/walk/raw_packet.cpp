@@ -10,6 +10,7 @@ using rules::Protocol;
 
 constexpr std::uint8_t kSyn = 0x02;
 constexpr std::uint8_t kRst = 0x04;
+constexpr std::uint8_t kHops = 64;
 constexpr std::uint8_t kIcmp = 1;
 constexpr std::uint8_t kIcmp6 = 58;
 
@@ -36,7 +37,7 @@ void set16(std::vector<std::uint8_t>& bytes, std::size_t at, std::uint16_t value
   bytes[at + 1] = static_cast<std::uint8_t>(value);
 }
 
-std::vector<std::uint8_t> transport_part(const rules::former_walk::Packet& packet) {
+std::vector<std::uint8_t> transport_part(const rules::walk::Packet& packet) {
   const bool tcp = packet.protocol == Protocol::kTcp;
   std::vector<std::uint8_t> bytes;
   put16(bytes, packet.source_port);
@@ -64,27 +65,27 @@ std::vector<std::uint8_t> transport_part(const rules::former_walk::Packet& packe
 
 }  // namespace
 
-std::vector<std::uint8_t> first_packet(const rules::former_walk::Packet& packet) {
+std::vector<std::uint8_t> first_packet(const rules::walk::Packet& packet) {
   const auto payload = transport_part(packet);
   const auto protocol = static_cast<std::uint8_t>(packet.protocol);
   std::vector<std::uint8_t> bytes;
   if (packet.source.family == Family::kIpv4) {
-    put16(bytes, 0x4500);
+    put16(bytes, 0x4500U | packet.tos.value_or(0));
     put16(bytes, static_cast<unsigned>(20 + payload.size()));
     put16(bytes, 1);
     put16(bytes, 0);
-    bytes.push_back(64);
+    bytes.push_back(packet.ttl.value_or(kHops));
     bytes.push_back(protocol);
     put16(bytes, 0);
     put(bytes, packet.source);
     put(bytes, packet.destination);
     set16(bytes, 10, checksum(bytes));
   } else {
-    put16(bytes, 0x6000);
+    put16(bytes, 0x6000U | static_cast<unsigned>(packet.tos.value_or(0)) << 4U);
     put16(bytes, 0);
     put16(bytes, static_cast<unsigned>(payload.size()));
     bytes.push_back(protocol);
-    bytes.push_back(64);
+    bytes.push_back(packet.ttl.value_or(kHops));
     put(bytes, packet.source);
     put(bytes, packet.destination);
   }
@@ -112,8 +113,7 @@ std::optional<SeenPacket> read_packet(const std::vector<std::uint8_t>& bytes) {
   const std::uint8_t protocol = bytes[ipv4 ? 9 : 6];
   const std::uint8_t* body = bytes.data() + header;
   if (protocol == (ipv4 ? kIcmp : kIcmp6)) {
-    const bool unreachable = ipv4 ? body[0] == 3 && body[1] == 3 : body[0] == 1 && body[1] == 4;
-    if (unreachable) seen.kind = SeenPacket::Kind::kPortUnreachable;
+    if (body[0] == (ipv4 ? 3 : 1)) seen.kind = SeenPacket::Kind::kUnreachable;  // of any code
     return seen;
   }
   seen.source_port = static_cast<std::uint16_t>(body[0] << 8 | body[1]);

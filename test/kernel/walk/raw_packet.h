@@ -5,17 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "rules/former_walk/packet.h"
+#include "rules/walk/packet.h"
 
 /// IP packets as bytes.
 namespace kubenatd::test {
 
 /// The first packet of the connection: a TCP SYN, or a UDP datagram with a word in it, with right checksums.
-[[nodiscard]] std::vector<std::uint8_t> first_packet(const rules::former_walk::Packet& packet);
+[[nodiscard]] std::vector<std::uint8_t> first_packet(const rules::walk::Packet& packet);
 
 /// A packet that somebody sent.
 struct SeenPacket {
-  enum class Kind : std::uint8_t { kFirst, kReset, kPortUnreachable, kOther };
+  enum class Kind : std::uint8_t { kFirst, kReset, kUnreachable, kOther };
   Kind kind = Kind::kOther;
   rules::Address source, destination;
   std::uint16_t source_port = 0, destination_port = 0;
