@@ -20,6 +20,7 @@ int dispatch(const Options& options) {
     case Command::kRender: return kubenatd::agent::cli::render(options);
     case Command::kDiff: return kubenatd::agent::cli::diff(options);
     case Command::kExplain: return kubenatd::agent::cli::explain(options);
+    case Command::kTrace: return kubenatd::agent::cli::trace(options);
     case Command::kCheck: return kubenatd::agent::cli::check(options);
     case Command::kCleanup: return kubenatd::agent::cli::cleanup(options);
     case Command::kVersion: std::puts("kubenatd " KUBENATD_VERSION); return kubenatd::agent::cli::kExitOk;

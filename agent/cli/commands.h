@@ -9,6 +9,7 @@ namespace kubenatd::agent::cli {
 [[nodiscard]] int render(const Options& options);
 [[nodiscard]] int diff(const Options& options);
 [[nodiscard]] int explain(const Options& options);
+[[nodiscard]] int trace(const Options& options);
 [[nodiscard]] int check(const Options& options);
 [[nodiscard]] int cleanup(const Options& options);
 

@@ -11,7 +11,7 @@
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
-#include "agent/daemon/inputs.h"
+#include "agent/cli/explain_sources.h"
 #include "agent/explain/show.h"
 #include "netlink/host/conntrack.h"
 #include "netlink/host/routes.h"
@@ -160,30 +160,19 @@ rules::Status add_rules(const ExplainOptions& options, const dataplane::Model* m
 
 }  // namespace
 
-int explain(const Options& options) {
-  const ExplainOptions& asked = options.explain;
-  const auto question = explain::parse_question(asked.question, asked.from);
-  if (!question) {
-    base::log_error(question.error().to_string(), {});
-    return kExitUsage;
-  }
-  explain::ExplainContext context;
-  std::optional<daemon::Inputs> inputs;
+rules::Result<ExplainSources> read_explain_sources(const ExplainOptions& asked, const config::FlagValues& flags) {
+  ExplainSources sources;
+  explain::ExplainContext& context = sources.context;
+  std::optional<daemon::Inputs>& inputs = sources.inputs;
   if (!asked.saved.empty()) {
     auto saved = read_saved(asked.saved);
-    if (!saved) {
-      base::log_error(saved.error().to_string(), {});
-      return kExitNoAnswer;
-    }
+    if (!saved) return std::unexpected(saved.error());
     context.rules = std::move(saved->families);
     context.source = "saved";
   }
-  if (asked.saved.empty() || !options.flags.settings.manifests.empty()) {
-    auto read = daemon::read_inputs(options.flags, daemon::Purpose::kExplain);
-    if (!read) {
-      base::log_error(read.error().to_string(), {});
-      return kExitNoAnswer;
-    }
+  if (asked.saved.empty() || !flags.settings.manifests.empty()) {
+    auto read = daemon::read_inputs(flags, daemon::Purpose::kExplain);
+    if (!read) return std::unexpected(read.error());
     inputs = std::move(*read);
     // Counting is the kernel's matter: what is compared with is made as it would be where these rules are.
     config::Environment environment = inputs->model->environment();
@@ -192,18 +181,28 @@ int explain(const Options& options) {
     inputs->model->set_environment(std::move(environment));
     if (auto gathered =
             daemon::gather(*inputs, [&](const objects::ObjectEvent& event) { context.inventory.take(event); });
-        !gathered) {
-      base::log_error(gathered.error().to_string(), {});
-      return kExitNoAnswer;
-    }
+        !gathered)
+      return std::unexpected(gathered.error());
   }
   const dataplane::Model* model = inputs ? inputs->model.get() : nullptr;
-  auto ready = add_rules(asked, model, context);
-  if (ready) ready = add_node(asked, model, context);
-  if (!ready) {
-    base::log_error(ready.error().to_string(), {});
+  if (auto added = add_rules(asked, model, context); !added) return std::unexpected(added.error());
+  if (auto added = add_node(asked, model, context); !added) return std::unexpected(added.error());
+  return sources;
+}
+
+int explain(const Options& options) {
+  const ExplainOptions& asked = options.explain;
+  const auto question = explain::parse_question(asked.question, asked.from);
+  if (!question) {
+    base::log_error(question.error().to_string(), {});
+    return kExitUsage;
+  }
+  auto sources = read_explain_sources(asked, options.flags);
+  if (!sources) {
+    base::log_error(sources.error().to_string(), {});
     return kExitNoAnswer;
   }
+  explain::ExplainContext& context = sources->context;
   if (context.source == "live")
     context.flows = [&](const rules::former_walk::Packet& packet) { return flows_of(packet, !question->from); };
 

@@ -5,8 +5,14 @@
 #include <iostream>
 #include <map>
 
+#include "agent/config/duration.h"
+
 namespace kubenatd::agent::cli {
 namespace {
+
+constexpr std::chrono::nanoseconds kShortestTrace = std::chrono::milliseconds(100);
+constexpr std::chrono::nanoseconds kLongestTrace = std::chrono::hours(1);
+constexpr std::size_t kMostTracedPackets = 500;
 
 constexpr const char* kAbout =
     "kubenatd programs a node's Service forwarding: it turns Services and EndpointSlices into the KUBE-* chains that\n"
@@ -20,11 +26,13 @@ constexpr const char* kExamples =
     "  kubenatd run --config /var/lib/kube-proxy/config.conf as kube-proxy in a cluster, with its configuration\n"
     "  kubenatd diff --manifests manifests/demo              what differs between desired and live, rule by rule\n"
     "  kubenatd explain 10.96.0.10:53/udp --manifests DIR    what happens to a packet, rule by rule, and why\n"
+    "  kubenatd trace 10.96.0.10:53/udp --manifests DIR      what real packets of it meet, beside what explain says\n"
     "  kubenatd cleanup                                      remove all of it, and nothing else\n"
     "\n"
     "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n"
     "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
-    "problem); 2 wrong usage; 3 diff or explain could not read the kernel or their input.";
+    "problem, trace: a packet went another way than predicted); 2 wrong usage; 3 diff, explain or trace could not\n"
+    "read the kernel or their input (trace: or saw nothing).";
 
 const std::map<std::string, rules::Family> kFamilyNames{{"ipv4", rules::Family::kIpv4}, {"ipv6", rules::Family::kIpv6}};
 
@@ -65,12 +73,55 @@ void add_verbosity(CLI::App& command, Options& options) {
   command.add_flag("-v,--verbose", options.flags.verbosity, "Say more");
 }
 
-void add_explain_options(CLI::App& command, ExplainOptions& explain) {
+void add_question(CLI::App& command, ExplainOptions& explain) {
   command
       .add_option("question", explain.question,
                   "ADDRESS:PORT[/tcp|udp|sctp], node:PORT[/...], or http(s)://HOST[:PORT][/PATH]")
       ->required()
       ->type_name("DESTINATION");
+}
+
+void add_node_address_and_output(CLI::App& command, ExplainOptions& explain) {
+  command
+      .add_option("--node-address", explain.node_addresses,
+                  "An address of the node, when neither a Node object nor this machine tells it")
+      ->allow_extra_args(false)
+      ->type_name("ADDRESS");
+  command
+      .add_option_function<std::string>(
+          "-o,--output", [&explain](const std::string& value) { explain.json = value == "json"; },
+          "text for people, json for programs")
+      ->check(CLI::IsMember({"text", "json"}).description(""))
+      ->type_name("text|json");
+}
+
+void add_trace_options(CLI::App& command, Options& options) {
+  add_question(command, options.explain);
+  command
+      .add_option("--from", options.explain.from,
+                  "Only packets from there: an address, or \"node\". Default: from everywhere, with --connect the node")
+      ->type_name("ADDRESS");
+  command
+      .add_option_function<std::string>(
+          "--for",
+          [&options](const std::string& text) {
+            const auto duration = config::parse_duration(text);
+            if (!duration || *duration < kShortestTrace || *duration > kLongestTrace)
+              throw CLI::ValidationError("--for", "it is a duration of 100ms to 1h, as in 10s or 1m30s");
+            options.trace.duration = *duration;
+          },
+          "How long to watch. Default: 10s")
+      ->type_name("DURATION");
+  command.add_option("--packets", options.trace.packets, "End after so many packets; answers do not count. Default: 5")
+      ->check(CLI::Range(std::size_t{1}, kMostTracedPackets).description(""))
+      ->type_name("N");
+  command.add_flag("--connect", options.trace.connect,
+                   "Make one connection from this node and close it at once; UDP: send one empty datagram");
+  add_node_address_and_output(command, options.explain);
+}
+
+void add_explain_options(CLI::App& command, ExplainOptions& explain) {
+  add_question(command, explain);
   command
       .add_option(
           "--from", explain.from,
@@ -92,17 +143,7 @@ void add_explain_options(CLI::App& command, ExplainOptions& explain) {
           ->type_name("FILE");
   desired->excludes(live)->excludes(saved);
   live->excludes(saved);
-  command
-      .add_option("--node-address", explain.node_addresses,
-                  "An address of the node, when neither a Node object nor this machine tells it")
-      ->allow_extra_args(false)
-      ->type_name("ADDRESS");
-  command
-      .add_option_function<std::string>(
-          "-o,--output", [&explain](const std::string& value) { explain.json = value == "json"; },
-          "text for people, json for programs")
-      ->check(CLI::IsMember({"text", "json"}).description(""))
-      ->type_name("text|json");
+  add_node_address_and_output(command, explain);
 }
 
 }  // namespace
@@ -141,6 +182,17 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     add_config_options(explain, options);
     add_verbosity(explain, options);
 
+    CLI::App& trace = *app.add_subcommand("trace",
+                                          "Watch real packets of a flow: which rules each one met, foreign ones too, "
+                                          "beside what explain says of it; needs\n"
+                                          "CAP_NET_ADMIN. Exit code 0: packets came, as predicted; 1: one went another "
+                                          "way; 3: none came, or nothing could\n"
+                                          "be compared");
+    add_trace_options(trace, options);
+    config::register_settings(trace, config::Command::kExplain, options.flags);
+    add_config_options(trace, options);
+    add_verbosity(trace, options);
+
     CLI::App& check = *app.add_subcommand(
         "check", "Say what is understood of a configuration and of the flags of run; exit 1 when it is refused");
     config::register_settings(check, config::Command::kCheck, options.flags);
@@ -164,6 +216,7 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     if (render.parsed()) options.command = Options::Command::kRender;
     if (diff.parsed()) options.command = Options::Command::kDiff;
     if (explain.parsed()) options.command = Options::Command::kExplain;
+    if (trace.parsed()) options.command = Options::Command::kTrace;
     if (check.parsed()) options.command = Options::Command::kCheck;
     if (cleanup.parsed()) options.command = Options::Command::kCleanup;
     if (version.parsed()) options.command = Options::Command::kVersion;

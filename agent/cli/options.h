@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -22,22 +23,30 @@ struct ExplainOptions {
   bool json = false;
 };
 
+/// What `trace` is asked, beside its question, which is explain's.
+struct TraceOptions {
+  std::chrono::nanoseconds duration = std::chrono::seconds(10);
+  std::size_t packets = 5;
+  bool connect = false;
+};
+
 /// What the command line asks for.
 struct Options {
-  enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kCheck, kCleanup, kVersion };
+  enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kTrace, kCheck, kCleanup, kVersion };
   Command command = Command::kVersion;
   std::optional<rules::Family> family;  ///< render and diff: only this one
-  ExplainOptions explain;
+  ExplainOptions explain;               ///< of trace, too
+  TraceOptions trace;
   config::FlagValues
       flags;  ///< kubenatd's settings, and kube-proxy's flags: run and check have all of them, others some
 };
 
 /// Exit codes; part of the command line's contract.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed =
-    1;  ///< something could not be applied; diff: live and desired differ; explain: a problem was found
+inline constexpr int kExitFailed = 1;  ///< something could not be applied; diff: live and desired differ; explain: a
+                                       ///< problem was found; trace: a packet went another way than predicted
 inline constexpr int kExitUsage = 2;     ///< the command line is wrong
-inline constexpr int kExitNoAnswer = 3;  ///< diff, explain: it could not be found out
+inline constexpr int kExitNoAnswer = 3;  ///< diff, explain, trace: it could not be found out
 
 /// The options, or the exit code when help was asked for or the usage is wrong (the text is already printed).
 [[nodiscard]] std::variant<Options, int> parse_command_line(int argc, const char* const* argv);

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/explain/answer.h"
+#include "rules/address.h"
+#include "rules/error.h"
+
+namespace kubenatd::agent::trace {
+
+/// What `explain` says of a flow, as far as a packet can be held against it.
+struct Prediction {
+  struct End {
+    std::string kind;  ///< forwarded, local, dropped, rejected, unknown: words of explain's JSON
+    rules::Address destination;
+    std::uint16_t port = 0;
+    double odds = 1;
+    bool odds_known = true;
+    bool remembered = false;
+    bool masqueraded = false;
+    std::string who;
+  };
+  rules::Address source, destination;
+  std::uint16_t port = 0;
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  std::string rules;    ///< the rules that were walked: live, desired
+  std::string from;     ///< in words
+  std::string subject;  ///< "ClusterIP of demo/web:http"; empty: not known
+  std::vector<End> ends;
+  bool in_doubt = false;  ///< there may be other ends
+  std::string client_code, client_text;
+  std::vector<std::pair<std::string, std::string>> findings;  ///< code and text
+};
+
+/// Of an answer that has a packet; of a URL, the way to the controller.
+[[nodiscard]] Prediction to_prediction(const explain::Answer& answer);
+
+/// Asks `explain` about one source.
+using Predict = std::function<rules::Result<Prediction>(const rules::Address& source)>;
+
+/// "10.244.1.5:8080", "dropped", "10.244.1.5:8080, masqueraded".
+[[nodiscard]] std::string to_text(const Prediction::End& end);
+
+}  // namespace kubenatd::agent::trace
