@@ -1,9 +1,30 @@
 #include "rules/walk/conditions.h"
 
 #include <algorithm>
-#include <chrono>
 
 namespace kubenatd::rules::walk {
+namespace {
+
+constexpr std::int64_t kDay = 86400;
+
+/// Days since 1970, also of times before.
+[[nodiscard]] std::int64_t days_of(std::int64_t stamp) {
+  return (stamp - ((stamp % kDay) + kDay) % kDay) / kDay;
+}
+
+/// In the Gregorian calendar. Years are counted from March on, so that the day of leap years comes last.
+[[nodiscard]] unsigned day_of_month(std::int64_t days_since_1970) {
+  constexpr std::int64_t kDaysOf400Years = 146097;
+  constexpr std::int64_t kFromMarchOfYear0 = 719468;
+  const std::int64_t days = days_since_1970 + kFromMarchOfYear0;
+  const std::int64_t of_era = ((days % kDaysOf400Years) + kDaysOf400Years) % kDaysOf400Years;
+  const std::int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+  const std::int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+  const std::int64_t month = (5 * of_year + 2) / 153;
+  return static_cast<unsigned>(of_year - (153 * month + 2) / 5 + 1);
+}
+
+}  // namespace
 
 Holds judge_condition(const Condition& condition, const PacketState& state, const Drawn& drawn, Evaluator& evaluator) {
   evaluator.notes.maybe_absent = false;
@@ -25,7 +46,6 @@ Holds judge_condition(const AnyOf& any, const PacketState& state, const Drawn& d
 
 Holds judge_condition(const InTime& time, const Surroundings& surroundings) {
   if (!surroundings.now) return Holds::kMaybe;
-  constexpr std::int64_t kDay = 86400;
   std::int64_t stamp = *surroundings.now;
   if (time.local_time) stamp -= std::int64_t{60} * surroundings.minutes_west;
   const auto fits = [&] {
@@ -38,10 +58,10 @@ Holds judge_condition(const InTime& time, const Surroundings& surroundings) {
       // With --contiguous the hours behind midnight belong to the day before.
       if (time.contiguous && second <= time.day_until) stamp -= kDay;
     }
-    const std::chrono::sys_days day(
-        std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds(std::chrono::seconds(stamp))));
-    if ((time.weekdays >> std::chrono::weekday(day).iso_encoding() & 1U) == 0) return false;
-    const auto month_day = static_cast<unsigned>(std::chrono::year_month_day(day).day());
+    const std::int64_t day = days_of(stamp);
+    const std::int64_t weekday = ((day + 3) % 7 + 7) % 7 + 1;  // 1970 began on a Thursday; Monday is 1
+    if ((time.weekdays >> weekday & 1U) == 0) return false;
+    const unsigned month_day = day_of_month(day);
     return (time.month_days >> month_day & 1U) != 0;
   }();
   return fits != time.negate ? Holds::kYes : Holds::kNo;

@@ -5,7 +5,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 
 #include <cstring>
 #include <string_view>
@@ -14,6 +13,8 @@
 
 namespace kubenatd::rules::walk {
 namespace {
+
+constexpr std::size_t kNameSize = 16;  // IFNAMSIZ
 
 [[nodiscard]] Value number(std::uint32_t value) {
   return Value::of(Bytes::host(value));
@@ -28,8 +29,8 @@ namespace {
 }
 /// A name of an interface, filled up with zeros.
 [[nodiscard]] Value name(std::string_view text) {
-  Bytes bytes(text.substr(0, IFNAMSIZ));
-  bytes.size = IFNAMSIZ;
+  Bytes bytes(text.substr(0, kNameSize));
+  bytes.size = kNameSize;
   return Value::of(bytes);
 }
 
@@ -52,7 +53,7 @@ using InterfaceName = std::optional<std::string>;
   const bool is_index = key == NFT_META_IIF || key == NFT_META_OIF;
   const bool is_type = key == NFT_META_IIFTYPE || key == NFT_META_OIFTYPE;
   const bool is_kind = key == NFT_META_IIFKIND || key == NFT_META_OIFKIND;
-  const std::size_t size = is_name || is_kind ? IFNAMSIZ : is_type ? 2 : 4;
+  const std::size_t size = is_name || is_kind ? kNameSize : is_type ? 2 : 4;
   if (!interface) return Value::unknown(size);
   if (is_name) return name(*interface);
   if (interface->empty()) return is_index ? number(0) : Value::none();
@@ -230,7 +231,7 @@ Value load(const Meta& meta, const PacketState& state, const Surroundings& surro
     case NFT_META_NFTRACE: return Value::unknown(1);
     case NFT_META_BRI_IIFNAME:
     case NFT_META_BRI_OIFNAME:
-    case NFT_META_SDIFNAME: return Value::unknown(IFNAMSIZ);
+    case NFT_META_SDIFNAME: return Value::unknown(kNameSize);
     case NFT_META_BRI_IIFPVID:
     case NFT_META_BRI_IIFVPROTO: return Value::unknown(2);
     default: return Value::unknown(4);
@@ -268,7 +269,7 @@ Value load(const Ct& ct, const PacketState& state) {
 Value load(const Fib& fib, const PacketState& state, const Surroundings& surroundings) {
   const bool of_destination = (fib.flags & NFTA_FIB_F_DADDR) != 0;
   const std::size_t size = (fib.flags & NFTA_FIB_F_PRESENT) != 0  ? 1
-                           : fib.result == NFT_FIB_RESULT_OIFNAME ? IFNAMSIZ
+                           : fib.result == NFT_FIB_RESULT_OIFNAME ? kNameSize
                                                                   : 4;
   if (fib.result != NFT_FIB_RESULT_ADDRTYPE && state.looped && state.hook == Hook::kPrerouting)
     return found_interface(fib, "lo", surroundings);

@@ -1,0 +1,214 @@
+#include <algorithm>
+#include <utility>
+
+#include "rules/walk/headers.h"
+#include "rules/walk/rule_judge.h"
+#include "rules/walk/translate.h"
+
+/// What is done to a packet and its connection.
+namespace kubenatd::rules::walk {
+
+namespace {
+
+[[nodiscard]] Mark mark_of(const Value& value) {
+  Mark mark;
+  mark.unknown = ~value.known.as_host();
+  if (value.bits.size < 4) mark.unknown &= (1U << (8U * value.bits.size)) - 1;  // the rest of a register is zero
+  mark.bits = value.bits.as_host() & ~mark.unknown;
+  return mark;
+}
+
+}  // namespace
+
+void RuleJudge::go_on(Run& other) {
+  ++other.at;
+  open_.push_back(std::move(other));
+}
+
+Step RuleJudge::apply(Run& run, const SetMeta& set) {
+  const auto mark = [&](Run& of) -> Mark* {
+    if (set.key == NFT_META_MARK) return &of.branch.after.mark;
+    return set.key == NFT_META_PRIORITY ? &of.branch.after.priority : nullptr;
+  };
+  const std::optional<Value> known = value(run, set.value, [&](Run& other) {
+    if (Mark* changed = mark(other)) *changed = {0, ~0U};
+    go_on(other);
+  });
+  if (!known) return Step::kFails;
+  if (Mark* changed = mark(run)) *changed = mark_of(*known);
+  return Step::kNext;
+}
+
+Step RuleJudge::apply(Run& run, const SetCt& set) {
+  const bool tracked = run.branch.after.tracking == PacketState::Tracking::kTracked;
+  const bool counts = tracked && set.key == NFT_CT_MARK;
+  const std::optional<Value> known = value(run, set.value, [&](Run& other) {
+    if (counts) other.branch.after.connmark = {0, ~0U};
+    go_on(other);
+  });
+  if (!known) return Step::kFails;
+  if (counts) run.branch.after.connmark = mark_of(*known);
+  return Step::kNext;
+}
+
+Step RuleJudge::apply(Run& run, const SetPayload& set) {
+  const std::optional<Value> known = value(run, set.value, [&](Run& other) {
+    other.branch.anything = true;
+    results_.push_back(std::move(other.branch));
+  });
+  if (!known) return Step::kFails;
+  if (store(set.where, *known, run.branch.after)) return Step::kNext;
+  run.branch.anything = true;
+  return Step::kDone;
+}
+
+Step RuleJudge::apply(Run& run, const NoTrack& /*no_track*/) {
+  PacketState& state = run.branch.after;
+  if (state.tracking == PacketState::Tracking::kNotYet) state.tracking = PacketState::Tracking::kUntracked;
+  return Step::kNext;
+}
+
+Step RuleJudge::apply(Run& run, const ToVerdict& verdict) {
+  if (verdict.verdict == Verdict::kContinue) return Step::kNext;
+  run.branch.verdict = verdict;
+  return Step::kDone;
+}
+
+Step RuleJudge::apply(Run& run, const Refuse& refuse) {
+  run.branch.refuse = &refuse;
+  return Step::kDone;
+}
+
+Step RuleJudge::apply(Run& run, const OtherTarget& /*target*/) {
+  run.branch.anything = true;
+  return Step::kDone;
+}
+
+Step RuleJudge::apply(Run& /*run*/, const NoEffect& /*nothing*/) {
+  return Step::kNext;
+}
+
+Step RuleJudge::apply(Run& run, const VerdictMap& map) {
+  part_ = Part::kSet;
+  const Value key = evaluator_.evaluate(map.key, run.branch.after, run.drawn);
+  if (key.absent) return Step::kFails;
+  const LookUp found = evaluator_.look_up(map.map, key, run.branch.after);
+  if (evaluator_.notes.from_memory) {
+    Run other = remembered(run);
+    other.branch.anything = true;
+    results_.push_back(std::move(other.branch));
+    return Step::kFails;
+  }
+  switch (found.answer) {
+    case Found::Answer::kThere: return take(run, found.element);
+    case Found::Answer::kAbsent: return Step::kFails;
+    case Found::Answer::kUnknown: break;
+  }
+  // Each verdict that may come out of it is a way, and so is none.
+  if (evaluator_.notes.maybe_absent || found.maybe_absent) {
+    doubt(run);
+    settle(run);
+  }
+  run.branch.fit = Fit::kUnknown;
+  run.branch.part = Part::kSet;
+  run.branch.assumed = true;
+  run.branch.odds_known = false;
+  if (found.candidates.empty()) {
+    run.branch.anything = true;
+    return Step::kDone;
+  }
+  run.branch.odds /= static_cast<double>(found.candidates.size());
+  for (std::size_t i = 1; i < found.candidates.size(); ++i) {
+    Run other = run;
+    ++other.at;
+    if (take(other, *found.candidates[i]) == Step::kDone) {
+      results_.push_back(std::move(other.branch));
+    } else {
+      open_.push_back(std::move(other));
+    }
+  }
+  return take(run, *found.candidates.front());
+}
+
+Step RuleJudge::take(Run& run, const SetElement& element) {
+  if (!element.verdict) {
+    run.branch.anything = true;
+    return Step::kDone;
+  }
+  if (element.verdict->verdict == Verdict::kContinue) return Step::kNext;
+  run.branch.verdict = *element.verdict;
+  return Step::kDone;
+}
+
+Step RuleJudge::apply(Run& run, const Nat& nat) {
+  NatValues values;
+  bool fails = false;
+  const auto load = [&](const ExpressionPtr& expression) -> std::optional<Value> {
+    if (expression == nullptr || fails) return std::nullopt;
+    const Value value = evaluator_.evaluate(expression, run.branch.after, run.drawn);
+    fails = value.absent;
+    return value;
+  };
+  values.address = load(nat.address);
+  values.last_address = load(nat.last_address);
+  values.port = load(nat.port);
+  values.last_port = load(nat.last_port);
+  part_ = Part::kSet;
+  if (evaluator_.notes.from_memory) {
+    Run other = remembered(run);
+    other.branch.nat_done = true;
+    other.branch.destination_from_memory = nat.kind == Nat::Kind::kDestination || nat.kind == Nat::Kind::kRedirect;
+    if (!other.branch.destination_from_memory) other.branch.anything = true;
+    results_.push_back(std::move(other.branch));
+    return Step::kFails;
+  }
+  if (fails) return Step::kFails;
+  if (evaluator_.notes.maybe_absent) {
+    doubt(run);
+    settle(run);
+  }
+  if (!translate(nat, values, run.branch.after, surroundings_)) {
+    run.branch.anything = true;
+    return Step::kDone;
+  }
+  run.branch.nat_done = true;
+  run.branch.verdict.verdict = Verdict::kAccept;
+  return Step::kDone;
+}
+
+Step RuleJudge::apply(Run& run, const Tproxy& tproxy) {
+  PacketState& state = run.branch.after;
+  if (state.packet.protocol == Protocol::kSctp) return Step::kFails;
+  std::uint16_t port = state.packet.destination_port;
+  if (tproxy.port != nullptr) {
+    const Value value = evaluator_.evaluate(tproxy.port, state, run.drawn);
+    if (value.absent) return Step::kFails;
+    if (!value.is_known()) {
+      run.branch.anything = true;
+      return Step::kDone;
+    }
+    port = static_cast<std::uint16_t>(value.bits.as_network());
+  }
+  state.tproxy_port = port;
+  if (!tproxy.mark) return Step::kNext;  // nft's goes on
+  const std::uint32_t mask = tproxy.mark_mask.value_or(~0U);
+  state.mark.bits = (state.mark.bits & ~mask) ^ *tproxy.mark;
+  state.mark.unknown &= ~mask;
+  state.mark.bits &= ~state.mark.unknown;
+  run.branch.verdict.verdict = Verdict::kAccept;
+  return Step::kDone;
+}
+
+Step RuleJudge::apply(Run& run, const UpdateSet& update) {
+  if (!update.condition.empty()) return Step::kDoubt;
+  const WalkSet* set = table_.set(update.set);
+  if (set == nullptr || run.doubted || update.key == nullptr) return Step::kNext;
+  const Value key = evaluator_.evaluate(update.key, run.branch.after, run.drawn);
+  if (key.absent) return Step::kFails;
+  auto& updated = run.branch.after.updated;
+  const std::pair<const WalkSet*, Bytes> made{set, key.bits};
+  if (key.is_known() && std::ranges::find(updated, made) == updated.end()) updated.push_back(made);
+  return Step::kNext;
+}
+
+}  // namespace kubenatd::rules::walk
