@@ -83,6 +83,8 @@ bool read_ecn(const XtInfo& info, XtWriter& out) {
   if ((ecn->operation & 0x01U) != 0) {
     out.say(false, "--ecn-ip-ect {}", ecn->invert);
     out.add(xt::set_tos(info.family, static_cast<std::uint8_t>(ecn->invert & 3U), 3));
+  } else {
+    out.add(rules::walk::NoEffect{});  // flags that a first packet has or has not, nobody knows
   }
   return true;
 }
