@@ -34,8 +34,6 @@ std::string text_of_rule(const RuleSource& rule) {
   std::string text;
   for (const Clause& clause : rule.clauses) {
     if (clause.kind == Clause::Kind::kCounter) continue;
-    // JSON has no text.
-    if (clause.text.empty()) return {};
     if (!text.empty()) text += ' ';
     text += clause.text;
   }
@@ -45,7 +43,7 @@ std::string text_of_rule(const RuleSource& rule) {
 WalkRule walk_rule(WalkTable& table, RuleSource& source) {
   WalkRule rule;
   rule.statements = compile_rule(table, source.clauses);
-  rule.text = text_of_rule(source);
+  if (source.has_text) rule.text = text_of_rule(source);
   if (rule.text.empty()) rule.text = to_text(rule.statements, table);
   rule.comment = std::move(source.comment);
   rule.handle = source.handle;

@@ -18,6 +18,7 @@ struct RuleSource {
   std::string comment;
   std::uint64_t handle = 0;
   std::optional<Counters> counters;
+  bool has_text = true;  ///< its clauses have nft's own words
 };
 
 struct ChainSource {

@@ -148,7 +148,7 @@ class Compiler {
     const auto reference = loader_.set(clause.terms[1], key, false, {});
     if (!key.known || !reference) return unjudged(clause);
     add(InSet{Loader::key(key, reference->interval), reference->name, false, Part::kSet});
-    if (!clause.text.starts_with("counter") && !clause.text.starts_with("ct")) unjudged(clause);
+    if (!clause.name.starts_with("counter") && !clause.name.starts_with("ct")) unjudged(clause);
   }
 
   void concatenation(const Clause& clause, const Load& left, const Term& right, bool negate) {
@@ -372,12 +372,14 @@ class Compiler {
       return make(Slice{found, static_cast<std::uint16_t>(offset), size});
     };
     const std::size_t with_port = place.size + filled_up(kPort.size);
+    const WalkSet* set = table_.set(map->map);
+    const bool has_port = set != nullptr && set->data_type.find(" . ") != std::string::npos;
     if (map->size == place.size) {
       nat.address = found;
-    } else if (map->size == with_port) {
+    } else if (map->size == with_port && has_port) {
       nat.address = slice(0, place.size);
       nat.port = slice(place.size, kPort.size);
-    } else if (map->size == 2 * place.size) {
+    } else if (map->size == 2 * place.size && !has_port) {
       nat.address = slice(0, place.size);
       nat.last_address = slice(place.size, place.size);
     } else if (map->size == 2 * with_port) {

@@ -227,7 +227,7 @@ std::optional<Clause> RuleParser::object(Clause::Kind kind, std::string_view nam
   if (!map) return std::nullopt;
   clause.terms.push_back(std::move(*key));
   clause.terms.push_back(std::move(*map));
-  clause.text = std::string(name);
+  clause.name = name;
   return clause;
 }
 

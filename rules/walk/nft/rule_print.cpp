@@ -24,6 +24,7 @@ struct Text {
   Type type = Type::kUnknown;
   std::vector<Type> parts;  ///< of a concatenation
   bool turned = false;      ///< values have been turned into network order
+  unsigned shift = 0;       ///< values are bits at their place in a field: so far from the right
 };
 
 /// What the conditions so far say of the packet: which header it is whose fields are meant.
@@ -109,8 +110,16 @@ std::string element_text(const SetElement& element, const WalkSet& set, const st
   std::string text = any ? "*" : parts_text(element.first, element.last, set.parts, types, set.interval);
   if (!element.comment.empty()) text += " comment " + quoted(element.comment);
   if (element.verdict) return text + " : " + verdict_text(*element.verdict);
-  if (set.is_map && element.data.size != 0)
-    text += " : " + parts_text(element.data, element.data, sizes_of(data_types, element.data.size), data_types, false);
+  if (!set.is_map || element.data.size == 0) return text;
+  // Data that is a range is its first and its last value.
+  std::size_t whole = 0;
+  for (const Type type : data_types)
+    whole += data_types.size() == 1 ? info_of(type).size : filled_up(info_of(type).size);
+  const std::size_t half = element.data.size / 2U;
+  const bool range = whole != 0 && whole == half && element.data.size % 2 == 0;
+  const Bytes first = range ? element.data.slice(0, half) : element.data;
+  const Bytes last = range ? element.data.slice(half, half) : element.data;
+  text += " : " + parts_text(first, last, sizes_of(data_types, first.size), data_types, false);
   return text;
 }
 
@@ -170,7 +179,7 @@ class Printer {
         const Bytes free = inverse(bits->mask);
         for (const Field& field : fields()) {
           const unsigned start = 8U * set.where.offset;
-          if (!fits(field, set.where.base) || field.offset < start || field.bits % 8 == 0 ||
+          if (!fits(field, set.where.base) || field.offset < start ||
               field.offset + field.bits > start + 8U * set.where.size ||
               free != field_mask(set.where.size, field.offset - start, field.bits))
             continue;
@@ -242,6 +251,7 @@ class Printer {
       }
       if (meta->key == NFT_META_NFPROTO && is_value.size == 1)
         return learn_network(is_value.data[0] == 2, is_value.data[0] == 10) && table_.family == TableFamily::kInet;
+      if (meta->key == NFT_META_IIFTYPE && is_value.size == 2) return table_.family == TableFamily::kInet;
       if (meta->key == NFT_META_PROTOCOL && is_value.size == 2)
         return learn_network(is_value.as_network() == 0x0800, is_value.as_network() == 0x86dd) &&
                (table_.family == TableFamily::kNetdev || table_.family == TableFamily::kBridge);
@@ -262,22 +272,43 @@ class Printer {
 
   /// A later part of the rule has the protocol in its name ("tcp dport", "ip saddr"), so nft does not say it twice.
   [[nodiscard]] bool is_said_later(const std::vector<Statement>& statements, std::size_t at) const {
-    const auto& left = std::get<Condition>(statements[at]).left;
-    const auto* meta = is<Meta>(left);
-    const bool transport = meta != nullptr && meta->key == NFT_META_L4PROTO;
-    const Payload::Base base = transport ? Payload::Base::kTransport : Payload::Base::kNetwork;
-    if (transport && !has_ports_or_fields()) return false;
+    const auto& condition = std::get<Condition>(statements[at]);
+    const auto* meta = is<Meta>(condition.left);
+    Payload::Base base = Payload::Base::kNetwork;
+    if (meta == nullptr || meta->key == NFT_META_IIFTYPE) base = Payload::Base::kLink;
+    if (meta != nullptr && meta->key == NFT_META_L4PROTO) {
+      base = Payload::Base::kTransport;
+      if (!has_ports_or_fields(condition.ranges.front().first.data[0])) return false;
+    }
     for (std::size_t i = at + 1; i < statements.size(); ++i) {
-      if (const auto* next = std::get_if<Condition>(&statements[i]))
-        if (same(next->left, left)) return false;
+      if (const auto* next = std::get_if<Condition>(&statements[i])) {
+        if (same(next->left, condition.left)) return false;
+        if (base == Payload::Base::kNetwork && is_of_one_network(*next) && is_said_later(statements, i)) return true;
+      }
+      if (base == Payload::Base::kNetwork && table_.family == TableFamily::kInet && names_network(statements[i]))
+        return true;
       if (std::visit([&](const auto& part) { return uses(part, base); }, statements[i])) return true;
     }
     return false;
   }
-  [[nodiscard]] bool has_ports_or_fields() const {
-    return std::ranges::any_of(headers(), [this](const HeaderInfo& info) {
-      return info.protocol != 0 && info.protocol == protocols_.transport;
-    });
+  /// ICMP is one of IPv4 or of IPv6.
+  static bool is_of_one_network(const Condition& condition) {
+    const auto* meta = is<Meta>(condition.left);
+    if (meta == nullptr || meta->key != NFT_META_L4PROTO || condition.negate || condition.ranges.size() != 1)
+      return false;
+    const Bytes& value = condition.ranges.front().first;
+    return value == condition.ranges.front().second && value.size == 1 &&
+           (value.data[0] == 1 || value.data[0] == 2 || value.data[0] == 58);
+  }
+  static bool names_network(const Statement& statement) {
+    if (const auto* nat = std::get_if<Nat>(&statement)) return nat->address != nullptr;
+    if (const auto* tproxy = std::get_if<Tproxy>(&statement)) return tproxy->address != nullptr;
+    const auto* refuse = std::get_if<Refuse>(&statement);
+    return refuse != nullptr && (refuse->with.starts_with("icmp-") || refuse->with.starts_with("icmp6-"));
+  }
+  [[nodiscard]] static bool has_ports_or_fields(std::uint8_t protocol) {
+    return std::ranges::any_of(
+        headers(), [protocol](const HeaderInfo& info) { return info.protocol != 0 && info.protocol == protocol; });
   }
 
   template <class Part>
@@ -297,6 +328,9 @@ class Printer {
     return std::visit(
         [&]<class What>(const What& what) {
           if constexpr (std::is_same_v<What, Payload>) return what.base == base;
+          if constexpr (std::is_same_v<What, ExtensionHeader>)
+            return base == Payload::Base::kNetwork &&
+                   (what.operation == NFT_EXTHDR_OP_IPV6 || what.operation == NFT_EXTHDR_OP_IPV4);
           if constexpr (std::is_same_v<What, Concat>)
             return std::ranges::any_of(what.parts,
                                        [&](const ExpressionPtr& part) { return uses_expression(part, base, steps); });
@@ -325,7 +359,7 @@ class Printer {
       case Payload::Base::kLink: return true;
       case Payload::Base::kNetwork: return field.header == protocols_.network;
       case Payload::Base::kTransport:
-        if (field.header == Header::kTh) return !has_ports_or_fields();
+        if (field.header == Header::kTh) return !protocols_.transport || !has_ports_or_fields(*protocols_.transport);
         return protocols_.transport && info.protocol == *protocols_.transport;
       case Payload::Base::kInner: return false;
     }
@@ -361,6 +395,9 @@ class Printer {
           mask == field_mask(payload.size, field.offset - start, field.bits))
         return &field;
     return nullptr;
+  }
+  static unsigned below(const Field& field, const Payload& payload) {
+    return 8U * (payload.offset + payload.size) - field.offset - field.bits;
   }
   static std::string field_value(const Bytes& bytes, const Field& field, unsigned offset) {
     const unsigned below = 8U * (offset + bytes.size) - field.offset - field.bits;
@@ -438,18 +475,20 @@ class Printer {
     if (key == nullptr) return {fmt::format("rt {}", what.key), Type::kUnknown, {}, false};
     return {fmt::format("rt {}", key->name), key->type, {}, false};
   }
-  Text words(const ExtensionHeader& what) {
-    std::string_view family;
+  static std::string_view option_family(const ExtensionHeader& what) {
     switch (what.operation) {
-      case NFT_EXTHDR_OP_TCPOPT: family = "tcp option "; break;
-      case NFT_EXTHDR_OP_IPV4: family = "ip option "; break;
-      case NFT_EXTHDR_OP_SCTP: family = "sctp chunk "; break;
-      default: family = what.presence ? "exthdr " : ""; break;
+      case NFT_EXTHDR_OP_TCPOPT: return "tcp option ";
+      case NFT_EXTHDR_OP_IPV4: return "ip option ";
+      case NFT_EXTHDR_OP_SCTP: return "sctp chunk ";
+      default: return what.presence ? "exthdr " : "";
     }
+  }
+  Text words(const ExtensionHeader& what) {
+    const std::string_view family = option_family(what);
     for (const OptionField& option : option_fields()) {
       if (option.operation != what.operation || option.type != what.type) continue;
       if (what.presence) return {fmt::format("{}{}", family, option.option), Type::kBoolean, {}, false};
-      if (option.offset == 8 * what.offset && option.bits == 8 * what.size)
+      if (!option.name.empty() && option.offset == 8 * what.offset && option.bits == 8 * what.size)
         return {fmt::format("{}{} {}", family, option.option, option.name), option.value, {}, false};
     }
     return {fmt::format("{}@{},{},{}", family.empty() ? "exthdr " : family, what.type, 8 * what.offset, 8 * what.size),
@@ -461,7 +500,24 @@ class Printer {
   Text words(const Bits& what) {
     if (const auto* from = is<Payload>(what.of); from != nullptr && all(what.flip, 0))
       if (const Field* field = cut_out(*from, what.mask); field != nullptr)
-        return {fmt::format("{} {}", info_of(field->header).name, field->name), field->type, {}, false};
+        return {fmt::format("{} {}", info_of(field->header).name, field->name),
+                field->type,
+                {},
+                false,
+                below(*field, *from)};
+    if (const auto* from = is<ExtensionHeader>(what.of); from != nullptr && all(what.flip, 0) && !from->presence)
+      for (const OptionField& option : option_fields()) {
+        const unsigned start = 8U * from->offset;
+        if (option.operation != from->operation || option.type != from->type || option.bits % 8 == 0 ||
+            option.offset < start || option.offset + option.bits > start + 8U * from->size ||
+            what.mask != field_mask(from->size, option.offset - start, option.bits))
+          continue;
+        return {fmt::format("{}{} {}", option_family(*from), option.option, option.name),
+                option.value,
+                {},
+                false,
+                start + 8U * from->size - option.offset - option.bits};
+      }
     Text of = expression(what.of);
     const auto operand = [&](const Bytes& bytes) { return bit_value(bytes, of); };
     if (all(what.mask, 0xff)) {
@@ -489,6 +545,10 @@ class Printer {
   }
   Text words(const Shift& what) {
     Text of = expression(what.of);
+    if (!what.left && of.shift == what.by && of.shift != 0) {
+      of.shift = 0;
+      return of;
+    }
     of.words += fmt::format(" {} {}", what.left ? "<<" : ">>", what.by);
     return of;
   }
@@ -546,7 +606,13 @@ class Printer {
     return expression(expression_).words;
   }
 
-  static Bytes as_loaded(const Bytes& bytes, const Text& left) { return left.turned ? turned(bytes) : bytes; }
+  static Bytes as_loaded(const Bytes& bytes, const Text& left) {
+    if (left.shift != 0 && bytes.size <= 8) {
+      const std::uint64_t number = bytes.as_network() >> left.shift;
+      return Bytes::network(number, left.type == Type::kInteger ? bytes.size : info_of(left.type).size);
+    }
+    return left.turned ? turned(bytes) : bytes;
+  }
 
   static std::string one_value(const Bytes& bytes, const Text& left) {
     if (left.parts.size() > 1) {
@@ -604,12 +670,21 @@ class Printer {
   std::optional<std::string> short_form(const Condition& condition, const Bytes& is_value) {
     const std::string_view negated = condition.negate ? "!= " : "";
     if (const auto* from = is<Payload>(condition.left)) {
+      if (!condition.negate)
+        if (auto fields_text = several_fields(*from, is_value)) return fields_text;
       const Field* field = beginning_of(*from);
       if (field == nullptr || is_value.size != from->size) return std::nullopt;
       Bytes whole = is_value;
       whole.append(Bytes::filled(field->bits / 8 - is_value.size, 0));
       return fmt::format("{} {} {}{}/{}", info_of(field->header).name, field->name, negated,
                          value_text(whole, field->type), 8 * from->size);
+    }
+    if (const auto* part = is<Slice>(condition.left); part != nullptr && part->offset == 0) {
+      const Text of = expression(part->of);
+      if (of.type != Type::kAddress4 && of.type != Type::kAddress6) return std::nullopt;
+      Bytes whole = is_value;
+      whole.append(Bytes::filled(info_of(of.type).size - std::min<std::size_t>(info_of(of.type).size, whole.size), 0));
+      return fmt::format("{} {}{}/{}", of.words, negated, value_text(whole, of.type), 8 * is_value.size);
     }
     const auto* bits = is<Bits>(condition.left);
     if (bits == nullptr || !all(bits->flip, 0) || bits->mask.size != is_value.size) return std::nullopt;
@@ -631,6 +706,29 @@ class Printer {
     return std::nullopt;
   }
 
+  /// nft makes one load of fields that stand one behind the other ("ip saddr A ip daddr B").
+  [[nodiscard]] std::optional<std::string> several_fields(const Payload& payload, const Bytes& value) const {
+    if (value.size != payload.size) return std::nullopt;
+    std::string text;
+    unsigned at = 8U * payload.offset;
+    const unsigned end = at + 8U * payload.size;
+    int count = 0;
+    while (at < end) {
+      const auto all_fields = fields();
+      const auto field = std::ranges::find_if(all_fields, [&](const Field& each) {
+        return fits(each, payload.base) && each.offset == at && each.bits % 8 == 0 && at + each.bits <= end;
+      });
+      if (field == all_fields.end()) return std::nullopt;
+      const Bytes part = value.slice((at - 8U * payload.offset) / 8, field->bits / 8U);
+      text += fmt::format("{}{} {} {}", text.empty() ? "" : " ", info_of(field->header).name, field->name,
+                          value_text(part, field->type));
+      at += field->bits;
+      ++count;
+    }
+    if (count < 2) return std::nullopt;
+    return text;
+  }
+
   std::string set_text(const std::string& name, const Text& key, const std::vector<Type>& data_types) {
     const WalkSet* set = table_.set(name);
     if (set == nullptr || !set->anonymous || !set->complete) return "@" + name;
@@ -641,6 +739,16 @@ class Printer {
       if (elements.size() == kMaxElements) {
         elements.emplace_back("...");
         break;
+      }
+      if (key.shift != 0 && set->parts.size() == 1) {
+        SetElement shown = element;
+        shown.first = as_loaded(element.first, key);
+        shown.last = as_loaded(element.last, key);
+        WalkSet as = *set;
+        as.elements.clear();
+        as.parts = {shown.first.size};
+        elements.push_back(element_text(shown, as, types, data_types, false));
+        continue;
       }
       elements.push_back(element_text(element, *set, types, data_types, false));
     }
@@ -658,7 +766,7 @@ class Printer {
   }
 
   std::string endpoint(const ExpressionPtr& address, const ExpressionPtr& last_address, const ExpressionPtr& port,
-                       const ExpressionPtr& last_port) {
+                       const ExpressionPtr& last_port, bool netmap = false) {
     std::string text;
     if (address) {
       const bool six = is_ip6(address);
@@ -667,6 +775,9 @@ class Printer {
       const auto one = [&](const ExpressionPtr& which) {
         return brackets ? fmt::format("[{}]", value(which, type)) : value(which, type);
       };
+      const auto* first = is<Constant>(address);
+      const auto* last = is<Constant>(last_address);
+      if (netmap && first != nullptr && last != nullptr) return range_text(first->bytes, last->bytes, type);
       text = one(address);
       if (last_address && !same(last_address, address)) text += "-" + one(last_address);
     }
@@ -692,7 +803,6 @@ class Printer {
         const Type type = address->size == 16 ? Type::kAddress6 : Type::kAddress4;
         const Text key = expression(map->key);
         std::vector<Type> types{type};
-        if (with_last) types.push_back(type);
         if (with_port) types.push_back(Type::kPort);
         return fmt::format(" {}{} to {} map {}", address->size == 16 ? "ip6" : "ip", nat.netmap ? " prefix" : "",
                            key.words, set_text(map->map, key, types));
@@ -701,7 +811,8 @@ class Printer {
     std::string family;
     if (to_address && nat.address && table_.family == TableFamily::kInet) family = is_ip6(nat.address) ? " ip6" : " ip";
     if (nat.netmap) family += " prefix";
-    return fmt::format("{} to {}", family, endpoint(nat.address, nat.last_address, nat.port, nat.last_port));
+    return fmt::format("{} to {}", family,
+                       endpoint(nat.address, nat.last_address, nat.port, nat.last_port, nat.netmap));
   }
 
   const WalkTable& table_;

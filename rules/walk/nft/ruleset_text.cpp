@@ -184,7 +184,7 @@ class BlockParser {
         continue;
       }
       RuleParser::Rule rule = rules_.rule(at_);
-      chain.rules.push_back({std::move(rule.clauses), std::move(rule.comment), rule.handle, rule.counters});
+      chain.rules.push_back({std::move(rule.clauses), std::move(rule.comment), rule.handle, rule.counters, true});
       if (peek().kind == Kind::kEnd) continue;
     }
     table.chains.push_back(std::move(chain));

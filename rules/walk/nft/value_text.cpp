@@ -44,6 +44,13 @@ std::string name_text(const Bytes& bytes) {
   return fmt::format("\"{}\"", text);
 }
 
+std::string labels_text(const Bytes& bytes) {
+  std::string text;
+  for (unsigned bit = 0; bit < 8U * bytes.size; ++bit)
+    if ((bytes.data[bit / 8] >> bit % 8 & 1U) != 0) text += fmt::format("{}{}", text.empty() ? "" : ",", bit);
+  return text.empty() ? "0x0" : text;
+}
+
 std::string class_text(std::uint64_t id) {
   if (id == 0) return "none";
   if (id == 0xffffffff) return "root";
@@ -109,6 +116,7 @@ std::string value_text(const Bytes& bytes, Type type) {
     case Type::kString: return name_text(bytes);
     default: break;
   }
+  if (type == Type::kCtLabel) return labels_text(bytes);
   if (bytes.size > 8) return hexadecimal(bytes);
   const std::uint64_t number = number_of(bytes, info.host_order);
   switch (type) {
