@@ -8,51 +8,23 @@
 #include <optional>
 #include <utility>
 
-#include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/daemon/inputs.h"
 #include "agent/explain/show.h"
+#include "agent/explain/sources.h"
+#include "netlink/core/nf_tables.h"
 #include "netlink/host/conntrack.h"
-#include "netlink/host/routes.h"
-#include "rules/former_walk/save_text.h"
+#include "netlink/host/surroundings.h"
 
 namespace kubenatd::agent::cli {
 namespace {
 
 using Source = ExplainOptions::Source;
-using Rulesets = std::array<std::optional<rules::former_walk::Ruleset>, 2>;
 
-constexpr std::size_t kLargestSave = std::size_t{256} * 1024 * 1024;
 constexpr std::size_t kMostFlows = 10;
 
-rules::Result<rules::former_walk::SavedRules> read_saved(const std::vector<std::filesystem::path>& files) {
-  rules::former_walk::SavedRules all;
-  for (const auto& file : files) {
-    const auto text = base::read_file(file, kLargestSave, "read");
-    if (!text) return std::unexpected(text.error());
-    auto saved = rules::former_walk::read_save_text(*text);
-    if (!saved) return rules::fail(file.string(), saved.error().operation, saved.error().cause);
-    for (const std::string& remark : saved->remarks) base::log_info("saved rules", {{"remark", remark}});
-    for (std::size_t i = 0; i < all.families.size(); ++i)
-      if (saved->families[i]) all.families[i] = std::move(saved->families[i]);
-  }
-  return all;
-}
-
-bool uses_nfacct(const Rulesets& rulesets) {
-  bool found = false;
-  for (const auto& ruleset : rulesets) {
-    if (!ruleset) continue;
-    ruleset->for_each([&](const rules::former_walk::WalkChain& chain) {
-      for (const auto& rule : chain.rules)
-        for (const auto& match : rule.rule.matches) found = found || std::holds_alternative<rules::NfacctMatch>(match);
-    });
-  }
-  return found;
-}
-
-std::vector<explain::KnownFlow> flows_of(const rules::former_walk::Packet& packet, bool any_source) {
+std::vector<explain::KnownFlow> flows_of(const rules::walk::Packet& packet, bool any_source) {
   std::vector<explain::KnownFlow> flows;
   const auto look = [&](const netlink::host::ConntrackFlow& flow) {
     if (flows.size() < kMostFlows && flow.original_destination == packet.destination &&
@@ -73,9 +45,35 @@ bool is_link_local(const rules::Address& address) {
   return rules::Prefix::parse("fe80::/10")->contains(address);
 }
 
+/// Of whom the packet comes, as far as that says by which interface it arrives: who asks, or somebody outside
+/// (RFC 5737, RFC 3849).
+rules::Address asker(const explain::Question& question, rules::Family family) {
+  if (question.from) return *question.from;
+  return *rules::Address::parse(family == rules::Family::kIpv4 ? "192.0.2.1" : "2001:db8::1");
+}
+
+/// What the kernel knows of this node besides rules.
+rules::Status add_live_node(const explain::Question& question, explain::ExplainContext& context) {
+  const auto& address = question.address ? question.address : question.from;
+  const rules::Family family = address ? address->family : rules::Family::kIpv4;
+  std::string interface = context.in_interface;
+  if (interface.empty()) interface = netlink::host::arrival_interface(asker(question, family));
+  auto node = netlink::host::live_surroundings(family, interface);
+  if (!context.in_interface.empty() && node.surroundings.interface_facts &&
+      !node.surroundings.interface_facts(context.in_interface))
+    return rules::fail("--in-interface " + context.in_interface, "look up", "this node has no such interface");
+  context.surroundings = std::move(node.surroundings);
+  context.not_looked_at = std::move(node.not_looked_at);
+  return {};
+}
+
 /// Fills in what objects, machine and options tell about the node.
-rules::Status add_node(const ExplainOptions& options, const dataplane::Model* model, explain::ExplainContext& context) {
+rules::Status add_node(const ExplainOptions& options, const explain::Question& question, const dataplane::Model* model,
+                       explain::ExplainContext& context) {
   const bool elsewhere = !options.saved.empty();
+  const bool live = context.source == "live";
+  if (live)
+    if (auto added = add_live_node(question, context); !added) return added;
   std::vector<rules::Address> addresses;
   for (const std::string& text : options.node_addresses) {
     const auto address = rules::Address::parse(text);
@@ -89,41 +87,28 @@ rules::Status add_node(const ExplainOptions& options, const dataplane::Model* mo
     // A saved text is of another machine, maybe: what this one has says nothing.
     if (!elsewhere) {
       for (const rules::Address& address : model->environment().local_addresses) {
-        context.surroundings.local.push_back(address);
+        if (!live) context.surroundings.local.push_back(address);
         if (!address.is_loopback() && !is_link_local(address)) addresses.push_back(address);
       }
     }
   }
   const auto& machine = context.surroundings.local;
-  const bool live = context.source == "live";
   for (const rules::Address& address : addresses)
     if (!live || std::ranges::find(machine, address) != machine.end()) context.node_addresses.push_back(address);
   if (!live) context.surroundings.local.insert(context.surroundings.local.end(), addresses.begin(), addresses.end());
-  if (!live) return {};
-  if (auto routes = netlink::host::main_routes()) {
-    for (auto& route : *routes) context.surroundings.routes.push_back({route.destination, std::move(route.interface)});
-  } else {
-    base::log_info("routes are not known", {{"reason", routes.error().to_string()}});
-  }
   return {};
 }
 
-/// The kernel's rules of every family, and the desired ones beside what others serve.
+/// The kernel's rules, and the desired ones beside what others serve.
 rules::Status add_live(const dataplane::Model& model, explain::ExplainContext& context) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
-  for (const rules::Family family : rules::kFamilies) {
-    if (family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
-    const auto index = static_cast<std::size_t>(family);
-    auto live = model.dataplane(family).live_rules(*kernel);
-    if (!live) return std::unexpected(live.error());
-    auto desired = model.dataplane(family).desired_rules(&*kernel);
-    if (!desired) return std::unexpected(desired.error());
-    context.rules[index] = std::move(live->rules);
-    context.table[index] = std::move(live->table);
-    context.desired[index] = std::move(desired->rules);
-    context.desired_table[index] = std::move(desired->table);
-  }
+  auto live = explain::read_live_rules();
+  if (!live) return std::unexpected(live.error());
+  auto desired = explain::desired_rules(model, &*kernel);
+  if (!desired) return std::unexpected(desired.error());
+  context.rules = std::move(*live);
+  context.desired = std::move(*desired);
   context.source = "live";
   return {};
 }
@@ -139,22 +124,70 @@ rules::Status add_rules(const ExplainOptions& options, const dataplane::Model* m
       base::log_info("the kernel's rules cannot be read; the desired ones are walked",
                      {{"reason", live.error().to_string()}});
   }
-  for (const rules::Family family : rules::kFamilies) {
-    const auto index = static_cast<std::size_t>(family);
+  for (const rules::Family family : rules::kFamilies)
     model->dataplane(family).for_each_view(
-        [&](const rules::ServicePortView& view) { context.views[index].push_back(view); });
-    if (context.source == "live") continue;
-    auto desired = model->dataplane(family).desired_rules(nullptr);
-    if (!desired) return std::unexpected(desired.error());
-    if (context.source == "saved") {
-      // A saved text has iptables' tables: a mode that keeps its rules elsewhere has nothing to compare them with.
-      context.desired[index] = std::move(desired->rules);
-      continue;
-    }
-    context.rules[index] = std::move(desired->rules);
-    context.table[index] = std::move(desired->table);
+        [&](const rules::ServicePortView& view) { context.views[static_cast<std::size_t>(family)].push_back(view); });
+  if (context.source == "live") return {};
+  auto desired = explain::desired_rules(*model, nullptr);
+  if (!desired) return std::unexpected(desired.error());
+  if (context.source == "saved") {
+    // A text may not have the tables of this mode at all: then there is nothing to compare.
+    if (explain::shares_table(*desired, context.rules)) context.desired = std::move(*desired);
+    return {};
   }
-  if (context.source.empty()) context.source = "desired";
+  context.rules = std::move(*desired);
+  context.source = "desired";
+  return {};
+}
+
+rules::Status read_saved(const ExplainOptions& options, explain::ExplainContext& context) {
+  std::vector<std::string> remarks;
+  auto saved = explain::read_saved_files(options.saved, remarks);
+  for (const std::string& remark : remarks) base::log_info("saved rules", {{"remark", remark}});
+  if (!saved) return std::unexpected(saved.error());
+  context.rules = std::move(*saved);
+  context.source = "saved";
+  return {};
+}
+
+/// Objects, and the model that is made of them.
+rules::Result<daemon::Inputs> read_objects(const Options& options, explain::ExplainContext& context) {
+  auto inputs = daemon::read_inputs(options.flags, daemon::Purpose::kExplain);
+  if (!inputs) return std::unexpected(inputs.error());
+  // Counting is the kernel's matter: what is compared with is made as it would be where these rules are.
+  config::Environment environment = inputs->model->environment();
+  environment.has_nfacct = context.source == "saved"
+                               ? explain::uses_nfacct(context.rules)
+                               : options.explain.source != Source::kDesired && daemon::counters_exist();
+  inputs->model->set_environment(std::move(environment));
+  const auto gathered = daemon::gather(
+      *inputs, [&](const objects::ObjectEvent& event) { context.inventory.take(event); },
+      [&](objects::PassedOver one) { context.passed.add(std::move(one)); });
+  if (!gathered) return std::unexpected(gathered.error());
+  return inputs;
+}
+
+/// All that the answer is made from.
+rules::Status add_everything(const Options& options, const explain::Question& question,
+                             explain::ExplainContext& context) {
+  const ExplainOptions& asked = options.explain;
+  context.in_interface = asked.in_interface;
+  if (!asked.saved.empty())
+    if (auto saved = read_saved(asked, context); !saved) return saved;
+  std::optional<daemon::Inputs> inputs;
+  if (asked.saved.empty() || !options.flags.settings.manifests.empty()) {
+    auto read = read_objects(options, context);
+    if (!read) return std::unexpected(read.error());
+    inputs = std::move(*read);
+  }
+  const dataplane::Model* model = inputs ? inputs->model.get() : nullptr;
+  auto ready = add_rules(asked, model, context);
+  if (ready) ready = add_node(asked, question, model, context);
+  if (!ready) return ready;
+  if (context.source == "live")
+    context.flows = [any_source = !question.from](const rules::walk::Packet& packet) {
+      return flows_of(packet, any_source);
+    };
   return {};
 }
 
@@ -168,44 +201,10 @@ int explain(const Options& options) {
     return kExitUsage;
   }
   explain::ExplainContext context;
-  std::optional<daemon::Inputs> inputs;
-  if (!asked.saved.empty()) {
-    auto saved = read_saved(asked.saved);
-    if (!saved) {
-      base::log_error(saved.error().to_string(), {});
-      return kExitNoAnswer;
-    }
-    context.rules = std::move(saved->families);
-    context.source = "saved";
-  }
-  if (asked.saved.empty() || !options.flags.settings.manifests.empty()) {
-    auto read = daemon::read_inputs(options.flags, daemon::Purpose::kExplain);
-    if (!read) {
-      base::log_error(read.error().to_string(), {});
-      return kExitNoAnswer;
-    }
-    inputs = std::move(*read);
-    // Counting is the kernel's matter: what is compared with is made as it would be where these rules are.
-    config::Environment environment = inputs->model->environment();
-    environment.has_nfacct = context.source == "saved" ? uses_nfacct(context.rules)
-                                                       : asked.source != Source::kDesired && daemon::counters_exist();
-    inputs->model->set_environment(std::move(environment));
-    if (auto gathered =
-            daemon::gather(*inputs, [&](const objects::ObjectEvent& event) { context.inventory.take(event); });
-        !gathered) {
-      base::log_error(gathered.error().to_string(), {});
-      return kExitNoAnswer;
-    }
-  }
-  const dataplane::Model* model = inputs ? inputs->model.get() : nullptr;
-  auto ready = add_rules(asked, model, context);
-  if (ready) ready = add_node(asked, model, context);
-  if (!ready) {
+  if (const auto ready = add_everything(options, *question, context); !ready) {
     base::log_error(ready.error().to_string(), {});
     return kExitNoAnswer;
   }
-  if (context.source == "live")
-    context.flows = [&](const rules::former_walk::Packet& packet) { return flows_of(packet, !question->from); };
 
   const auto answer = explain::explain(context, *question);
   if (!answer) {
