@@ -136,13 +136,19 @@ void add_explain_options(CLI::App& command, ExplainOptions& explain) {
       "Walk the kernel's rules and compare them with what is wanted. The default where the rights are there");
   auto* saved =
       command
-          .add_option("--from-save", explain.saved,
-                      "Walk the rules in this output of iptables-save; may be given more than once (ip6tables-save).\n"
-                      "Objects are optional then")
+          .add_option(
+              "--from-save", explain.saved,
+              "Walk the rules in this output of iptables-save or nft [-j] list ruleset; may be given more than\n"
+              "once (ip6tables-save). Objects are optional then")
           ->allow_extra_args(false)
           ->type_name("FILE");
   desired->excludes(live)->excludes(saved);
   live->excludes(saved);
+  command
+      .add_option("--in-interface", explain.in_interface,
+                  "Where the packet comes in. Default: the interface by which the node would send to who asks, where\n"
+                  "the node can be asked; else it is not known")
+      ->type_name("NAME");
   add_node_address_and_output(command, explain);
 }
 

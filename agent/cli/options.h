@@ -18,8 +18,9 @@ struct ExplainOptions {
   std::string question;
   std::string from;
   Source source = Source::kAuto;
-  std::vector<std::filesystem::path> saved;  ///< texts of iptables-save, instead of any other source of rules
+  std::vector<std::filesystem::path> saved;  ///< texts of iptables-save or nft, instead of any other source of rules
   std::vector<std::string> node_addresses;
+  std::string in_interface;  ///< by which the packet comes in; empty: not said
   bool json = false;
 };
 

@@ -43,11 +43,11 @@ int fail_with(const rules::Error& error, int code = kExitNoAnswer) {
 /// What explain says, and to whom packets go that are asked about.
 class Predictor {
  public:
-  explicit Predictor(rules::Result<ExplainSources> sources) : sources_(std::move(sources)) {}
+  explicit Predictor(rules::Result<explain::ExplainContext> context) : context_(std::move(context)) {}
 
   [[nodiscard]] rules::Result<Prediction> ask(const Question& question) const {
-    if (!sources_) return std::unexpected(sources_.error());
-    const auto answer = explain::explain(sources_->context, question);
+    if (!context_) return std::unexpected(context_.error());
+    const auto answer = explain::explain(*context_, question);
     if (!answer) return std::unexpected(answer.error());
     if (answer->packet.destination_port == 0)
       return rules::fail("question " + question.text, "find its packets", "it leads to no address that is known here");
@@ -55,7 +55,7 @@ class Predictor {
   }
 
  private:
-  rules::Result<ExplainSources> sources_;
+  rules::Result<explain::ExplainContext> context_;
 };
 
 std::string interface_name(std::uint32_t index) {
@@ -119,7 +119,7 @@ int trace(const Options& options) {
   if (!signals) return fail_with(signals.error());
 
   // Before the table is there: it is none of the rules that packets meet otherwise.
-  const Predictor predictor(read_explain_sources(asked, options.flags));
+  const Predictor predictor(read_explain_sources(asked, options.flags, *question));
   const auto predicted = predictor.ask(*question);
   if (!predicted && !question->address) return fail_with(predicted.error());
   trace::Circumstances around;

@@ -80,6 +80,13 @@ std::int32_t minutes_west() {
 
 }  // namespace
 
+std::string arrival_interface(const rules::Address& source) {
+  auto asker = RouteAsker::open();
+  if (!asker) return {};
+  const auto answer = asker->ask({source, std::nullopt, std::nullopt, 0, 0});
+  return answer.kind == rules::walk::RouteAnswer::Kind::kForward ? answer.interface : std::string();
+}
+
 LiveNode live_surroundings(rules::Family family, const std::string& in_interface) {
   LiveNode node;
   Surroundings& surroundings = node.surroundings;

@@ -21,4 +21,8 @@ struct LiveNode {
 /// rest needs none.
 [[nodiscard]] LiveNode live_surroundings(rules::Family family, const std::string& in_interface);
 
+/// The interface by which packets from that address most likely come in: the one by which the node would send to it.
+/// Empty for an address of the node itself, and where there is no route.
+[[nodiscard]] std::string arrival_interface(const rules::Address& source);
+
 }  // namespace kubenatd::netlink::host

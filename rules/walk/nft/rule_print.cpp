@@ -51,7 +51,7 @@ std::string joined(const std::vector<std::string>& parts, std::string_view betwe
   return fmt::format("{}", fmt::join(parts, between));
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return fmt::format("\"{}\"", text);
 }
 
@@ -108,7 +108,7 @@ std::vector<std::uint16_t> sizes_of(const std::vector<Type>& types, std::size_t 
 std::string element_text(const SetElement& element, const WalkSet& set, const std::vector<Type>& types,
                          const std::vector<Type>& data_types, bool any) {
   std::string text = any ? "*" : parts_text(element.first, element.last, set.parts, types, set.interval);
-  if (!element.comment.empty()) text += " comment " + quoted(element.comment);
+  if (!element.comment.empty()) text += " comment " + in_quotes(element.comment);
   if (element.verdict) return text + " : " + verdict_text(*element.verdict);
   if (!set.is_map || element.data.size == 0) return text;
   // Data that is a range is its first and its last value.

@@ -387,6 +387,10 @@ TEST_CASE("The leftovers of kube-proxy's ipvs mode are named") {
 TEST_CASE("The node around the rules asks the kernel") {
   if (!test::enter_fresh_namespace()) return;
   make_node();
+  CHECK(arrival_interface(ip("10.1.0.7")) == "in");
+  CHECK(arrival_interface(ip("fd00:2::7")) == "out");
+  CHECK(arrival_interface(ip("10.99.0.1")).empty());
+  CHECK(arrival_interface(ip("10.1.0.1")).empty());
   const LiveNode node = live_surroundings(Family::kIpv4, "in");
   CHECK(node.surroundings.ip_forward == true);
   CHECK(node.surroundings.rp_filter("in") == 0);

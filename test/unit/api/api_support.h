@@ -147,6 +147,7 @@ class Follower {
     }
     std::move(update.problems.begin(), update.problems.end(), std::back_inserter(problems));
     std::move(update.remarks.begin(), update.remarks.end(), std::back_inserter(remarks));
+    std::move(update.left_out.begin(), update.left_out.end(), std::back_inserter(left_out));
     states = std::move(update.states);
     synced = update.synced;
   }
@@ -170,6 +171,7 @@ class Follower {
   std::map<std::string, std::size_t> events_of;
   std::size_t events = 0;
   std::vector<std::string> problems, remarks;
+  std::vector<agent::objects::PassedOver> left_out;
   std::vector<agent::api::WatchState> states;
   bool synced = false;
 

@@ -65,6 +65,7 @@ class Follower {
 
   std::map<std::string, Object> objects;  ///< by "Kind name"
   std::vector<std::string> problems, remarks, passed_over;
+  std::vector<PassedOver> left_out;
   std::size_t events = 0;
 
   /// Reads on until something was noticed and nothing more is queued. inotify queues an event before the call that
@@ -99,6 +100,7 @@ class Follower {
     std::move(update.remarks.begin(), update.remarks.end(), std::back_inserter(remarks));
     std::move(update.problems.begin(), update.problems.end(), std::back_inserter(problems));
     std::move(update.passed_over.begin(), update.passed_over.end(), std::back_inserter(passed_over));
+    std::move(update.left_out.begin(), update.left_out.end(), std::back_inserter(left_out));
   }
 
   std::optional<ManifestSource> source_;
@@ -279,6 +281,19 @@ TEST_CASE("the folder itself may be replaced, or be a link that is turned") {
   write(parent / "one/a.yaml", service("a", 3));
   plain.follow();
   CHECK(plain.port_of("a") == 3);
+}
+
+TEST_CASE("what is left out is told by object, too") {
+  const Folder folder;
+  write(folder / "a.yaml", service("good") + service("bad", 70000) +
+                               "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n---\nkind: [\n");
+  const Follower follower({folder.path()});
+  REQUIRE(follower.left_out.size() == 2);
+  CHECK(follower.left_out[0].object == "Service default/bad");
+  CHECK(follower.left_out[0].reason == "spec.ports[0].port: 70000 is not in 1..65535");
+  REQUIRE(follower.left_out[0].addresses.size() == 1);
+  CHECK(follower.left_out[0].addresses[0].to_string() == "10.96.0.1");
+  CHECK(follower.left_out[1].object == "file " + (folder / "a.yaml").string());
 }
 
 TEST_CASE("a file that cannot be parsed keeps what it gave") {
