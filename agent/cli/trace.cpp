@@ -179,8 +179,8 @@ int trace(const Options& options) {
   packet.address = around.destination;
   packet.port = around.port;
   packet.protocol = around.protocol;
-  const auto predict = [&](const rules::Address& source) {
-    packet.from = source;
+  const auto predict = [&](const trace::Packet& seen) {
+    packet.from = seen.first.source;
     return predictor.ask(packet);
   };
   const trace::Report report = trace::make_report(std::move(around), journal, names, predicted, predict);

@@ -39,9 +39,9 @@ bool fits(const Packet& packet, const Prediction::End& end, const RuleNames& nam
   switch (packet.end) {
     case End::kDropped: {
       const Ended ended = how_ended(packet, names);
-      return (dropped && ended != Ended::kRejected) || (rejected && ended != Ended::kDropped);
+      return end.cause == "rules" && ((dropped && ended != Ended::kRejected) || (rejected && ended != Ended::kDropped));
     }
-    // Routing, or a switch of the node, has ended it: explain says with which of the two words.
+    // Routing, a switch of the node or a rule of iptables-legacy has ended it; whether the sender was told is not seen.
     case End::kLost: return dropped || rejected;
     case End::kLeft:
       if (end.kind != "forwarded") return false;
@@ -52,9 +52,13 @@ bool fits(const Packet& packet, const Prediction::End& end, const RuleNames& nam
     case End::kQueued:
     case End::kStolen: return false;
   }
-  if (packet.last.destination != end.destination) return false;
-  if (packet.last.destination_port && *packet.last.destination_port != end.port) return false;
-  const bool changed = packet.last.source != packet.first.source;
+  const TracedHeader& last = packet.last;
+  if (last.destination < end.destination || last.destination > end.last_destination.value_or(end.destination))
+    return false;
+  if (last.destination_port &&
+      (*last.destination_port < end.port || *last.destination_port > end.last_port.value_or(end.port)))
+    return false;
+  const bool changed = last.source != packet.first.source;
   // The node's own address may be replaced by itself.
   return changed == end.masqueraded || (!changed && packet.sent_here);
 }
@@ -88,7 +92,7 @@ Comparison compare(const Packet& packet, const Prediction& prediction, const Rul
   for (std::size_t i = 0; i < prediction.ends.size(); ++i)
     if (fits(packet, prediction.ends[i], names)) return {Outcome::kAsPredicted, {}, i};
   const bool unknown = std::ranges::any_of(prediction.ends, [](const auto& end) { return end.kind == "unknown"; });
-  if (unknown || prediction.in_doubt || prediction.ends.empty())
+  if (unknown || prediction.is_open || prediction.ends.empty())
     return not_compared("explain does not know all ways of this flow");
   if (packet.end == End::kQueued || packet.end == End::kStolen)
     return not_compared("it was handed out of netfilter's rules");

@@ -2,11 +2,43 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "agent/explain/show.h"
 
 namespace kubenatd::agent::trace {
+namespace {
+
+// What older and newer answers have in common is read as it is; what only one of them has is asked for.
+
+template <class Answer>
+bool is_open(const Answer& answer) {
+  if constexpr (requires { answer.in_doubt; }) {
+    return answer.in_doubt;
+  } else {
+    return answer.is_incomplete;
+  }
+}
+
+template <class PathEnd>
+Prediction::End to_end(const PathEnd& from) {
+  Prediction::End end;
+  end.kind = explain::name_of(from.end);
+  end.destination = from.destination;
+  end.port = from.port;
+  end.odds = from.odds;
+  end.odds_known = from.odds_known;
+  end.remembered = from.remembered;
+  end.masqueraded = from.masqueraded;
+  end.who = from.who;
+  end.cause = "rules";
+  if constexpr (requires { explain::name_of(from.cause); }) end.cause = explain::name_of(from.cause);
+  if constexpr (requires { from.last_destination; }) {
+    end.last_destination = from.last_destination;
+    end.last_port = from.last_port;
+  }
+  return end;
+}
+
+}  // namespace
 
 Prediction to_prediction(const explain::Answer& answer) {
   Prediction prediction;
@@ -18,10 +50,8 @@ Prediction to_prediction(const explain::Answer& answer) {
   prediction.from = answer.from;
   if (answer.subject.kind != explain::Subject::Kind::kNone)
     prediction.subject = fmt::format("{} of {}", explain::name_of(answer.subject.kind), answer.subject.name);
-  prediction.in_doubt = answer.in_doubt;
-  for (const explain::PathEnd& end : answer.ends)
-    prediction.ends.push_back({std::string(explain::name_of(end.end)), end.destination, end.port, end.odds,
-                               end.odds_known, end.remembered, end.masqueraded, end.who});
+  prediction.is_open = is_open(answer);
+  for (const explain::PathEnd& end : answer.ends) prediction.ends.push_back(to_end(end));
   prediction.client_code = answer.client.code;
   prediction.client_text = answer.client.text;
   for (const explain::Finding& finding : answer.findings) prediction.findings.emplace_back(finding.code, finding.text);
@@ -30,7 +60,11 @@ Prediction to_prediction(const explain::Answer& answer) {
 
 std::string to_text(const Prediction::End& end) {
   if (end.kind != "forwarded" && end.kind != "local") return end.kind == "unknown" ? "cannot be told" : end.kind;
-  return rules::join_host_port(end.destination, end.port) + (end.masqueraded ? ", masqueraded" : "");
+  std::string text = rules::join_host_port(end.destination, end.port);
+  if (end.last_destination || end.last_port)
+    text += " to " +
+            rules::join_host_port(end.last_destination.value_or(end.destination), end.last_port.value_or(end.port));
+  return text + (end.masqueraded ? ", masqueraded" : "");
 }
 
 }  // namespace kubenatd::agent::trace

@@ -77,7 +77,7 @@ Report make_report(Circumstances circumstances, const Journal& journal, const Ru
   report.journal = &journal;
   report.names = &names;
   std::string not_predicted;
-  std::map<rules::Address, std::optional<std::size_t>> by_source;
+  std::map<std::pair<rules::Address, std::uint32_t>, std::optional<std::size_t>> predicted;
   std::size_t number = 0;
   for (std::size_t i = 0; i < journal.packets().size(); ++i) {
     const Packet& packet = journal.packets()[i];
@@ -85,9 +85,9 @@ Report make_report(Circumstances circumstances, const Journal& journal, const Ru
     one.packet = i;
     if (!packet.reply) {
       one.number = ++number;
-      const auto [at, is_new] = by_source.try_emplace(packet.first.source);
+      const auto [at, is_new] = predicted.try_emplace({packet.first.source, packet.in_index});
       if (is_new) {
-        if (auto prediction = predict(packet.first.source)) {
+        if (auto prediction = predict(packet)) {
           at->second = report.predictions.size();
           report.predictions.push_back(std::move(*prediction));
         } else {

@@ -47,13 +47,16 @@ struct Report {
   Circumstances circumstances;
   const Journal* journal = nullptr;
   const RuleNames* names = nullptr;
-  std::vector<Prediction> predictions;  ///< one for each source that was seen; else one for the question
+  std::vector<Prediction> predictions;  ///< for each source and way in that was seen; else for the question
   std::vector<PacketReport> packets;    ///< in the order of time
   std::vector<explain::Finding> findings;
 };
 
-/// Compares what was seen with what `predict` says of each source. `asked` is the prediction for the question itself.
-/// The journal is joined, and it and the names must outlive the report.
+/// Asks `explain` about a packet: its source and where it came in.
+using Predict = std::function<rules::Result<Prediction>(const Packet& packet)>;
+
+/// Compares what was seen with what `predict` says of packets like them. `asked` is the prediction for the question
+/// itself. The journal is joined, and it and the names must outlive the report.
 [[nodiscard]] Report make_report(Circumstances circumstances, const Journal& journal, const RuleNames& names,
                                  const rules::Result<Prediction>& asked, const Predict& predict);
 

@@ -97,10 +97,13 @@ Json prediction_json(const Prediction& prediction) {
     Json one{{"end", end.kind},
              {"address", end.destination.to_string()},
              {"port", end.port},
+             {"cause", end.cause},
              {"odds", end.odds},
              {"oddsKnown", end.odds_known},
              {"remembered", end.remembered},
              {"masqueraded", end.masqueraded}};
+    if (end.last_destination) one["lastAddress"] = end.last_destination->to_string();
+    if (end.last_port) one["lastPort"] = *end.last_port;
     if (!end.who.empty()) one["who"] = end.who;
     json["ends"].push_back(std::move(one));
   }
