@@ -92,7 +92,8 @@ class LineReader {
       return {};
     }
     const bool is_chain = line.front() == ':';
-    const bool is_rule = line.starts_with("-A ") || (line.front() == '[' && line.contains("] -A "));
+    const std::string_view rule = behind_counters(line);
+    const bool is_rule = rule.starts_with("-A ") || rule.starts_with("-A\t");
     if (place_ == Place::kTable && (is_chain || is_rule)) {
       result_.tables.back().lines.push_back({line, number_});
       return {};
@@ -167,6 +168,14 @@ class LineReader {
 
 std::unexpected<Error> not_readable(std::size_t line, std::string cause) {
   return fail("saved rules", fmt::format("read line {}", line), std::move(cause));
+}
+
+std::string_view behind_counters(std::string_view line) {
+  const auto end = line.starts_with('[') ? line.find(']') : line.npos;
+  if (end == line.npos) return line;
+  line.remove_prefix(end + 1);
+  while (line.starts_with(' ') || line.starts_with('\t')) line.remove_prefix(1);
+  return line;
 }
 
 std::string to_utf8(std::string_view text) {

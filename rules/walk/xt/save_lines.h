@@ -37,6 +37,9 @@ struct SavedLines {
   bool warned[2] = {false, false};
 };
 
+/// "[7:420] -A INPUT ..." without the counters; other lines as they are.
+[[nodiscard]] std::string_view behind_counters(std::string_view line);
+
 /// UTF-8 without byte order mark, of UTF-8 or UTF-16 with one.
 [[nodiscard]] std::string to_utf8(std::string_view text);
 

@@ -24,12 +24,9 @@ std::string describe(const SavedTable& table) {
   return fmt::format("table {} of {}{}", table.name, name_of(table.family), table.legacy ? " of iptables-legacy" : "");
 }
 
-/// "[packets:bytes] " at the beginning of a line, which loses it.
-std::optional<Counters> take_counters(std::string_view& line) {
-  const auto end = line.find("] ");
-  if (end == std::string_view::npos) return std::nullopt;
-  const auto parts = split(line.substr(1, end - 1), ':');
-  line.remove_prefix(end + 2);
+/// "[packets:bytes]" at the beginning of a line.
+std::optional<Counters> counters_of(std::string_view line) {
+  const auto parts = split(line.substr(1, line.find(']') - 1), ':');
   if (parts.size() != 2) return std::nullopt;
   const auto number = [](std::string_view digits) {
     std::uint64_t value = 0;
@@ -99,13 +96,18 @@ class TableReader {
                         fmt::format("this is not a line of iptables-save: {}", line.text.substr(0, kShown)));
   }
 
+  /// Of a rule, which loses all up to the words behind it.
+  static std::string_view take_chain_name(std::string_view& rule) {
+    rule = behind_counters(rule);
+    take_word(rule);  // -A
+    return take_word(rule);
+  }
+
   /// ":INPUT ACCEPT [0:0]", ":KUBE-SERVICES - [0:0]"; and a chain that only rules name.
   Status take_chain(const SavedLine& line) {
     std::string_view rest = line.text;
     if (!rest.starts_with(':')) {
-      rest.remove_prefix(std::min(rest.size(), rest.find("-A ") + 3));
-      while (rest.starts_with(' ')) rest.remove_prefix(1);
-      const std::string_view name = take_word(rest);
+      const std::string_view name = take_chain_name(rest);
       if (name.empty()) return wrong(line);
       chain(name);
       return {};
@@ -124,12 +126,10 @@ class TableReader {
     if (text.starts_with(':')) return {};
     std::optional<Counters> counters;
     if (text.starts_with('[')) {
-      counters = take_counters(text);
-      if (!counters || !text.starts_with("-A ")) return wrong(line);
+      counters = counters_of(text);
+      if (!counters) return wrong(line);
     }
-    text.remove_prefix(3);
-    while (text.starts_with(' ')) text.remove_prefix(1);
-    WalkChain& to = chain(take_word(text));
+    WalkChain& to = chain(take_chain_name(text));
     WalkRule rule = read_rule(text, saved_.family, [&](std::string_view target) {
       const auto found = table_.chains.find(target);
       return found != table_.chains.end() && !found->second.base;
