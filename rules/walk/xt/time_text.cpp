@@ -1,7 +1,6 @@
 #include "rules/walk/xt/time_text.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 
 #include "rules/walk/xt/words.h"
@@ -26,9 +25,20 @@ std::optional<std::uint32_t> read_clock(std::string_view text) {
   return seconds;
 }
 
+/// Days since 1970-01-01; none: there is no such day.
+std::optional<std::uint32_t> days_since_1970(std::uint32_t year, std::uint32_t month, std::uint32_t day) {
+  constexpr std::uint32_t kLengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+  const auto length = [&](std::uint32_t which) { return kLengths[which - 1] + (which == 2 && leap ? 1 : 0); };
+  if (year < 1970 || month < 1 || month > 12 || day < 1 || day > length(month)) return std::nullopt;
+  const auto leap_days_up_to = [](std::uint32_t last) { return last / 4 - last / 100 + last / 400; };
+  std::uint32_t days = (year - 1970) * 365 + leap_days_up_to(year - 1) - leap_days_up_to(1969) + day - 1;
+  for (std::uint32_t before = 1; before < month; ++before) days += length(before);
+  return days;
+}
+
 /// "2025-01-02T03:04:05" and shorter: seconds since 1970.
 std::optional<std::int64_t> read_date(std::string_view text) {
-  using namespace std::chrono;
   const auto at = text.find('T');
   const auto parts = split(text.substr(0, at), '-');
   if (parts.size() > 3) return std::nullopt;
@@ -38,11 +48,10 @@ std::optional<std::int64_t> read_date(std::string_view text) {
     if (!number) return std::nullopt;
     numbers[i] = *number;
   }
-  const year_month_day date(year(static_cast<int>(numbers[0])), month(numbers[1]), day(numbers[2]));
-  if (!date.ok()) return std::nullopt;
+  const auto days = days_since_1970(numbers[0], numbers[1], numbers[2]);
   const auto clock = at == text.npos ? 0 : read_clock(text.substr(at + 1));
-  if (!clock) return std::nullopt;
-  return duration_cast<seconds>(sys_days(date).time_since_epoch()).count() + *clock;
+  if (!days || !clock) return std::nullopt;
+  return std::int64_t{*days} * 24 * kHour + *clock;
 }
 
 std::optional<std::uint32_t> read_month_days(std::string_view text) {

@@ -297,6 +297,8 @@ TEST_CASE("time, chance, memory and sets are read", "[xt]") {
   dates.from = 1735787045;  // 2025-01-02T03:04:05
   dates.until = 1738555506;
   dates.local_time = true;
+  InTime leap;
+  leap.from = 951868800;
   InTime days;
   days.month_days = 0x80000006;
   days.weekdays = 0xfe ^ 0x80;
@@ -331,6 +333,7 @@ TEST_CASE("time, chance, memory and sets are read", "[xt]") {
       {"-m time --datestart 2025-01-02T03:04:05 --datestop 2025-02-03T04:05:06 --kerneltz", {dates}},
       {"-m time --monthdays 1,2,31 ! --weekdays Sun --contiguous", {days}},
       {"-m time --datestop 2038-01-19T03:14:07", {InTime{}}},
+      {"-m time --datestart 2000-03-01T00:00:00", {leap}},
       {"-m time --timestart 25:00", {unjudged("-m time --timestart 25:00")}},
       {"-m time --datestart 2025-02-30", {unjudged("-m time --datestart 2025-02-30")}},
       {"-m nfacct --nfacct-name  localhost_nps_accepted_pkts", {xt::accounting("localhost_nps_accepted_pkts")}, true},
