@@ -63,7 +63,7 @@ const Hop* shadowing(const Walk& walk, const std::vector<std::uint32_t>& path) {
 }
 
 /// What old releases of iptables print of rules that they do not understand.
-std::string with_warning(std::string text) {
+std::string with_warning(const std::string& text) {
   const bool unreadable = text.find("[unsupported revision]") != std::string::npos ||
                           text.find("--to-destination :0 --persistent") != std::string::npos;
   return unreadable
