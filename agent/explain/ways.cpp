@@ -72,6 +72,7 @@ Ways join_ways(const Walk& walk) {
   std::vector<std::uint32_t> all_doubts;
   double total = 0;
   bool all_known = true;
+  bool doubts_told = true;
   std::size_t usual = 0;
   for (const Outcome& outcome : walk.outcomes) {
     const Key key = key_of(walk, outcome);
@@ -87,6 +88,7 @@ Ways join_ways(const Walk& walk) {
     }
     if (!outcome.remembered) total += outcome.odds;
     all_known = all_known && outcome.odds_known;
+    doubts_told = doubts_told && (outcome.odds_known || !outcome.doubts.empty());
     for (const std::uint32_t index : outcome.doubts) {
       if (index >= walk.hops.size()) continue;
       const Hop& hop = walk.hops[index];
@@ -106,7 +108,7 @@ Ways join_ways(const Walk& walk) {
   // Of a doubt whose other side is not there, that was joined on the way to a state that both come to: nothing new is
   // behind it, but how likely each end is then, nobody can tell.
   const bool certain = usual == 1 && !walk.cut;
-  const bool adds_up = all_idle && !walk.cut && std::abs(total - 1) < kNothing;
+  const bool adds_up = all_idle && doubts_told && !walk.cut && std::abs(total - 1) < kNothing;
   for (Way& way : joined.ways) {
     if (way.outcome->remembered || all_known) continue;
     if (certain) {
