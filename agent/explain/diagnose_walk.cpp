@@ -89,7 +89,7 @@ void look_at_end(const Walk& walk, const Way& way, Told& told) {
   const Hop& last = walk.hops[outcome.last];
   if (outcome.end == End::kUnknown) {
     tell_doubt(last, told);
-  } else if (way.odds_known && is_foreign(last)) {  // what only an assumption leads to is no finding
+  } else if (way.is_sure && is_foreign(last)) {  // what only an assumption leads to is no finding
     told.decided.insert(describe(last));
   }
 }

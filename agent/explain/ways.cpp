@@ -78,13 +78,14 @@ Ways join_ways(const Walk& walk) {
     const Key key = key_of(walk, outcome);
     const auto [found, is_new] = known.try_emplace(key, joined.ways.size());
     if (is_new) {
-      joined.ways.push_back({&outcome, outcome.odds, outcome.odds_known});
+      joined.ways.push_back({&outcome, outcome.odds, outcome.odds_known, outcome.odds_known});
       usual += outcome.remembered ? 0 : 1;
     } else {
       Way& way = joined.ways[found->second];
       if (outcome.odds > way.outcome->odds) way.outcome = &outcome;
       way.odds += outcome.odds;
       way.odds_known = way.odds_known && outcome.odds_known;
+      way.is_sure = way.is_sure || outcome.odds_known;
     }
     if (!outcome.remembered) total += outcome.odds;
     all_known = all_known && outcome.odds_known;
@@ -117,6 +118,7 @@ Ways join_ways(const Walk& walk) {
     } else if (adds_up) {
       way.odds_known = true;
     }
+    way.is_sure = way.is_sure || way.odds_known;
   }
   if (decides) joined.doubts = std::move(all_doubts);
   return joined;
