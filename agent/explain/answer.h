@@ -46,7 +46,7 @@ struct PathStep {
   bool legacy = false;  ///< a table of iptables-legacy
   std::string hook;     ///< that the packet is at: "prerouting", ...
   std::string rule;     ///< empty: the policy
-  std::string comment;  ///< of the rule
+  std::string comment;  ///< of the rule, else of the element that it found
   std::uint64_t handle = 0;
   bool matched = true;
   std::string why;  ///< why it did not fit; or what made it fit: chance, affinity, the elements that were found

@@ -57,7 +57,7 @@ void add_causes(const Ways& ways, Answer& answer) {
     const auto& outcome = *way.outcome;
     const auto& packet = outcome.state.packet;
     const auto words = words_of(outcome.cause, packet.destination.family);
-    const bool certain = way.odds_known && outcome.cause != Cause::kRouteUnknown;
+    const bool certain = way.is_sure && outcome.cause != Cause::kRouteUnknown;
     if (words)
       tell(words->code, words->text,
            fmt::format("{} to {}", packet.source.to_string(),

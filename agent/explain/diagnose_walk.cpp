@@ -63,7 +63,7 @@ const Hop* shadowing(const Walk& walk, const std::vector<std::uint32_t>& path) {
 }
 
 /// What old releases of iptables print of rules that they do not understand.
-std::string with_warning(std::string text) {
+std::string with_warning(const std::string& text) {
   const bool unreadable = text.find("[unsupported revision]") != std::string::npos ||
                           text.find("--to-destination :0 --persistent") != std::string::npos;
   return unreadable
@@ -89,7 +89,7 @@ void look_at_end(const Walk& walk, const Way& way, Told& told) {
   const Hop& last = walk.hops[outcome.last];
   if (outcome.end == End::kUnknown) {
     tell_doubt(last, told);
-  } else if (way.odds_known && is_foreign(last)) {  // what only an assumption leads to is no finding
+  } else if (way.is_sure && is_foreign(last)) {  // what only an assumption leads to is no finding
     told.decided.insert(describe(last));
   }
 }

@@ -67,8 +67,8 @@ Subject subject_of_rules(const Answer& answer) {
   for (const PathStep& step : answer.steps) {
     if (!step.matched) continue;
     if (step.table == "kubenatd" && step.chain == "services") {
-      if (step.why.starts_with("@cluster-ips ")) return {Kind::kClusterIp, {}};
-      if (step.why.find("@nodeports") != std::string::npos) return {Kind::kNodePort, {}};
+      if (step.why.starts_with("@cluster-ips ")) return {Kind::kClusterIp, step.comment};
+      if (step.why.find("@nodeports") != std::string::npos) return {Kind::kNodePort, step.comment};
       continue;
     }
     const bool node_ports = step.chain == "KUBE-NODEPORTS";

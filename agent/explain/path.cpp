@@ -86,6 +86,8 @@ PathStep step_of(const Hop& hop, bool is_certain) {
   }
   step.rule = text_of(*hop.rule, *hop.table);
   step.comment = hop.rule->comment;
+  for (const LookedUp& one : hop.looked_up)
+    if (step.comment.empty() && one.found) step.comment = one.element.comment;
   step.handle = hop.rule->handle;
   step.counters = hop.rule->counters;
   return step;

@@ -72,21 +72,24 @@ Ways join_ways(const Walk& walk) {
   std::vector<std::uint32_t> all_doubts;
   double total = 0;
   bool all_known = true;
+  bool doubts_told = true;
   std::size_t usual = 0;
   for (const Outcome& outcome : walk.outcomes) {
     const Key key = key_of(walk, outcome);
     const auto [found, is_new] = known.try_emplace(key, joined.ways.size());
     if (is_new) {
-      joined.ways.push_back({&outcome, outcome.odds, outcome.odds_known});
+      joined.ways.push_back({&outcome, outcome.odds, outcome.odds_known, outcome.odds_known});
       usual += outcome.remembered ? 0 : 1;
     } else {
       Way& way = joined.ways[found->second];
       if (outcome.odds > way.outcome->odds) way.outcome = &outcome;
       way.odds += outcome.odds;
       way.odds_known = way.odds_known && outcome.odds_known;
+      way.is_sure = way.is_sure || outcome.odds_known;
     }
     if (!outcome.remembered) total += outcome.odds;
     all_known = all_known && outcome.odds_known;
+    doubts_told = doubts_told && (outcome.odds_known || !outcome.doubts.empty());
     for (const std::uint32_t index : outcome.doubts) {
       if (index >= walk.hops.size()) continue;
       const Hop& hop = walk.hops[index];
@@ -106,7 +109,7 @@ Ways join_ways(const Walk& walk) {
   // Of a doubt whose other side is not there, that was joined on the way to a state that both come to: nothing new is
   // behind it, but how likely each end is then, nobody can tell.
   const bool certain = usual == 1 && !walk.cut;
-  const bool adds_up = all_idle && !walk.cut && std::abs(total - 1) < kNothing;
+  const bool adds_up = all_idle && doubts_told && !walk.cut && std::abs(total - 1) < kNothing;
   for (Way& way : joined.ways) {
     if (way.outcome->remembered || all_known) continue;
     if (certain) {
@@ -115,6 +118,7 @@ Ways join_ways(const Walk& walk) {
     } else if (adds_up) {
       way.odds_known = true;
     }
+    way.is_sure = way.is_sure || way.odds_known;
   }
   if (decides) joined.doubts = std::move(all_doubts);
   return joined;

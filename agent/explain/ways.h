@@ -12,6 +12,7 @@ struct Way {
   const rules::walk::Outcome* outcome = nullptr;  ///< the likeliest of them
   double odds = 1;                                ///< of all of them
   bool odds_known = true;
+  bool is_sure = true;  ///< a part of the odds at least is known: chance alone may lead there
 };
 
 struct Ways {

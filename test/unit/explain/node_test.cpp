@@ -225,6 +225,20 @@ TEST_CASE("explain: rules of others in any table, in both modes") {
   }
 }
 
+TEST_CASE("explain: a DNS cache that takes its Service's address on the node is meant to answer") {
+  World world(kWeb);
+  world.add_rules(
+      "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+      "-A PREROUTING -d 10.96.0.80/32 -p tcp -m tcp --dport 80 -j NOTRACK\n"
+      "-A OUTPUT -d 10.96.0.80/32 -p tcp -m tcp --dport 80 -j NOTRACK\nCOMMIT\n");
+  CHECK(problem(world.ask("10.96.0.80:80", "10.244.1.9")).starts_with("shadowed: raw PREROUTING: "));
+  world.context.surroundings.local.push_back(rules::Address::parse("10.96.0.80").value());
+  const explain::Answer answer = world.ask("10.96.0.80:80", "10.244.1.9");
+  CHECK(problem(answer) == "none");
+  REQUIRE(finding(answer, "shadowed") != nullptr);
+  CHECK(answer.client.code == "local");
+}
+
 TEST_CASE("explain: a saved text without rules of the family is refused, an empty kernel is an answer") {
   World world(kWeb);
   world.context.rules = {};

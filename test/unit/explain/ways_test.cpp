@@ -118,6 +118,18 @@ TEST_CASE("ways: one of several doubts is enough, and all are named then") {
   CHECK(ways.doubts.size() == 2);
 }
 
+TEST_CASE("ways: an end to which chance leads as well as a doubt is sure, its odds are not known") {
+  Made made(1);
+  made.end(End::kDropped, "", 0.5);
+  made.end(End::kDropped, "", 0.25, {made.doubt(0, true)});
+  made.end(End::kForwarded, "10.244.1.5", 0.25, {made.doubt(0, false)});
+  const Ways ways = join_ways(made.walk);
+  REQUIRE(ways.ways.size() == 2);
+  CHECK(ways.ways[0].is_sure);
+  CHECK_FALSE(ways.ways[0].odds_known);
+  CHECK_FALSE(ways.ways[1].is_sure);
+}
+
 TEST_CASE("ways: what is masqueraded only maybe is in doubt, but not where it goes") {
   Made made(1);
   made.end(End::kForwarded, "10.244.1.5", 1, {made.doubt(0, false)});
