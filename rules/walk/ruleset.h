@@ -82,6 +82,7 @@ struct WalkSet {
   std::vector<SetElement> elements;
   std::optional<SetElement> catch_all;  ///< the element "*"
   std::string type;                     ///< the key's type in nft's words, for people; may be empty
+  std::string data_type;                ///< of a map's data, the same way
 };
 
 /// The outcome of asking a kernel for one key.
