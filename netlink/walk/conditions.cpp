@@ -16,7 +16,7 @@ using namespace rules::walk;
 
 namespace {
 
-constexpr std::uint32_t kUsualBurst = 5;  // of iptables, which does not print it
+constexpr std::uint32_t kUsualBurst = 5;  // of iptables and of nft, which do not print it
 
 /// The values for which the comparison holds; none when no value does.
 std::vector<std::pair<Bytes, Bytes>> ranges_of(std::uint32_t operation, Bytes value) {
@@ -46,6 +46,17 @@ std::string_view unit_of(std::uint64_t seconds, bool of_iptables) {
   }
 }
 
+/// "10 mbytes", as nft has it.
+std::string size_text(std::uint64_t bytes) {
+  std::string_view unit = "bytes";
+  for (const std::string_view next : {"kbytes", "mbytes"}) {
+    if (bytes == 0 || bytes % 1024 != 0) break;
+    bytes /= 1024;
+    unit = next;
+  }
+  return fmt::format("{} {}", bytes, unit);
+}
+
 std::string limit_text(const ExpressionAttributes& attributes, bool of_iptables) {
   const std::uint64_t rate = attributes.be64(NFTA_LIMIT_RATE);
   const std::uint64_t seconds = attributes.be64(NFTA_LIMIT_UNIT);
@@ -59,8 +70,10 @@ std::string limit_text(const ExpressionAttributes& attributes, bool of_iptables)
   }
   const bool bytes = attributes.be32(NFTA_LIMIT_TYPE) == NFT_LIMIT_PKT_BYTES;
   const bool over = (attributes.be32(NFTA_LIMIT_FLAGS) & NFT_LIMIT_F_INV) != 0;
-  std::string text = fmt::format("limit rate {}{}{}/{}", over ? "over " : "", rate, bytes ? " bytes" : "", unit);
-  if (burst != 0) text += fmt::format(" burst {} {}", burst, bytes ? "bytes" : "packets");
+  const std::string_view how = over ? "over " : "";
+  std::string text = fmt::format("limit rate {}{}/{}", how, bytes ? size_text(rate) : std::to_string(rate), unit);
+  if (bytes && burst != 0) text += " burst " + size_text(burst);
+  if (!bytes && burst != 0 && burst != kUsualBurst) text += fmt::format(" burst {} packets", burst);
   return text;
 }
 
@@ -88,7 +101,7 @@ std::string condition_text(std::string_view kind, const ExpressionAttributes& at
   if (kind == "limit") return limit_text(attributes, of_iptables);
   if (kind == "quota") {
     const bool over = (attributes.be32(NFTA_QUOTA_FLAGS) & NFT_QUOTA_F_INV) != 0;
-    return fmt::format("quota {}{} bytes", over ? "over " : "", attributes.be64(NFTA_QUOTA_BYTES));
+    return fmt::format("quota {}{}", over ? "over " : "", size_text(attributes.be64(NFTA_QUOTA_BYTES)));
   }
   if (kind == "connlimit") {
     const bool over = (attributes.be32(NFTA_CONNLIMIT_FLAGS) & NFT_CONNLIMIT_F_INV) != 0;

@@ -82,6 +82,7 @@ std::optional<LiveSet> read_set(std::string_view bytes) {
   if (set.is_map && !set.has_verdicts)
     set.data_size =
         static_cast<std::uint16_t>(std::min<std::size_t>(attributes.be32(NFTA_SET_DATA_LEN), Bytes::kCapacity));
+  if (set.is_map && !set.has_verdicts) set.data_type = key_type(attributes.be32(NFTA_SET_DATA_TYPE)).text;
   set.interval = (flags & NFT_SET_INTERVAL) != 0;
   set.anonymous = (flags & NFT_SET_ANONYMOUS) != 0;
   set.dynamic = (flags & NFT_SET_EVAL) != 0;
@@ -169,6 +170,8 @@ void ElementReader::finish(WalkSet& set) {
   } else {
     for (Live& live : elements_)
       if (!live.ends || ends_ == Ends::kKeep) set.elements.push_back(std::move(live.element));
+    // A table of hashes has no order of its own.
+    std::ranges::sort(set.elements, {}, &SetElement::first);
   }
 }
 

@@ -205,10 +205,10 @@ TEST_CASE("Everything that nft does with a packet is read, and what cannot be ju
           {"meta l4proto tcp tproxy to :8080 accept", "meta 16 in 06; tproxy - 1f90; accept"},
           {"log prefix \"x: \" level warn accept", "nothing<log prefix \"x: \">; accept"},
           {"log group 3", "nothing<log group 3>"},
-          {"limit rate 10/second accept", "unjudged<limit rate 10/second burst 5 packets>; accept"},
-          {"limit rate over 1 mbytes/second drop", "unjudged<limit rate over 1048576 bytes/second>; drop"},
+          {"limit rate 10/second accept", "unjudged<limit rate 10/second>; accept"},
+          {"limit rate over 1 mbytes/second drop", "unjudged<limit rate over 1 mbytes/second>; drop"},
           {"ct count over 10 drop", "unjudged<ct count over 10>; drop"},
-          {"quota until 10 mbytes accept", "unjudged<quota 10485760 bytes>; accept"},
+          {"quota until 10 mbytes accept", "unjudged<quota 10 mbytes>; accept"},
           {"counter name \"c1\"", "nothing<counter name \"c1\">"},
           {"quota name \"q1\" drop", "unjudged<quota name \"q1\">; drop"},
           {"limit name \"l1\" accept", "unjudged<limit name \"l1\">; accept"},
@@ -217,7 +217,7 @@ TEST_CASE("Everything that nft does with a packet is read, and what cannot be ju
           {"ct helper set \"h1\"", "nothing<ct helper set \"h1\">"},
           {"add @dyn { ip saddr } accept", "meta 15 in 02; update @dyn network[12+4]; accept"},
           {"update @dyn { ip saddr limit rate 10/second } accept",
-           "meta 15 in 02; update @dyn network[12+4] if <limit rate 10/second burst 5 packets>; accept"},
+           "meta 15 in 02; update @dyn network[12+4] if <limit rate 10/second>; accept"},
           {"delete @dyn { ip saddr }", "meta 15 in 02; nothing<delete @dyn>"},
           {"osf name \"Linux\" accept", "unread<osf:16> in 4c696e75780000000000000000000000; accept"},
           {"ipsec in reqid 1 accept", "unread<ipsec:4> in 01000000; accept"},
@@ -398,6 +398,7 @@ table inet t {
   CHECK((set("verdicts").is_map && set("verdicts").has_verdicts && set("verdicts").data_size == 0));
   CHECK(elements_of(set("ranged")) == Texts{"0a000000-0a0000ff : 0102030400500000"});
   CHECK((set("ranged").is_map && !set("ranged").has_verdicts && set("ranged").data_size == 8));
+  CHECK(set("ranged").data_type == "ipv4_addr . inet_service");
   CHECK(elements_of(set("limited")) == Texts{"09090909 conditional"});
   CHECK(elements_of(set("counted")) == Texts{"09090909"});
   CHECK(elements_of(set("starred")) == Texts{"*", "01010101"});

@@ -308,7 +308,7 @@ TEST_CASE("Marks and header fields that a rule sets have the value that the regi
 
 TEST_CASE("What depends on what came before is not judged, and what decides nothing does not split") {
   const std::string limit = number64(NFTA_LIMIT_RATE, 10) + number64(NFTA_LIMIT_UNIT, 60) + number(NFTA_LIMIT_BURST, 5);
-  CHECK(text(expression("limit", limit) + kAccept) == "unjudged<limit rate 10/minute burst 5 packets>; accept");
+  CHECK(text(expression("limit", limit) + kAccept) == "unjudged<limit rate 10/minute>; accept");
   CHECK(text(expression("limit", limit + number(NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV) +
                                      number(NFTA_LIMIT_TYPE, NFT_LIMIT_PKT_BYTES))) ==
         "unjudged<limit rate over 10 bytes/minute burst 5 bytes>");
