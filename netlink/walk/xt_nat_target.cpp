@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "netlink/iptables/xt_layouts.h"
-#include "netlink/walk/xt_layouts.h"
 #include "netlink/walk/xt_part.h"
+#include "netlink/walk/xt_target_layouts.h"
 #include "rules/walk/xt/matches.h"
 
 /// Targets that translate addresses, and TPROXY.
@@ -86,7 +86,7 @@ void add_nat(XtWriter& out, Nat::Kind kind, const Range& range) {
   rules::walk::Statement made =
       xt::nat(kind, first, last, first_port, last_port, range.has(kRandom | kRandomFully), range.has(kPersistent));
   if (range.has(kOffset)) {
-    // The port moves by the same number as the first one: by which is not known here.
+    // Which port of the range depends on the packet's, and one that lies in the range already is not kept.
     auto& nat = std::get<Nat>(made);
     nat.port = rules::walk::make(rules::walk::Unread{"a port that is moved", 2});
     nat.last_port = nullptr;

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "netlink/iptables/xt_layouts.h"
-#include "netlink/walk/xt_layouts.h"
 #include "netlink/walk/xt_part.h"
+#include "netlink/walk/xt_target_layouts.h"
 
 namespace kubenatd::netlink::walk {
 namespace {
@@ -182,6 +182,10 @@ TEST_CASE("xt reader: odds of every nth packet and of a number drawn") {
   CHECK(only<Chance>(match("statistic", 0, statistic)).odds == 0.75);
   statistic.probability = 0xffffffff;
   CHECK(only<Chance>(match("statistic", 0, statistic)).odds < 1);
+  statistic.packet = 4;
+  statistic.probability = 3;
+  CHECK(std::holds_alternative<Unjudged>(match("statistic", 0, statistic).statements.at(0)));
+  statistic.probability = 0xffffffff;
   statistic.mode = 0;
   CHECK(only<Unjudged>(match("statistic", 0, statistic)).text == "-m statistic (revision 0, not understood)");
 }
