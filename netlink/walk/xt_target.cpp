@@ -267,9 +267,10 @@ bool read_set(const XtInfo& info, XtWriter& out) {
   if ((set.flags & kMapPriority) != 0) out.say(false, "--map-prio");
   if ((set.flags & kMapQueue) != 0) out.say(false, "--map-queue");
   const bool maps = set.map.index != kNoSet;
-  out.add(NoEffect{});
-  if (maps && (set.flags & kMapMark) != 0) out.add(xt::other_target("SET", "SET --map-mark"));
-  if (maps && (set.flags & kMapPriority) != 0) out.add(xt::other_target("SET", "SET --map-prio"));
+  const bool mark = maps && (set.flags & kMapMark) != 0, priority = maps && (set.flags & kMapPriority) != 0;
+  if (mark) out.add(xt::other_target("SET", "SET --map-mark"));
+  if (priority) out.add(xt::other_target("SET", "SET --map-prio"));
+  if (!mark && !priority) out.add(NoEffect{});
   return true;
 }
 

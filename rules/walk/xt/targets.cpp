@@ -164,6 +164,7 @@ Statement other_target(std::string_view name, std::string text) {
   if (name == "SET") return NoEffect{std::move(text)};
   if (name == "TTL") return set_ttl(Family::kIpv4, {});
   if (name == "HL") return set_ttl(Family::kIpv6, {});
+  if (name == "ECN" && says("--ecn-tcp-remove") && !says("--ecn-ip-")) return NoEffect{std::move(text)};
   // This byte has the traffic class of IPv4, and a part of that of IPv6.
   if (name == "TOS" || name == "DSCP" || name == "ECN")
     return SetPayload{{Payload::Base::kNetwork, 1, 1}, unread(std::move(text), 1)};
