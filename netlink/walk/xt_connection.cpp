@@ -52,7 +52,7 @@ class ConntrackReader {
     }
     if (asks(kExpires)) {
       out_.say(negated(kExpires), "--ctexpire {}", range_text(wanted_.expires_min, wanted_.expires_max));
-      out_.unjudged();
+      out_.unjudged(rules::walk::Part::kState);
     }
     if (asks(kDirection)) {
       out_.say(false, "--ctdir {}", negated(kDirection) ? "REPLY" : "ORIGINAL");

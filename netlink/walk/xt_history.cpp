@@ -81,6 +81,7 @@ bool read_statistic(const XtInfo& info, XtWriter& out) {
     out.say(negate, "--probability {:.11f}", chance.odds);
   } else if (statistic->mode == 1) {
     const std::uint64_t every = statistic->probability + std::uint64_t{1};
+    if (statistic->packet >= every) return false;  // counts through all numbers first
     chance.odds = 1.0 / static_cast<double>(every);
     out.say(false, "--mode nth");
     out.say(negate, "--every {} --packet {}", every, statistic->packet);
@@ -126,10 +127,10 @@ bool read_recent(const XtInfo& info, XtWriter& out) {
   if (asks(known::Recent::kSet)) {
     // Every packet fits, and is remembered.
     if (negate) out.never();
-  } else if (recent.side == 0) {
+  } else if (recent.side == 0 && mask_text(info.address(recent.mask)).empty()) {
     out.add(rules::walk::Remembered{std::string(text_of(recent.name)), negate});
   } else {
-    out.unjudged();
+    out.unjudged();  // who else is of the same net, or asked for the same destination, nobody knows
   }
   return true;
 }
@@ -184,7 +185,7 @@ bool read_set(const XtInfo& info, XtWriter& out) {
   const bool more = (match.set.flags & kReturnNomatch) != 0 || (match.flags & (kNomatch | kMatchCounters)) != 0 ||
                     match.packets.operation != 0 || match.bytes.operation != 0;
   if (more) {
-    out.unjudged();
+    out.unjudged(rules::walk::Part::kSet);
   } else {
     out.add(std::move(in));
   }

@@ -1,6 +1,6 @@
 #include "netlink/iptables/xt_layouts.h"
-#include "netlink/walk/xt_layouts.h"
 #include "netlink/walk/xt_part.h"
+#include "netlink/walk/xt_target_layouts.h"
 #include "rules/walk/xt/matches.h"
 
 /// Targets that change marks or fields of the network header.

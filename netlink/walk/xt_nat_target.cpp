@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "netlink/iptables/xt_layouts.h"
-#include "netlink/walk/xt_layouts.h"
 #include "netlink/walk/xt_part.h"
+#include "netlink/walk/xt_target_layouts.h"
 #include "rules/walk/xt/matches.h"
 
 /// Targets that translate addresses, and TPROXY.
@@ -83,15 +83,10 @@ void add_nat(XtWriter& out, Nat::Kind kind, const Range& range) {
     first_port = range.first_port;
     last_port = range.last_port;
   }
-  rules::walk::Statement made =
-      xt::nat(kind, first, last, first_port, last_port, range.has(kRandom | kRandomFully), range.has(kPersistent));
-  if (range.has(kOffset)) {
-    // The port moves by the same number as the first one: by which is not known here.
-    auto& nat = std::get<Nat>(made);
-    nat.port = rules::walk::make(rules::walk::Unread{"a port that is moved", 2});
-    nat.last_port = nullptr;
-  }
-  out.add(std::move(made));
+  // With a base port, which port of the range it becomes depends on the packet's, and one that lies in the range
+  // already is not kept: as with a random one.
+  out.add(xt::nat(kind, first, last, first_port, last_port, range.has(kRandom | kRandomFully | kOffset),
+                  range.has(kPersistent)));
 }
 
 bool read_dnat(const XtInfo& info, XtWriter& out) {

@@ -51,7 +51,7 @@ class XtWriter {
 
   void add(rules::walk::Statement statement) { part_.statements.push_back(std::move(statement)); }
   /// The part cannot be judged. Its text is the whole one, set in the end.
-  void unjudged() { add(rules::walk::Unjudged{}); }
+  void unjudged(rules::walk::Part part = rules::walk::Part::kOther) { add(rules::walk::Unjudged{{}, part}); }
   void never() { add(rules::walk::Never{}); }
 
   /// " --option value", or " ! --option value".

@@ -1,6 +1,6 @@
 #include "netlink/iptables/xt_layouts.h"
-#include "netlink/walk/xt_layouts.h"
 #include "netlink/walk/xt_part.h"
+#include "netlink/walk/xt_target_layouts.h"
 #include "rules/walk/xt/matches.h"
 
 /// Targets that refuse, hand packets to a program, log, or choose how a connection is tracked.
@@ -266,11 +266,11 @@ bool read_set(const XtInfo& info, XtWriter& out) {
   if ((set.flags & kMapMark) != 0) out.say(false, "--map-mark");
   if ((set.flags & kMapPriority) != 0) out.say(false, "--map-prio");
   if ((set.flags & kMapQueue) != 0) out.say(false, "--map-queue");
-  if (set.map.index != kNoSet && (set.flags & kMapMark) != 0) {
-    out.add(xt::other_target("SET", "-j SET --map-mark"));
-  } else {
-    out.add(NoEffect{});
-  }
+  const bool maps = set.map.index != kNoSet;
+  const bool mark = maps && (set.flags & kMapMark) != 0, priority = maps && (set.flags & kMapPriority) != 0;
+  if (mark) out.add(xt::other_target("SET", "SET --map-mark"));
+  if (priority) out.add(xt::other_target("SET", "SET --map-prio"));
+  if (!mark && !priority) out.add(NoEffect{});
   return true;
 }
 

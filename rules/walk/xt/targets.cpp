@@ -159,11 +159,12 @@ Statement other_target(std::string_view name, std::string text) {
   if (name == "CT") return NoEffect{std::move(text)};
   if (name == "MARK" || name == "HMARK" || name == "IPMARK") return SetMeta{NFT_META_MARK, unread(std::move(text), 4)};
   if (name == "CLASSIFY") return SetMeta{NFT_META_PRIORITY, unread(std::move(text), 4)};
-  // --map-mark and its like also write the packet's mark.
-  if (name == "SET" && !says("--map-")) return NoEffect{std::move(text)};
-  if (name == "SET") return SetMeta{NFT_META_MARK, unread(std::move(text), 4)};
+  if (name == "SET" && says("--map-mark")) return SetMeta{NFT_META_MARK, unread(std::move(text), 4)};
+  if (name == "SET" && says("--map-prio")) return SetMeta{NFT_META_PRIORITY, unread(std::move(text), 4)};
+  if (name == "SET") return NoEffect{std::move(text)};
   if (name == "TTL") return set_ttl(Family::kIpv4, {});
   if (name == "HL") return set_ttl(Family::kIpv6, {});
+  if (name == "ECN" && says("--ecn-tcp-remove") && !says("--ecn-ip-")) return NoEffect{std::move(text)};
   // This byte has the traffic class of IPv4, and a part of that of IPv6.
   if (name == "TOS" || name == "DSCP" || name == "ECN")
     return SetPayload{{Payload::Base::kNetwork, 1, 1}, unread(std::move(text), 1)};

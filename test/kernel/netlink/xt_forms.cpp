@@ -174,7 +174,7 @@ constexpr XtForm kForms[] = {
     {"46", "filter", "INPUT", "-m recent --rcheck --seconds 60 --reap --hitcount 4 --name KNOWN --rsource"},
     {"46", "filter", "INPUT", "-m recent ! --update --seconds 60 --rttl --name KNOWN --rsource"},
     {"46", "filter", "INPUT", "-m recent --remove --name KNOWN --rsource"},
-    {"4", "filter", "INPUT", "-m recent --rcheck --name KNOWN --mask 255.255.255.0 --rsource"},
+    {"4", "filter", "INPUT", "-m recent --rcheck --name KNOWN --mask 255.255.255.0 --rsource", kNotJudged},
     {"46", "filter", "INPUT", "-m recent --rcheck --name KNOWN --rdest", kNotJudged},
     {"4", "filter", "INPUT", "-m set --match-set four src"},
     {"4", "filter", "INPUT", "-m set ! --match-set four dst"},

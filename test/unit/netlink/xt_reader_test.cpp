@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "netlink/iptables/xt_layouts.h"
-#include "netlink/walk/xt_layouts.h"
 #include "netlink/walk/xt_part.h"
+#include "netlink/walk/xt_target_layouts.h"
 
 namespace kubenatd::netlink::walk {
 namespace {
@@ -182,6 +182,10 @@ TEST_CASE("xt reader: odds of every nth packet and of a number drawn") {
   CHECK(only<Chance>(match("statistic", 0, statistic)).odds == 0.75);
   statistic.probability = 0xffffffff;
   CHECK(only<Chance>(match("statistic", 0, statistic)).odds < 1);
+  statistic.packet = 4;
+  statistic.probability = 3;
+  CHECK(std::holds_alternative<Unjudged>(match("statistic", 0, statistic).statements.at(0)));
+  statistic.probability = 0xffffffff;
   statistic.mode = 0;
   CHECK(only<Unjudged>(match("statistic", 0, statistic)).text == "-m statistic (revision 0, not understood)");
 }
@@ -235,7 +239,8 @@ TEST_CASE("xt reader: all layouts of address translation") {
   moved.first_port = moved.last_port = {0, 80};
   moved.base_port = {0, 90};
   CHECK(target("DNAT", 2, moved).text == "-j DNAT --to-destination :80/90");
-  CHECK(std::holds_alternative<Unread>(only<Nat>(target("DNAT", 2, moved)).port->what));
+  CHECK(expression<Constant>(only<Nat>(target("DNAT", 2, moved)).port).bytes == port(80));
+  CHECK(only<Nat>(target("DNAT", 2, moved)).random);  // a port in the range is not kept
 
   known::NatRange4 network;
   network.flags = known::kNatAddresses;
