@@ -330,9 +330,7 @@ Value load(const ExtensionHeader& header, const PacketState& state) {
     case NFT_EXTHDR_OP_SCTP:
       if (protocol != Protocol::kSctp || header.type != 1) return missing;  // an INIT is alone in its packet
       return header.presence ? byte(1) : Value::unknown(header.size);
-    case NFT_EXTHDR_OP_IPV6: return missing;
-    case NFT_EXTHDR_OP_IPV4: return missing;
-    default: return missing;
+    default: return missing;  // the first packet has no options and no extension headers
   }
 }
 

@@ -70,7 +70,7 @@ std::string key_of(const PacketState& state, bool with_marks) {
   key.add_optional(state.last_destination_port);
   key.add_optional(state.tproxy_port);
   for (const auto& [set, element] : state.updated) {
-    key.add(set);
+    key.add(reinterpret_cast<std::uintptr_t>(set));
     key.add_text(std::string(reinterpret_cast<const char*>(element.data.data()), element.size));
   }
   return key.take();

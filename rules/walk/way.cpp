@@ -45,9 +45,9 @@ void add_address(std::string& key, const Address& address) {
 std::string key_of(const Way& way) {
   std::string key = key_of(way.state);
   add(key, way.entry);
-  add(key, way.running);
+  add(key, reinterpret_cast<std::uintptr_t>(way.running));
   for (const Frame& frame : way.stack) {
-    add(key, frame.chain);
+    add(key, reinterpret_cast<std::uintptr_t>(frame.chain));
     add(key, frame.next);
   }
   key += '/';
