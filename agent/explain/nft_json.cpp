@@ -179,7 +179,14 @@ class Reader {
 
   static void types(const json& what, const char* key, std::vector<std::string>& names,
                     std::optional<rules::walk::nft::Term>& of) {
-    names = words_at(what, key);
+    // A concatenation is a list of words, or one word with all of them (nft 1.0.6, of data).
+    for (std::string_view all_names : words_at(what, key)) {
+      for (std::size_t end = all_names.find(" . "); end != std::string_view::npos; end = all_names.find(" . ")) {
+        names.emplace_back(all_names.substr(0, end));
+        all_names.remove_prefix(end + 3);
+      }
+      names.emplace_back(all_names);
+    }
     const auto found = what.find(key);
     if (found == what.end() || !found->is_object()) return;
     const auto inner = found->find("typeof");

@@ -78,6 +78,10 @@ Status add_table(TableSource& source, bool has_elements, Ruleset& into) {
     chain.handle = from.handle;
     chain.rules.reserve(from.rules.size());
     for (RuleSource& rule : from.rules) chain.rules.push_back(walk_rule(table, rule));
+    const bool of_device = chain.base && (chain.base->hook == Hook::kIngress || chain.base->hook == Hook::kEgress);
+    // nft 1.0.6 leaves it away in JSON.
+    if (of_device && chain.base->devices.empty())
+      into.not_looked_at.push_back({fmt::format("chain {} of {}", chain.name, object), "its device is not said"});
     table.chains[chain.name] = std::move(chain);
   }
   return {};

@@ -405,9 +405,9 @@ Load Loader::binary(const Term& term) {
   const std::size_t size = left.place.size;
   if (term.text == "<<" || term.text == ">>") {
     const auto by = read_number(term.parts[1].text);
-    // The shift of a field's bits to where they are read as a number is nft's own.
-    if (term.text == ">>" && by && left.place.shift == *by && size == 1) {
-      left.expression = make(Shift{left.expression, false, left.place.shift});
+    // The shift of a field's bits to where they are read as a number is nft's own; before 1.0 it had no name for them.
+    if (term.text == ">>" && by && *by < 8 && (left.place.shift == *by || left.place.shift == 0) && size == 1) {
+      left.expression = make(Shift{left.expression, false, static_cast<std::uint32_t>(*by)});
       left.place.shift = 0;
       return left;
     }

@@ -365,7 +365,7 @@ void RuleParser::nat_flags(Clause& clause) {
 
 /// ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT, :PORT, with ranges, maps and what is looked at in place of both.
 bool RuleParser::endpoint(Clause& clause) {
-  if (at_end()) return true;
+  if (at_end() || peek().kind == Token::Kind::kComment) return true;
   const auto port = [&](std::string_view text) {
     if (read_number(text.substr(0, text.find('-')))) {
       clause.port.push_back(Term::symbol(std::string(text)));

@@ -160,11 +160,13 @@ class BlockParser {
     for (;;) {
       while (peek().kind == Kind::kNewline || peek().is(";") ||
              (peek().kind == Kind::kComment && !peek().text.starts_with("xt_"))) {
-        // nft prints nothing of a rule that it cannot read, but the blanks in front of it.
-        if (peek().is_blank_line) {
-          Clause clause;
-          clause.text = "a rule that nft did not print";
-          chain.rules.emplace_back().clauses.push_back(std::move(clause));
+        // nft prints nothing of a rule that it cannot read, but the blanks in front of it and the handle behind it.
+        const bool only_handle = peek().kind == Kind::kComment && at_ > 0 && tokens_[at_ - 1].kind == Kind::kNewline &&
+                                 peek().text.starts_with(" handle ");
+        if (peek().is_blank_line || only_handle) {
+          RuleSource& rule = chain.rules.emplace_back();
+          if (only_handle) handle_in(peek().text, rule.handle);
+          rule.clauses.emplace_back().text = "a rule that nft did not print";
         }
         ++at_;
       }

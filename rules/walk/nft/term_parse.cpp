@@ -59,6 +59,8 @@ bool RuleParser::is_load_start() const {
   if (token.kind != Token::Kind::kWord) return false;
   const std::string_view word = token.text;
   const Token& next = peek(1);
+  if (word == "@ll" || word == "@nh" || word == "@th" || word == "@ih") return next.is(",");
+  if (is_one_of(kBareMeta, word)) return true;
   if (next.kind != Token::Kind::kWord) return false;
   if (const HeaderInfo* header = header_named(word)) {
     if (next.is("option") || next.is("chunk")) return true;
@@ -69,9 +71,7 @@ bool RuleParser::is_load_start() const {
   if (word == "ct")
     return next.is("original") || next.is("reply") || next.is("ip") || next.is("ip6") ||
            key_named(ct_keys(), next.text) != nullptr;
-  if (word.starts_with("@ll") || word.starts_with("@nh") || word.starts_with("@th") || word.starts_with("@ih"))
-    return peek(1).is(",");
-  if (is_one_of(kExtensionHeaders, word) || is_one_of(kBareMeta, word)) return true;
+  if (is_one_of(kExtensionHeaders, word)) return true;
   return word == "fib" || word == "socket" || word == "numgen" || word == "jhash" || word == "symhash" ||
          word == "exthdr" || word == "ipsec" || word == "osf" || word == "tunnel";
 }
