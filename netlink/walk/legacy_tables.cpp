@@ -97,17 +97,16 @@ int verdict_of(const Target& target) {
   return verdict;
 }
 
-bool is_interface_prefix(const unsigned char* mask, const std::string& name) {
-  // The mask covers the NUL of a whole name.
-  return name.size() < IFNAMSIZ && mask[name.size()] == 0;
-}
-
 template <class Header>
 void add_interfaces(const Header& header, WalkRule& rule) {
   const auto add = [&](const char* name_bytes, const unsigned char* mask, bool negate, bool in) {
-    const std::string name = text_in(name_bytes, IFNAMSIZ);
-    if (mask[0] == 0) return;
-    const bool is_prefix = is_interface_prefix(mask, name);
+    // The mask covers what is compared: a whole name with its NUL, or the part before the "+", which is kept.
+    const auto* end = std::find(mask, mask + IFNAMSIZ, 0);
+    const auto compared = static_cast<std::size_t>(end - mask);
+    if (compared == 0) return;
+    const std::string whole = text_in(name_bytes, IFNAMSIZ);
+    const bool is_prefix = compared <= whole.size();
+    const std::string name = whole.substr(0, compared);
     rule.statements.push_back(in ? rules::walk::xt::in_interface(name, is_prefix, negate)
                                  : rules::walk::xt::out_interface(name, is_prefix, negate));
     rule.text += std::string(negate ? "! " : "") + (in ? "-i " : "-o ") + name + (is_prefix ? "+ " : " ");

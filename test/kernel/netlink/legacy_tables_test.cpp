@@ -110,6 +110,7 @@ TEST_CASE("iptables-legacy: chains, jumps and verdicts of both families") {
     REQUIRE(input.rules.size() == 3);
     CHECK(input.base->policy_drop);
     CHECK(*verdict_of(input.rules[0]) == ToVerdict{Verdict::kJump, "FIRST"});
+    INFO(input.rules[0].text);
     CHECK(input.rules[0].text.starts_with("! -i eth+ -p "));
     CHECK(*verdict_of(input.rules[1]) == ToVerdict{Verdict::kGoto, "SECOND"});
     CHECK(*verdict_of(input.rules[2]) == ToVerdict{Verdict::kJump, "EMPTY"});
