@@ -19,6 +19,7 @@
 #include "agent/trace/show.h"
 #include "agent/trace/watch.h"
 #include "netlink/host/addresses.h"
+#include "netlink/host/surroundings.h"
 #include "netlink/trace/trace_table.h"
 #include "netlink/walk/ruleset_reader.h"
 
@@ -43,7 +44,10 @@ int fail_with(const rules::Error& error, int code = kExitNoAnswer) {
 /// What explain says, and to whom packets go that are asked about.
 class Predictor {
  public:
-  explicit Predictor(rules::Result<explain::ExplainContext> context) : context_(std::move(context)) {}
+  Predictor(const Options& options, const Question& question)
+      : context_(read_explain_sources(options.explain, options.flags, question)) {
+    if (context_) context_->flows = nullptr;  // the connections that are traced would be among them
+  }
 
   [[nodiscard]] rules::Result<Prediction> ask(const Question& question) const {
     if (!context_) return std::unexpected(context_.error());
@@ -53,9 +57,19 @@ class Predictor {
       return rules::fail("question " + question.text, "find its packets", "it leads to no address that is known here");
     return trace::to_prediction(*answer);
   }
+  /// From now on packets come in there; empty: the node sends them.
+  void set_interface(rules::Family family, const std::string& interface) {
+    if (!context_ || context_->source != "live" || (asked_ && *asked_ == interface)) return;
+    asked_ = interface;
+    auto node = netlink::host::live_surroundings(family, interface);
+    context_->in_interface = interface;
+    context_->surroundings = std::move(node.surroundings);
+    context_->not_looked_at = std::move(node.not_looked_at);
+  }
 
  private:
   rules::Result<explain::ExplainContext> context_;
+  std::optional<std::string> asked_;
 };
 
 std::string interface_name(std::uint32_t index) {
@@ -119,7 +133,7 @@ int trace(const Options& options) {
   if (!signals) return fail_with(signals.error());
 
   // Before the table is there: it is none of the rules that packets meet otherwise.
-  const Predictor predictor(read_explain_sources(asked, options.flags, *question));
+  Predictor predictor(options, *question);
   const auto predicted = predictor.ask(*question);
   if (!predicted && !question->address) return fail_with(predicted.error());
   trace::Circumstances around;
@@ -181,6 +195,7 @@ int trace(const Options& options) {
   packet.protocol = around.protocol;
   const auto predict = [&](const trace::Packet& seen) {
     packet.from = seen.first.source;
+    predictor.set_interface(family, seen.sent_here ? std::string() : interface_name(seen.in_index));
     return predictor.ask(packet);
   };
   const trace::Report report = trace::make_report(std::move(around), journal, names, predicted, predict);

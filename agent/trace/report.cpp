@@ -30,7 +30,8 @@ void add_findings(Report& report, const std::string& not_predicted) {
       report.findings.push_back({Weight::kRemark, "not-compared", name + ": " + one.comparison.why, {}});
     }
   }
-  if (later != 0)
+  // Otherwise it goes without saying.
+  if (later != 0 && conclude(report) == Conclusion::kUnknown)
     report.findings.push_back(
         {Weight::kRemark,
          "not-compared",

@@ -75,7 +75,7 @@ void read_transport(std::string_view bytes, TracedHeader& header) {
 
 Verdict verdict_of(std::int32_t code) {
   switch (code) {
-    case NFT_CONTINUE: return Verdict::kContinue;
+    case NFT_CONTINUE:
     case NFT_BREAK: return Verdict::kContinue;
     case NFT_JUMP: return Verdict::kJump;
     case NFT_GOTO: return Verdict::kGoto;
