@@ -151,9 +151,8 @@ rules::Result<daemon::Inputs> read_objects(const ExplainOptions& asked, const co
   if (!inputs) return std::unexpected(inputs.error());
   // Counting is the kernel's matter: what is compared with is made as it would be where these rules are.
   config::Environment environment = inputs->model->environment();
-  environment.has_nfacct = context.source == "saved"
-                               ? explain::uses_nfacct(context.rules)
-                               : asked.source != Source::kDesired && daemon::counters_exist();
+  environment.has_nfacct = context.source == "saved" ? explain::uses_nfacct(context.rules)
+                                                     : asked.source != Source::kDesired && daemon::counters_exist();
   inputs->model->set_environment(std::move(environment));
   const auto gathered = daemon::gather(
       *inputs, [&](const objects::ObjectEvent& event) { context.inventory.take(event); },
