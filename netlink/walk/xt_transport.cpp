@@ -184,8 +184,7 @@ bool read_multiport(const XtInfo& info, XtWriter& out) {
   }
   const bool negate = multiport->invert != 0;
   out.say(negate, "{} {}", kOptions[multiport->flags], text);
-  out.add(multiport->flags == 2 ? xt::either_port(std::move(ranges), negate)
-                                : xt::ports(multiport->flags == 0, std::move(ranges), negate));
+  out.add(multiport->flags == 2 ? xt::either_port(ranges, negate) : xt::ports(multiport->flags == 0, ranges, negate));
   return true;
 }
 

@@ -127,11 +127,11 @@ Statement fragment(bool negate) {
   return always(false);  // a first packet is never the rest of another one
 }
 
-Statement ports(bool is_source, PortRanges ranges, bool negate) {
+Statement ports(bool is_source, const PortRanges& ranges, bool negate) {
   return port_condition(is_source, ranges, negate);
 }
 
-Statement either_port(PortRanges ranges, bool negate) {
+Statement either_port(const PortRanges& ranges, bool negate) {
   return AnyOf{{port_condition(true, ranges, false), port_condition(false, ranges, false)}, negate, Part::kOther};
 }
 

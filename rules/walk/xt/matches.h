@@ -29,8 +29,8 @@ using PortRanges = std::vector<std::pair<std::uint16_t, std::uint16_t>>;
 [[nodiscard]] Statement fragment(bool negate);
 
 // -m.
-[[nodiscard]] Statement ports(bool is_source, PortRanges ranges, bool negate);
-[[nodiscard]] Statement either_port(PortRanges ranges, bool negate);
+[[nodiscard]] Statement ports(bool is_source, const PortRanges& ranges, bool negate);
+[[nodiscard]] Statement either_port(const PortRanges& ranges, bool negate);
 [[nodiscard]] Statement tcp_flags(std::uint8_t mask, std::uint8_t set, bool negate);
 [[nodiscard]] Statement tcp_option(std::uint8_t number, bool negate);
 /// --chunk-types: of SCTP, a connection begins with a packet that has the chunk INIT alone.

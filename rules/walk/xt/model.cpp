@@ -34,28 +34,30 @@ class ModelReader {
     if (match.destination_local) out_.push_back(address_type(false, kLocal, false, false, false, family_));
   }
   void operator()(const StatisticMatch& match) {
-    out_.push_back(Chance{match.probability / static_cast<double>(1U << 31U)});
+    out_.emplace_back(Chance{match.probability / static_cast<double>(1U << 31U)});
   }
   void operator()(const RecentMatch& match) {
-    if (match.action == RecentMatch::Action::kCheck) out_.push_back(Remembered{match.name, false});
+    if (match.action == RecentMatch::Action::kCheck) out_.emplace_back(Remembered{match.name, false});
   }
   void operator()(const NfacctMatch& match) { out_.push_back(accounting(match.name)); }
   void operator()(const MultiportMatch& match) {
     PortRanges ranges;
     for (const std::uint16_t port : match.destinations) ranges.emplace_back(port, port);
-    out_.push_back(ports(false, std::move(ranges), false));
+    out_.push_back(ports(false, ranges, false));
   }
 
   void operator()(const NoTarget&) {}
   void operator()(rules::Verdict verdict) {
+    Verdict walked = Verdict::kAccept;
     switch (verdict) {
-      case rules::Verdict::kAccept: return out_.push_back(ToVerdict{Verdict::kAccept, {}});
-      case rules::Verdict::kDrop: return out_.push_back(ToVerdict{Verdict::kDrop, {}});
-      case rules::Verdict::kReturn: return out_.push_back(ToVerdict{Verdict::kReturn, {}});
+      case rules::Verdict::kAccept: break;
+      case rules::Verdict::kDrop: walked = Verdict::kDrop; break;
+      case rules::Verdict::kReturn: walked = Verdict::kReturn; break;
     }
+    out_.emplace_back(ToVerdict{walked, {}});
   }
   void operator()(const Jump& jump) {
-    out_.push_back(ToVerdict{jump.is_goto ? Verdict::kGoto : Verdict::kJump, jump.chain});
+    out_.emplace_back(ToVerdict{jump.is_goto ? Verdict::kGoto : Verdict::kJump, jump.chain});
   }
   void operator()(const MarkTarget& target) { out_.push_back(set_mark(target.value, target.mask)); }
   void operator()(const MasqueradeTarget& target) {
@@ -66,7 +68,7 @@ class ModelReader {
     out_.push_back(nat(Nat::Kind::kDestination, target.address, {}, port, {}, false, false));
   }
   void operator()(const RejectTarget&) {
-    out_.push_back(Refuse{family_ == Family::kIpv4 ? "icmp-port-unreachable" : "icmp6-port-unreachable"});
+    out_.emplace_back(Refuse{family_ == Family::kIpv4 ? "icmp-port-unreachable" : "icmp6-port-unreachable"});
   }
 
  private:
