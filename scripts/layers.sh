@@ -25,8 +25,7 @@ declare -A may=(
   [rules]=""
   [rules/hostport]="rules"
   [rules/iptables]="rules rules/hostport"
-  [rules/nftables]="rules rules/hostport rules/former_walk"
-  [rules/former_walk]="rules"
+  [rules/nftables]="rules rules/hostport"
   [rules/walk]="rules"
   [rules/walk/xt]="rules rules/walk"
   [rules/walk/nft]="rules rules/walk"
@@ -43,7 +42,8 @@ declare -A may=(
   [agent/api]="rules agent/base agent/objects agent/sources"
   [agent/state]="rules rules/hostport agent/base agent/objects"
 )
-below_dataplane="rules rules/hostport rules/former_walk rules/walk rules/walk/xt rules/walk/nft netlink/core netlink/walk netlink/trace netlink/host agent/base agent/objects agent/config agent/state"
+below_dataplane="rules rules/hostport rules/walk rules/walk/xt rules/walk/nft netlink/core netlink/walk netlink/trace \
+  netlink/host agent/base agent/objects agent/config agent/state"
 # Both modes' folders are named by make_dataplane.cpp, and neither knows the other.
 may[agent/dataplane]="$below_dataplane rules/iptables rules/nftables netlink/iptables netlink/nftables \
   agent/dataplane/iptables agent/dataplane/nftables"

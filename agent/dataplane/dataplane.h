@@ -15,9 +15,7 @@
 #include "agent/objects/objects.h"
 #include "agent/state/service_state.h"
 #include "rules/change.h"
-#include "rules/former_walk/ruleset.h"
 #include "rules/hostport/host_ports.h"
-#include "rules/nftables/walk.h"
 #include "rules/node_options.h"
 #include "rules/walk/ruleset.h"
 
@@ -75,12 +73,6 @@ struct ObjectDiff {
     std::string rule;
   };
   std::vector<Line> lines;
-};
-
-/// Rules that a packet can be walked through: of iptables' tables, or of nftables mode's own one.
-struct WalkedRules {
-  std::optional<rules::former_walk::Ruleset> rules;
-  std::optional<rules::nftables::TableState> table;
 };
 
 struct CleanupReport {
@@ -153,9 +145,6 @@ class Dataplane {
     std::vector<rules::hostport::Remark> host_ports;  ///< those that are withheld beside what others serve
   };
   [[nodiscard]] virtual rules::Result<Difference> diff(netlink::NfTables& kernel) const = 0;
-  /// The rules that are wanted; beside what others serve, when `kernel` is given.
-  [[nodiscard]] virtual rules::Result<WalkedRules> desired_rules(netlink::NfTables* kernel) const = 0;
-  [[nodiscard]] virtual rules::Result<WalkedRules> live_rules(netlink::NfTables& kernel) const = 0;
   /// The tables that are wanted, for a walk; beside what others serve, when `kernel` is given.
   [[nodiscard]] virtual rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const = 0;
 

@@ -67,8 +67,9 @@ struct PathEnd {
   std::optional<rules::Address> last_destination;  ///< it is one of `destination` to this
   std::optional<std::uint16_t> last_port;
   bool destination_changed = false;
-  bool masqueraded = false;
-  std::string refused_with;  ///< kRejected by a rule: "icmp-port-unreachable", "tcp-reset", ...
+  bool masqueraded = false;      ///< its source is replaced, whatever rule does it
+  bool source_may_stay = false;  ///< where it is `masqueraded`: the new source may be the old one
+  std::string refused_with;      ///< kRejected by a rule: "icmp-port-unreachable", "tcp-reset", ...
   bool neighbour_failed = false;
   std::string who;              ///< "pod demo/web-1 on node-1", "this node"; may be empty
   std::vector<PathStep> steps;  ///< the steps behind those that all ways share
@@ -88,18 +89,23 @@ struct KnownFlow {
 
 /// What a client would see. The code is part of the JSON contract.
 struct ClientView {
-  std::string code;  ///< answer, refused, timeout, not-here, http-404, http-502, http-503, mixed, unknown
+  /// answer, local, refused, timeout, not-here, redirect, http-404, http-500, http-502, http-503, mixed, unknown
+  std::string code;
   std::string text;
 };
 
+/// The rule that a request falls under, of an Ingress or of an HTTPRoute.
 struct IngressAnswer {
-  std::string ingress;  ///< "demo/shop"; empty: no Ingress fits
+  std::string kind;     ///< Ingress, HTTPRoute; empty: none fits
+  std::string ingress;  ///< "demo/shop"; empty: none fits
   std::string host;     ///< of the rule that fits; empty: every host
   std::string path;
-  std::string path_type;  ///< Exact, Prefix, ImplementationSpecific, DefaultBackend
-  std::string ingress_class;
-  std::string backend;     ///< "demo/web:80"
-  std::string controller;  ///< the pod or Service that is the way in; empty: not found
+  /// Exact, Prefix, ImplementationSpecific, DefaultBackend; of an HTTPRoute Exact, PathPrefix, RegularExpression
+  std::string path_type;
+  std::string ingress_class;  ///< or GatewayClass
+  std::string gateway;        ///< "infra/public, listener http"; empty: an Ingress
+  std::string backend;        ///< "demo/web:80", the first one
+  std::string controller;     ///< the pod or Service that is the way in; empty: not found
 };
 
 struct Answer {

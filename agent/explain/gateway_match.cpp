@@ -44,6 +44,22 @@ bool listens(const GatewayListener& listener, const RouteRequest& request) {
          (request.ports.empty() || std::ranges::find(request.ports, listener.port) != request.ports.end());
 }
 
+bool has_address(const Gateway& gateway, const rules::Address& address) {
+  return std::ranges::find(gateway.addresses, address) != gateway.addresses.end();
+}
+
+/// Those that the request can be for: of an address that Gateways have, only these.
+std::vector<const Gateway*> gateways_of(const Inventory& inventory, const RouteRequest& request) {
+  std::vector<const Gateway*> all = inventory.all<Gateway>();
+  if (request.address && is_of_gateway(inventory, *request.address))
+    std::erase_if(all, [&](const Gateway* one) { return !has_address(*one, *request.address); });
+  std::erase_if(all, [&](const Gateway* one) {
+    return std::ranges::none_of(one->listeners,
+                                [&](const GatewayListener& listener) { return listens(listener, request); });
+  });
+  return all;
+}
+
 /// A rule that takes the request, or may take it.
 struct Candidate {
   // In the order of precedence; the larger one wins.
@@ -75,7 +91,8 @@ class Matcher {
   Matcher(const Inventory& inventory, const RouteRequest& request) : inventory_(inventory), request_(request) {}
 
   [[nodiscard]] RouteFound match() {
-    for (const Gateway* gateway : inventory_.all<Gateway>()) look_at(*gateway);
+    const std::vector<const Gateway*> gateways = gateways_of(inventory_, request_);
+    for (const Gateway* gateway : gateways) look_at(*gateway);
     std::ranges::stable_sort(candidates_, goes_before);
     const auto sure = std::ranges::find_if(candidates_, &Candidate::sure);
     RouteFound found = sure == candidates_.end() ? RouteFound{} : sure->found;
@@ -85,10 +102,22 @@ class Matcher {
       if (at->sure || (at > sure && !regular) || !told.insert(at->doubt).second) continue;
       found.doubts.push_back(at->doubt);
     }
+    for (const Gateway* gateway : gateways)
+      if (sure != candidates_.end() && gateway != found.gateway) compare(*gateway, found);
     return found;
   }
 
  private:
+  /// The request may be for another Gateway; what that one would do with it matters if it is not the same.
+  void compare(const Gateway& other, RouteFound& found) const {
+    const auto its = std::ranges::find_if(
+        candidates_, [&](const Candidate& one) { return one.sure && one.found.gateway == &other; });
+    if (its != candidates_.end() && its->found.rule == found.rule) return;
+    found.doubts.push_back(fmt::format(
+        "Gateway {} listens for it, too, and {}", other.key.to_string(),
+        its == candidates_.end() ? "has no rule for it" : "takes HTTPRoute " + its->found.route->key.to_string()));
+  }
+
   void look_at(const Gateway& gateway) {
     std::optional<HostRank> nearest;
     for (const GatewayListener& listener : gateway.listeners)
@@ -171,11 +200,13 @@ class Matcher {
 
 }  // namespace
 
+bool is_of_gateway(const Inventory& inventory, const rules::Address& address) {
+  return std::ranges::any_of(inventory.all<Gateway>(),
+                             [&](const Gateway* gateway) { return has_address(*gateway, address); });
+}
+
 bool has_listener(const Inventory& inventory, const RouteRequest& request) {
-  return std::ranges::any_of(inventory.all<Gateway>(), [&](const Gateway* gateway) {
-    return std::ranges::any_of(gateway->listeners,
-                               [&](const GatewayListener& listener) { return listens(listener, request); });
-  });
+  return !gateways_of(inventory, request).empty();
 }
 
 RouteFound match_http_route(const Inventory& inventory, const RouteRequest& request) {

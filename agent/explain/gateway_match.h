@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,8 @@ struct RouteRequest {
   std::string host;  ///< lower case, without port
   std::string path;
   bool tls = false;
-  std::vector<std::uint16_t> ports;  ///< of the listener, as far as they can be told; none: any
+  std::vector<std::uint16_t> ports;                      ///< of the listener, as far as they can be told; none: any
+  std::optional<rules::Address> address = std::nullopt;  ///< asked for; one that a Gateway has is of no other
 };
 
 /// The rule of an HTTPRoute that a request falls under.
@@ -26,9 +28,12 @@ struct RouteFound {
   std::string path;
   std::string path_type;  ///< PathPrefix, Exact, RegularExpression
   /// What may take the request before this rule, or without one: rules that ask for headers or query parameters,
-  /// regular expressions, namespaces by selector. One line each.
+  /// regular expressions, namespaces by selector, another Gateway that listens for it. One line each.
   std::vector<std::string> doubts;
 };
+
+/// Whether the address is one of a Gateway's.
+[[nodiscard]] bool is_of_gateway(const Inventory& inventory, const rules::Address& address);
 
 /// Whether there is a Gateway at all that such a request could be for.
 [[nodiscard]] bool has_listener(const Inventory& inventory, const RouteRequest& request);

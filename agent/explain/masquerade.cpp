@@ -16,6 +16,7 @@ using rules::walk::Hook;
 using rules::walk::Hop;
 using rules::walk::Nat;
 using rules::walk::Outcome;
+using rules::walk::PacketState;
 using rules::walk::Part;
 using rules::walk::Walk;
 
@@ -88,6 +89,16 @@ std::string by_kubenatd(const Hop& hop, const Outcome& outcome) {
 
 bool fits(const Hop& hop) {
   return hop.fit == Fit::kUnknown ? hop.assumed : hop.fit != Fit::kNo;
+}
+
+bool is_source_replaced(const PacketState& state) {
+  return state.masqueraded || state.source_changed || state.packet.source != state.original.source;
+}
+
+bool may_keep_source(const PacketState& state) {
+  if (state.packet.source != state.original.source) return false;
+  // The address of a masquerade is the node's own, also when it is not known which one; of SNAT a range may hold it.
+  return state.new_source ? *state.new_source == state.original.source : !state.masqueraded;
 }
 
 std::string describe_masquerade(const Walk& walk, const std::vector<std::uint32_t>& path, const Outcome& outcome) {

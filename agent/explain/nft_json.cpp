@@ -200,13 +200,6 @@ class Reader {
 
 }  // namespace
 
-bool looks_like_nft_json(std::string_view text) {
-  const std::size_t start = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
-  if (start == std::string_view::npos || text[start] != '{') return false;
-  const std::size_t key = text.find_first_not_of(" \t\r\n", start + 1);
-  return key != std::string_view::npos && text.substr(key).starts_with("\"nftables\"");
-}
-
 Status read_nft_json(std::string_view text, Ruleset& into) {
   const json document = json::parse(text, nullptr, false);
   if (document.is_discarded()) return failed("not a JSON document");

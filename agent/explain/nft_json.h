@@ -7,9 +7,6 @@
 
 namespace kubenatd::agent::explain {
 
-/// Whether the text is what `nft -j list ruleset` prints.
-[[nodiscard]] bool looks_like_nft_json(std::string_view text);
-
 /// Reads what `nft -j list ruleset` printed (libnftables-json(5), schema version 1), and adds its tables to `into`.
 /// What is not understood becomes a statement that cannot be judged, as with the text
 /// (rules::walk::nft::read_ruleset_text).

@@ -218,12 +218,13 @@ void tell_path(const ExplainContext& context, const Walk& walk, const Ways& ways
          .last_destination = is_range ? state.last_destination : std::nullopt,
          .last_port = has_ports ? state.last_destination_port : std::nullopt,
          .destination_changed = state.destination_changed,
-         .masqueraded = state.masqueraded,
+         .masqueraded = is_source_replaced(state),
+         .source_may_stay = may_keep_source(state),
          .refused_with = refused_with(walk, outcome),
          .neighbour_failed = outcome.end == End::kForwarded && outcome.route.neighbour_failed,
          .who = is_range ? std::string() : describe_who(context, state.packet.destination, outcome.end),
          .steps = {split, steps.end()}});
-    if (state.masqueraded && answer.masquerade.empty())
+    if (is_source_replaced(state) && answer.masquerade.empty())
       answer.masquerade = describe_masquerade(walk, paths[i], outcome);
   }
 }

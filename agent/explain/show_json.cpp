@@ -77,11 +77,13 @@ Json answer_json(const Answer& answer) {
     json["connections"].push_back({{"original", flow.original}, {"servedBy", flow.served_by}});
   json["client"] = {{"code", answer.client.code}, {"text", answer.client.text}};
   if (answer.ingress)
-    json["ingress"] = {{"name", answer.ingress->ingress},
+    json["ingress"] = {{"kind", answer.ingress->kind},
+                       {"name", answer.ingress->ingress},
                        {"class", answer.ingress->ingress_class},
                        {"host", answer.ingress->host},
                        {"path", answer.ingress->path},
                        {"pathType", answer.ingress->path_type},
+                       {"gateway", answer.ingress->gateway},
                        {"backend", answer.ingress->backend},
                        {"controller", answer.ingress->controller}};
   if (answer.backend) json["backend"] = answer_json(*answer.backend);

@@ -161,11 +161,12 @@ std::string to_text(const Answer& answer, bool colour) {
     const IngressAnswer& ingress = *answer.ingress;
     page.line("request", safe(answer.question.text));
     if (!ingress.ingress.empty())
-      page.line("Ingress",
+      page.line(ingress.kind,
                 fmt::format("{}  {}{} ({}), class {}, to Service {}", safe(ingress.ingress),
                             ingress.host.empty() ? "any host" : safe(ingress.host), safe(ingress.path),
                             ingress.path_type, ingress.ingress_class.empty() ? "none" : safe(ingress.ingress_class),
                             ingress.backend.empty() ? "none" : safe(ingress.backend)));
+    if (!ingress.gateway.empty()) page.line("Gateway", safe(ingress.gateway));
     if (!ingress.controller.empty()) page.line("controller", safe(ingress.controller));
     page.blank();
   }
@@ -176,7 +177,7 @@ std::string to_text(const Answer& answer, bool colour) {
         page.paint(Colour::kBold, "from the controller to the Service (if it does not dial the endpoints itself)"));
     show(page, *answer.backend);
   }
-  const bool good = answer.client.code == "answer" || answer.client.code == "local";
+  const bool good = answer.client.code == "answer" || answer.client.code == "local" || answer.client.code == "redirect";
   page.line("client sees", page.paint(good ? Colour::kGreen : Colour::kRed, answer.client.text));
   return page.take();
 }

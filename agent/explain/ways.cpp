@@ -6,6 +6,8 @@
 #include <set>
 #include <tuple>
 
+#include "agent/explain/masquerade.h"
+
 namespace kubenatd::agent::explain {
 namespace {
 
@@ -47,7 +49,7 @@ const void* place_of(const Hop& hop) {
 
 Key key_of(const Walk& walk, const Outcome& outcome) {
   const bool decided = !arrives(outcome) && outcome.last < walk.hops.size();
-  return {outcome.remembered, fate_of(outcome), outcome.state.destination_changed, outcome.state.masqueraded,
+  return {outcome.remembered, fate_of(outcome), outcome.state.destination_changed, is_source_replaced(outcome.state),
           decided ? place_of(walk.hops[outcome.last]) : nullptr};
 }
 

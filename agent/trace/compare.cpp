@@ -60,7 +60,7 @@ bool fits(const Packet& packet, const Prediction::End& end, const RuleNames& nam
     return false;
   const bool changed = last.source != packet.first.source;
   // The node's own address may be replaced by itself.
-  return changed == end.masqueraded || (!changed && packet.sent_here);
+  return changed == end.masqueraded || (!changed && (end.source_may_stay || packet.sent_here));
 }
 
 }  // namespace

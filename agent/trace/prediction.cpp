@@ -7,19 +7,7 @@
 namespace kubenatd::agent::trace {
 namespace {
 
-// What older and newer answers have in common is read as it is; what only one of them has is asked for.
-
-template <class Answer>
-bool is_open(const Answer& answer) {
-  if constexpr (requires { answer.in_doubt; }) {
-    return answer.in_doubt;
-  } else {
-    return answer.is_incomplete;
-  }
-}
-
-template <class PathEnd>
-Prediction::End to_end(const PathEnd& from) {
+Prediction::End to_end(const explain::PathEnd& from) {
   Prediction::End end;
   end.kind = explain::name_of(from.end);
   end.destination = from.destination;
@@ -28,13 +16,11 @@ Prediction::End to_end(const PathEnd& from) {
   end.odds_known = from.odds_known;
   end.remembered = from.remembered;
   end.masqueraded = from.masqueraded;
+  end.source_may_stay = from.source_may_stay;
   end.who = from.who;
-  end.cause = "rules";
-  if constexpr (requires { explain::name_of(from.cause); }) end.cause = explain::name_of(from.cause);
-  if constexpr (requires { from.last_destination; }) {
-    end.last_destination = from.last_destination;
-    end.last_port = from.last_port;
-  }
+  end.cause = explain::name_of(from.cause);
+  end.last_destination = from.last_destination;
+  end.last_port = from.last_port;
   return end;
 }
 
@@ -50,7 +36,7 @@ Prediction to_prediction(const explain::Answer& answer) {
   prediction.from = answer.from;
   if (answer.subject.kind != explain::Subject::Kind::kNone)
     prediction.subject = fmt::format("{} of {}", explain::name_of(answer.subject.kind), answer.subject.name);
-  prediction.is_open = is_open(answer);
+  prediction.is_open = answer.is_incomplete;
   for (const explain::PathEnd& end : answer.ends) prediction.ends.push_back(to_end(end));
   prediction.client_code = answer.client.code;
   prediction.client_text = answer.client.text;

@@ -23,7 +23,8 @@ struct Prediction {
     double odds = 1;
     bool odds_known = true;
     bool remembered = false;
-    bool masqueraded = false;
+    bool masqueraded = false;      ///< its source is replaced
+    bool source_may_stay = false;  ///< where it is `masqueraded`: the new source may be the old one
     std::string who;
   };
   rules::Address source, destination;

@@ -82,6 +82,16 @@ using InterfaceName = std::optional<std::string>;
   return byte(static_cast<std::uint8_t>((4 + local / kDay) % 7));  // 1970 began on a Thursday
 }
 
+/// The port of a bridge: only of a packet that came through one, and only where br_netfilter shows bridged packets to
+/// IP.
+[[nodiscard]] Value of_bridge_port(const PacketState& state, const Surroundings& surroundings) {
+  if (state.packet.origin == Packet::Origin::kLocal) return Value::none();
+  const std::string& in = state.packet.in_interface;
+  const bool known = !in.empty() && surroundings.is_bridge_port_filtered;
+  if (known && surroundings.is_bridge_port_filtered(in) == false) return Value::none();
+  return Value::unknown(kNameSize);
+}
+
 [[nodiscard]] Value packet_type(const PacketState& state) {
   const Address& destination = state.packet.destination;
   if (is_multicast(destination) || is_always_broadcast(destination)) return Value::unknown(1);
@@ -230,7 +240,7 @@ Value load(const Meta& meta, const PacketState& state, const Surroundings& surro
     case NFT_META_TIME_HOUR: return of_time(meta.key, surroundings);
     case NFT_META_NFTRACE: return Value::unknown(1);
     case NFT_META_BRI_IIFNAME:
-    case NFT_META_BRI_OIFNAME:
+    case NFT_META_BRI_OIFNAME: return of_bridge_port(state, surroundings);
     case NFT_META_SDIFNAME: return Value::unknown(kNameSize);
     case NFT_META_BRI_IIFPVID:
     case NFT_META_BRI_IIFVPROTO: return Value::unknown(2);

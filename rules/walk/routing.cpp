@@ -114,6 +114,7 @@ Routed route_arrived(const PacketState& state, const Surroundings& surroundings)
   } else {
     routed.answer = ask(state, surroundings, unknown);
   }
+  if (routed.answer.source_refused) return ended(End::kDropped, Cause::kReversePath);
   Kind& kind = routed.answer.kind;
   // TPROXY gave it to a socket, and only a route may say that it goes elsewhere.
   const bool asked = static_cast<bool>(surroundings.ask_route) && kind != Kind::kUnknown;

@@ -150,7 +150,9 @@ void change_source(const Nat& nat, const NatValues& values, PacketState& state, 
 }  // namespace
 
 bool translate(const Nat& nat, const NatValues& values, PacketState& state, const Surroundings& surroundings) {
-  switch (nat.kind) {
+  // NETMAP of x_tables does not say which address it replaces: that follows from the hook (xt_NETMAP.c).
+  const bool behind_routing = state.hook == Hook::kPostrouting || state.hook == Hook::kInput;
+  switch (nat.netmap && behind_routing ? Nat::Kind::kSource : nat.kind) {
     case Nat::Kind::kDestination:
       if (!change_destination(nat, values, state)) return false;
       state.destination_done = true;

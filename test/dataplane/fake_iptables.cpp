@@ -8,9 +8,8 @@
 
 #include "netlink/core/attributes.h"
 #include "netlink/iptables/writer.h"
-#include "rules/former_walk/rule_text.h"
-#include "rules/former_walk/words.h"
 #include "rules/text.h"
+#include "rules/walk/xt/rule_text.h"
 #include "test/dataplane/fake_programs.h"
 
 namespace kubenatd::agent::test {
@@ -47,10 +46,9 @@ rules::Rule read_rule(std::span<const std::string> words, Family family,
     text += words[i].find(' ') == std::string::npos ? words[i] : '"' + words[i] + '"';
     if (adds_match && i > 0 && words[i - 1] == "-p") text += " -m " + words[i];
   }
-  rules::former_walk::WalkRule read = rules::former_walk::read_rule(text, family, is_chain);
-  if (!read.unknown.empty() || !read.never.empty() || !read.ports.empty() || !read.other_target.empty())
-    throw std::runtime_error("the fake iptables does not know: " + text);
-  return std::move(read.rule);
+  rules::walk::WalkRule read = rules::walk::xt::read_rule(text, family, is_chain);
+  if (!read.model) throw std::runtime_error("the fake iptables does not know: " + text);
+  return *std::move(read.model);
 }
 
 /// -P: a base chain again, with its policy.
@@ -91,9 +89,10 @@ std::vector<netlink::iptables::LiveRule> FakePrograms::rules_of(Family family, T
 /// As iptables-nft 1.8.9 does it: the table, and its builtin chains when the command is about one of them.
 void FakePrograms::make_builtin(netlink::Batch& batch, Family family, Table table, const std::string& chain) {
   netlink::iptables::add_table(batch, family, table);
-  if (!rules::former_walk::is_builtin_name(table, chain)) return;
+  const std::vector<std::string> builtins = builtin_chains(table);
+  if (std::ranges::find(builtins, chain) == builtins.end()) return;
   const auto present = chains_of(family, table);
-  for (const std::string& builtin : builtin_chains(table))
+  for (const std::string& builtin : builtins)
     if (std::ranges::find(present, builtin, &ChainState::name) == present.end())
       netlink::iptables::add_base_chain(batch, family, table, builtin);
 }

@@ -12,10 +12,10 @@
 
 #include "netlink/core/attributes.h"
 #include "netlink/nftables/codec.h"
-#include "rules/former_walk/words.h"
 #include "rules/nftables/ruleset.h"
 #include "rules/nftables/text.h"
 #include "rules/text.h"
+#include "rules/walk/xt/words.h"
 #include "test/dataplane/fake_expressions.h"
 #include "test/dataplane/fake_programs.h"
 
@@ -82,7 +82,7 @@ void add_field(rules::nftables::Bytes<Capacity>& bytes, FieldType type, const st
       return;
     case FieldType::kPort: bytes.port(static_cast<std::uint16_t>(std::stoul(text))); return;
     case FieldType::kMark:
-    case FieldType::kClassId: bytes.number(rules::former_walk::read_number(text).value()); return;
+    case FieldType::kClassId: bytes.number(rules::walk::xt::read_number(text).value()); return;
   }
 }
 
@@ -108,7 +108,7 @@ std::string read_expressions(std::span<const std::string> words, Family family) 
       rule.port(static_cast<std::uint16_t>(std::stoul(next())));
     } else if (word == "meta") {
       if (next() != "mark") throw std::runtime_error("the fake nft knows meta mark only");
-      rule.mark(rules::former_walk::read_number(next()).value());
+      rule.mark(rules::walk::xt::read_number(next()).value());
     } else if (word == "counter") {
       rule.counter();
     } else if (word == "accept" || word == "drop" || word == "return") {

@@ -65,9 +65,8 @@ TEST_CASE("comparing and asking for the rules change neither the model nor the k
         const auto diff = dataplane.diff(tables);
         REQUIRE(diff);
         for (const auto& object : diff->objects) text += to_text(object.object) + "\n";
-        CHECK(dataplane.desired_rules(nullptr));
-        CHECK(dataplane.desired_rules(&tables));
-        CHECK(dataplane.live_rules(tables));
+        CHECK(dataplane.desired_ruleset(nullptr));
+        CHECK(dataplane.desired_ruleset(&tables));
       }
       return text;
     };

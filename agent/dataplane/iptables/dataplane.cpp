@@ -7,7 +7,6 @@
 #include "agent/dataplane/iptables/diff.h"
 #include "agent/dataplane/iptables/listing.h"
 #include "agent/dataplane/iptables/options.h"
-#include "agent/dataplane/iptables/walked_rules.h"
 #include "rules/text.h"
 #include "rules/walk/xt/matches.h"
 
@@ -73,20 +72,6 @@ rules::Result<Dataplane::Difference> IptablesDataplane::diff(netlink::NfTables& 
   return Difference{std::move(*objects), host_ports.take_remarks()};
 }
 
-rules::Result<WalkedRules> IptablesDataplane::desired_rules(netlink::NfTables* kernel) const {
-  HostPorts host_ports = desired_.host_ports;
-  if (kernel != nullptr) {
-    auto claims = read_foreign_host_ports(*kernel, family_);
-    if (!claims) return std::unexpected(claims.error());
-    host_ports.set_foreign(std::move(*claims));
-  }
-  WalkedRules walked;
-  auto& ruleset = walked.rules.emplace(family_);
-  for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))
-    rules::former_walk::add_table(ruleset, table);
-  return walked;
-}
-
 rules::Result<rules::walk::Ruleset> IptablesDataplane::desired_ruleset(netlink::NfTables* kernel) const {
   HostPorts host_ports = desired_.host_ports;
   if (kernel != nullptr) {
@@ -98,12 +83,6 @@ rules::Result<rules::walk::Ruleset> IptablesDataplane::desired_ruleset(netlink::
   for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))
     rules::walk::xt::add_table(ruleset, family_, table);
   return ruleset;
-}
-
-rules::Result<WalkedRules> IptablesDataplane::live_rules(netlink::NfTables& kernel) const {
-  auto ruleset = read_live_ruleset(kernel, family_);
-  if (!ruleset) return std::unexpected(ruleset.error());
-  return WalkedRules{.rules = std::move(*ruleset), .table = std::nullopt};
 }
 
 rules::Result<CleanupReport> IptablesDataplane::clean_up(netlink::NfTables& kernel) const {

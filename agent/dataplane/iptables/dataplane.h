@@ -41,8 +41,6 @@ class IptablesDataplane final : public Dataplane {
 
   [[nodiscard]] std::string render() const override;
   [[nodiscard]] rules::Result<Difference> diff(netlink::NfTables& kernel) const override;
-  [[nodiscard]] rules::Result<WalkedRules> desired_rules(netlink::NfTables* kernel) const override;
-  [[nodiscard]] rules::Result<WalkedRules> live_rules(netlink::NfTables& kernel) const override;
   [[nodiscard]] rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const override;
 
   [[nodiscard]] rules::Result<CleanupReport> clean_up(netlink::NfTables& kernel) const override;

@@ -8,7 +8,6 @@
 #include "agent/dataplane/nftables/diff.h"
 #include "agent/dataplane/nftables/live.h"
 #include "agent/dataplane/nftables/options.h"
-#include "agent/dataplane/nftables/walked_rules.h"
 #include "rules/nftables/text.h"
 
 namespace kubenatd::agent::dataplane::nftables {
@@ -77,21 +76,6 @@ rules::Result<Dataplane::Difference> NftablesDataplane::diff(netlink::NfTables& 
   return Difference{.objects = std::move(*objects), .host_ports = std::move(beside->withheld)};
 }
 
-rules::Result<WalkedRules> NftablesDataplane::desired_rules(netlink::NfTables* kernel) const {
-  WalkedRules walked;
-  if (kernel == nullptr) {
-    const HostPortElements host_ports = emit_host_ports(wanted_.host_ports.in_force());
-    walked.table = state_of(wanted_.elements, {.order = {}, .host_ports = &host_ports});
-    return walked;
-  }
-  const auto beside = beside_others(*kernel);
-  if (!beside) return std::unexpected(beside.error());
-  const auto live = read_all_nftables_elements(*kernel, family_, wanted_.elements.ruleset());
-  if (!live) return std::unexpected(live.error());
-  walked.table = state_of(wanted_.elements, {.order = order_of(*live), .host_ports = &beside->elements});
-  return walked;
-}
-
 rules::Result<rules::walk::Ruleset> NftablesDataplane::desired_ruleset(netlink::NfTables* kernel) const {
   rules::walk::Ruleset ruleset;
   if (kernel == nullptr) {
@@ -105,14 +89,6 @@ rules::Result<rules::walk::Ruleset> NftablesDataplane::desired_ruleset(netlink::
   if (!live) return std::unexpected(live.error());
   add_desired_table(ruleset, family_, wanted_.elements, {.order = order_of(*live), .host_ports = &beside->elements});
   return ruleset;
-}
-
-rules::Result<WalkedRules> NftablesDataplane::live_rules(netlink::NfTables& kernel) const {
-  auto table = read_live_table(kernel, family_, wanted_.elements.ruleset());
-  if (!table) return std::unexpected(table.error());
-  WalkedRules walked;
-  walked.table = std::move(*table);
-  return walked;
 }
 
 rules::Result<CleanupReport> NftablesDataplane::clean_up(netlink::NfTables& kernel) const {

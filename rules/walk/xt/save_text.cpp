@@ -77,7 +77,6 @@ class TableReader {
       if (auto taken = take_chain(line); !taken) return taken;
     for (const SavedLine& line : saved_.lines)
       if (auto taken = take_rule(line); !taken) return taken;
-    if (has_netmap_) turn_netmap();
     return {};
   }
 
@@ -135,57 +134,12 @@ class TableReader {
       return found != table_.chains.end() && !found->second.base;
     });
     rule.counters = counters;
-    has_netmap_ = has_netmap_ || std::ranges::any_of(rule.statements, is_netmap);
     to.rules.push_back(std::move(rule));
     return {};
   }
 
-  static bool is_netmap(const Statement& statement) {
-    const auto* nat = std::get_if<Nat>(&statement);
-    return nat != nullptr && nat->netmap;
-  }
-
-  /// Names of the chains that a packet may come to at one of these hooks.
-  std::set<std::string, std::less<>> reached_from(Hook one, Hook other) const {
-    std::set<std::string, std::less<>> reached;
-    std::vector<const WalkChain*> open;
-    for (const auto& [name, chain] : table_.chains)
-      if (chain.base && (chain.base->hook == one || chain.base->hook == other)) open.push_back(&chain);
-    while (!open.empty()) {
-      const WalkChain& chain = *open.back();
-      open.pop_back();
-      if (!reached.insert(chain.name).second) continue;
-      for (const WalkRule& rule : chain.rules)
-        for (const Statement& statement : rule.statements) {
-          const auto* to = std::get_if<ToVerdict>(&statement);
-          const WalkChain* next = to == nullptr || to->chain.empty() ? nullptr : table_.chain(to->chain);
-          if (next != nullptr) open.push_back(next);
-        }
-    }
-    return reached;
-  }
-
-  /// NETMAP gives a new source behind routing and a new destination before it; the rule does not say which.
-  void turn_netmap() {
-    const auto sources = reached_from(Hook::kPostrouting, Hook::kInput);
-    const auto destinations = reached_from(Hook::kPrerouting, Hook::kOutput);
-    for (auto& [name, chain] : table_.chains) {
-      if (!sources.contains(name)) continue;
-      for (WalkRule& rule : chain.rules)
-        for (Statement& statement : rule.statements) {
-          if (!is_netmap(statement)) continue;
-          if (destinations.contains(name)) {
-            statement = OtherTarget{"-j NETMAP in a chain for both sources and destinations"};
-          } else {
-            std::get<Nat>(statement).kind = Nat::Kind::kSource;
-          }
-        }
-    }
-  }
-
   const SavedTable& saved_;
   WalkTable& table_;
-  bool has_netmap_ = false;
 };
 
 /// What may be missing, and could decide.

@@ -23,6 +23,7 @@ void set_model(Parts& parts, Target target) {
 struct PortRange {
   std::uint16_t first = 0;
   std::optional<std::uint16_t> last;  ///< none: the same
+  bool has_base = false;              ///< then the packet's port is not kept, though it be in the range
 };
 
 /// "80", "80-90", "80-90/85": with a base port each port of the range is as possible, which one depends on the
@@ -36,6 +37,7 @@ std::optional<PortRange> read_ports(std::string_view text) {
   if (range.size() != text.size() && !read_number(text.substr(range.size() + 1), kHighestPort)) return std::nullopt;
   PortRange ports{static_cast<std::uint16_t>(*first), std::nullopt};
   if (*last != *first) ports.last = static_cast<std::uint16_t>(*last);
+  ports.has_base = range.size() != text.size();
   return ports;
 }
 
@@ -88,7 +90,7 @@ std::optional<Place> read_place(std::string_view text, Family family) {
 }
 
 void add_nat(const Group& group, Parts& parts, Nat::Kind kind, const Place& place) {
-  const bool random = group.has("--random") || group.has("--random-fully");
+  const bool random = group.has("--random") || group.has("--random-fully") || (place.ports && place.ports->has_base);
   const auto first_port = place.ports ? std::optional(place.ports->first) : std::nullopt;
   const auto last_port = place.ports ? place.ports->last : std::nullopt;
   add(parts, nat(kind, place.first, place.last, first_port, last_port, random, group.has("--persistent")));

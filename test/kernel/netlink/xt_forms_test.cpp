@@ -15,6 +15,7 @@
 #include "netlink/core/nf_tables.h"
 #include "netlink/host/counters.h"
 #include "netlink/walk/xt_reader.h"
+#include "rules/walk/xt/rule_text.h"
 #include "test/support/netns.h"
 #include "test/support/process.h"
 
@@ -103,6 +104,36 @@ std::string with_set_names(std::string text) {
   return text;
 }
 
+/// A value of the packet becomes one that is not known.
+bool is_unread(const rules::walk::Statement& statement) {
+  const auto* set = std::get_if<rules::walk::SetMeta>(&statement);
+  return set != nullptr && std::holds_alternative<rules::walk::Unread>(set->value->what);
+}
+
+/// The reader of text comes to the same statements; it may leave a part unjudged that the bytes tell. What iptables
+/// wrote in nf_tables' own expressions stands in front.
+void compare_with_text(const std::string& line, const Parts& parts, Family family) {
+  const std::string rule = line.substr(line.find(' ', 3) + 1);
+  const auto text = rules::walk::xt::read_rule(rule, family, [](std::string_view) { return false; }).statements;
+  if (!std::ranges::all_of(text, is_judged)) return;
+  INFO("read    " << rule);
+  if (text.size() < parts.statements.size()) {
+    FAIL_CHECK("the text has fewer statements");
+    return;
+  }
+  const std::size_t before = text.size() - parts.statements.size();
+  for (std::size_t i = 0; i < parts.statements.size(); ++i) {
+    const auto& bytes = parts.statements[i];
+    const auto& words = text[before + i];
+    // Sets of ipset are named by their index in the bytes.
+    if (std::holds_alternative<rules::walk::InIpset>(bytes)) {
+      CHECK(std::holds_alternative<rules::walk::InIpset>(words));
+    } else if (!rules::walk::same(bytes, words) && !is_unread(words)) {
+      FAIL_CHECK("statement " << i << " of the bytes is another one");
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("xt forms: what the kernel keeps of every match and target is what iptables-save prints", "[kernel]") {
@@ -170,6 +201,7 @@ TEST_CASE("xt forms: what the kernel keeps of every match and target is what ipt
           continue;
         }
         CHECK_THAT(lines[i], Catch::Matchers::EndsWith(text));
+        compare_with_text(lines[i], parts, family);
         if (std::ranges::all_of(parts.statements, is_judged) != forms[i]->judged)
           FAIL_CHECK((forms[i]->judged ? "is not judged" : "is judged"));
       }

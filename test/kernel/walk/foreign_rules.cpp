@@ -23,6 +23,18 @@ struct Addresses {
   std::string source_range, destination_range, pod, outside;
 };
 
+/// Matches that explain says it cannot judge.
+Texts unjudged_matches() {
+  return {
+      "-m limit --limit 1000/sec --limit-burst 10000",
+      "-m limit --limit 1/hour --limit-burst 1",
+      "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 1 --hashlimit-mode srcip --hashlimit-name walk",
+      "-m connlimit --connlimit-upto 100000",
+      "-m u32 --u32 \"0>>28=4\"",
+      "-m quota --quota 1",
+  };
+}
+
 /// Matches without a protocol of their own. `%n` is where "!" may stand.
 Texts any_protocol(bool ipv6) {
   const Addresses at(ipv6);
@@ -67,12 +79,6 @@ Texts any_protocol(bool ipv6) {
       "-m statistic --mode nth --every 3 --packet 0",
       "-m time --datestart 2020-01-01T00:00:00",
       "-m time --datestop 2020-01-01T00:00:00",
-      "-m limit --limit 1000/sec --limit-burst 10000",
-      "-m limit --limit 1/hour --limit-burst 1",
-      "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 1 --hashlimit-mode srcip --hashlimit-name walk",
-      "-m connlimit --connlimit-upto 100000",
-      "-m u32 --u32 \"0>>28=4\"",
-      "-m quota --quota 1",
   };
   if (!ipv6) all.emplace_back("%n -f");
   return all;
@@ -119,8 +125,8 @@ std::string interfaces(Dice& dice, std::string_view hook) {
   return text;
 }
 
-std::string xt_matches(Dice& dice, bool ipv6, std::string_view hook, bool needs_protocol) {
-  const Addresses at(ipv6);
+std::string some_xt_matches(Dice& dice, const Vocabulary& words, std::string_view hook, bool needs_protocol) {
+  const Addresses at(words.ipv6);
   std::string text = interfaces(dice, hook);
   if (dice.one_in(3)) text += (dice.one_in(4) ? " ! -s " : " -s ") + dice.of(at.sources);
   if (dice.one_in(3)) text += (dice.one_in(4) ? " ! -d " : " -d ") + dice.of(at.destinations);
@@ -128,7 +134,12 @@ std::string xt_matches(Dice& dice, bool ipv6, std::string_view hook, bool needs_
     text += dice.one_in(2) ? " -p tcp -m tcp --dport 1:60000" : " -p udp";
   else if (dice.one_in(2))
     text += " " + choose(dice, of_protocol());
-  for (unsigned i = dice.below(3); i > 0; --i) text += " " + choose(dice, any_protocol(ipv6));
+  for (unsigned i = dice.below(3); i > 0; --i) {
+    const std::string match = choose(dice, any_protocol(words.ipv6));
+    const bool twice = match.ends_with("-f") && text.ends_with("-f");
+    if (!twice) text += " " + match;
+  }
+  if (words.unjudged && dice.one_in(4)) text += " " + choose(dice, unjudged_matches());
   if ((hook == "OUTPUT" || hook == "POSTROUTING") && dice.one_in(6))
     text += dice.one_in(2) ? " -m owner --uid-owner 0" : " -m owner ! --uid-owner 1000-2000";
   return text;
@@ -182,7 +193,11 @@ struct XtTable {
 
 // nft.
 
-Texts nft_conditions(bool ipv6, bool inet, std::string_view hook) {
+Texts unjudged_conditions() {
+  return {"limit rate 1/hour burst 1 packets", "meta cpu 0", "rt classid 5"};
+}
+
+Texts conditions_at(bool ipv6, bool inet, std::string_view hook) {
   const std::string ip = ipv6 ? "ip6" : "ip";
   const Addresses at(ipv6);
   Texts all{
@@ -222,11 +237,7 @@ Texts nft_conditions(bool ipv6, bool inet, std::string_view hook) {
       ipv6 ? "ip6 dscp cs0" : "ip dscp cs0",
       "numgen random mod 2 == 0",
       "numgen random mod 10 < 3",
-      "limit rate 1/hour burst 1 packets",
       "meta pkttype host",
-      "meta cpu 0",
-      "meta skuid 0",
-      "rt classid 5",
   };
   if (!inet) all.push_back("meta protocol " + ip);
   if (inet) all.push_back(std::string("meta nfproto ") + (ipv6 ? "ipv6" : "ipv4"));
@@ -284,12 +295,14 @@ bool asks_for_protocol(const std::string& text) {
   return false;
 }
 
-std::string nft_rule(Dice& dice, bool ipv6, bool inet, std::string_view hook, std::string_view type) {
+std::string nft_rule(Dice& dice, const Vocabulary& words, bool inet, std::string_view hook, std::string_view type) {
+  const bool ipv6 = words.ipv6;
   std::string text;
   const auto add = [&](const std::string& part) {
     if (!asks_for_protocol(part) || !asks_for_protocol(text)) text += part + " ";
   };
-  for (unsigned i = 1 + dice.below(2); i > 0; --i) add(dice.of(nft_conditions(ipv6, inet, hook)));
+  for (unsigned i = 1 + dice.below(2); i > 0; --i) add(dice.of(conditions_at(ipv6, inet, hook)));
+  if (words.unjudged && dice.one_in(6)) add(dice.of(unjudged_conditions()));
   const std::string action = nft_action(dice, ipv6, inet, hook, type);
   const bool fits = !asks_for_protocol(action) || !asks_for_protocol(text);
   return text + (fits ? action : "counter");
@@ -297,7 +310,8 @@ std::string nft_rule(Dice& dice, bool ipv6, bool inet, std::string_view hook, st
 
 }  // namespace
 
-std::string random_xt_rules(Dice& dice, bool ipv6) {
+std::string random_xt_rules(Dice& dice, const Vocabulary& words) {
+  const bool ipv6 = words.ipv6;
   const std::vector<XtTable> tables{{"raw", {"PREROUTING", "OUTPUT"}},
                                     {"mangle", {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}},
                                     {"nat", {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}},
@@ -314,40 +328,36 @@ std::string random_xt_rules(Dice& dice, bool ipv6) {
       for (unsigned i = dice.below(3); i > 0; --i) {
         bool needs_protocol = false;
         const std::string target = xt_target(dice, ipv6, table.name, hook, needs_protocol);
-        text += (dice.one_in(2) ? "-A " : "-I ") + hook + xt_matches(dice, ipv6, hook, needs_protocol) + target + "\n";
+        text += (dice.one_in(2) ? "-A " : "-I ") + hook + some_xt_matches(dice, words, hook, needs_protocol) + target +
+                "\n";
       }
     for (unsigned i = dice.below(4); i > 0; --i) {
       bool needs_protocol = false;
-      text += "-A OTHERS" + xt_matches(dice, ipv6, "", false) + xt_target(dice, ipv6, table.name, "", needs_protocol) +
-              "\n";
+      text += "-A OTHERS" + some_xt_matches(dice, words, "", false) +
+              xt_target(dice, ipv6, table.name, "", needs_protocol) + "\n";
     }
-    for (const std::string& hook : table.hooks)
+    for (const std::string& hook : table.hooks) {
       text += fmt::format("-I {} 1 -p udp -m udp --dport {} -j ACCEPT\n", hook, PacketNode::kSentinelPort);
+      text += fmt::format("-I {} 1 -p {} -j ACCEPT\n", hook, ipv6 ? "ipv6-icmp" : "icmp");
+      text += fmt::format("-I {} 1 -p tcp -m tcp --tcp-flags RST RST -j ACCEPT\n", hook);
+    }
     text += "COMMIT\n";
   }
   return text;
 }
 
-std::string random_nft_tables(Dice& dice, bool ipv6) {
-  const Addresses at(ipv6);
-  const std::string address = ipv6 ? "ipv6_addr" : "ipv4_addr";
+std::string random_nft_tables(Dice& dice, const Vocabulary& words) {
+  const bool ipv6 = words.ipv6;
   std::string text;
   for (unsigned number = 1 + dice.below(2); number > 0; --number) {
     const bool inet = dice.one_in(2);
     text += fmt::format("table {} others{} {{\n", inet ? "inet" : ipv6 ? "ip6" : "ip", number);
-    text += fmt::format("  set nets {{ type {}; flags interval; elements = {{ {}, {} }}; }}\n", address, at.sources[0],
-                        at.sources[3]);
-    text += fmt::format("  set pairs {{ type {} . inet_service; elements = {{ {} . 80, {} . 8080 }}; }}\n", address,
-                        at.pod, ipv6 ? "fd00:77::2" : "192.168.77.2");
-    text += fmt::format(
-        "  set triples {{ type {} . inet_proto . inet_service; flags interval; elements = {{ {} . tcp . 80-90, {} . "
-        "udp . 0-65535 }}; }}\n",
-        address, at.destinations[0], at.destinations[1]);
+    text += nft_sets(ipv6);
     text +=
         "  map ports { type inet_service : verdict; elements = { 80 : accept, 81 : jump others, 8081 : return }; }\n";
     text += "  chain others {\n";
     for (unsigned i = dice.below(3); i > 0; --i) {
-      std::string rule = nft_rule(dice, ipv6, inet, "", "filter");
+      std::string rule = nft_rule(dice, words, inet, "", "filter");
       if (rule.find("others") != std::string::npos || rule.find("@ports") != std::string::npos)
         rule = "counter";  // no loop
       text += "    " + rule + "\n";
@@ -363,9 +373,10 @@ std::string random_nft_tables(Dice& dice, bool ipv6) {
       text +=
           fmt::format("  chain {}{} {{\n    type {} hook {} priority {}; policy {};\n", hook, i, nat ? "nat" : "filter",
                       hook, dice.of(nat ? nat_priorities : priorities), drops ? "drop" : "accept");
-      text += fmt::format("    udp dport {} accept\n", PacketNode::kSentinelPort);
+      text += fmt::format("    udp dport {} accept\n    meta l4proto {} accept\n    tcp flags & rst == rst accept\n",
+                          PacketNode::kSentinelPort, ipv6 ? "ipv6-icmp" : "icmp");
       for (unsigned rules = dice.below(4); rules > 0; --rules)
-        text += "    " + nft_rule(dice, ipv6, inet, hook, nat ? "nat" : "filter") + "\n";
+        text += "    " + nft_rule(dice, words, inet, hook, nat ? "nat" : "filter") + "\n";
       text += "  }\n";
     }
     text += "}\n";
@@ -373,25 +384,46 @@ std::string random_nft_tables(Dice& dice, bool ipv6) {
   return text;
 }
 
-SingleMatch xt_match(std::size_t number, bool ipv6) {
-  Texts all;
-  const auto add = [&](const Texts& some) {
-    for (std::string text : some) {
+std::vector<SinglePart> xt_matches(bool ipv6) {
+  std::vector<SinglePart> all;
+  for (const std::string& text : unjudged_matches()) all.push_back({text, false});
+  for (const Texts& some : {any_protocol(ipv6), of_protocol()})
+    for (const std::string& text : some) {
       const auto at = text.find("%n");
-      if (at == std::string::npos) {
-        all.push_back(text);
-        continue;
+      for (const char* negation : {"", "!"}) {
+        if (at == std::string::npos && *negation != '\0') continue;
+        std::string one = text;
+        if (at != std::string::npos) one.replace(at, 2, negation);
+        all.push_back({one});
       }
-      for (const char* negation : {"", "!"}) all.push_back(std::string(text).replace(at, 2, negation));
     }
-  };
-  add(any_protocol(ipv6));
-  add(of_protocol());
-  if (number >= all.size()) return {};
-  SingleMatch match{.text = all[number]};
-  for (const char* kind : {"limit", "u32", "quota"})
-    match.judged = match.judged && match.text.find(kind) == std::string::npos;
-  return match;
+  const Addresses at(ipv6);
+  for (const char* negation : {"", "! "}) {
+    all.push_back({negation + ("-s " + at.sources[0])});
+    all.push_back({negation + ("-d " + at.destinations[1])});
+  }
+  return all;
+}
+
+std::vector<SinglePart> nft_conditions(bool ipv6, std::string_view hook) {
+  std::vector<SinglePart> all;
+  for (const std::string& text : conditions_at(ipv6, true, hook)) all.push_back({text});
+  for (const std::string& text : unjudged_conditions()) all.push_back({text, false});
+  return all;
+}
+
+std::string nft_sets(bool ipv6) {
+  const Addresses at(ipv6);
+  const std::string address = ipv6 ? "ipv6_addr" : "ipv4_addr";
+  return fmt::format("  set nets {{ type {}; flags interval; elements = {{ {}, {} }}; }}\n", address, at.sources[0],
+                     at.sources[3]) +
+         fmt::format("  set pairs {{ type {} . inet_service; elements = {{ {} . 80, {} . 8080 }}; }}\n", address,
+                     at.pod, ipv6 ? "fd00:77::2" : "192.168.77.2") +
+         fmt::format(
+             "  set triples {{ type {} . inet_proto . inet_service; flags interval; elements = {{ {} . tcp . 80-90, {} "
+             ". "
+             "udp . 0-65535 }}; }}\n",
+             address, at.destinations[0], at.destinations[1]);
 }
 
 }  // namespace kubenatd::test

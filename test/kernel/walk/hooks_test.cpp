@@ -285,36 +285,7 @@ class RandomTables {
   std::uint64_t handle_ = 0;
 };
 
-Surroundings around(const rules::former_walk::Surroundings& node) {
-  Surroundings made;
-  made.local = node.local;
-  made.ip_forward = true;
-  made.route_localnet = [](const std::string&) { return true; };
-  made.ask_route = [local = made.local](const RouteQuestion& question) -> RouteAnswer {
-    using Kind = RouteAnswer::Kind;
-    if (question.destination.is_loopback() || std::ranges::find(local, question.destination) != local.end())
-      return {Kind::kLocal, "lo", {}, {}};
-    const bool pod = rules::Prefix::parse("10.244.1.0/24")->contains(question.destination);
-    return {
-        Kind::kForward, pod ? PacketNode::kPods : PacketNode::kExternal, ip(pod ? "10.244.1.1" : "192.168.77.2"), {}};
-  };
-  return made;
-}
-
-rules::walk::Packet asked(const rules::former_walk::Packet& from) {
-  rules::walk::Packet packet;
-  packet.origin = from.origin == rules::former_walk::Packet::Origin::kLocal ? rules::walk::Packet::Origin::kLocal
-                                                                            : rules::walk::Packet::Origin::kArriving;
-  packet.protocol = from.protocol;
-  packet.source = from.source;
-  packet.destination = from.destination;
-  packet.source_port = from.source_port;
-  packet.destination_port = from.destination_port;
-  packet.in_interface = from.in_interface;
-  return packet;
-}
-
-bool agrees_with(const rules::walk::Outcome& outcome, const Fate& fate, const rules::former_walk::Packet& sent) {
+bool agrees_with(const rules::walk::Outcome& outcome, const Fate& fate, const rules::walk::Packet& sent) {
   using End = rules::walk::End;
   const PacketState& state = outcome.state;
   const bool told = fate.source != Address{};
@@ -335,7 +306,7 @@ bool agrees_with(const rules::walk::Outcome& outcome, const Fate& fate, const ru
       // An answer to a changed source, or without a connection to find back, reaches nobody here.
       return outcome.end == End::kDropped ||
              (outcome.end == End::kRejected && (state.source_changed || state.destination_changed ||
-                                                sent.origin == rules::former_walk::Packet::Origin::kLocal)) ||
+                                                sent.origin == rules::walk::Packet::Origin::kLocal)) ||
              (outcome.end == End::kLocal && sent.protocol == Protocol::kTcp && state.source_changed);
   }
   return false;
@@ -352,7 +323,7 @@ std::string words(const rules::walk::Outcome& outcome) {
 void compare(unsigned seed, unsigned states, unsigned packets) {
   PacketNode node;
   Dice dice(seed);
-  const Surroundings surroundings = around(node.surroundings());
+  const Surroundings& surroundings = node.surroundings();
   std::uint16_t next_port = 20000;
   unsigned compared = 0, unknown = 0, dropped = 0;
   for (unsigned state = 0; state < states; ++state) {
@@ -364,14 +335,14 @@ void compare(unsigned seed, unsigned states, unsigned packets) {
     INFO(loaded.describe());
     REQUIRE(loaded.ok());
     for (unsigned i = 0; i < packets; ++i) {
-      rules::former_walk::Packet packet;
+      rules::walk::Packet packet;
       packet.protocol = dice.one_in(2) ? Protocol::kUdp : Protocol::kTcp;
       packet.destination =
           ip(dice.of(std::vector<std::string>{"192.168.77.2", "10.244.1.5", "203.0.113.9", "10.244.1.1"}));
       packet.destination_port = dice.one_in(2) ? 80 : 81;
       packet.source_port = next_port = static_cast<std::uint16_t>(next_port == 60000 ? 20000 : next_port + 1);
       if (dice.one_in(3)) {
-        packet.origin = rules::former_walk::Packet::Origin::kLocal;
+        packet.origin = rules::walk::Packet::Origin::kLocal;
         packet.protocol = Protocol::kUdp;
         packet.source = ip(dice.one_in(2) ? "192.168.77.2" : "10.244.1.1");
       } else {
@@ -379,7 +350,7 @@ void compare(unsigned seed, unsigned states, unsigned packets) {
         packet.in_interface = pod ? PacketNode::kPods : PacketNode::kExternal;
         packet.source = ip(pod ? "10.244.1.5" : "192.168.77.100");
       }
-      const Walk told = walk(tables.ruleset(), asked(packet), surroundings);
+      const Walk told = walk(tables.ruleset(), packet, surroundings);
       const Fate fate = node.send(packet);
       ++compared;
       dropped += fate.kind == Fate::Kind::kDropped ? 1 : 0;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/dataplane/reconciler.h"
+#include "netlink/walk/ruleset_reader.h"
 #include "test/kernel/walk/random_packets.h"
 #include "test/support/netns.h"
 #include "test/support/random_cluster.h"
@@ -53,32 +54,6 @@ class Differences {
   std::set<Target> served_, external_;
 };
 
-rules::walk::Outcome outcome_of(const rules::nftables::TableWay& way) {
-  rules::walk::Outcome outcome;
-  outcome.end = way.end;
-  outcome.remembered = way.remembered;
-  outcome.packet = way.packet;
-  outcome.destination_changed = way.destination_changed;
-  outcome.masqueraded = way.masqueraded;
-  return outcome;
-}
-
-/// The table as it is read is the one that is wanted, whoever reads it.
-rules::nftables::TableState read_table(agent::dataplane::Model& model, Family family) {
-  auto kernel = netlink::NfTables::open();
-  REQUIRE(kernel);
-  auto live = model.dataplane(family).live_rules(*kernel);
-  REQUIRE(live);
-  REQUIRE(live->table);
-  // Endpoints stand in the order in which the kernel has them.
-  const auto wanted = model.dataplane(family).desired_rules(&*kernel);
-  REQUIRE(wanted);
-  REQUIRE(wanted->table);
-  REQUIRE(live->table->elements == wanted->table->elements);
-  REQUIRE(live->table->ruleset.chains == wanted->table->ruleset.chains);
-  return std::move(*live->table);
-}
-
 /// Random states in nftables mode: the kernel does with each packet what the walk through the table says, and what the
 /// walk through iptables mode's rules for the same objects says. What differs by design between the modes is left out
 /// of the states (NodePorts on loopback) or expected.
@@ -107,31 +82,29 @@ void compare_modes(unsigned seed, bool ipv6, unsigned states, unsigned packets) 
     (*reconciler)->apply(cluster.all());
     REQUIRE_FALSE((*reconciler)->reconcile(true).failed());
 
-    agent::dataplane::Model reader(config, environment);
-    (void)reader.apply(cluster.all());
-    const rules::nftables::TableState table = read_table(reader, family);
-    const auto wanted = chains.dataplane(family).desired_rules(nullptr);
-    REQUIRE(wanted);
-    REQUIRE(wanted->rules);
-    const rules::walk::Ruleset& ruleset = *wanted->rules;
+    auto opened = netlink::NfTables::open();
+    REQUIRE(opened);
+    const auto table = netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*opened)));
+    REQUIRE(table);
+    const auto ruleset = chains.dataplane(family).desired_ruleset(nullptr);
+    REQUIRE(ruleset);
     const Differences differences(chains, family);
     PacketMaker maker(dice, chains, ipv6, next_port);
     for (unsigned i = 0; i < packets; ++i) {
       const Packet packet = maker.next();
       if (packet.destination.is_loopback()) continue;
-      const auto walk = rules::walk::walk(ruleset, packet, node.surroundings());
+      const auto walk = rules::walk::walk(*ruleset, packet, node.surroundings());
       const Fate fate = node.send(packet);
       std::string said;
       for (const auto& outcome : walk.outcomes) said += "  " + describe(outcome) + "\n";
-      const auto table_walk = rules::nftables::walk_table(table, packet, node.surroundings());
-      for (const auto& way : table_walk.ways) said += "  table: " + describe(outcome_of(way)) + "\n";
+      const auto table_walk = rules::walk::walk(*table, packet, node.surroundings());
+      for (const auto& way : table_walk.outcomes) said += "  table: " + describe(way) + "\n";
       INFO("seed " << seed << ", state " << state << ", packet " << i << ": " << describe(packet));
       INFO("the walk says\n" << said << "the kernel did: " << describe(fate));
       const bool same = std::ranges::any_of(
           walk.outcomes, [&](const auto& outcome) { return agrees(outcome, fate, packet, node.surroundings()); });
-      REQUIRE(std::ranges::any_of(table_walk.ways, [&](const auto& way) {
-        return agrees(outcome_of(way), fate, packet, node.surroundings());
-      }));
+      REQUIRE(std::ranges::any_of(table_walk.outcomes,
+                                  [&](const auto& way) { return agrees(way, fate, packet, node.surroundings()); }));
       REQUIRE_FALSE(table_walk.cut);
       if (differences.is_unused(packet)) {
         REQUIRE(fate.kind == Fate::Kind::kRejected);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -139,10 +140,26 @@ PacketNode::PacketNode() {
 
   for (const char* text : {"192.168.77.2", "fd00:77::2", "10.244.1.1", "fd00:10:244:1::1"})
     surroundings_.local.push_back(Address::parse(text).value());
-  for (const char* text : {"10.244.1.0/24", "fd00:10:244:1::/64"})
-    surroundings_.routes.push_back({rules::Prefix::parse(text).value(), kPods});
-  for (const char* text : {"0.0.0.0/0", "::/0"})
-    surroundings_.routes.push_back({rules::Prefix::parse(text).value(), kExternal});
+  surroundings_.ip_forward = true;
+  surroundings_.route_localnet = [](const std::string&) { return true; };
+  surroundings_.ask_route = [local = surroundings_.local](const rules::walk::RouteQuestion& question) {
+    using Kind = rules::walk::RouteAnswer::Kind;
+    const bool ipv6 = question.destination.family == Family::kIpv6;
+    const auto address = [&](const char* four, const char* six) { return Address::parse(ipv6 ? six : four); };
+    rules::walk::RouteAnswer answer;
+    if (question.destination.is_loopback() || std::ranges::find(local, question.destination) != local.end()) {
+      answer.kind = Kind::kLocal;
+      answer.interface = "lo";
+      return answer;
+    }
+    const auto pods = rules::Prefix::parse(ipv6 ? "fd00:10:244:1::/64" : "10.244.1.0/24");
+    const bool to_pod = pods->contains(question.destination);
+    answer.kind = Kind::kForward;
+    answer.interface = to_pod ? kPods : kExternal;
+    // Of a route without "src", IPv6 has no one address to tell.
+    if (!ipv6 || !to_pod) answer.source = to_pod ? address("10.244.1.1", "") : address("192.168.77.2", "fd00:77::2");
+    return answer;
+  };
   sentinel_ = udp_socket(Address::parse("127.0.0.1").value(), kSentinelPort);
 }
 

@@ -70,11 +70,11 @@ TEST_CASE("to look at what is wanted changes nothing: the second look is as the 
   CHECK(node.dataplane.render() == first);
   CHECK_FALSE(node.dataplane.settled());
 
-  const auto walked = node.dataplane.desired_rules(nullptr);
-  REQUIRE(walked);
-  REQUIRE(walked->rules);
-  CHECK_FALSE(walked->table);
-  const auto* services = walked->rules->find(Table::kNat, "KUBE-SERVICES");
+  const auto ruleset = node.dataplane.desired_ruleset(nullptr);
+  REQUIRE(ruleset);
+  const auto* nat = ruleset->find(rules::walk::TableFamily::kIp, "nat");
+  REQUIRE(nat != nullptr);
+  const auto* services = nat->chain("KUBE-SERVICES");
   REQUIRE(services != nullptr);
   CHECK(services->rules.size() == 2);
   CHECK(node.dataplane.render() == first);

@@ -142,6 +142,18 @@ TEST_CASE("ways: what is masqueraded only maybe is in doubt, but not where it go
   CHECK_FALSE(ways.ways[0].odds_known);
 }
 
+TEST_CASE("ways: SNAT replaces the source as masquerading does, and so does a rule that writes the header") {
+  Made made(0);
+  made.end(End::kForwarded, "10.244.1.5", 0.25);
+  made.end(End::kForwarded, "10.244.1.5", 0.25);
+  made.end(End::kForwarded, "10.244.1.5", 0.5);
+  made.walk.outcomes[1].state.source_changed = true;
+  made.walk.outcomes[2].state.packet.source = rules::Address::parse("192.0.2.1").value();
+  const Ways ways = join_ways(made.walk);
+  REQUIRE(ways.ways.size() == 2);
+  CHECK(ways.ways[1].odds == Approx(0.75));
+}
+
 TEST_CASE("ways: a walk that was cut is certain of nothing that a doubt led to") {
   Made made(1);
   made.end(End::kForwarded, "10.244.1.5", 1, {made.doubt(0, false)});

@@ -89,6 +89,14 @@ TEST_CASE("a walk through netfilter: rules that lead in circles or never end are
   Rules doubts;
   doubts.add("filter", "FORWARD", {go_to("A")}).add("filter", "A", {limit(), go_to("A")});
   CHECK(outcomes(doubts.set, example) == "forwarded");
+  // Each chain jumps to the next one four times: 4^15 rules.
+  Rules many;
+  many.add("filter", "FORWARD", {jump("C0")});
+  for (int i = 0; i < 15; ++i)
+    for (int again = 0; again < 4; ++again)
+      many.add("filter", fmt::format("C{}", i).c_str(), {jump(fmt::format("C{}", i + 1))});
+  many.iptables("filter", "C15");
+  CHECK(walk(many.set, example, node()).cut);
 }
 
 TEST_CASE("a walk through netfilter: policy and return and goto end a chain where the kernel ends it") {

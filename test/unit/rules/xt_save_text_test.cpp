@@ -301,16 +301,6 @@ TEST_CASE("what other tools print is told in one line", "[xt]") {
   CHECK(error("*filter\n-A \n") != "");
 }
 
-TEST_CASE("NETMAP is of the side that its chain is for", "[xt]") {
-  const Saved saved = read(
-      "*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n:B - [0:0]\n:S - [0:0]\n"
-      "-A PREROUTING -j NETMAP --to 10.1.0.0/16\n-A PREROUTING -j B\n-A POSTROUTING -g S\n-A POSTROUTING -j B\n"
-      "-A S -j NETMAP --to 10.2.0.0/16\n-A B -j NETMAP --to 10.3.0.0/16\nCOMMIT\n");
-  CHECK(only<Nat>(saved.chain(k4, "nat", "PREROUTING").rules.at(0)).kind == Nat::Kind::kDestination);
-  CHECK(only<Nat>(saved.chain(k4, "nat", "S").rules.at(0)).kind == Nat::Kind::kSource);
-  CHECK(has<OtherTarget>(saved.chain(k4, "nat", "B").rules.at(0)));
-}
-
 TEST_CASE("dumps from the field are read", "[xt]") {
   SECTION("of a Docker host") {
     const Saved saved = read(file("F19/docker.save"));

@@ -92,6 +92,11 @@ TEST_CASE("A packet is as predicted when it came to one of the ends: kind, desti
   forwarded(masqueraded.journal, 1, connection(77), "10.244.2.7", "192.168.77.2");
   const Report report = masqueraded.report({end("forwarded"), end("forwarded", "10.244.2.7", 8080, true)});
   CHECK(report.packets.at(0).comparison.end == 1U);
+
+  // SNAT to a range that may hold the source.
+  Prediction::End some_source = end("forwarded", "10.244.2.7", 8080, true);
+  some_source.source_may_stay = true;
+  CHECK(outcome_of({some_source}) == Outcome::kAsPredicted);
 }
 
 TEST_CASE("What explain does not know is not called a difference") {
