@@ -23,4 +23,7 @@ struct DecodedObject {
 /// Unknown fields are ignored: the API server has checked them, or nobody has.
 [[nodiscard]] rules::Result<DecodedObject> decode_object(const nlohmann::json& document);
 
+/// Whether objects of this kind are of any use, of some group.
+[[nodiscard]] bool is_used_kind(std::string_view kind);
+
 }  // namespace kubenatd::agent::objects

@@ -40,7 +40,7 @@ struct ManifestFile {
   std::vector<std::string> problems;  ///< documents that were refused, syntax errors
   std::vector<std::string> remarks;   ///< fields that were left out of an object
   std::vector<std::string> passed_over;
-  bool complete = true;  ///< false: a syntax error ended the reading, and is the last of the problems
+  bool complete = true;  ///< false: a document could not be read, and may have been one of ours
 };
 
 /// The text of a regular file. An error's code tells why: ENOENT is a file that is not there (any more).
