@@ -105,12 +105,24 @@ bool DocumentBuilder::needs_root() const {
          root_.kind.empty() && !frames_.front().value.contains("kind");
 }
 
+std::string DocumentBuilder::path_of(const std::string& key) const {
+  std::string path;
+  for (std::size_t i = 0; i + 1 < frames_.size(); ++i) {
+    const json& value = frames_[i].value;
+    if (value.is_object())
+      path += (path.empty() ? "" : ".") + frames_[i].key;
+    else
+      path += fmt::format("[{}]", value.size());
+  }
+  return path.empty() ? key : path + "." + key;
+}
+
 Step DocumentBuilder::key(std::string text, bool merge, std::uint64_t anchor, const json& value) {
   if (const Step step = remember(anchor, value); !step) return step;
   Frame& frame = frames_.back();
   constexpr std::size_t kMostDoubled = 10;
   if (!merge && !frame.has_merged && doubled_.size() < kMostDoubled && frame.value.contains(text))
-    doubled_.push_back(text);
+    doubled_.push_back(path_of(text));
   frame.key = std::move(text);
   frame.has_key = true;
   frame.merge_key = merge;

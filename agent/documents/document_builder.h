@@ -59,7 +59,7 @@ class DocumentBuilder {
   /// behind, as go.yaml.in/yaml/v2 has it.
   /// `anchor` names `value`, the scalar that the key was.
   [[nodiscard]] Step key(std::string text, bool merge = false, std::uint64_t anchor = 0, const json& value = nullptr);
-  /// Keys that came twice in one map of the present document; a few of them.
+  /// Paths of keys that came twice in one map of the present document; a few of them.
   [[nodiscard]] const std::vector<std::string>& doubled() const { return doubled_; }
   /// `anchor` other than 0 names the value for aliases of the same document.
   [[nodiscard]] Step scalar(json&& value, std::uint64_t anchor = 0);
@@ -87,6 +87,7 @@ class DocumentBuilder {
   [[nodiscard]] Step begin_container(json&& value, std::uint64_t anchor);
   [[nodiscard]] Step add(json&& value);
   [[nodiscard]] Step remember(std::uint64_t anchor, const json& value);
+  [[nodiscard]] std::string path_of(const std::string& key) const;
   [[nodiscard]] static Step merge(Frame& frame, json&& value);
   void hand_out(json&& element);
 

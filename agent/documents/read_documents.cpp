@@ -111,10 +111,10 @@ class Reader {
 
   void tell_doubled(std::size_t line) {
     if (!taker_.remark) return;
-    for (const std::string& key : builder_.doubled())
-      taker_.remark(
-          fmt::format("the document that begins in line {} has the key {} twice in one map: the last one counts", line,
-                      base::in_quotes(key)));
+    constexpr std::size_t kLongest = 300;
+    for (const std::string& path : builder_.doubled())
+      taker_.remark(fmt::format("the document that begins in line {}: {} is given twice, the last one counts", line,
+                                base::one_line(path, kLongest)));
   }
 
   const Taker& taker_;

@@ -148,8 +148,9 @@ TEST_CASE("of a key that comes twice the last one counts and that is told") {
     REQUIRE(result.documents.size() == 1);
     CHECK(result.documents[0] == json::parse(R"({"a": 3, "b": {"c": 2}})"));
     CHECK(result.remarks.size() == 2);
+    CHECK_THAT(result.remarks[0], Catch::Contains(": b.c is given twice"));
   }
-  CHECK_THAT(read("# x\n---\na: 1\na: 2\n").remarks.at(0), Catch::Contains("line 3") && Catch::Contains("\"a\""));
+  CHECK_THAT(read("# x\n---\na: 1\na: 2\n").remarks.at(0), Catch::Contains("line 3: a is given twice"));
 }
 
 TEST_CASE("UTF-16 is read with a byte order mark") {
