@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "agent/base/printable.h"
-#include "agent/objects/document_builder.h"
+#include "agent/documents/document_builder.h"
 
 namespace kubenatd::agent::api {
 namespace {
@@ -77,7 +77,7 @@ class BlockIterator {
 /// Between the parser and the builder: leaves managedFields out, and remembers what a list says of itself.
 class Pruner : public nlohmann::json_sax<json> {
  public:
-  explicit Pruner(objects::DocumentBuilder& builder, std::string wanted_kind = {})
+  explicit Pruner(documents::DocumentBuilder& builder, std::string wanted_kind = {})
       : builder_(builder), wanted_kind_(std::move(wanted_kind)) {}
   std::string failure;
   ListHead list;
@@ -159,7 +159,7 @@ class Pruner : public nlohmann::json_sax<json> {
     --depth_;
     return take(builder_.end_container());
   }
-  bool take(objects::DocumentBuilder::Step step) {
+  bool take(documents::DocumentBuilder::Step step) {
     if (!step) failure = std::move(step.error());
     return step.has_value();
   }
@@ -175,7 +175,7 @@ class Pruner : public nlohmann::json_sax<json> {
     return false;
   }
 
-  objects::DocumentBuilder& builder_;
+  documents::DocumentBuilder& builder_;
   std::string wanted_kind_;
   bool saw_kind_ = false;
   bool saw_items_ = false;
@@ -199,12 +199,12 @@ rules::Result<ListHead> read_list(const std::string& item_kind, const std::strin
   };
   try {
     Blocks blocks(next_block);
-    const objects::DocumentBuilder::Visit hand_out = [&](json&& item) {
+    const documents::DocumentBuilder::Visit hand_out = [&](json&& item) {
       blocks.begin_item();
       ++items;
       visit(std::move(item));
     };
-    objects::DocumentBuilder builder(hand_out);
+    documents::DocumentBuilder builder(hand_out);
     builder.begin_document({kind, api_version});
     Pruner pruner(builder, kind);
     const bool whole = json::sax_parse(BlockIterator(&blocks), BlockIterator(nullptr), &pruner);
@@ -221,8 +221,8 @@ rules::Result<ListHead> read_list(const std::string& item_kind, const std::strin
 rules::Result<json> read_value(std::string_view text) {
   try {
     json result;
-    const objects::DocumentBuilder::Visit keep = [&](json&& value) { result = std::move(value); };
-    objects::DocumentBuilder builder(keep);
+    const documents::DocumentBuilder::Visit keep = [&](json&& value) { result = std::move(value); };
+    documents::DocumentBuilder builder(keep);
     builder.begin_document({});
     Pruner pruner(builder);
     if (!json::sax_parse(text, &pruner))

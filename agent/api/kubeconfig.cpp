@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -7,8 +6,9 @@
 #include <vector>
 
 #include "agent/api/access.h"
+#include "agent/base/base64.h"
 #include "agent/base/printable.h"
-#include "agent/objects/decode.h"
+#include "agent/documents/read.h"
 
 namespace kubenatd::agent::api {
 namespace {
@@ -84,20 +84,6 @@ class Section {
   std::optional<rules::Error>& error_;
 };
 
-/// Standard base64 with line breaks anywhere.
-std::optional<std::string> decode_base64(std::string text) {
-  std::erase_if(text, [](char c) { return c == '\n' || c == '\r' || c == ' ' || c == '\t'; });
-  if (text.size() % 4 != 0) return std::nullopt;
-  std::string decoded(text.size() / 4 * 3, '\0');
-  const int written =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
-                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (written < 0) return std::nullopt;
-  const auto padding = static_cast<std::size_t>(text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0);
-  decoded.resize(static_cast<std::size_t>(written) - padding);
-  return decoded;
-}
-
 /// What a path of the file means.
 std::string resolved(const std::string& path, const std::string& file) {
   if (path.empty()) return {};
@@ -110,7 +96,7 @@ PemSource read_pem(const Section& section, const std::string& name, const std::s
   const std::string data_name = name + "-data";
   if (const std::string data = section.text(data_name.c_str()); !data.empty()) {
     source.field = section.path_of(data_name);
-    if (auto decoded = decode_base64(data))
+    if (auto decoded = base::decode_base64(data))
       source.text = std::move(*decoded);
     else
       section.wrong(data_name, "is not base64");
@@ -166,16 +152,15 @@ void read_user(const Section& user, const std::string& file, ClusterAccess& acce
 rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std::string& file,
                                               const std::string& context) {
   const std::string shown = base::one_line(file, 4096);
-  std::vector<json> documents;
-  const auto read = objects::read_documents(text, false, [&](json&& document) {
-    if (documents.size() < 2) documents.push_back(std::move(document));
+  std::vector<json> found;
+  const auto read = documents::read_all(text, [&](json&& document) {
+    if (found.size() < 2) found.push_back(std::move(document));
   });
   if (!read) return rules::fail(shown, "read kubeconfig", read.error().object + ": " + read.error().cause);
-  if (documents.size() != 1 || !documents[0].is_object())
-    return rules::fail(shown, "read kubeconfig", "is not one map");
+  if (found.size() != 1 || !found[0].is_object()) return rules::fail(shown, "read kubeconfig", "is not one map");
 
   std::optional<rules::Error> error;
-  const Section root(documents.data(), "", file, error);
+  const Section root(found.data(), "", file, error);
   ClusterAccess access;
   access.origin = shown;
   if (const std::string kind = root.text("kind"); !kind.empty() && kind != "Config")

@@ -1,10 +1,11 @@
 #include "agent/config/config.h"
 
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <exception>
-#include <new>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -12,39 +13,37 @@
 #include "agent/base/printable.h"
 #include "agent/config/config_fields.h"
 #include "agent/config/field_reader.h"
-#include "agent/config/scalar.h"
 #include "agent/config/settings_file.h"
+#include "agent/documents/read.h"
 
 namespace kubenatd::agent::config {
 namespace {
+
+using nlohmann::json;
 
 constexpr std::size_t kLargestFile = 1'000'000;
 constexpr const char* kOperation = "read configuration";
 constexpr std::string_view kApiVersion = "kubeproxy.config.k8s.io/v1alpha1";
 constexpr std::string_view kKind = "KubeProxyConfiguration";
 
-/// The text of a field of a document's top level; empty when there is none. The last of several counts.
-std::string top_level_text(const YAML::Node& document, std::string_view key) {
-  std::string text;
-  if (!document.IsMap()) return text;
-  for (const auto& entry : document) {
-    if (entry.first.IsScalar() && entry.first.Scalar() == key && entry.second.IsScalar()) text = entry.second.Scalar();
-  }
-  return text;
+/// The text of a field of a document's top level; empty when there is none.
+std::string top_level_text(const json& document, const char* key) {
+  if (!document.is_object()) return {};
+  const auto found = document.find(key);
+  return found != document.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 /// The first KubeProxyConfiguration of the documents, or why there is none.
-rules::Result<YAML::Node> find_configuration(const std::vector<YAML::Node>& documents, const std::string& file_name) {
+rules::Result<const json*> find_configuration(const std::vector<json>& documents, const std::string& file_name) {
   std::string found;
-  for (const YAML::Node& document : documents) {
-    if (is_null(document)) continue;
+  for (const json& document : documents) {
     const std::string kind = top_level_text(document, "kind");
     if (kind != kKind) {
       if (found.empty()) found = kind.empty() ? "a document without kind" : "kind " + base::in_quotes(kind);
       continue;
     }
     const std::string version = top_level_text(document, "apiVersion");
-    if (version == kApiVersion) return document;
+    if (version == kApiVersion) return &document;
     const std::string what =
         version.empty() ? std::string("is missing: ") : base::in_quotes(version) + " is not known: ";
     return rules::fail(file_name, kOperation, "apiVersion: " + what + std::string(kApiVersion) + " is");
@@ -55,12 +54,11 @@ rules::Result<YAML::Node> find_configuration(const std::vector<YAML::Node>& docu
 }
 
 /// The KubenatdConfiguration of the documents: none when there is none.
-rules::Result<std::optional<YAML::Node>> find_settings(const std::vector<YAML::Node>& documents,
-                                                       const std::string& file_name) {
-  std::optional<YAML::Node> found;
-  for (const YAML::Node& document : documents) {
-    if (is_null(document) || top_level_text(document, "kind") != kSettingsKind) continue;
-    if (found)
+rules::Result<const json*> find_settings(const std::vector<json>& documents, const std::string& file_name) {
+  const json* found = nullptr;
+  for (const json& document : documents) {
+    if (top_level_text(document, "kind") != kSettingsKind) continue;
+    if (found != nullptr)
       return rules::fail(file_name, kOperation, fmt::format("{}: more than one document of this kind", kSettingsKind));
     const std::string version = top_level_text(document, "apiVersion");
     if (version != kSettingsApiVersion) {
@@ -68,29 +66,31 @@ rules::Result<std::optional<YAML::Node>> find_settings(const std::vector<YAML::N
       return rules::fail(file_name, kOperation,
                          fmt::format("{}.apiVersion: {}: {} is", kSettingsKind, what, kSettingsApiVersion));
     }
-    found.emplace(document);
+    found = &document;
   }
   return found;
 }
 
-std::string describe_mark(const YAML::Mark& mark) {
-  if (mark.is_null()) return "";
-  return "line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": ";
-}
-
-/// yaml-cpp reports by exceptions; none leaves here.
-rules::Result<LoadedConfig> parse(const std::string& text, const std::string& file_name) {
-  const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-  const rules::Result<YAML::Node> document = find_configuration(documents, file_name);
+rules::Result<LoadedConfig> parse(std::string_view text, const std::string& file_name) {
+  std::vector<json> found;
+  std::optional<rules::Error> bad;
+  LoadedConfig loaded;
+  documents::read_documents(text, {.document = [&](json&& document) { found.push_back(std::move(document)); },
+                                   .bad =
+                                       [&](documents::BadDocument&& one) {
+                                         if (!bad) bad = std::move(one.error);
+                                       },
+                                   .remark = [&](std::string&& line) { loaded.remarks.push_back(std::move(line)); }});
+  if (bad) return rules::fail(file_name, kOperation, bad->object + ": " + bad->cause);
+  const auto document = find_configuration(found, file_name);
   if (!document) return std::unexpected(document.error());
-  const auto settings = find_settings(documents, file_name);
+  const auto settings = find_settings(found, file_name);
   if (!settings) return std::unexpected(settings.error());
   ConfigFindings findings;
-  LoadedConfig loaded;
-  loaded.config = read_fields(*document, findings);
-  if (*settings) read_settings(**settings, loaded.config, findings);
+  loaded.config = read_fields(**document, findings);
+  if (*settings != nullptr) read_settings(**settings, loaded.config, findings);
   if (findings.has_mistakes()) return rules::fail(file_name, kOperation, findings.mistakes());
-  loaded.remarks = findings.remarks();
+  std::ranges::move(findings.remarks(), std::back_inserter(loaded.remarks));
   return loaded;
 }
 
@@ -102,9 +102,7 @@ rules::Result<LoadedConfig> parse_config(std::string_view text, std::string_view
     return rules::fail(name, kOperation, "is larger than " + std::to_string(kLargestFile) + " bytes", EFBIG);
   }
   try {
-    return parse(std::string(text), name);
-  } catch (const YAML::Exception& exception) {
-    return rules::fail(name, kOperation, describe_mark(exception.mark) + base::one_line(exception.msg, 200));
+    return parse(text, name);
   } catch (const std::exception& exception) {
     return rules::fail(name, kOperation, base::one_line(exception.what(), 200));
   }

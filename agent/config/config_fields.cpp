@@ -297,7 +297,7 @@ Config default_config() {
   return config;
 }
 
-Config read_fields(const YAML::Node& document, ConfigFindings& findings) {
+Config read_fields(const nlohmann::json& document, ConfigFindings& findings) {
   Config config;
   FieldReader reader(document, "", findings);
   reader.skip("apiVersion");

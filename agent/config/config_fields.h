@@ -1,7 +1,5 @@
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include "agent/config/config.h"
 #include "agent/config/field_reader.h"
 
@@ -9,6 +7,6 @@ namespace kubenatd::agent::config {
 
 /// Reads, defaults and validates the fields of one KubeProxyConfiguration as kube-proxy v1.36 does. The result counts
 /// only when `findings` has no mistakes.
-[[nodiscard]] Config read_fields(const YAML::Node& document, ConfigFindings& findings);
+[[nodiscard]] Config read_fields(const nlohmann::json& document, ConfigFindings& findings);
 
 }  // namespace kubenatd::agent::config

@@ -9,28 +9,26 @@
 
 #include "agent/base/printable.h"
 #include "agent/config/duration.h"
-#include "agent/config/scalar.h"
 
 namespace kubenatd::agent::config {
 namespace {
 
-constexpr std::size_t kDeepestMerge = 8;
-constexpr std::size_t kMostMerges = 64;
+using nlohmann::json;
 
 /// The value as a person would name it in a sentence.
-std::string named(const YAML::Node& node) {
-  if (node.IsMap()) return "a mapping";
-  if (node.IsSequence()) return "a list";
-  return base::in_quotes(node.Scalar());
+std::string named(const json& node) {
+  if (node.is_object()) return "a mapping";
+  if (node.is_array()) return "a list";
+  if (node.is_string()) return base::in_quotes(node.get_ref<const std::string&>());
+  return node.dump();
 }
 
-/// The value, when it is a scalar of this type.
-template <class T>
-std::optional<T> scalar_as(const YAML::Node& node) {
-  if (!node.IsScalar()) return std::nullopt;
-  const Scalar scalar = resolve(node);
-  if (const T* value = std::get_if<T>(&scalar)) return *value;
-  return std::nullopt;
+/// The value, when it is a whole number that fits.
+std::optional<std::int64_t> whole_number(const json& node) {
+  if (!node.is_number_integer()) return std::nullopt;
+  if (node.is_number_unsigned() && node.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max())
+    return std::nullopt;
+  return node.get<std::int64_t>();
 }
 
 std::string further(std::size_t count) {
@@ -85,19 +83,14 @@ std::vector<std::string> ConfigFindings::remarks() const {
   return all;
 }
 
-FieldReader::FieldReader(const YAML::Node& node, std::string path, ConfigFindings& findings)
+FieldReader::FieldReader(const json& node, std::string path, ConfigFindings& findings)
     : path_(std::move(path)), findings_(&findings) {
-  if (is_null(node)) return;
-  if (!node.IsMap()) {
+  if (node.is_null()) return;
+  if (!node.is_object()) {
     findings_->mistake(path_, named(node) + " is not a group of fields");
     return;
   }
-  collect(node, 0);
-  for (const auto& [key, field] : fields_) {
-    if (field.times > 1) {
-      findings_->remark(path_of(key), fmt::format("is given {} times, the last one counts", field.times));
-    }
-  }
+  for (const auto& [key, value] : node.get_ref<const json::object_t&>()) fields_.emplace(key, Field{&value});
 }
 
 std::string FieldReader::path_of(std::string_view key) const {
@@ -105,82 +98,43 @@ std::string FieldReader::path_of(std::string_view key) const {
   return path_.empty() ? name : path_ + "." + name;
 }
 
-void FieldReader::collect(const YAML::Node& node, std::size_t depth) {
-  std::vector<YAML::Node> merges;
-  std::map<std::string, Field> own;
-  for (const auto& entry : node) {
-    if (!entry.first.IsScalar()) {
-      findings_->mistake(path_, named(entry.first) + " is not the name of a field");
-      continue;
-    }
-    const std::string& key = entry.first.Scalar();
-    if (key == "<<" && entry.first.Tag() != "!") {
-      merges.push_back(entry.second);
-      continue;
-    }
-    const auto [place, is_new] = own.try_emplace(key, Field{entry.second});
-    if (!is_new) {
-      // Assigning to a Node writes through to the document; reset() only points elsewhere.
-      place->second.node.reset(entry.second);
-      ++place->second.times;
-    }
-  }
-  // What is written here comes before what is merged in, and of that the first.
-  for (auto& [key, field] : own) fields_.try_emplace(key, std::move(field));
-  for (const YAML::Node& merged : merges) merge(merged, depth + 1);
-}
-
-void FieldReader::merge(const YAML::Node& node, std::size_t depth) {
-  if (depth > kDeepestMerge || ++merged_ > kMostMerges) {
-    findings_->mistake(path_of("<<"), "merges too much");
-    return;
-  }
-  if (node.IsMap()) {
-    collect(node, depth);
-  } else if (node.IsSequence()) {
-    for (const YAML::Node& each : node) merge(each, depth + 1);
-  } else {
-    findings_->mistake(path_of("<<"), named(node) + " is not a mapping");
-  }
-}
-
-const YAML::Node* FieldReader::find(std::string_view key) {
+const json* FieldReader::find(std::string_view key) {
   const auto place = fields_.find(key);
   if (place == fields_.end()) return nullptr;
   place->second.used = true;
-  return is_null(place->second.node) ? nullptr : &place->second.node;
+  return place->second.node->is_null() ? nullptr : place->second.node;
 }
 
 bool FieldReader::read(std::string_view key, std::string& value) {
-  const YAML::Node* node = find(key);
+  const json* node = find(key);
   if (node == nullptr) return false;
-  if (std::optional<std::string> text = scalar_as<std::string>(*node)) {
-    if (text->find('\0') != std::string::npos) {
+  if (node->is_string()) {
+    const auto& text = node->get_ref<const std::string&>();
+    if (text.find('\0') != std::string::npos) {
       findings_->mistake(path_of(key), named(*node) + " holds a zero byte");
       return false;
     }
-    value = std::move(*text);
+    value = text;
     return true;
   }
   findings_->mistake(path_of(key),
-                     named(*node) + (node->IsScalar() ? " is not text: put it in quotes" : " is not text"));
+                     named(*node) + (node->is_structured() ? " is not text" : " is not text: put it in quotes"));
   return false;
 }
 
 bool FieldReader::read_word(std::string_view key, std::string& value) {
-  const YAML::Node* node = find(key);
+  const json* node = find(key);
   if (node == nullptr) return false;
-  const std::optional<bool> truth = scalar_as<bool>(*node);
-  if (!truth) return read(key, value);
-  value = *truth ? "on" : "off";
+  if (!node->is_boolean()) return read(key, value);
+  value = node->get<bool>() ? "on" : "off";
   return true;
 }
 
 bool FieldReader::read(std::string_view key, bool& value) {
-  const YAML::Node* node = find(key);
+  const json* node = find(key);
   if (node == nullptr) return false;
-  if (const std::optional<bool> truth = scalar_as<bool>(*node)) {
-    value = *truth;
+  if (node->is_boolean()) {
+    value = node->get<bool>();
     return true;
   }
   findings_->mistake(path_of(key), named(*node) + " is not true or false");
@@ -188,16 +142,17 @@ bool FieldReader::read(std::string_view key, bool& value) {
 }
 
 bool FieldReader::read(std::string_view key, int& value) {
-  const YAML::Node* node = find(key);
+  const json* node = find(key);
   if (node == nullptr) return false;
-  std::optional<std::int64_t> number = scalar_as<std::int64_t>(*node);
-  if (const std::optional<double> other = scalar_as<double>(*node)) {
-    if (std::trunc(*other) != *other) {
+  std::optional<std::int64_t> number = whole_number(*node);
+  if (node->is_number() && !number) {
+    const auto other = node->get<double>();
+    if (std::trunc(other) != other) {
       findings_->mistake(path_of(key), named(*node) + " is not a whole number");
       return false;
     }
     constexpr double kTooLarge = 1e15;  // any number that no int holds
-    number = static_cast<std::int64_t>(std::fmax(-kTooLarge, std::fmin(kTooLarge, *other)));
+    number = static_cast<std::int64_t>(std::fmax(-kTooLarge, std::fmin(kTooLarge, other)));
   }
   if (!number) {
     findings_->mistake(path_of(key), named(*node) + " is not a number");
@@ -212,14 +167,10 @@ bool FieldReader::read(std::string_view key, int& value) {
 }
 
 bool FieldReader::read(std::string_view key, double& value) {
-  const YAML::Node* node = find(key);
+  const json* node = find(key);
   if (node == nullptr) return false;
-  if (const std::optional<std::int64_t> number = scalar_as<std::int64_t>(*node)) {
-    value = static_cast<double>(*number);
-    return true;
-  }
-  if (const std::optional<double> number = scalar_as<double>(*node)) {
-    value = *number;
+  if (node->is_number()) {
+    value = node->get<double>();
     return true;
   }
   findings_->mistake(path_of(key), named(*node) + " is not a number");
@@ -227,12 +178,12 @@ bool FieldReader::read(std::string_view key, double& value) {
 }
 
 bool FieldReader::read(std::string_view key, Duration& value) {
-  const YAML::Node* node = find(key);
+  const json* node = find(key);
   if (node == nullptr) return false;
   std::optional<Duration> duration;
-  if (const std::optional<std::string> text = scalar_as<std::string>(*node)) duration = parse_duration(*text);
+  if (node->is_string()) duration = parse_duration(node->get_ref<const std::string&>());
   // Zero needs no unit, quoted or not.
-  if (scalar_as<std::int64_t>(*node) == 0) duration = Duration::zero();
+  if (whole_number(*node) == 0) duration = Duration::zero();
   if (!duration) {
     findings_->mistake(path_of(key), named(*node) + R"( is not a duration such as "30s" or "1h15m")");
     return false;
@@ -242,21 +193,20 @@ bool FieldReader::read(std::string_view key, Duration& value) {
 }
 
 bool FieldReader::read(std::string_view key, std::vector<std::string>& value) {
-  const YAML::Node* node = find(key);
+  const json* node = find(key);
   if (node == nullptr) return false;
-  if (!node->IsSequence()) {
+  if (!node->is_array()) {
     findings_->mistake(path_of(key), named(*node) + " is not a list");
     return false;
   }
   std::vector<std::string> texts;
-  for (const YAML::Node& each : *node) {
-    std::optional<std::string> text = scalar_as<std::string>(each);
-    if (!text) {
+  for (const json& each : *node) {
+    if (!each.is_string()) {
       findings_->mistake(fmt::format("{}[{}]", path_of(key), texts.size()),
-                         is_null(each) ? "is null" : named(each) + " is not text");
+                         each.is_null() ? "is null" : named(each) + " is not text");
       return false;
     }
-    texts.push_back(std::move(*text));
+    texts.push_back(each.get<std::string>());
   }
   value = std::move(texts);
   return true;
@@ -269,7 +219,7 @@ bool FieldReader::read(std::string_view key, std::map<std::string, bool>& value)
     bool entry = false;
     if (reader.read(name, entry)) {
       entries.emplace(name, entry);
-    } else if (is_null(field.node)) {
+    } else if (field.node->is_null()) {
       findings_->mistake(reader.path_of(name), "has no value");
     }
   }
@@ -279,14 +229,15 @@ bool FieldReader::read(std::string_view key, std::map<std::string, bool>& value)
 }
 
 FieldReader FieldReader::group(std::string_view key) {
-  const YAML::Node* node = find(key);
-  return {node == nullptr ? YAML::Node() : *node, path_of(key), *findings_};
+  const json* node = find(key);
+  static const json kNothing;
+  return {node == nullptr ? kNothing : *node, path_of(key), *findings_};
 }
 
 bool FieldReader::skip(std::string_view key) {
-  const YAML::Node* node = find(key);
+  const json* node = find(key);
   if (node == nullptr) return false;
-  return node->IsScalar() || node->size() > 0;
+  return !node->is_structured() || !node->empty();
 }
 
 void FieldReader::finish() {

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,17 +41,15 @@ class ConfigFindings {
   std::size_t further_mistakes_ = 0, further_remarks_ = 0;
 };
 
-/// Reads the fields of one mapping of a YAML document into typed values.
+/// Reads the fields of one mapping of a document into typed values.
 ///
-/// Purpose: types are those of YAML 1.1 as kube-proxy's reader resolves them (plain `yes` is a bool, plain `12` is a
-/// number, quoted text is text). A field that is absent or null leaves the value as it is; a wrong type is a mistake
-/// that names the path of the field. Of a duplicate field the last one counts, with a remark. Merge keys ("<<") work.
-/// Threading: none. Failure: goes to `findings`, which has to outlive the reader; yaml-cpp may throw only for lack of
-/// memory. Cost: each mapping is walked once; an anchor that is used in many places is not copied.
+/// Purpose: a field that is absent or null leaves the value as it is; a wrong type is a mistake that names the path of
+/// the field. Threading: none. Failure: goes to `findings`, which has to outlive the reader, as has the document.
+/// Cost: each mapping is walked once.
 class FieldReader {
  public:
-  /// `node` that is absent or null reads as an empty mapping.
-  FieldReader(const YAML::Node& node, std::string path, ConfigFindings& findings);
+  /// One that is null reads as an empty mapping.
+  FieldReader(const nlohmann::json& node, std::string path, ConfigFindings& findings);
 
   /// True when the field is there with a value of the right type and within its range.
   bool read(std::string_view key, std::string& value);
@@ -78,20 +75,16 @@ class FieldReader {
 
  private:
   struct Field {
-    YAML::Node node;
-    std::size_t times = 1;
+    const nlohmann::json* node = nullptr;
     bool used = false;
   };
 
-  void collect(const YAML::Node& node, std::size_t depth);
-  void merge(const YAML::Node& node, std::size_t depth);
   /// The field's value; none when it is absent or null.
-  const YAML::Node* find(std::string_view key);
+  const nlohmann::json* find(std::string_view key);
 
   std::string path_;
   ConfigFindings* findings_;
   std::map<std::string, Field, std::less<>> fields_;
-  std::size_t merged_ = 0;
 };
 
 }  // namespace kubenatd::agent::config

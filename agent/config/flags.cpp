@@ -16,9 +16,12 @@
 #include "agent/config/bind_address.h"
 #include "agent/config/config_fields.h"
 #include "agent/config/field_reader.h"
+#include "agent/documents/yaml_scalar.h"
 
 namespace kubenatd::agent::config {
 namespace {
+
+using nlohmann::json;
 
 constexpr const char* kObject = "command line";
 constexpr const char* kOperation = "read flags";
@@ -145,42 +148,29 @@ std::string verbosity_of(std::string_view text) {
   return std::string(text);
 }
 
-YAML::Node text_node(const std::string& text) {
-  YAML::Node node(text);
-  node.SetTag("!");  // as if it stood in quotes
-  return node;
-}
-
-YAML::Node bool_node(bool value) {
-  return YAML::Node(value ? "true" : "false");
+/// What is no number is left as text, which the field's reader refuses.
+json number_of(const std::string& text) {
+  json number = documents::resolve_plain_scalar(text);
+  return number.is_number() ? number : json(text);
 }
 
 /// The value as the file would hold it. Texts that are no bool are a mistake; all else is left to the field's reader.
-YAML::Node node_of(const Flag& flag, const std::vector<std::string>& values, ConfigFindings& findings) {
+json node_of(const Flag& flag, const std::vector<std::string>& values, ConfigFindings& findings) {
   const std::string& last = values.back();
   if (last.starts_with("--")) findings.mistake(dashed(flag.name), "has no value before " + base::in_quotes(last));
   switch (flag.kind) {
     case Kind::kText:
-    case Kind::kDuration: return text_node(last);
-    case Kind::kNumber:
-      // Text that YAML takes for null would read as not given.
-      if (last.empty() || last == "~" || last == "null") {
-        findings.mistake(dashed(flag.name), base::in_quotes(last) + " is not a number");
-      }
-      return YAML::Node(last);
-    case Kind::kVerbosity: return YAML::Node(verbosity_of(last));
+    case Kind::kDuration: return last;
+    case Kind::kNumber: return number_of(last);
+    case Kind::kVerbosity: return number_of(verbosity_of(last));
     case Kind::kBool: {
       const std::optional<bool> value = parse_bool(last);
       if (!value) findings.mistake(dashed(flag.name), base::in_quotes(last) + " is not true or false");
-      return bool_node(value.value_or(false));
+      return value.value_or(false);
     }
-    case Kind::kList: {
-      YAML::Node list(YAML::NodeType::Sequence);
-      for (const std::string& part : parts_of(values)) list.push_back(text_node(part));
-      return list;
-    }
+    case Kind::kList: return parts_of(values);
     case Kind::kGates: {
-      YAML::Node gates(YAML::NodeType::Map);
+      json gates = json::object();
       for (const std::string& part : parts_of(values)) {
         const std::size_t equals = part.find('=');
         const std::optional<bool> value =
@@ -189,7 +179,7 @@ YAML::Node node_of(const Flag& flag, const std::vector<std::string>& values, Con
           findings.mistake(dashed(flag.name), base::in_quotes(part) + " is not NAME=true or NAME=false");
           continue;
         }
-        gates[part.substr(0, equals)] = bool_node(*value);
+        gates[part.substr(0, equals)] = *value;
       }
       return gates;
     }
@@ -210,18 +200,18 @@ std::string field_of(const Flag& flag, bool is_nftables) {
   return field;
 }
 
-void put(YAML::Node& document, const std::string& field, const YAML::Node& value) {
+void put(json& document, const std::string& field, json value) {
   const std::size_t dot = field.find('.');
   if (dot == std::string::npos) {
-    document[field] = value;
+    document[field] = std::move(value);
   } else {
-    document[field.substr(0, dot)][field.substr(dot + 1)] = value;
+    document[field.substr(0, dot)][field.substr(dot + 1)] = std::move(value);
   }
 }
 
 /// --healthz-port and --metrics-port: the port of an address without one; 0: no server. True when it is 0.
 bool put_port(const FlagValues& values, std::string_view port_flag, std::string_view address_flag,
-              const std::string& field, std::string_view fallback, YAML::Node& document, ConfigFindings& findings) {
+              const std::string& field, std::string_view fallback, json& document, ConfigFindings& findings) {
   const std::vector<std::string>* given = find(values, port_flag);
   if (given == nullptr) return false;
   findings.remark(dashed(port_flag), fmt::format("is deprecated, use --{}", address_flag));
@@ -236,11 +226,11 @@ bool put_port(const FlagValues& values, std::string_view port_flag, std::string_
   const std::vector<std::string>* address = find(values, address_flag);
   const bool has_address = address != nullptr && !address->back().empty();
   const std::string base = has_address ? address->back() : std::string(fallback);
-  put(document, field, text_node(with_port(base, static_cast<std::uint16_t>(port))));
+  put(document, field, with_port(base, static_cast<std::uint16_t>(port)));
   return false;
 }
 
-/// Everything but the flags that are told apart in FlagValues. yaml-cpp may throw.
+/// Everything but the flags that are told apart in FlagValues.
 rules::Result<std::vector<std::string>> apply_given(const FlagValues& values, Config& config) {
   const bool has_file = values.config.has_value();
   const std::vector<std::string>* mode = find(values, "proxy-mode");
@@ -252,16 +242,16 @@ rules::Result<std::vector<std::string>> apply_given(const FlagValues& values, Co
   }
   ConfigFindings findings(std::move(names));
   std::vector<std::string> ignored;
-  YAML::Node document(YAML::NodeType::Map);
+  json document = json::object();
   for (const Flag& flag : kFlags) {
     const std::vector<std::string>* given = find(values, flag.name);
     if (given == nullptr) continue;
     if (has_file && !counts_beside_file(flag)) {
       ignored.push_back(dashed(flag.name));
-    } else if (YAML::Node node = node_of(flag, *given, findings); flag.field.empty()) {
+    } else if (json node = node_of(flag, *given, findings); flag.field.empty()) {
       findings.remark(dashed(flag.name), kNoEffect);
     } else {
-      put(document, field_of(flag, is_nftables), node);
+      put(document, field_of(flag, is_nftables), std::move(node));
     }
   }
   bool no_healthz = false;

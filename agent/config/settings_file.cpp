@@ -45,7 +45,7 @@ bool read_texts(FieldReader& reader, std::string_view key, std::vector<T> Settin
 
 }  // namespace
 
-void read_settings(const YAML::Node& document, Settings& values, ConfigFindings& findings) {
+void read_settings(const nlohmann::json& document, Settings& values, ConfigFindings& findings) {
   FieldReader reader(document, std::string(kSettingsKind), findings);
   reader.skip("apiVersion");
   reader.skip("kind");

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include <string_view>
 
 #include "agent/config/field_reader.h"
@@ -16,6 +14,6 @@ inline constexpr std::string_view kSettingsKind = "KubenatdConfiguration";
 
 /// Reads the fields of one KubenatdConfiguration. What is not in it keeps its value in `values`, which count only when
 /// `findings` has no mistakes.
-void read_settings(const YAML::Node& document, Settings& values, ConfigFindings& findings);
+void read_settings(const nlohmann::json& document, Settings& values, ConfigFindings& findings);
 
 }  // namespace kubenatd::agent::config

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agent/base/printable.h"
@@ -139,6 +140,10 @@ rules::Result<DecodedObject> decode(const json& document) {
 }
 
 }  // namespace
+
+bool is_used_kind(std::string_view kind) {
+  return std::ranges::any_of(kKnownKinds, [&](const KnownKind& known) { return name_of(known.kind) == kind; });
+}
 
 rules::Result<DecodedObject> decode_object(const json& document) {
   try {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -24,10 +23,7 @@ struct DecodedObject {
 /// Unknown fields are ignored: the API server has checked them, or nobody has.
 [[nodiscard]] rules::Result<DecodedObject> decode_object(const nlohmann::json& document);
 
-/// Reads the documents of one YAML or JSON text: several YAML documents are fine, and kinds that end in List are
-/// unfolded. Each object goes to `visit` as soon as it is complete, so memory holds one object, not the whole file. A
-/// syntax error ends the reading and is returned with line and column; objects before it have been visited.
-[[nodiscard]] rules::Status read_documents(std::string_view text, bool is_json,
-                                           const std::function<void(nlohmann::json&&)>& visit);
+/// Whether objects of this kind are of any use, of some group.
+[[nodiscard]] bool is_used_kind(std::string_view kind);
 
 }  // namespace kubenatd::agent::objects

@@ -13,6 +13,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/printable.h"
+#include "agent/documents/read.h"
 #include "agent/objects/decode.h"
 
 namespace kubenatd::agent::sources {
@@ -121,11 +122,16 @@ ManifestFile parse_manifest(const std::string& path, std::string_view text,
     passed_over.add(decoded->passed_over);
     leave_out(objects::passed_over(document, decoded->passed_over));
   };
-  if (const rules::Status read = objects::read_documents(text, path.ends_with(".json"), visit); !read) {
-    problems.add(read.error().to_string());
-    leave_out({"file " + base::one_line(path, kLongestPath), read.error().to_string(), {}, {}});
-    file.complete = false;
-  }
+  const auto bad = [&](documents::BadDocument&& one) {
+    // A kind that is not used can have been no object of ours.
+    const bool unused = !one.kind.empty() && !one.kind.ends_with("List") && !objects::is_used_kind(one.kind);
+    const std::string of_kind = one.kind.empty() ? std::string() : fmt::format(" (kind {})", one.kind);
+    (unused ? remarks : problems).add(one.error.to_string() + of_kind);
+    if (!unused) leave_out({"file " + base::one_line(path, kLongestPath), one.error.to_string(), {}, {}});
+    file.complete = file.complete && unused;
+  };
+  documents::read_documents(text,
+                            {.document = visit, .bad = bad, .remark = [&](std::string&& line) { remarks.add(line); }});
   return file;
 }
 

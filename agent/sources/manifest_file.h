@@ -42,7 +42,7 @@ struct ManifestFile {
   std::vector<std::string> remarks;   ///< fields that were left out of an object
   std::vector<std::string> passed_over;
   std::vector<objects::PassedOver> left_out;  ///< the same, by object; what is of no use to anybody is not among them
-  bool complete = true;  ///< false: a syntax error ended the reading, and is the last of the problems
+  bool complete = true;                       ///< false: a document could not be read, and may have been one of ours
 };
 
 /// The text of a regular file. An error's code tells why: ENOENT is a file that is not there (any more).

@@ -281,14 +281,11 @@ void ManifestSource::Impl::read(const std::string& path) {
   std::move(file.remarks.begin(), file.remarks.end(), std::back_inserter(update.remarks));
   std::move(file.problems.begin(), file.problems.end(), std::back_inserter(update.problems));
   std::move(file.left_out.begin(), file.left_out.end(), std::back_inserter(update.left_out));
-  // What is half-written must not take services away; of a file that never was whole, the part that can be read is
-  // better than nothing.
-  if (!file.complete && state.loaded) {
-    problem(path, "what it gave before stays");
-    return;
-  }
+  // What cannot be read now may be an object that could be read before: it must not go away because of that.
+  const bool keep_missing = !file.complete && state.loaded;
+  if (keep_missing) problem(path, "objects that it gave before and that are not in what can be read of it stay");
   state.loaded = state.loaded || file.complete;
-  store.replace(path, std::move(file.objects), update.remarks);
+  store.replace(path, std::move(file.objects), keep_missing, update.remarks);
 }
 
 void ManifestSource::Impl::remove(const std::string& path) {

@@ -32,9 +32,15 @@ void ObjectStore::withdraw(const std::string& file, const std::vector<objects::O
   }
 }
 
-void ObjectStore::replace(const std::string& file, std::vector<objects::ObjectPtr> objects,
+void ObjectStore::replace(const std::string& file, std::vector<objects::ObjectPtr> objects, bool keep_missing,
                           std::vector<std::string>& remarks) {
   const auto entry = files_.try_emplace(file).first;
+  if (keep_missing) {
+    std::set<ObjectId> there;
+    for (const objects::ObjectPtr& object : objects) there.insert(id_of(*object));
+    for (const objects::ObjectPtr& before : entry->second)
+      if (!there.contains(id_of(*before))) objects.push_back(before);
+  }
   withdraw(file, entry->second);
   objects.shrink_to_fit();
   entry->second = std::move(objects);

@@ -17,8 +17,10 @@ class ObjectStore {
  public:
   /// The object as shared memory; that of `file` which is already there when it is equal.
   [[nodiscard]] objects::ObjectPtr intern(const std::string& file, objects::Object&& object) const;
-  /// `file` holds these objects now, in this order. Appends a line for each object that two places give.
-  void replace(const std::string& file, std::vector<objects::ObjectPtr> objects, std::vector<std::string>& remarks);
+  /// `file` holds these objects now, in this order; with `keep_missing` also those that it held before and that are not
+  /// among them. Appends a line for each object that two places give.
+  void replace(const std::string& file, std::vector<objects::ObjectPtr> objects, bool keep_missing,
+               std::vector<std::string>& remarks);
   void remove(const std::string& file);
   /// The objects that are different from what they were at the last call.
   [[nodiscard]] std::vector<ObjectChange> take_changes();

@@ -55,7 +55,7 @@ std::string service(const std::string& more = "targetPort: 8080", const std::str
 std::string pod(const std::string& name, const std::string& ip, const std::string& more = "",
                 const std::string& ready = "True", const std::string& spec = "nodeName: n1") {
   return fmt::format(
-      "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}, labels: {{app: web, x: y}}{}}}\nspec: {{{}}}\n"
+      "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}, labels: {{app: web, x: z}}{}}}\nspec: {{{}}}\n"
       "status: {{phase: Running, podIPs: [{{ip: '{}'}}], conditions: [{{type: Ready, status: '{}'}}]}}\n",
       name, more, spec, ip, ready);
 }
@@ -167,7 +167,8 @@ TEST_CASE("Services that no proxy serves get nothing") {
   cluster.put(pod("a", "10.0.0.1"));
   cluster.put("{apiVersion: v1, kind: Service, metadata: {name: h}, spec: {clusterIP: None, selector: {app: web}}}");
   cluster.put("{apiVersion: v1, kind: Service, metadata: {name: e}, spec: {type: ExternalName, selector: {app: web}}}");
-  cluster.put("{apiVersion: v1, kind: Service, metadata: {name: n}, spec: {clusterIP: 10.0.0.1, ports: [{port: 1}]}}");
+  cluster.put(
+      "{apiVersion: v1, kind: Service, metadata: {name: none}, spec: {clusterIP: 10.0.0.1, ports: [{port: 1}]}}");
   CHECK(cluster.slices.empty());
 }
 
@@ -181,11 +182,11 @@ TEST_CASE("many Services and pods in one go give what they give one by one") {
   for (int i = 0; i < kServices; ++i) {
     note(
         fmt::format("{{apiVersion: v1, kind: Service, metadata: {{name: s{0}}},"
-                    " spec: {{clusterIP: 10.96.0.{0}, selector: {{app: a{0}, x: y}}, ports: [{{port: 1}}]}}}}",
+                    " spec: {{clusterIP: 10.96.0.{0}, selector: {{app: a{0}, x: z}}, ports: [{{port: 1}}]}}}}",
                     i));
     for (const int number : {1, 2})
       note(
-          fmt::format("{{apiVersion: v1, kind: Pod, metadata: {{name: p{0}-{1}, labels: {{app: a{0}, x: y}}}},"
+          fmt::format("{{apiVersion: v1, kind: Pod, metadata: {{name: p{0}-{1}, labels: {{app: a{0}, x: z}}}},"
                       " status: {{podIP: 10.{1}.0.{0}}}}}",
                       i, number));
   }

@@ -5,18 +5,19 @@
 #include <string>
 #include <vector>
 
+#include "agent/documents/read.h"
 #include "agent/objects/decode.h"
 
 namespace kubenatd::agent::objects {
 
 /// The one document of a YAML text, decoded.
 inline rules::Result<DecodedObject> decode_yaml(const std::string& text) {
-  std::vector<nlohmann::json> documents;
-  const auto status = read_documents(text, false, [&](nlohmann::json&& one) { documents.push_back(std::move(one)); });
+  std::vector<nlohmann::json> found;
+  const auto status = documents::read_all(text, [&](nlohmann::json&& one) { found.push_back(std::move(one)); });
   INFO((status ? "" : status.error().to_string()));
   REQUIRE(status);
-  REQUIRE(documents.size() == 1);
-  return decode_object(documents[0]);
+  REQUIRE(found.size() == 1);
+  return decode_object(found[0]);
 }
 
 /// One that must be good, without a remark.

@@ -5,9 +5,9 @@
 #include <string>
 
 #include "agent/base/printable.h"
-#include "agent/objects/text_reader.h"
+#include "agent/documents/text_reader.h"
 
-namespace kubenatd::agent::objects {
+namespace kubenatd::agent::documents {
 namespace {
 
 using nlohmann::json;
@@ -126,12 +126,14 @@ std::string plain_cause(std::string_view what) {
   return base::one_line(what, kLongest);
 }
 
-std::unexpected<rules::Error> failed_at(std::string_view text, const char* position, std::string_view cause) {
+std::unexpected<rules::Error> failed_at(std::string_view text, const char* position, std::size_t first_line,
+                                        std::string_view cause) {
   const char* begin = text.data();
   const auto lines = std::count(begin, position, '\n');
   const char* line = position;
   while (line != begin && line[-1] != '\n') --line;
-  return rules::fail(fmt::format("line {}, column {}", lines + 1, position - line), "read JSON", plain_cause(cause));
+  return rules::fail(fmt::format("line {}, column {}", static_cast<std::size_t>(lines) + first_line, position - line),
+                     "read JSON", plain_cause(cause));
 }
 
 /// Runs the parser over the value that begins at `position`, which is moved behind it.
@@ -146,40 +148,25 @@ bool parse_value(const char*& position, const char* end, Handler& handler) {
   }
 }
 
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
 const char* skip_blanks(const char* position, const char* end) {
   return std::find_if_not(position, end, is_blank);
 }
 
 }  // namespace
 
-bool is_all_json(std::string_view text) {
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+rules::Status read_json_value(std::string_view& text, std::size_t first_line, DocumentBuilder& builder) {
   const char* end = text.data() + text.size();
-  const char* position = skip_blanks(text.data(), end);
-  if (position == end || *position != '{') return false;
-  while (position != end) {
-    RootScanner scanner;
-    if (!parse_value(position, end, scanner)) return false;
-    position = skip_blanks(position, end);
-  }
-  return true;
-}
-
-rules::Status read_json(std::string_view text, DocumentBuilder& builder) {
-  const char* end = text.data() + text.size();
-  const char* position = text.data() + (text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0);
-  for (position = skip_blanks(position, end); position != end; position = skip_blanks(position, end)) {
-    const char* ahead = position;
-    RootScanner scanner;
-    if (!parse_value(ahead, end, scanner)) return failed_at(text, ahead, scanner.failure);
-    builder.begin_document(std::move(scanner.root));
-    BuildingHandler handler(builder);
-    if (!parse_value(position, end, handler)) return failed_at(text, position, handler.failure);
-    builder.end_document();
-  }
+  const char* position = text.data();
+  RootScanner scanner;
+  if (!parse_value(position, end, scanner)) return failed_at(text, position, first_line, scanner.failure);
+  builder.begin_document(std::move(scanner.root));
+  position = text.data();
+  BuildingHandler handler(builder);
+  if (!parse_value(position, end, handler)) return failed_at(text, position, first_line, handler.failure);
+  builder.end_document();
+  position = skip_blanks(position, end);
+  text.remove_prefix(static_cast<std::size_t>(position - text.data()));
   return {};
 }
 
-}  // namespace kubenatd::agent::objects
+}  // namespace kubenatd::agent::documents

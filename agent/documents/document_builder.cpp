@@ -1,13 +1,13 @@
-#include "agent/objects/document_builder.h"
+#include "agent/documents/document_builder.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "agent/base/printable.h"
+#include "agent/documents/yaml_scalar.h"
 
-namespace kubenatd::agent::objects {
+namespace kubenatd::agent::documents {
 namespace {
 
 using nlohmann::json;
@@ -87,6 +87,7 @@ void DocumentBuilder::begin_document(Root root) {
   has_document_ = handed_out_ = false;
   values_ = alias_bytes_ = 0;
   anchors_.clear();
+  doubled_.clear();
 }
 
 void DocumentBuilder::end_document() {
@@ -104,13 +105,28 @@ bool DocumentBuilder::needs_root() const {
          root_.kind.empty() && !frames_.front().value.contains("kind");
 }
 
-Step DocumentBuilder::key(std::string text, bool merge) {
+std::string DocumentBuilder::path_of(const std::string& key) const {
+  std::string path;
+  for (std::size_t i = 0; i + 1 < frames_.size(); ++i) {
+    const json& value = frames_[i].value;
+    if (value.is_object())
+      path += (path.empty() ? "" : ".") + frames_[i].key;
+    else
+      path += fmt::format("[{}]", value.size());
+  }
+  return path.empty() ? key : path + "." + key;
+}
+
+Step DocumentBuilder::key(std::string text, bool merge, std::uint64_t anchor, const json& value) {
+  if (const Step step = remember(anchor, value); !step) return step;
   Frame& frame = frames_.back();
-  if (merge ? frame.merged : frame.value.contains(text)) return stop("duplicate key " + base::in_quotes(text));
+  constexpr std::size_t kMostDoubled = 10;
+  if (!merge && !frame.has_merged && doubled_.size() < kMostDoubled && frame.value.contains(text))
+    doubled_.push_back(path_of(text));
   frame.key = std::move(text);
   frame.has_key = true;
   frame.merge_key = merge;
-  frame.merged = frame.merged || merge;
+  frame.has_merged = frame.has_merged || merge;
   return {};
 }
 
@@ -150,9 +166,6 @@ Step DocumentBuilder::begin_container(json&& value, std::uint64_t anchor) {
 Step DocumentBuilder::end_container() {
   Frame frame = std::move(frames_.back());
   frames_.pop_back();
-  for (json& merged : frame.merges)
-    for (auto& [name, value] : merged.get_ref<json::object_t&>())
-      frame.value.get_ref<json::object_t&>().try_emplace(name, std::move(value));
   if (const Step step = remember(frame.anchor, frame.value); !step) return step;
   return add(std::move(frame.value));
 }
@@ -161,8 +174,10 @@ Step DocumentBuilder::alias(std::uint64_t anchor) {
   const auto found = anchors_.find(anchor);
   if (found == anchors_.end()) return stop("an alias refers to a value that is not complete");
   if (wants_key()) {
-    if (!found->second.value.is_string()) return stop("a key is not a string");
-    return key(found->second.value.get<std::string>());
+    if (found->second.value.is_structured()) return stop("a key is not a scalar");
+    auto text = key_of(found->second.value);
+    if (!text) return stop(std::move(text.error()));
+    return key(std::move(*text));
   }
   if (frames_.size() + found->second.depth > kMaxDepth)
     return stop(fmt::format("nested deeper than {} levels", kMaxDepth));
@@ -199,15 +214,22 @@ Step DocumentBuilder::add(json&& value) {
   }
   frame.has_key = false;
   if (!frame.merge_key) {
-    frame.value.get_ref<json::object_t&>().try_emplace(std::move(frame.key), std::move(value));
+    frame.value.get_ref<json::object_t&>().insert_or_assign(std::move(frame.key), std::move(value));
     return {};
   }
   frame.merge_key = false;
+  return merge(frame, std::move(value));
+}
+
+Step DocumentBuilder::merge(Frame& frame, json&& value) {
   if (value.is_object()) value = json::array({std::move(value)});
   if (!value.is_array()) return stop("the value of \"<<\" is not a map");
-  for (json& map : value) {
-    if (!map.is_object()) return stop("the value of \"<<\" is not a map");
-    frame.merges.push_back(std::move(map));
+  // Of several maps, the first one counts.
+  auto& maps = value.get_ref<json::array_t&>();
+  for (auto map = maps.rbegin(); map != maps.rend(); ++map) {
+    if (!map->is_object()) return stop("the value of \"<<\" is not a map");
+    for (auto& [name, member] : map->get_ref<json::object_t&>())
+      frame.value.get_ref<json::object_t&>().insert_or_assign(name, std::move(member));
   }
   return {};
 }
@@ -218,4 +240,4 @@ void DocumentBuilder::hand_out(json&& element) {
   unfold(std::move(element), visit_);
 }
 
-}  // namespace kubenatd::agent::objects
+}  // namespace kubenatd::agent::documents

@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
-namespace kubenatd::agent::objects {
+namespace kubenatd::agent::documents {
 
-/// Depth of nesting that a document may have. Kubernetes objects stay below 20.
-inline constexpr std::size_t kMaxDepth = 64;
+/// Depth of nesting that a document may have. Kubernetes objects stay below 20; Go's reader takes 10 000.
+inline constexpr std::size_t kMaxDepth = 400;
 /// Values in one object. The API server's limit of 3 MiB per request allows far fewer.
 inline constexpr std::size_t kMaxValues = 1'000'000;
 /// Memory that anchors and the expansion of aliases may take in one document.
@@ -26,8 +26,10 @@ inline constexpr std::size_t kMaxAliasBytes = 8U << 20;
 /// begin_document; otherwise the document is unfolded at its end. Elements of a typed list (ServiceList) that lack kind
 /// or apiVersion get them from the list.
 ///
-/// Threading: none of its own. Failure: a document that breaks a rule (duplicate key, too deep, too large, aliases that
-/// expand without end) gives the cause as an error; the reader knows the position. Cost: memory of one object.
+/// Of a key that comes twice, the last value counts, as in Go; doubled() tells of it.
+///
+/// Threading: none of its own. Failure: a document that breaks a rule (too deep, too large, aliases that expand without
+/// end) gives the cause as an error; the reader knows the position. Cost: memory of one object.
 class DocumentBuilder {
  public:
   using json = nlohmann::json;
@@ -53,8 +55,12 @@ class DocumentBuilder {
   /// Takes what a reader found about the root ahead of its place.
   void set_root(Root root) { root_ = std::move(root); }
 
-  /// `merge` is YAML's "<<": the value is a map, or maps, whose entries are taken over where there are none yet.
-  [[nodiscard]] Step key(std::string text, bool merge = false);
+  /// `merge` is YAML's "<<": the value is a map, or maps, whose entries replace those before, and are replaced by those
+  /// behind, as go.yaml.in/yaml/v2 has it.
+  /// `anchor` names `value`, the scalar that the key was.
+  [[nodiscard]] Step key(std::string text, bool merge = false, std::uint64_t anchor = 0, const json& value = nullptr);
+  /// Paths of keys that came twice in one map of the present document; a few of them.
+  [[nodiscard]] const std::vector<std::string>& doubled() const { return doubled_; }
   /// `anchor` other than 0 names the value for aliases of the same document.
   [[nodiscard]] Step scalar(json&& value, std::uint64_t anchor = 0);
   [[nodiscard]] Step begin_map(std::uint64_t anchor = 0);
@@ -68,10 +74,9 @@ class DocumentBuilder {
     std::string key;
     bool has_key = false;
     bool merge_key = false;
-    bool merged = false;
-    bool hands_out = false;  ///< elements are handed out at once
+    bool has_merged = false;  ///< a key may be there by "<<"
+    bool hands_out = false;   ///< elements are handed out at once
     std::uint64_t anchor = 0;
-    std::vector<json> merges;
   };
   struct Anchored {
     json value;
@@ -82,6 +87,8 @@ class DocumentBuilder {
   [[nodiscard]] Step begin_container(json&& value, std::uint64_t anchor);
   [[nodiscard]] Step add(json&& value);
   [[nodiscard]] Step remember(std::uint64_t anchor, const json& value);
+  [[nodiscard]] std::string path_of(const std::string& key) const;
+  [[nodiscard]] static Step merge(Frame& frame, json&& value);
   void hand_out(json&& element);
 
   const Visit& visit_;
@@ -93,6 +100,7 @@ class DocumentBuilder {
   std::size_t values_ = 0;
   std::size_t alias_bytes_ = 0;
   std::map<std::uint64_t, Anchored> anchors_;
+  std::vector<std::string> doubled_;
 };
 
-}  // namespace kubenatd::agent::objects
+}  // namespace kubenatd::agent::documents
