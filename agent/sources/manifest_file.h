@@ -38,7 +38,7 @@ struct FileSignature {
 /// The objects of a file, and what there is to say about its documents, one line each.
 struct ManifestFile {
   std::vector<objects::ObjectPtr> objects;
-  std::vector<std::string> problems;  ///< documents that were refused, syntax errors
+  std::vector<std::string> problems;  ///< documents that were refused or cannot be read
   std::vector<std::string> remarks;   ///< fields that were left out of an object
   std::vector<std::string> passed_over;
   std::vector<objects::PassedOver> left_out;  ///< the same, by object; what is of no use to anybody is not among them

@@ -25,8 +25,10 @@ struct SourceUpdate {
 /// When a Service has a selector and the folders have no EndpointSlice for it, its endpoints are derived from the
 /// folders' Pods, as the EndpointSlice controller would make them, and appear as EndpointSlice events. When two
 /// documents give the same object, the later file counts (by path, then by place in the file) and a problem line says
-/// so; when that one goes, the other is back. A file that cannot be read or parsed keeps what it gave before, because a
-/// half-written file must not take services away. A file that is removed takes its objects with it.
+/// so; when that one goes, the other is back. A file that cannot be read keeps what it gave before, because a
+/// half-written file must not take services away; of a file with a document that cannot be read, the other documents
+/// count, and objects that it gave before and that are not in them stay. A file that is removed takes its objects with
+/// it.
 ///
 /// Threading: one thread. fd() is an inotify descriptor for epoll; poll() reads what is queued and never blocks.
 /// Cost: a change reads only the files that changed. A queue overflow reads everything again.

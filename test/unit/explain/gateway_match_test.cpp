@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "agent/documents/read.h"
 #include "agent/objects/decode.h"
 
 namespace kubenatd::agent::test {
@@ -15,7 +16,7 @@ using explain::RouteFound;
 
 Inventory inventory_of(const std::string& text) {
   Inventory inventory;
-  const auto read = objects::read_documents(text, false, [&](nlohmann::json&& document) {
+  const auto read = documents::read_all(text, [&](nlohmann::json&& document) {
     auto decoded = objects::decode_object(document);
     INFO((decoded ? "" : decoded.error().to_string()));
     REQUIRE(decoded);
@@ -134,7 +135,7 @@ TEST_CASE("Gateway API: the listener decides whom it lets in") {
 TEST_CASE("Gateway API: both versions are read and other people's Gateways are not") {
   const auto kind_of_text = [](const std::string& text) {
     std::string kind;
-    const auto read = objects::read_documents(text, false, [&](nlohmann::json&& document) {
+    const auto read = documents::read_all(text, [&](nlohmann::json&& document) {
       const auto decoded = objects::decode_object(document);
       REQUIRE(decoded);
       kind = decoded->object ? std::string(name_of(objects::kind_of(*decoded->object))) : decoded->passed_over;

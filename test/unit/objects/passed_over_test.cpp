@@ -7,12 +7,12 @@ namespace {
 
 /// What is kept of the one document of a YAML text.
 PassedOver of_yaml(const std::string& text) {
-  std::vector<nlohmann::json> documents;
-  REQUIRE(read_documents(text, false, [&](nlohmann::json&& one) { documents.push_back(std::move(one)); }));
-  REQUIRE(documents.size() == 1);
-  const auto decoded = decode_object(documents[0]);
-  if (!decoded) return passed_over(documents[0], decoded.error());
-  return passed_over(documents[0], decoded->remarks.empty() ? decoded->passed_over : decoded->remarks[0]);
+  std::vector<nlohmann::json> found;
+  REQUIRE(documents::read_all(text, [&](nlohmann::json&& one) { found.push_back(std::move(one)); }));
+  REQUIRE(found.size() == 1);
+  const auto decoded = decode_object(found[0]);
+  if (!decoded) return passed_over(found[0], decoded.error());
+  return passed_over(found[0], decoded->remarks.empty() ? decoded->passed_over : decoded->remarks[0]);
 }
 
 }  // namespace
