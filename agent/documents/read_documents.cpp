@@ -44,7 +44,11 @@ std::string find_field(std::string_view text, std::string_view name) {
     if (!starts || !rest.starts_with(':')) continue;
     rest.remove_prefix(1);
     rest = rest.substr(std::min(rest.find_first_not_of(" \t\"'"), rest.size()));
-    return std::string(rest.substr(0, rest.find_first_of(" \t\r\n\"',}#")));
+    const std::string_view word = rest.substr(0, rest.find_first_of(" \t\r\n\"',}#"));
+    const bool is_name = std::ranges::all_of(word, [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '/';
+    });
+    return is_name ? std::string(word) : std::string();
   }
   return {};
 }

@@ -368,7 +368,7 @@ void read_legacy_tables(rules::walk::Ruleset& into) {
     for (const std::string& name : names.names) {
       auto table = read_table(family, name);
       if (!table)
-        into.not_looked_at.push_back({"table " + name + " of " + program, table.error().cause});
+        into.not_looked_at.push_back({fmt::format("table {} of {}", name, program), table.error().cause});
       else if (!table->is_idle())
         add_legacy_table(into, *table);
     }

@@ -78,7 +78,9 @@ void compare_all(PacketNode& node, const std::vector<Sources>& sources, bool ipv
     for (std::size_t i = 0; i < walks.size(); ++i) {
       Tally tally;
       Comparer(node, tally).compare(walks[i], packet, fate, context + " (" + sources[i].name + ")\n");
-      INFO(context << " (" << sources[i].name << ") " << describe(packet));
+      std::string said;
+      for (const auto& outcome : walks[i].outcomes) said += "\n  " + describe(outcome);
+      INFO(context << " (" << sources[i].name << ") " << describe(packet) << said);
       if (judged) CHECK(tally.doubts == 0);
     }
   }
@@ -120,7 +122,11 @@ void compare_xt(PacketNode& node, const std::string& rules, bool ipv6, std::uint
   compare_all(node, sources, ipv6, next_port, rules, judged);
 }
 
-const char* const kAnswers = " -p udp -m udp --dport 7 -j ACCEPT\n";
+/// The sentinel, and the answers by which the test hears of a packet, pass.
+std::string passing(const std::string& chain, bool ipv6) {
+  return "-A " + chain + " -p udp -m udp --dport 7 -j ACCEPT\n-A " + chain + " -p " + (ipv6 ? "ipv6-icmp" : "icmp") +
+         " -j ACCEPT\n-A " + chain + " -p tcp -m tcp --tcp-flags RST RST -j ACCEPT\n";
+}
 
 }  // namespace
 
@@ -134,7 +140,7 @@ TEST_CASE("each match of iptables alone is judged as the kernel does") {
     for (const SinglePart& part : parts) {
       std::string rules = "*mangle\n";
       for (const std::string hook : {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}) {
-        rules += "-A " + hook + kAnswers;
+        rules += passing(hook, ipv6);
         // Statistic and the like are drawn once: one hook of each way has the rule.
         const bool has_rule = hook == "INPUT" || hook == "FORWARD" || hook == "OUTPUT";
         const bool drawn = part.text.find("statistic") != std::string::npos;
@@ -211,7 +217,7 @@ TEST_CASE("each target of iptables alone does what the kernel does") {
     unsigned refused = 0;
     for (const Target& target : targets) {
       if (ipv6 ? !target.ipv6 : !target.ipv4) continue;
-      std::string rules = std::string("*") + target.table + "\n-A " + target.chain + kAnswers;
+      std::string rules = std::string("*") + target.table + "\n" + passing(target.chain, ipv6);
       rules += std::string("-A ") + target.chain + " " + target.rule + "\nCOMMIT\n";
       // Which port a queue's program or a draw gives is nobody's to know beforehand.
       compare_xt(node, rules, ipv6, next_port, target.rule.find("NFQUEUE") == std::string::npos, refused);

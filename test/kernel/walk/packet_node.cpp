@@ -2,8 +2,9 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_tun.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -141,6 +142,14 @@ PacketNode::PacketNode() {
   for (const char* text : {"192.168.77.2", "fd00:77::2", "10.244.1.1", "fd00:10:244:1::1"})
     surroundings_.local.push_back(Address::parse(text).value());
   surroundings_.ip_forward = true;
+  surroundings_.interface_facts = [](const std::string& name) -> std::optional<rules::walk::Surroundings::Interface> {
+    const unsigned index = ::if_nametoindex(name.c_str());
+    if (index == 0) return std::nullopt;
+    rules::walk::Surroundings::Interface facts;
+    facts.index = index;
+    facts.type = name == "lo" ? ARPHRD_LOOPBACK : ARPHRD_NONE;
+    return facts;
+  };
   surroundings_.route_localnet = [](const std::string&) { return true; };
   surroundings_.ask_route = [local = surroundings_.local](const rules::walk::RouteQuestion& question) {
     using Kind = rules::walk::RouteAnswer::Kind;

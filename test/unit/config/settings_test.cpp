@@ -157,7 +157,7 @@ TEST_CASE("settings: what a file may not say is remarked upon") {
   for (const char* remark : {"KubenatdConfiguration.once: is not a known field and is ignored",
                              "KubenatdConfiguration.manifests: is not a known field and is ignored",
                              "KubenatdConfiguration.unheardOf: is not a known field and is ignored",
-                             "the document that begins in line 4: dispatch is given twice, the last one counts"}) {
+                             "the document that begins in line 5: dispatch is given twice, the last one counts"}) {
     CAPTURE(remark);
     CHECK(std::ranges::count(remarks, std::string(remark)) == 1);
   }

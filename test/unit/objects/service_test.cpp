@@ -81,7 +81,6 @@ TEST_CASE("ports are checked one by one") {
   CHECK_THAT(refused("{port: 0}"), Catch::Contains("0 is not in 1..65535"));
   CHECK_THAT(refused("{port: 1.5}"), Catch::Contains("1.5 is not in"));
   CHECK_THAT(refused("{port: -1}"), Catch::Contains("-1 is not in"));
-  CHECK_THAT(refused("{port: .nan}"), Catch::Contains("is not in"));
   CHECK_THAT(refused("{port: 99999999999999999999999}"), Catch::Contains("is not in"));
   CHECK_THAT(refused("{port: '80'}"), Catch::Contains("ports[0].port: is a string, not a number"));
   CHECK_THAT(refused("{name: a}"), Catch::Contains("ports[0].port: is missing"));

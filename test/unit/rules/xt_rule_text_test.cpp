@@ -484,7 +484,7 @@ TEST_CASE("translations are read in all forms", "[xt]") {
       {"-j DNAT --to-destination 10.0.0.1:80 --persistent", {nat(kDestination, "10.0.0.1", "", 80, 0, false, true)}},
       {"-j DNAT --to-destination 10.0.0.1-10.0.0.4:80", {nat(kDestination, "10.0.0.1", "10.0.0.4", 80, 0)}},
       {"-j DNAT --to-destination 10.0.0.1:9000-9010", {nat(kDestination, "10.0.0.1", "", 9000, 9010)}},
-      {"-j DNAT --to-destination 10.0.0.1:80-90/85", {nat(kDestination, "10.0.0.1", "", 80, 90)}},
+      {"-j DNAT --to-destination 10.0.0.1:80-90/85", {nat(kDestination, "10.0.0.1", "", 80, 90, true)}},
       {"-j DNAT --to-destination :8443", {nat(kDestination, "", "", 8443, 0)}},
       {"-j DNAT --to-destination :80-90", {nat(kDestination, "", "", 80, 90)}, false, k6},
       {"-j SNAT --to-source 10.0.0.1-10.0.0.9:80-90 --random-fully",
