@@ -214,7 +214,7 @@ class Handler {
     if (text == "<<" && (plain || tag == "tag:yaml.org,2002:merge")) return builder_.key("<<", true);
     auto key = key_of(*value);
     if (!key) return std::unexpected(std::move(key.error()));
-    return builder_.key(std::move(*key), false, mark, std::move(*value));
+    return builder_.key(std::move(*key), false, mark, *value);
   }
 
   std::string_view text_;

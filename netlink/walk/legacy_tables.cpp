@@ -1,5 +1,6 @@
 #include "netlink/walk/legacy_tables.h"
 
+#include <fmt/format.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <sys/socket.h>

@@ -175,8 +175,11 @@ void ExpressionReader::byte_order(const Attributes& attributes) {
   const std::size_t size = std::min<std::size_t>(attributes.be32(NFTA_BYTEORDER_LEN), Bytes::kCapacity);
   const std::uint32_t unit = attributes.be32(NFTA_BYTEORDER_SIZE);
   const std::uint32_t to = attributes.be32(NFTA_BYTEORDER_DREG);
-  ExpressionPtr of = registers_.read(attributes.be32(NFTA_BYTEORDER_SREG), size);
-  // The kernel leaves what is behind the last whole group as it was before.
+  const std::uint32_t from = attributes.be32(NFTA_BYTEORDER_SREG);
+  // The kernel leaves what is behind the last whole group as it was before. nft 1.0.6 asks for nothing but that: it
+  // turns the one byte of a protocol by groups of two.
+  if (size != 0 && size < unit && from == to) return;
+  ExpressionPtr of = registers_.read(from, size);
   if ((unit != 2 && unit != 4 && unit != 8) || size % unit != 0)
     return load(to, make(Unread{"byteorder", static_cast<std::uint16_t>(size)}));
   if constexpr (std::endian::native == std::endian::big) return load(to, std::move(of));

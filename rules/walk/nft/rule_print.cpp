@@ -597,13 +597,13 @@ class Printer {
   // Values.
 
   /// The right side of a set: a constant is written as the left side's type wants it.
-  std::string value(const ExpressionPtr& expression_, Type type) {
-    if (const auto* constant = is<Constant>(expression_)) return value_text(constant->bytes, type);
-    if (const auto* map = is<MapLookup>(expression_)) {
+  std::string value(const ExpressionPtr& of, Type type) {
+    if (const auto* constant = is<Constant>(of)) return value_text(constant->bytes, type);
+    if (const auto* map = is<MapLookup>(of)) {
       const Text key = expression(map->key);
       return fmt::format("{} map {}", key.words, set_text(map->map, key, {type}));
     }
-    return expression(expression_).words;
+    return expression(of).words;
   }
 
   static Bytes as_loaded(const Bytes& bytes, const Text& left) {

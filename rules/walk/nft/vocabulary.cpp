@@ -569,7 +569,7 @@ std::span<const Symbol> symbols_of(Type type) {
     case Type::kDay: return kDays;
     case Type::kInterfaceType: return kInterfaceTypes;
     case Type::kInterfaceGroup: return kGroups;
-    case Type::kUser: return kUsers;
+    case Type::kUser:
     case Type::kGroup: return kUsers;
     case Type::kBoolean: return kBooleans;
     case Type::kDccpType: return kDccpTypes;

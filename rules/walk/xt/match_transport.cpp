@@ -108,9 +108,9 @@ bool read_multiport(const Group& group, Parts& parts) {
     parts.model.reset();
   }
   if (option.name == "--ports") {
-    parts.statements.push_back(either_port(std::move(*ranges), option.negate));
+    parts.statements.push_back(either_port(*ranges, option.negate));
   } else {
-    parts.statements.push_back(ports(!to, std::move(*ranges), option.negate));
+    parts.statements.push_back(ports(!to, *ranges, option.negate));
   }
   return true;
 }

@@ -16,6 +16,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <stdexcept>
 
@@ -141,6 +142,7 @@ PacketNode::PacketNode() {
 
   for (const char* text : {"192.168.77.2", "fd00:77::2", "10.244.1.1", "fd00:10:244:1::1"})
     surroundings_.local.push_back(Address::parse(text).value());
+  surroundings_.now = std::time(nullptr);
   surroundings_.ip_forward = true;
   surroundings_.interface_facts = [](const std::string& name) -> std::optional<rules::walk::Surroundings::Interface> {
     const unsigned index = ::if_nametoindex(name.c_str());
