@@ -161,11 +161,12 @@ bool Journal::come_back(const TraceEvent& event) {
 }
 
 std::size_t Journal::connection_of(const Packet& packet) const {
-  const auto id = packet.connection ? packet.connection->id : std::nullopt;
+  const bool has_id = packet.connection && packet.connection->id;
+  const std::uint32_t id = has_id ? *packet.connection->id : 0;
   for (std::size_t i = 0; i < connections_.size(); ++i) {
     const Connection& known = connections_[i];
-    if (id && known.id) {
-      if (*id == *known.id) return i;
+    if (has_id && known.id) {
+      if (id == *known.id) return i;
       continue;
     }
     if (!packet.reply && same_tuple(known.original, packet.first)) return i;
