@@ -32,7 +32,7 @@ class EventQueue::Sink : public WatchSink {
     queue_.problems_.add(std::move(line));
     queue_.wake();
   }
-  void left_out(objects::PassedOver one) override {
+  void left_out(objects::PassedOver&& one) override {
     const base::MutexLock lock(queue_.mutex_);
     if (queue_.left_out_.size() < kMostLeftOut) queue_.left_out_.push_back(std::move(one));
   }

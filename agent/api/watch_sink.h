@@ -32,7 +32,7 @@ class WatchSink {
   /// One line: something was left out, or does not work at present.
   virtual void problem(std::string line) = 0;
   /// The same of an object that was left out or taken in part.
-  virtual void left_out(objects::PassedOver /*one*/) {}
+  virtual void left_out(objects::PassedOver&& /*one*/) {}
   /// One line that is worth knowing.
   virtual void remark(std::string line) = 0;
   /// Called after the events that lead to this state.

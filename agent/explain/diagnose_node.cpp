@@ -168,10 +168,10 @@ void check_connections(const Identity& identity, Answer& answer) {
     if (!server || std::ranges::any_of(answer.ends, [&](const PathEnd& end) { return leads_to(end, *server); }))
       continue;
     elsewhere.push_back(fmt::format("{} by {}", flow.original, flow.served_by));
-    // An endpoint that gets nothing new keeps what it has.
+    // An endpoint that gets nothing new keeps what it has, at the target port that it had then.
     const bool was_endpoint =
         identity.view != nullptr && std::ranges::any_of(identity.view->endpoints, [&](const rules::Endpoint& one) {
-          return one.address == server->address && one.port == server->port;
+          return one.address == server->address;
         });
     ordinary += was_endpoint ? 1 : 0;
   }
