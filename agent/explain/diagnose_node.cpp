@@ -160,7 +160,7 @@ bool leads_to(const PathEnd& end, const HostPort& server) {
 }
 
 /// Connections that are known, and went elsewhere than any way that was told.
-void check_connections(const Identity& identity, Answer& answer) {
+void check_connections(const ExplainContext& context, const Identity& identity, Answer& answer) {
   std::vector<std::string> elsewhere;
   std::size_t ordinary = 0;
   for (const KnownFlow& flow : answer.flows) {
@@ -173,7 +173,10 @@ void check_connections(const Identity& identity, Answer& answer) {
         identity.view != nullptr && std::ranges::any_of(identity.view->endpoints, [&](const rules::Endpoint& one) {
           return one.address == server->address;
         });
-    ordinary += was_endpoint ? 1 : 0;
+    // So does one that is gone: nobody has its address now.
+    const bool is_gone = !context.inventory.empty() && context.inventory.pod_with(server->address) == nullptr &&
+                         !context.surroundings.is_local(server->address);
+    ordinary += was_endpoint || is_gone ? 1 : 0;
   }
   if (elsewhere.empty()) return;
   const bool none_fits = elsewhere.size() == answer.flows.size();
@@ -192,7 +195,7 @@ void diagnose_node(const ExplainContext& context, const Identity& identity, cons
   add_causes(ways, answer);
   if (context.source != "desired") add_left_behind(context, answer);
   add_not_looked_at(context, answer);
-  check_connections(identity, answer);
+  check_connections(context, identity, answer);
 }
 
 }  // namespace kubenatd::agent::explain

@@ -286,7 +286,7 @@ ClientView explain_route_backends(const ExplainContext& context, const RouteFoun
                                   Answer& answer, std::vector<std::string>& doubts) {
   constexpr std::size_t kMost = 16;  // of the API's schema
   const std::string owner = "HTTPRoute " + found.route->key.to_string();
-  const ClientView broken{"http-500", "500 from the controller"};
+  ClientView broken{"http-500", "500 from the controller"};
   std::vector<const objects::RouteBackend*> backends;
   std::uint64_t sum = 0;
   for (const objects::RouteBackend& one : found.rule->backends) {
