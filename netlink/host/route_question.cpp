@@ -230,17 +230,18 @@ RouteAnswer RouteAsker::ask_marked(const RouteQuestion& question, const Policy& 
   const bool from_somewhere = arrives && question.in_interface->empty();
   Said said = from_somewhere ? ask_plain() : ask_kernel(question);
   if (said.code == ENODEV) return {};
-  if (!arrives && said.code == EINVAL && question.source) {
-    // The node sends with a source that is none of its own (a transparent socket): the kernel lets it, this question
-    // does not.
+  // The node sends with a source that is none of its own (a transparent socket): the kernel lets it, this question does
+  // not.
+  const bool sends_for_other = !arrives && said.code == EINVAL && question.source;
+  // An interface that does not forward says "no route" for that reason alone.
+  const bool forwards_nothing = arrives && !from_somewhere && said.code == EHOSTUNREACH &&
+                                !forwards(question.destination.family, *question.in_interface).value_or(true);
+  if (sends_for_other || forwards_nothing) {
     said = ask_plain();
   } else if (arrives && !from_somewhere && (said.code == EINVAL || said.code == EXDEV)) {
     const int refusal = said.code;
     said = ask_plain();
     said.answer.source_refused = refusal == EXDEV || said.code != EINVAL;
-  } else if (arrives && !from_somewhere && said.code == EHOSTUNREACH &&
-             !forwards(question.destination.family, *question.in_interface).value_or(true)) {
-    said = ask_plain();
   }
   if (said.answer.kind == RouteAnswer::Kind::kForward) {
     look_at_paths(question, said.answer);

@@ -263,7 +263,7 @@ std::optional<Clause> RuleParser::log() {
 
 std::string RuleParser::condition(std::size_t& at) {
   at_ = at;
-  const auto text = [this]() -> std::string {
+  std::string text = [this]() -> std::string {
     if (accept("limit")) {
       if (!accept("rate")) return {};
       Limit limit;
