@@ -132,7 +132,7 @@ void ExpressionReader::compare(const Attributes& attributes) {
     return;
   }
   last_bound_ = is_bound ? left.get() : nullptr;
-  condition({left, std::move(ranges), operation == NFT_CMP_NEQ, part_of(left, family_)});
+  condition({left, std::move(ranges), operation == NFT_CMP_NEQ, part_about(left)});
 }
 
 void ExpressionReader::range(const Attributes& attributes) {
@@ -141,7 +141,7 @@ void ExpressionReader::range(const Attributes& attributes) {
   const Bytes last = attributes.value(NFTA_RANGE_TO_DATA);
   if (first.size == 0 || first.size != last.size || operation > NFT_RANGE_NEQ) return give_up("range");
   const ExpressionPtr left = registers_.read(attributes.be32(NFTA_RANGE_SREG), first.size);
-  condition({left, {{first, last}}, operation == NFT_RANGE_NEQ, part_of(left, family_)});
+  condition({left, {{first, last}}, operation == NFT_RANGE_NEQ, part_about(left)});
 }
 
 void ExpressionReader::lookup(const Attributes& attributes) {
@@ -151,7 +151,7 @@ void ExpressionReader::lookup(const Attributes& attributes) {
   if (!attributes.has(NFTA_LOOKUP_DREG)) {
     const bool negate = (attributes.be32(NFTA_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
     // A set that stands in the rule itself is as good as a list of values.
-    const Part part = set != nullptr && set->anonymous ? part_of(key, family_) : Part::kSet;
+    const Part part = set != nullptr && set->anonymous ? part_about(key) : Part::kSet;
     return add(InSet{key, std::move(name), negate, part == Part::kOther ? Part::kSet : part});
   }
   const std::uint32_t to = attributes.be32(NFTA_LOOKUP_DREG);

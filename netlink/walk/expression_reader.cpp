@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "netlink/walk/parts.h"
+#include "rules/walk/part_of.h"
 #include "rules/walk/statement.h"
 
 namespace kubenatd::netlink::walk {
@@ -81,6 +82,13 @@ ExpressionReader::ExpressionReader(const WalkTable& table, WalkRule& rule)
                    is_iptables_table(table.name)),
       family_(family_of(table.family)) {}
 
+Part ExpressionReader::part_about(const ExpressionPtr& expression) const {
+  std::optional<rules::Family> family;
+  if (family_ == NFPROTO_IPV4) family = rules::Family::kIpv4;
+  if (family_ == NFPROTO_IPV6) family = rules::Family::kIpv6;
+  return part_of(expression, family);
+}
+
 void ExpressionReader::read(std::string_view element) {
   if (ended_) return;
   const std::string_view name = find_attribute(element, NFTA_EXPR_NAME).text();
@@ -131,10 +139,10 @@ void ExpressionReader::split_fields(Condition& condition) {
     const auto rest = static_cast<std::uint16_t>(payload->size - size);
     const Bytes value = condition.ranges.front().first;
     const ExpressionPtr field = make(Payload{payload->base, payload->offset, size});
-    add(Condition{field, {{value.slice(0, size), value.slice(0, size)}}, false, part_of(field, family_)});
+    add(Condition{field, {{value.slice(0, size), value.slice(0, size)}}, false, part_about(field)});
     condition.left = make(Payload{payload->base, *end, rest});
     condition.ranges = {{value.slice(size, rest), value.slice(size, rest)}};
-    condition.part = part_of(condition.left, family_);
+    condition.part = part_about(condition.left);
   }
 }
 

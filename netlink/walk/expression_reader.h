@@ -99,6 +99,8 @@ class ExpressionReader {
   void unjudged(std::string text) { add(rules::walk::Unjudged{std::move(text), rules::walk::Part::kOther}); }
   void nothing(std::string text) { add(rules::walk::NoEffect{std::move(text)}); }
   void condition(rules::walk::Condition condition);
+  /// For people: what a condition on it is about.
+  [[nodiscard]] rules::walk::Part part_about(const rules::walk::ExpressionPtr& expression) const;
   /// Adds a condition for each field that is compared, but for the last one, which is left.
   void split_fields(rules::walk::Condition& condition);
   /// A statement that only packets of that family meet, in a table of both.

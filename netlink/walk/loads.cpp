@@ -4,8 +4,8 @@
 #include <bit>
 
 #include "netlink/walk/expression_reader.h"
-#include "netlink/walk/key_sizes.h"
 #include "netlink/walk/verdict.h"
+#include "rules/walk/key_sizes.h"
 
 /// Expressions that load a register or compute in registers, and those of the same name that set something.
 namespace kubenatd::netlink::walk {

@@ -4,13 +4,8 @@
 #include <optional>
 
 #include "rules/walk/expression.h"
-#include "rules/walk/statement.h"
 
 namespace kubenatd::netlink::walk {
-
-/// Which part of a packet an expression looks at, for people. `family`: NFPROTO_* of the packets; none: of both.
-[[nodiscard]] rules::walk::Part part_of(const rules::walk::ExpressionPtr& expression,
-                                        std::optional<std::uint8_t> family);
 
 /// Where the field of a header ends that holds the byte at `offset`; none for a header that is not known. nft compares
 /// neighbouring fields at once ("ip saddr 10.0.0.1 ip daddr 10.0.0.2").

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "netlink/walk/key_sizes.h"
+#include "rules/walk/key_sizes.h"
 
 namespace kubenatd::netlink::walk {
 namespace {

@@ -10,11 +10,13 @@
 #include <string_view>
 
 #include "rules/walk/headers.h"
+#include "rules/walk/key_sizes.h"
 
 namespace kubenatd::rules::walk {
 namespace {
 
 constexpr std::size_t kNameSize = 16;  // IFNAMSIZ
+constexpr std::size_t kLargestAddress = 16;
 
 [[nodiscard]] Value number(std::uint32_t value) {
   return Value::of(Bytes::host(value));
@@ -106,25 +108,6 @@ using InterfaceName = std::optional<std::string>;
   if (state.destination_done) status |= IPS_DST_NAT_DONE;
   if (state.source_done) status |= IPS_SRC_NAT_DONE;
   return status;
-}
-
-[[nodiscard]] std::size_t size_of_ct(std::uint32_t key) {
-  switch (key) {
-    case NFT_CT_DIRECTION:
-    case NFT_CT_L3PROTOCOL:
-    case NFT_CT_PROTOCOL: return 1;
-    case NFT_CT_PROTO_SRC:
-    case NFT_CT_PROTO_DST:
-    case NFT_CT_ZONE: return 2;
-    case NFT_CT_PKTS:
-    case NFT_CT_BYTES:
-    case NFT_CT_AVGPKT: return 8;
-    case NFT_CT_HELPER:
-    case NFT_CT_LABELS:
-    case NFT_CT_SRC_IP6:
-    case NFT_CT_DST_IP6: return 16;
-    default: return 4;
-  }
 }
 
 /// Addresses and ports of the connection's two tuples. That of replies is the other one turned round, as nat has it.
@@ -272,7 +255,7 @@ Value load(const Ct& ct, const PacketState& state) {
     case NFT_CT_DST_IP6:
     case NFT_CT_PROTO_SRC:
     case NFT_CT_PROTO_DST: return of_tuple(ct, state);
-    default: return Value::unknown(size_of_ct(ct.key));
+    default: return Value::unknown(size_of_ct(ct.key, kLargestAddress));
   }
 }
 

@@ -20,7 +20,6 @@ struct SetDefinition {
   std::vector<std::string> key_types, data_types;  ///< names of types, "verdict"; or, with typeof:
   std::optional<Term> key_of, data_of;
   std::vector<std::string> flags;
-  bool has_timeout = false;
   bool conditional = false;  ///< each element of it holds a limit or the like
   std::vector<Term> elements;
   bool complete = true;

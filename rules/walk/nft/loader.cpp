@@ -9,6 +9,7 @@
 
 #include "rules/walk/nft/compile.h"
 #include "rules/walk/nft/value_text.h"
+#include "rules/walk/part_of.h"
 
 namespace kubenatd::rules::walk::nft {
 namespace {
@@ -34,56 +35,6 @@ bool is_number(const Term* term) {
 Load of(ExpressionPtr expression, Type type, std::uint16_t size) {
   return {std::move(expression), {type, size, 0}, {}, true};
 }
-
-/// Which part of a packet an expression looks at, for people.
-struct PartOf {
-  std::optional<Header> network;
-
-  Part operator()(const Payload& payload) const {
-    const unsigned end = payload.offset + payload.size;
-    if (payload.base == Payload::Base::kTransport) {
-      if (end <= 2) return Part::kSourcePort;
-      return end <= 4 && payload.offset >= 2 ? Part::kDestinationPort : Part::kOther;
-    }
-    if (payload.base != Payload::Base::kNetwork || (network != Header::kIp && network != Header::kIp6))
-      return Part::kOther;
-    const bool four = network == Header::kIp;
-    const unsigned source = four ? 12 : 8;
-    const unsigned destination = four ? 16 : 24;
-    if (payload.offset >= source && end <= destination) return Part::kSource;
-    if (payload.offset >= destination && end <= (four ? 20U : 40U)) return Part::kDestination;
-    return payload.offset == (four ? 9 : 6) && payload.size == 1 ? Part::kProtocol : Part::kOther;
-  }
-  Part operator()(const Meta& meta) const {
-    switch (meta.key) {
-      case NFT_META_MARK: return Part::kMark;
-      case NFT_META_IIF:
-      case NFT_META_IIFNAME:
-      case NFT_META_IIFGROUP:
-      case NFT_META_IIFTYPE:
-      case NFT_META_IIFKIND: return Part::kInInterface;
-      case NFT_META_OIF:
-      case NFT_META_OIFNAME:
-      case NFT_META_OIFGROUP:
-      case NFT_META_OIFTYPE:
-      case NFT_META_OIFKIND: return Part::kOutInterface;
-      case NFT_META_L4PROTO:
-      case NFT_META_NFPROTO:
-      case NFT_META_PROTOCOL: return Part::kProtocol;
-      default: return Part::kOther;
-    }
-  }
-  Part operator()(const Ct& ct) const { return ct.key == NFT_CT_STATE ? Part::kState : Part::kOther; }
-  Part operator()(const Fib& fib) const {
-    if (fib.result != NFT_FIB_RESULT_ADDRTYPE) return Part::kOther;
-    return (fib.flags & NFTA_FIB_F_SADDR) != 0 ? Part::kSourceType : Part::kDestinationType;
-  }
-  Part operator()(const Bits& bits) const { return std::visit(*this, bits.of->what); }
-  Part operator()(const Swap& swap) const { return std::visit(*this, swap.of->what); }
-  Part operator()(const Shift& shift) const { return std::visit(*this, shift.of->what); }
-  Part operator()(const Slice& slice) const { return std::visit(*this, slice.of->what); }
-  Part operator()(const auto& /*other*/) const { return Part::kOther; }
-};
 
 }  // namespace
 
@@ -529,7 +480,10 @@ ExpressionPtr Loader::look_up(const Term& map, const std::vector<Place>& data) {
 }
 
 Part Loader::part_of(const ExpressionPtr& expression) const {
-  return std::visit(PartOf{network_}, expression->what);
+  std::optional<Family> family;
+  if (network_ == Header::kIp) family = Family::kIpv4;
+  if (network_ == Header::kIp6) family = Family::kIpv6;
+  return walk::part_of(expression, family);
 }
 
 }  // namespace kubenatd::rules::walk::nft

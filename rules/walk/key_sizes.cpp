@@ -1,8 +1,8 @@
-#include "netlink/walk/key_sizes.h"
+#include "rules/walk/key_sizes.h"
 
 #include <linux/netfilter/nf_tables.h>
 
-namespace kubenatd::netlink::walk {
+namespace kubenatd::rules::walk {
 namespace {
 
 constexpr std::size_t kNameSize = 16;  // IFNAMSIZ, NF_CT_HELPER_NAME_LEN
@@ -83,4 +83,4 @@ std::size_t size_of_route(std::uint32_t key) {
   }
 }
 
-}  // namespace kubenatd::netlink::walk
+}  // namespace kubenatd::rules::walk
