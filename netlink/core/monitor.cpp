@@ -116,24 +116,11 @@ rules::Status Monitor::leave() {
 }
 
 rules::Result<Monitor::Drained> Monitor::drain(const std::function<void(const TableEvent&)>& visit) {
-  Drained drained;
-  while (drained.events < kMaxEvents) {
-    const auto received = socket_->poll();
-    if (!received) return std::unexpected(received.error());
-    if (received->kind == Received::Kind::kNothing) return drained;
-    if (received->kind == Received::Kind::kOverrun) {
-      drained.overrun = true;
-      continue;
-    }
-    MessageReader reader(received->data);
-    for (Message message; reader.next(message);) {
-      const auto type = message.table_type();
-      if (!type) continue;
-      ++drained.events;
-      visit(read_event(message, *type));
-    }
-  }
-  return drained;
+  return drain_events(*socket_, kMaxEvents, [&](const Message& message) {
+    const auto type = message.table_type();
+    if (type) visit(read_event(message, *type));
+    return type.has_value();
+  });
 }
 
 }  // namespace kubenatd::netlink

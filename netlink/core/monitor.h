@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "netlink/core/drain.h"
 #include "netlink/core/socket.h"
 #include "rules/error.h"
 #include "rules/rule.h"
@@ -54,10 +55,7 @@ class Monitor {
   /// Stops listening and empties the queue, for the time of a large transaction of our own.
   [[nodiscard]] rules::Status leave();
 
-  struct Drained {
-    std::size_t events = 0;
-    bool overrun = false;
-  };
+  using Drained = netlink::Drained;
   [[nodiscard]] rules::Result<Drained> drain(const std::function<void(const TableEvent&)>& visit);
 
  private:

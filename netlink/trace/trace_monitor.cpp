@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "netlink/core/messages.h"
-
 namespace kubenatd::netlink::trace {
 namespace {
 
@@ -33,24 +31,11 @@ rules::Status TraceMonitor::join() {
 }
 
 rules::Result<TraceMonitor::Drained> TraceMonitor::drain(const std::function<void(TraceEvent)>& visit) {
-  Drained drained;
-  while (drained.events < kMaxEvents) {
-    const auto received = socket_->poll();
-    if (!received) return std::unexpected(received.error());
-    if (received->kind == Received::Kind::kNothing) return drained;
-    if (received->kind == Received::Kind::kOverrun) {
-      drained.overrun = true;
-      continue;
-    }
-    MessageReader reader(received->data);
-    for (Message message; reader.next(message);) {
-      auto event = read_trace_event(message);
-      if (!event) continue;
-      ++drained.events;
-      visit(std::move(*event));
-    }
-  }
-  return drained;
+  return drain_events(*socket_, kMaxEvents, [&](const Message& message) {
+    auto event = read_trace_event(message);
+    if (event) visit(std::move(*event));
+    return event.has_value();
+  });
 }
 
 }  // namespace kubenatd::netlink::trace

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 
+#include "netlink/core/drain.h"
 #include "netlink/core/socket.h"
 #include "netlink/trace/trace_event.h"
 #include "rules/error.h"
@@ -22,10 +23,7 @@ class TraceMonitor {
   [[nodiscard]] int fd() const { return socket_->fd(); }
   [[nodiscard]] rules::Status join();
 
-  struct Drained {
-    std::size_t events = 0;
-    bool overrun = false;
-  };
+  using Drained = netlink::Drained;
   [[nodiscard]] rules::Result<Drained> drain(const std::function<void(TraceEvent)>& visit);
 
  private:
