@@ -141,4 +141,10 @@ template <class What>
 /// Whether both say the same, all the way down. Two null pointers do.
 [[nodiscard]] bool same(const ExpressionPtr& one, const ExpressionPtr& other);
 
+/// The expression as one of this kind; none: it is of another.
+template <class What>
+[[nodiscard]] const What* is(const ExpressionPtr& expression) {
+  return expression ? std::get_if<What>(&expression->what) : nullptr;
+}
+
 }  // namespace kubenatd::rules::walk

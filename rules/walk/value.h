@@ -78,6 +78,16 @@ struct Bytes {
   }
 };
 
+/// Each byte is this one.
+[[nodiscard]] inline bool all(const Bytes& bytes, std::uint8_t value) {
+  return std::ranges::all_of(bytes.view(), [value](std::uint8_t byte) { return byte == value; });
+}
+/// Each bit is the other one.
+[[nodiscard]] inline Bytes inverse(Bytes bytes) {
+  for (std::size_t i = 0; i < bytes.size; ++i) bytes.data[i] = static_cast<std::uint8_t>(~bytes.data[i]);
+  return bytes;
+}
+
 /// What a rule loads from a packet: bytes of which some bits may not be known.
 struct Value {
   Bytes bits;   ///< unknown bits are 0

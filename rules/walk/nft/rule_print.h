@@ -11,7 +11,5 @@ namespace kubenatd::rules::walk::nft {
 /// An element in nft's words ("10.96.0.10 . tcp . 53", "10.0.0.0/8 : jump pods"); bytes as hexadecimal where the type
 /// is not known.
 [[nodiscard]] std::string to_text(const SetElement& element, const WalkSet& set);
-/// A key in nft's words.
-[[nodiscard]] std::string key_text(const Bytes& key, const WalkSet& set);
 
 }  // namespace kubenatd::rules::walk::nft

@@ -4,20 +4,13 @@
 #include <utility>
 
 namespace kubenatd::rules::walk::xt {
-namespace {
-
-bool all_are(const Bytes& bytes, std::uint8_t byte) {
-  return std::ranges::all_of(bytes.view(), [byte](std::uint8_t each) { return each == byte; });
-}
-
-}  // namespace
 
 Bytes bytes_of(const Address& address) {
   return Bytes(address.octets());
 }
 
 ExpressionPtr bits(ExpressionPtr of, const Bytes& mask, const Bytes& flip) {
-  if (all_are(mask, 0xff) && all_are(flip, 0)) return of;
+  if (all(mask, 0xff) && all(flip, 0)) return of;
   return make(Bits{std::move(of), mask, flip});
 }
 

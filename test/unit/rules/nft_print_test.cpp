@@ -205,7 +205,6 @@ TEST_CASE("nft print: elements are written by the types of their set") {
   element.data.append(Bytes::network(0x1f900000, 4));
   CHECK(nft::to_text(element, set) ==
         "10.96.0.10 . tcp . 80 . 0x00000002 comment \"demo/web:http\" : 10.244.1.5 . 8080");
-  CHECK(nft::key_text(element.first, set) == "10.96.0.10 . tcp . 80 . 0x00000002");
 
   WalkSet blocks;
   blocks.parts = {4};
