@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/api/api_client.h"
+#include "agent/base/descriptor_limit.h"
 #include "agent/base/log.h"
 #include "agent/base/signals.h"
 #include "agent/cli/commands.h"
@@ -89,6 +90,7 @@ int run(const Options& options) {
     base::log_error(signals.error().to_string());
     return kExitFailed;
   }
+  static_cast<void>(base::raise_descriptor_limit());
   api::limit_http_threads();
   daemon::RivalWatch rivals;
   while (true) {

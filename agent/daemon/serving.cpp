@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/base/descriptor_limit.h"
 #include "agent/base/log.h"
 #include "agent/config/bind_address.h"
 #include "agent/daemon/cluster_events.h"
@@ -33,14 +34,15 @@ std::size_t count(const std::vector<objects::ObjectEvent>& events, objects::Kind
 
 }  // namespace
 
-Serving::Serving(dataplane::Model& model, api::EventRecorder* events, std::unique_ptr<serve::HttpTransport> transport)
+Serving::Serving(dataplane::Model& model, api::EventRecorder* events, serve::DescriptorShares shares,
+                 std::unique_ptr<serve::HttpTransport> transport)
     : model_(model),
       events_(events),
       started_(serve::Moment::now().wall),
       health_(model.config().sync_period * kHealthPeriods),
       metrics_(model.config().mode),
       transport_(std::move(transport)),
-      keeper_(*transport_, report_server),
+      keeper_(*transport_, shares, report_server),
       health_checks_(
           keeper_, health_, [this](const objects::ObjectKey& service, std::uint16_t port, const rules::Error& error) {
             if (events_ != nullptr)
@@ -49,9 +51,10 @@ Serving::Serving(dataplane::Model& model, api::EventRecorder* events, std::uniqu
           }) {}
 
 rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, const ServingOptions& options) {
-  auto transport = serve::HttpTransport::start();
+  const auto shares = serve::DescriptorShares::of(base::descriptor_limit());
+  auto transport = serve::HttpTransport::start({.lane_connections = shares.connections});
   if (!transport) return std::unexpected(transport.error());
-  std::unique_ptr<Serving> serving(new Serving(model, options.events, std::move(*transport)));
+  std::unique_ptr<Serving> serving(new Serving(model, options.events, shares, std::move(*transport)));
   if (model.environment().has_nfacct) serving->metrics_.add(std::make_shared<serve::NfacctCounters>());
   if (options.counted_services != 0 && model.config().mode == config::Config::Mode::kNftables) {
     base::log_warning("connections are not counted by Service in nftables mode");

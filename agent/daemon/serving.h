@@ -46,7 +46,8 @@ class Serving {
   void note_source(std::string_view resource, bool up) { metrics_.source_up(resource, up); }
 
  private:
-  Serving(dataplane::Model& model, api::EventRecorder* events, std::unique_ptr<serve::HttpTransport> transport);
+  Serving(dataplane::Model& model, api::EventRecorder* events, serve::DescriptorShares shares,
+          std::unique_ptr<serve::HttpTransport> transport);
   [[nodiscard]] rules::Status keep(const std::string& what, const std::string& address, serve::HttpHandler handler,
                                    serve::HttpLane lane);
   [[nodiscard]] bool uses(rules::Family family) const;

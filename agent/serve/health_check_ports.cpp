@@ -78,8 +78,8 @@ void HealthCheckPorts::open(const objects::ObjectKey& key, const Served& served,
   const HttpHandler handler = [key, count = served.local_endpoints, &health = health_](const HttpRequest&) {
     return health_check_page(key, count->load(), health.healthy(Moment::now()));
   };
-  const rules::Status kept =
-      keeper_.keep(name_of(key, address), {address.value_or(rules::Address{}), served.port}, handler);
+  const rules::Status kept = keeper_.keep(name_of(key, address), {address.value_or(rules::Address{}), served.port},
+                                          handler, HttpLane::kProbes, ServerKeeper::Owner::kService);
   if (!kept && refused_) refused_(key, served.port, kept.error());
 }
 

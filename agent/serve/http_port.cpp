@@ -27,6 +27,8 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr auto kAcceptAgain = std::chrono::milliseconds(100);
+/// For want of descriptors, a connection that has asked nothing for so long ends. Clients ask when they have connected.
+constexpr auto kSilent = std::chrono::seconds(1);
 /// What a client still sends after its last answer is read for a while: closing with unread data would reset the
 /// connection, and the client might never see the answer.
 constexpr auto kLinger = std::chrono::seconds(1);
@@ -54,14 +56,17 @@ std::string body_of(web::http::http_response& response) {
 
 }  // namespace
 
-class HttpPort::Session : public std::enable_shared_from_this<Session> {
+class HttpPort::Session final : public HttpConnections::Member, public std::enable_shared_from_this<Session> {
  public:
   Session(std::shared_ptr<HttpPort> port, tcp::socket socket)
       : port_(std::move(port)),
         stream_(std::move(socket)),
         buffer_(port_->limits_.header_bytes + port_->limits_.body_bytes) {}
 
-  void set_place(Sessions::iterator place) { place_ = place; }
+  void set_places(Sessions::iterator place, HttpConnections::Place place_in_lane) {
+    place_ = place;
+    place_in_lane_ = place_in_lane;
+  }
 
   void read(std::chrono::milliseconds patience) {
     parser_.emplace();
@@ -81,10 +86,12 @@ class HttpPort::Session : public std::enable_shared_from_this<Session> {
   }
 
   /// Ends what is under way; the session goes with its last operation.
-  void abort() {
+  void abort() override {
     const auto self = shared_from_this();
     stream_.close();
-    if (std::exchange(listed_, false)) port_->sessions_.erase(place_);
+    if (!std::exchange(listed_, false)) return;
+    port_->connections_.remove(place_in_lane_);
+    port_->sessions_.erase(place_);
   }
 
  private:
@@ -155,6 +162,7 @@ class HttpPort::Session : public std::enable_shared_from_this<Session> {
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   Sessions::iterator place_;
+  HttpConnections::Place place_in_lane_;
   bool listed_ = true;
   bool keep_alive_ = false;
   bool head_ = false;
@@ -179,6 +187,7 @@ void HttpPort::Session::dispatch() {
   http_1_0_ = message.version() < 11;
   head_ = message.method() == http::verb::head;
   port_->sessions_.splice(port_->sessions_.end(), port_->sessions_, place_);
+  port_->connections_.note_request(place_in_lane_);
   auto request = base::cpprest::make_request(std::make_unique<Exchange>(shared_from_this()));
   try {
     request.set_method(std::string(message.method_string()));
@@ -210,6 +219,9 @@ void HttpPort::accept() {
       self->add(std::move(socket));
       return self->accept();
     }
+    const bool no_descriptor = error == boost::system::errc::too_many_files_open ||
+                               error == boost::system::errc::too_many_files_open_in_system;
+    if (no_descriptor && self->connections_.end_silent(kSilent)) return self->accept();
     self->retry_.expires_after(kAcceptAgain);
     self->retry_.async_wait([self](error_code) { self->accept(); });
   });
@@ -218,7 +230,8 @@ void HttpPort::accept() {
 void HttpPort::add(tcp::socket socket) {
   if (sessions_.size() >= limits_.connections) sessions_.front()->abort();
   auto session = std::make_shared<Session>(shared_from_this(), std::move(socket));
-  session->set_place(sessions_.insert(sessions_.end(), session));
+  const auto place_in_lane = connections_.add(*session);
+  session->set_places(sessions_.insert(sessions_.end(), session), place_in_lane);
   session->read(limits_.first_request);
 }
 

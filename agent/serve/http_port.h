@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "agent/base/cpprest_internals.h"
+#include "agent/serve/http_connections.h"
 #include "agent/serve/http_transport.h"
 #include "agent/serve/listen_socket.h"
 
@@ -17,12 +18,15 @@ namespace kubenatd::agent::serve {
 /// One listening socket of the transport and its connections.
 ///
 /// Purpose: accepts, reads requests, hands them to the http_listener, and sends what it answers. Threading: one
-/// lane's thread, but for the constructor, executor() and adopt(). Failure: connections end; an accept(2) that fails,
-/// for want of descriptors say, is tried again a little later. Cost: see HttpLimits.
+/// lane's thread, but for the constructor, executor() and adopt(). Failure: connections end; an accept(2) that fails is
+/// tried again a little later, and for want of descriptors a silent connection of the lane ends. Cost: see
+/// HttpLimits.
 class HttpPort : public std::enable_shared_from_this<HttpPort> {
  public:
-  HttpPort(boost::asio::io_context& io, const HttpLimits& limits, base::cpprest::Listener& listener)
-      : acceptor_(io), retry_(io), limits_(limits), listener_(&listener) {}
+  /// `connections` are those of the lane; they must outlive this.
+  HttpPort(boost::asio::io_context& io, HttpConnections& connections, const HttpLimits& limits,
+           base::cpprest::Listener& listener)
+      : acceptor_(io), retry_(io), connections_(connections), limits_(limits), listener_(&listener) {}
 
   /// Where its work is posted to.
   [[nodiscard]] boost::asio::any_io_executor executor() { return acceptor_.get_executor(); }
@@ -43,6 +47,7 @@ class HttpPort : public std::enable_shared_from_this<HttpPort> {
 
   boost::asio::ip::tcp::acceptor acceptor_;
   boost::asio::steady_timer retry_;
+  HttpConnections& connections_;
   HttpLimits limits_;
   base::cpprest::Listener* listener_;  ///< none: closed
   Sessions sessions_;                  ///< by their last request, oldest first

@@ -30,10 +30,10 @@ constexpr const char* kAnchorUri = "http://transport.invalid/";
 
 constexpr std::size_t kLanes = 2;
 
-/// One thread and what waits for it.
+/// One thread, what waits for it, and the connections that it serves.
 class Lane {
  public:
-  Lane() : work_(asio::make_work_guard(io_)) {}
+  explicit Lane(std::size_t connections) : connections_(connections), work_(asio::make_work_guard(io_)) {}
   ~Lane() { stop(); }
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -48,6 +48,7 @@ class Lane {
     thread_.join();
   }
   [[nodiscard]] asio::io_context& io() { return io_; }
+  [[nodiscard]] HttpConnections& connections() { return connections_; }
 
  private:
   void serve() {
@@ -62,6 +63,7 @@ class Lane {
     }
   }
 
+  HttpConnections connections_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::thread thread_;
@@ -72,7 +74,8 @@ class Lane {
 /// What the transport and cpprestsdk's registration of it share.
 class HttpTransport::Core {
  public:
-  explicit Core(HttpLimits limits) : limits_(limits) {}
+  explicit Core(HttpLimits limits)
+      : limits_(limits), lanes_{Lane(limits.lane_connections), Lane(limits.lane_connections)} {}
   ~Core() = default;
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -93,7 +96,8 @@ class HttpTransport::Core {
     auto offered = offered_.extract(uri);
     if (offered.empty()) throw std::system_error(ENOTSOCK, std::generic_category(), "no socket provided for " + uri);
     Offer& offer = offered.mapped();
-    auto port = std::make_shared<HttpPort>(lanes_[static_cast<std::size_t>(offer.lane)].io(), limits_, listener);
+    Lane& lane = lanes_[static_cast<std::size_t>(offer.lane)];
+    auto port = std::make_shared<HttpPort>(lane.io(), lane.connections(), limits_, listener);
     if (const auto refused = port->adopt(std::move(offer.socket)); refused)
       throw std::system_error(refused.value(), std::generic_category(), "adopt the socket of " + uri);
     ports_.emplace(&listener, port);

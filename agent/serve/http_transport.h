@@ -14,8 +14,9 @@ namespace kubenatd::agent::serve {
 /// Bounds on what a client may cost.
 struct HttpLimits {
   std::size_t header_bytes = 16 << 10;
-  std::size_t body_bytes = 4 << 10;  ///< no page takes a body
-  std::size_t connections = 128;     ///< of one listener; the next one ends the one that has been silent longest
+  std::size_t body_bytes = 4 << 10;     ///< no page takes a body
+  std::size_t connections = 128;        ///< of one listener; the next one ends the one that has been silent longest
+  std::size_t lane_connections = 1024;  ///< the same, of all listeners of a lane together
   std::chrono::milliseconds first_request = std::chrono::seconds(10);
   std::chrono::milliseconds next_request = std::chrono::seconds(90);  ///< more than a usual scrape interval
   std::chrono::milliseconds response = std::chrono::seconds(30);
@@ -38,7 +39,8 @@ enum class HttpLane : std::uint8_t {
 /// those of cpprestsdk's pool when this starts it. Methods may be called from any other thread. One transport can live
 /// at a time, as cpprestsdk knows but one, and http_listeners have to be closed before it ends.
 /// Failure: start() fails when there is one already or no thread. What clients do wrong ends their connection only.
-/// Cost: a connection keeps a few KiB while it is open, at most the limits above.
+/// Cost: a connection keeps a few KiB while it is open, at most the limits above. When the process has no descriptor
+/// left, the connection of the lane that has been silent longest ends.
 class HttpTransport {
  public:
   [[nodiscard]] static rules::Result<std::unique_ptr<HttpTransport>> start(HttpLimits limits = {});

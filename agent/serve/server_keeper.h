@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "agent/base/thread_annotations.h"
+#include "agent/serve/descriptor_shares.h"
 #include "agent/serve/http_server.h"
 
 namespace kubenatd::agent::serve {
@@ -29,8 +30,12 @@ class ServerKeeper {
   /// As kube-proxy waits between tries (facts: every 5 s).
   static constexpr std::chrono::milliseconds kRetry = std::chrono::seconds(5);
 
-  /// `transport` must outlive this.
-  explicit ServerKeeper(HttpTransport& transport, Report report = {}, std::chrono::milliseconds retry = kRetry);
+  /// Whose a server is: there may be any number of those of Services, so they are limited.
+  enum class Owner : std::uint8_t { kAgent, kService };
+
+  /// `transport` must outlive this. `shares` says how many servers of Services there may be.
+  ServerKeeper(HttpTransport& transport, DescriptorShares shares, Report report = {},
+               std::chrono::milliseconds retry = kRetry);
   ~ServerKeeper();
   ServerKeeper(const ServerKeeper&) = delete;
   ServerKeeper& operator=(const ServerKeeper&) = delete;
@@ -38,7 +43,7 @@ class ServerKeeper {
   /// Opens a server now, and if that fails, later. `what` names it; a server of that name is replaced. The error is
   /// both reported and returned, for those who do not want to go on without it.
   rules::Status keep(const std::string& what, const config::BindAddress& address, HttpHandler handler,
-                     HttpLane lane = HttpLane::kProbes) KUBENATD_EXCLUDES(mutex_);
+                     HttpLane lane = HttpLane::kProbes, Owner owner = Owner::kAgent) KUBENATD_EXCLUDES(mutex_);
   /// Afterwards its handler does not run any more.
   void drop(const std::string& what) KUBENATD_EXCLUDES(mutex_);
 
@@ -50,18 +55,23 @@ class ServerKeeper {
     config::BindAddress address;
     HttpHandler handler;
     HttpLane lane;
+    Owner owner;
     std::unique_ptr<HttpServer> server;  ///< none: not open yet
   };
 
+  [[nodiscard]] rules::Status open(const std::string& what, Kept& kept) KUBENATD_REQUIRES(mutex_);
+  void forget(const std::string& what) KUBENATD_REQUIRES(mutex_);
   void run(const std::stop_token& stop) KUBENATD_EXCLUDES(mutex_);
   void retry_all() KUBENATD_REQUIRES(mutex_);
 
   HttpTransport& transport_;
+  const DescriptorShares shares_;
   Report report_;
   std::chrono::milliseconds retry_;
   mutable base::Mutex mutex_;
   std::condition_variable_any wake_;
   std::map<std::string, Kept> kept_ KUBENATD_GUARDED_BY(mutex_);
+  std::size_t open_of_services_ KUBENATD_GUARDED_BY(mutex_) = 0;
   std::jthread thread_ KUBENATD_GUARDED_BY(mutex_);  ///< last: uses all others
 };
 

@@ -1,6 +1,7 @@
 #include "agent/serve/http_server.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -193,6 +194,29 @@ TEST_CASE("clients that hold connections do not keep others out") {
   CHECK(silent.front().read_to_end().empty());
 }
 
+TEST_CASE("clients of one listener do not keep those of another out") {
+  HttpLimits limits;
+  limits.lane_connections = 8;
+  const auto transport = start(limits);
+  const auto held = open(*transport, loopback());
+  const auto other = open(*transport, loopback());
+  std::vector<Connection> silent;
+  for (int i = 0; i < 40; ++i) {
+    silent.emplace_back("127.0.0.1", held->port());
+    silent.back().send("GET /hello HTTP/1.1\r\n");
+  }
+  CHECK(fetch("127.0.0.1", other->port(), "/hello").status == 200);
+  CHECK(silent.front().read_to_end().empty());
+  // One that asks stays while others are silent.
+  Connection asking("127.0.0.1", other->port());
+  for (int i = 0; i < 20; ++i) {
+    asking.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(asking.read_until("hello GET").find("200 OK") != std::string::npos);
+    silent.emplace_back("127.0.0.1", held->port());
+    CHECK(fetch("127.0.0.1", held->port(), "/hello").status == 200);
+  }
+}
+
 TEST_CASE("a client that does not read its answer ends alone") {
   HttpLimits limits;
   limits.response = 300ms;
@@ -222,6 +246,35 @@ TEST_CASE("accepting goes on after the process ran out of descriptors") {
   std::this_thread::sleep_for(200ms);
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
   for (Connection* connection : {&first, &second, &third}) CHECK(parse_reply(connection->read_to_end()).status == 200);
+}
+
+TEST_CASE("silent connections make room when the process has no descriptor left") {
+  const auto transport = start();
+  const auto server = open(*transport, loopback());
+  std::vector<Connection> silent;
+  for (int i = 0; i < 4; ++i) silent.emplace_back("127.0.0.1", server->port());
+  CHECK(fetch("127.0.0.1", server->port(), "/hello").status == 200);  // all of them are accepted by now
+  Connection late("127.0.0.1", server->port());
+  CHECK(fetch("127.0.0.1", server->port(), "/hello").status == 200);
+  Connection last("127.0.0.1", server->port());
+  CHECK(fetch("127.0.0.1", server->port(), "/hello").status == 200);
+  // All below the highest descriptor are in use: one more for the client, none for the server.
+  std::vector<int> fillers;
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(last.fd()) + 8;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+  for (int filler = ::dup(last.fd()); filler >= 0; filler = ::dup(last.fd())) fillers.push_back(filler);
+  REQUIRE_FALSE(fillers.empty());
+  ::close(fillers.back());
+  fillers.pop_back();
+  Connection asking("127.0.0.1", server->port());
+  asking.send("GET /hello HTTP/1.0\r\n\r\n");
+  CHECK(parse_reply(asking.read_to_end()).status == 200);
+  for (const int filler : fillers) ::close(filler);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(silent.front().read_to_end().empty());
 }
 
 TEST_CASE("many at the same time") {

@@ -32,8 +32,8 @@ struct Servers {
   Metrics metrics{Config::Mode::kIptables};
   std::atomic<int> failures = 0;
   std::atomic<int> recoveries = 0;
-  ServerKeeper keeper{*transport, [this](const std::string&, const auto& error) { ++(error ? failures : recoveries); },
-                      20ms};
+  ServerKeeper keeper{*transport, DescriptorShares::of(1024),
+                      [this](const std::string&, const auto& error) { ++(error ? failures : recoveries); }, 20ms};
 
   std::uint16_t open(HttpHandler handler, bool ipv6 = false) {
     REQUIRE(keeper.keep("test", loopback(ipv6), std::move(handler)));
@@ -210,6 +210,45 @@ TEST_CASE("health check ports follow their Services") {
   ports.apply({{web, std::nullopt}});
   CHECK_FALSE(servers.keeper.port(HealthCheckPorts::name_of(web, address)));
   CHECK(servers.failures == 0);
+}
+
+TEST_CASE("health check ports leave descriptors for the rest, and say which limit they met") {
+  const auto transport = HttpTransport::start().value();
+  HealthState health{60s};
+  std::map<std::string, std::string> refused;
+  ServerKeeper keeper(*transport, {.limit = 200, .connections = 8, .health_ports = 3}, {}, 20ms);
+  HealthCheckPorts ports(keeper, health, [&](const ObjectKey& service, std::uint16_t, const auto& error) {
+    refused[service.name] = error.to_string();
+  });
+  HealthCheckChanges five;
+  for (const char* name : {"a", "b", "c", "d", "e"}) five[{"demo", name}] = check(0, 1);
+  ports.apply(five);
+  CHECK(refused.size() == 2);
+  REQUIRE(refused.contains("e"));
+  CHECK_THAT(refused["e"],
+             Catch::Contains("demo/e") && Catch::Contains("200 descriptors") && Catch::Contains("LimitNOFILE="));
+  // The agent's own servers are not among those that are limited.
+  CHECK(keeper.keep("own", loopback(), by_path({})));
+  CHECK(fetch("127.0.0.1", keeper.port("own").value(), "/").status == 404);
+  // Room that one leaves is for another.
+  ports.apply({{{"demo", "a"}, std::nullopt}});
+  const auto port_of = [&](const char* name) {
+    return keeper.port(HealthCheckPorts::name_of({"demo", name}, std::nullopt));
+  };
+  CHECK(eventually([&] { return port_of("d") || port_of("e"); }));
+  CHECK_FALSE((port_of("d") && port_of("e")));
+}
+
+TEST_CASE("shares of descriptors") {
+  for (const std::size_t limit : {0UL, 64UL, 97UL, 256UL, 1024UL, 65536UL, 1UL << 20U}) {
+    const auto shares = DescriptorShares::of(limit);
+    CAPTURE(limit);
+    CHECK(shares.connections >= 8);
+    CHECK((shares.health_ports == 0 ||
+           shares.health_ports + 2 * shares.connections + DescriptorShares::kReserve <= limit));
+  }
+  CHECK(DescriptorShares::of(256).health_ports >= 100);
+  CHECK(DescriptorShares::of(1024).health_ports >= 600);
 }
 
 TEST_CASE("a health check port moves, also from one Service to another") {
