@@ -137,7 +137,7 @@ void RunLoop::tell_rivals() {
 
 void RunLoop::tell(const std::vector<std::string>& notes) {
   for (const std::string& note : notes)
-    if (told_.insert(note).second) base::log_warning("files are followed", {{"how", note}});
+    if (told_.insert(note).second) base::log_warning(note);
 }
 
 void RunLoop::tell_silence() {

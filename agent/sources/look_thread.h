@@ -14,8 +14,8 @@ namespace kubenatd::agent::sources {
 /// waits for it; who takes the results never does. It looks every 5 s, after a change of the mount table (a mount gives
 /// no other sign), and when told to. Threading: any one thread may use it; all members of Followed are called by the
 /// thread alone. Failure: a thread that waits for a file system when this is destroyed is left behind; it keeps what it
-/// uses, and ends when the file system answers, or with the process. Cost: looks take a hundredth of the time at most,
-/// as long as one takes less than 0.6 s; notifications take half of it.
+/// uses, and ends when the file system answers, or with the process. Cost: looks take a twentieth of the time at most,
+/// as long as one takes less than 3 s; notifications take half of it.
 class LookThread {
  public:
   class Followed {
