@@ -163,6 +163,9 @@ std::variant<Options, int> parse_command_line(int argc, const char* const* argv)
     app.set_version_flag("--version", std::string("kubenatd ") + KUBENATD_VERSION);
 
     CLI::App& run = *app.add_subcommand("run", "Program the chains and keep them so; needs CAP_NET_ADMIN");
+    run.footer(
+        "SIGHUP reads the configuration and all objects again, also files that do not seem to have changed, and logs\n"
+        "what had changed. SIGTERM ends it; the rules stay.");
     config::register_settings(run, config::Command::kRun, options.flags);
     config::register_kube_proxy_flags(run, options.flags);
 

@@ -1,9 +1,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/api/api_client.h"
 #include "agent/base/descriptor_limit.h"
@@ -15,6 +17,7 @@
 #include "agent/daemon/config_watch.h"
 #include "agent/daemon/configuration.h"
 #include "agent/daemon/inputs.h"
+#include "agent/daemon/object_source.h"
 #include "agent/daemon/rival_watch.h"
 #include "agent/daemon/run_loop.h"
 #include "agent/daemon/serving.h"
@@ -42,17 +45,16 @@ int write_configuration(const config::FlagValues& flags) {
   return kExitOk;
 }
 
-/// One life of the agent: from reading the configuration until it is to stop, or to start again.
+/// One life of the agent: from reading the configuration until it is to stop, or to start again. `source` is that of
+/// the life before, and is left to the one after.
 rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
-                                        daemon::RivalWatch& rivals) {
-  auto inputs = daemon::read_inputs(flags, daemon::Purpose::kRun);
+                                        daemon::RivalWatch& rivals, std::unique_ptr<daemon::ObjectSource>& source) {
+  auto inputs = daemon::read_inputs(flags, daemon::Purpose::kRun, std::move(source));
   if (!inputs) return std::unexpected(inputs.error());
   const config::Settings& settings = inputs->model->config();
   if (flags.init_only) return daemon::RunEnd::kStopped;
-  auto files = daemon::ConfigWatch::open(inputs->files);
+  auto files = daemon::ConfigWatch::open(settings.once ? std::vector<std::filesystem::path>() : inputs->files);
   if (!files) return std::unexpected(files.error());
-  for (const std::string& problem : files->problems())
-    base::log_warning("changes of the configuration will not be noticed", {{"what", problem}});
   auto addresses = netlink::host::AddressMonitor::open();
   if (!addresses) return std::unexpected(addresses.error());
   dataplane::NetlinkKernel kernel;
@@ -69,15 +71,17 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }
-  return daemon::RunLoop({.inputs = *inputs,
-                          .reconciler = **reconciler,
-                          .addresses = *addresses,
-                          .files = *files,
-                          .signals = signals,
-                          .rivals = rivals,
-                          .serving = serving.get()},
-                         flags)
-      .run();
+  const daemon::RunEnd end = daemon::RunLoop({.inputs = *inputs,
+                                              .reconciler = **reconciler,
+                                              .addresses = *addresses,
+                                              .files = *files,
+                                              .signals = signals,
+                                              .rivals = rivals,
+                                              .serving = serving.get()},
+                                             flags)
+                                 .run();
+  source = std::move(inputs->source);
+  return end;
 }
 
 }  // namespace
@@ -93,8 +97,9 @@ int run(const Options& options) {
   static_cast<void>(base::raise_descriptor_limit());
   api::limit_http_threads();
   daemon::RivalWatch rivals;
+  std::unique_ptr<daemon::ObjectSource> source;
   while (true) {
-    const auto end = run_agent(options.flags, *signals, rivals);
+    const auto end = run_agent(options.flags, *signals, rivals, source);
     if (!end) {
       base::log_error(end.error().to_string());
       return kExitFailed;

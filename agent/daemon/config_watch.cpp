@@ -1,8 +1,20 @@
 #include "agent/daemon/config_watch.h"
 
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <optional>
 #include <utility>
 
+#include "agent/base/descriptor.h"
 #include "agent/base/file.h"
+#include "agent/base/thread_annotations.h"
+#include "agent/sources/folder_watch.h"
+#include "agent/sources/manifest_file.h"
 
 namespace kubenatd::agent::daemon {
 namespace {
@@ -11,40 +23,165 @@ namespace {
 constexpr const char* kOwner = "configuration";
 constexpr std::size_t kLongestFile = std::size_t{4} << 20;
 
-std::string content_of(const std::string& file) {
+/// None: it cannot be read.
+std::optional<std::string> content_of(const std::string& file) {
   auto text = base::read_file(file, kLongestFile, "read");
-  return text ? std::move(*text) : std::string();
+  if (!text) return std::nullopt;
+  return std::move(*text);
+}
+
+sources::FileSignature signature_of(const std::string& file) {
+  struct stat info {};
+  return ::stat(file.c_str(), &info) == 0 ? sources::FileSignature::of(info) : sources::FileSignature{};
 }
 
 }  // namespace
 
+/// What the thread works on.
+///
+/// Threading: all but take() and fd_ready() belong to the thread. Failure: none. Cost: an eventfd.
+class ConfigWatch::Reader final : public sources::LookThread::Followed {
+ public:
+  Reader(const std::vector<std::filesystem::path>& files, base::Descriptor ready)
+      : ready_(std::move(ready)), watch_(true) {
+    // At once: a change from here on is one.
+    for (const std::filesystem::path& file : files) {
+      const std::string path = std::filesystem::absolute(file);
+      const auto signature = signature_of(path);
+      files_.insert_or_assign(path, File{.signature = signature, .content = content_of(path)});
+    }
+  }
+
+  [[nodiscard]] int fd() const override { return watch_.fd(); }
+  void start() override {
+    follow();
+    read_all();
+  }
+  void notified() override {
+    const sources::FolderWatch::Changes changes = watch_.take();
+    if (changes.files.empty() && changes.folders.empty() && !changes.all) return;
+    follow();
+    read_all();
+  }
+  void look(bool everything) override {
+    const bool had_notifications = watch_.able();
+    watch_.again();
+    if (!had_notifications && watch_.able()) follow();
+    unsettled_ = false;
+    for (auto& [path, file] : files_) {
+      const auto now = signature_of(path);
+      const bool same = now == file.signature;
+      // What was just written may be written again within a tick of the file system's clock.
+      if (everything || !file.content || (same && file.looks_to_confirm == 1)) {
+        read(path, file);
+        file.looks_to_confirm = 0;
+      } else if (same) {
+        file.looks_to_confirm -= file.looks_to_confirm > 0 ? 1 : 0;
+      } else {
+        unsettled_ = true;
+        file.seen = now;
+      }
+    }
+    give_notes();
+  }
+  [[nodiscard]] bool unsettled() const override { return unsettled_; }
+  void settle() override {
+    unsettled_ = false;
+    for (auto& [path, file] : files_) {
+      const auto now = signature_of(path);
+      if (now == file.signature) continue;
+      if (std::exchange(file.seen, now) == now) {
+        read(path, file);
+      } else {
+        unsettled_ = true;
+      }
+    }
+  }
+
+  [[nodiscard]] int fd_ready() const { return ready_.get(); }
+  [[nodiscard]] bool take_changed() KUBENATD_EXCLUDES(mutex_) {
+    const base::MutexLock lock(mutex_);
+    std::uint64_t count = 0;
+    (void)!::read(ready_.get(), &count, sizeof count);
+    return std::exchange(changed_, false);
+  }
+  [[nodiscard]] std::vector<std::string> take_notes() KUBENATD_EXCLUDES(mutex_) {
+    const base::MutexLock lock(mutex_);
+    return std::exchange(notes_, {});
+  }
+
+ private:
+  struct File {
+    sources::FileSignature signature;
+    std::optional<std::string> content;
+    sources::FileSignature seen{};  ///< at the last look, when it had changed
+    int looks_to_confirm = 2;
+  };
+
+  void follow() {
+    watch_.forget(kOwner, false);
+    for (const auto& [path, file] : files_) watch_.watch_way(path, kOwner, true);
+    give_notes();
+  }
+  void read_all() {
+    for (auto& [path, file] : files_) read(path, file);
+  }
+  void read(const std::string& path, File& file) KUBENATD_EXCLUDES(mutex_) {
+    file.signature = signature_of(path);
+    file.looks_to_confirm = 2;
+    auto content = content_of(path);
+    if (content == file.content) return;
+    file.content = std::move(content);
+    const base::MutexLock lock(mutex_);
+    changed_ = true;
+    wake();
+  }
+  void give_notes() KUBENATD_EXCLUDES(mutex_) {
+    auto note = watch_.take_note();
+    if (!note) return;
+    const base::MutexLock lock(mutex_);
+    notes_.push_back(std::move(*note));
+    wake();
+  }
+  void wake() const {
+    const std::uint64_t one = 1;
+    (void)!::write(ready_.get(), &one, sizeof one);
+  }
+
+  const base::Descriptor ready_;
+  sources::FolderWatch watch_;
+  std::map<std::string, File> files_;
+  bool unsettled_ = false;
+  base::Mutex mutex_;
+  bool changed_ KUBENATD_GUARDED_BY(mutex_) = false;
+  std::vector<std::string> notes_ KUBENATD_GUARDED_BY(mutex_);
+};
+
+ConfigWatch::ConfigWatch() = default;
+ConfigWatch::ConfigWatch(ConfigWatch&&) noexcept = default;
+ConfigWatch& ConfigWatch::operator=(ConfigWatch&&) noexcept = default;
+ConfigWatch::~ConfigWatch() = default;
+
 rules::Result<ConfigWatch> ConfigWatch::open(const std::vector<std::filesystem::path>& files) {
-  auto watch = sources::FolderWatch::open();
-  if (!watch) return std::unexpected(watch.error());
-  ConfigWatch config(std::move(*watch));
-  for (const std::filesystem::path& file : files) config.contents_.emplace(std::filesystem::absolute(file), "");
-  config.follow();
-  for (auto& [file, content] : config.contents_) content = content_of(file);
-  return config;
+  ConfigWatch watch;
+  if (files.empty()) return watch;
+  base::Descriptor ready(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!ready) return rules::fail("configuration", "make an eventfd", std::strerror(errno), errno);
+  watch.reader_ = std::make_shared<Reader>(files, std::move(ready));
+  watch.thread_ = std::make_unique<sources::LookThread>(watch.reader_);
+  return watch;
 }
 
-void ConfigWatch::follow() {
-  watch_.forget(kOwner, false);
-  problems_.clear();
-  for (const auto& [file, content] : contents_) watch_.watch_way(file, kOwner, true, problems_);
+int ConfigWatch::fd() const {
+  return reader_ ? reader_->fd_ready() : -1;
 }
 
 bool ConfigWatch::changed() {
-  const sources::FolderWatch::Changes changes = watch_.take();
-  if (changes.files.empty() && changes.folders.empty() && !changes.all) return false;
-  follow();
-  bool changed = false;
-  for (auto& [file, content] : contents_) {
-    std::string now = content_of(file);
-    changed = changed || now != content;
-    content = std::move(now);
-  }
-  return changed;
+  return reader_ && reader_->take_changed();
+}
+
+std::vector<std::string> ConfigWatch::take_notes() {
+  return reader_ ? reader_->take_notes() : std::vector<std::string>();
 }
 
 }  // namespace kubenatd::agent::daemon

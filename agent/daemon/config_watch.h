@@ -1,34 +1,40 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "agent/sources/folder_watch.h"
+#include "agent/sources/look_thread.h"
+#include "rules/error.h"
 
 namespace kubenatd::agent::daemon {
 
 /// Tells when the content of a configuration file changes, also when the file is reached through the links of a mounted
-/// ConfigMap.
+/// ConfigMap, or changes without inotify's telling.
 ///
-/// Threading: one thread. Failure: a place that cannot be watched is in problems(). Cost: a changed file is read once.
+/// Threading: one thread; the files are read by one of its own (LookThread), none when there is no file. Failure: a
+/// file that cannot be read has changed when it could be read before. Without inotify changes are found by looks alone,
+/// which take_notes() tells. Cost: a look stats each file; a changed file is read once.
 class ConfigWatch {
  public:
   [[nodiscard]] static rules::Result<ConfigWatch> open(const std::vector<std::filesystem::path>& files);
+  ConfigWatch(ConfigWatch&&) noexcept;
+  ConfigWatch& operator=(ConfigWatch&&) noexcept;
+  ~ConfigWatch();
 
-  [[nodiscard]] int fd() const { return watch_.fd(); }
-  /// Reads what is queued. True when a file has another content than at the last call, or is gone.
+  /// Readable while there is something to take; -1: there is no file.
+  [[nodiscard]] int fd() const;
+  /// True when a file has another content than at the last call, or is gone.
   [[nodiscard]] bool changed();
-  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  [[nodiscard]] std::vector<std::string> take_notes();
 
  private:
-  explicit ConfigWatch(sources::FolderWatch watch) : watch_(std::move(watch)) {}
-  void follow();
+  class Reader;
+  ConfigWatch();
 
-  sources::FolderWatch watch_;
-  std::map<std::string, std::string> contents_;
-  std::vector<std::string> problems_;
+  std::shared_ptr<Reader> reader_;
+  std::unique_ptr<sources::LookThread> thread_;
 };
 
 }  // namespace kubenatd::agent::daemon

@@ -106,7 +106,8 @@ rules::Status check_inputs(const config::FlagValues& flags) {
   return {};
 }
 
-rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpose) {
+rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpose,
+                                  std::unique_ptr<ObjectSource> previous) {
   const bool for_kernel = purpose == Purpose::kRun;
   auto loaded = load_configuration(flags);
   if (!loaded) return std::unexpected(loaded.error());
@@ -119,8 +120,13 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
   Inputs inputs;
   if (flags.config) inputs.files.push_back(*flags.config);
   // The source first: an API server answers while the node is prepared.
-  if (!config.manifests.empty()) {
-    auto source = open_manifests(config.manifests);
+  if (previous && (config.once || !previous->serves(config.manifests))) previous.reset();
+  if (previous) {
+    previous->start_over();
+    inputs.source = std::move(previous);
+  } else if (!config.manifests.empty()) {
+    const bool follow = for_kernel && !config.once;
+    auto source = follow ? follow_manifests(config.manifests) : open_manifests(config.manifests);
     if (!source) return std::unexpected(source.error());
     inputs.source = std::move(*source);
   } else {

@@ -32,8 +32,10 @@ struct Inputs {
 
 /// Reads configuration and environment, opens the source of objects, and logs what there is to say about them.
 /// To run, the node is also prepared for the rules: sysctls are set and counters made, as far as they are
-/// asked for and possible; what was asked for and is not possible is an error.
-[[nodiscard]] rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpose);
+/// asked for and possible; what was asked for and is not possible is an error. `previous` is the source of before a
+/// reload, which goes on where it can.
+[[nodiscard]] rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpose,
+                                                std::unique_ptr<ObjectSource> previous = nullptr);
 
 /// Whether a new start with what the files now hold would get as far as opening the source.
 [[nodiscard]] rules::Status check_inputs(const config::FlagValues& flags);

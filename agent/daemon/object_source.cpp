@@ -5,36 +5,9 @@
 
 #include "agent/api/api_source.h"
 #include "agent/base/log.h"
-#include "agent/sources/manifest_source.h"
 
 namespace kubenatd::agent::daemon {
 namespace {
-
-class Manifests final : public ObjectSource {
- public:
-  explicit Manifests(sources::ManifestSource source) : source_(std::move(source)), first_(source_.load()) {}
-
-  [[nodiscard]] int fd() const override { return source_.fd(); }
-  [[nodiscard]] bool knows_node() const override { return false; }
-
-  [[nodiscard]] Update take() override {
-    sources::SourceUpdate update = loaded_ ? source_.poll() : std::move(first_);
-    loaded_ = true;
-    for (const std::string& line : update.passed_over) base::log_info("passed over", {{"what", line}});
-    for (const std::string& line : update.remarks) base::log_warning("taken in part", {{"what", line}});
-    for (const std::string& line : update.problems) base::log_warning("left out", {{"what", line}});
-    return {.events = std::move(update.events),
-            .problems = update.problems.size(),
-            .left_out = std::move(update.left_out),
-            .synced = true,
-            .states = {}};
-  }
-
- private:
-  sources::ManifestSource source_;
-  sources::SourceUpdate first_;
-  bool loaded_ = false;
-};
 
 class ApiServer final : public ObjectSource {
  public:
@@ -52,7 +25,8 @@ class ApiServer final : public ObjectSource {
             .problems = update.problems.size(),
             .left_out = std::move(update.left_out),
             .synced = update.synced,
-            .states = std::move(update.states)};
+            .states = std::move(update.states),
+            .notes = {}};
   }
 
  private:
@@ -79,12 +53,6 @@ class ApiServer final : public ObjectSource {
 };
 
 }  // namespace
-
-rules::Result<std::unique_ptr<ObjectSource>> open_manifests(const std::vector<std::filesystem::path>& folders) {
-  auto source = sources::ManifestSource::open(folders);
-  if (!source) return std::unexpected(source.error());
-  return std::make_unique<Manifests>(std::move(*source));
-}
 
 rules::Result<std::unique_ptr<ObjectSource>> open_api(const api::ClusterAccess& access, const std::string& node_name,
                                                       WatchPods pods) {

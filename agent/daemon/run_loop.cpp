@@ -21,6 +21,8 @@ namespace {
 constexpr auto kLongestStart = std::chrono::minutes(5);
 constexpr auto kLongestPause = std::chrono::seconds(1);
 constexpr auto kLongestWait = std::chrono::minutes(1);
+/// A file system that takes longer to answer is worth a line.
+constexpr auto kLongestSilence = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -39,6 +41,7 @@ RunLoop::RunLoop(Parts parts, const config::FlagValues& flags)
 
 rules::Status RunLoop::watch() {
   for (const int fd : {reconciler_.fd(), inputs_.source->fd(), addresses_.fd(), files_.fd(), signals_.fd()}) {
+    if (fd < 0) continue;  // gives nothing that would come later
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     if (!epoll_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
       return rules::fail("event loop", "watch a descriptor", "epoll", errno);
@@ -57,6 +60,7 @@ RunEnd RunLoop::run() {
     if (step == Step::kGoOn) {
       if (running_ && reconciler_.due(Clock::now())) round();
       tell_rivals();
+      tell_silence();
       step = wait();
     }
     switch (step) {
@@ -131,6 +135,23 @@ void RunLoop::tell_rivals() {
         {{"noticed", *finding}});
 }
 
+void RunLoop::tell(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes)
+    if (told_.insert(note).second) base::log_warning(note);
+}
+
+void RunLoop::tell_silence() {
+  const auto silent = inputs_.source->silent_for();
+  if ((silent > kLongestSilence) == silence_told_) return;
+  silence_told_ = !silence_told_;
+  if (silence_told_) {
+    base::log_warning("the file system of the folders does not answer; what they gave stays in force",
+                      {{"for_s", std::chrono::floor<std::chrono::seconds>(silent).count()}});
+  } else {
+    base::log_info("the file system of the folders answers again");
+  }
+}
+
 RunLoop::Step RunLoop::wait() {
   Clock::time_point until = Clock::now() + kLongestWait;
   if (running_) {
@@ -157,11 +178,15 @@ RunLoop::Step RunLoop::handle(int fd) {
   if (fd == signals_.fd()) {
     switch (signals_.take()) {
       case base::Signals::Request::kStop: base::log_info("stopped; the rules stay"); return Step::kStop;
-      case base::Signals::Request::kReload: return wants_reload() ? Step::kReload : Step::kGoOn;
+      case base::Signals::Request::kReload:
+        inputs_.source->read_again();
+        return wants_reload() ? Step::kReload : Step::kGoOn;
       case base::Signals::Request::kNone: break;
     }
   } else if (fd == files_.fd()) {
-    if (files_.changed() && wants_reload()) return Step::kReload;
+    const bool changed = files_.changed();
+    tell(files_.take_notes());
+    if (changed && wants_reload()) return Step::kReload;
   } else if (fd == inputs_.source->fd()) {
     if (Clock::now() < take_after_) {
       listen_to_source(false);
@@ -182,7 +207,7 @@ bool RunLoop::wants_reload() const {
                     {{"error", usable.error().to_string()}});
     return false;
   }
-  base::log_info("starting again with the changed configuration; the rules stay meanwhile");
+  base::log_info("starting again with the configuration as it is now; the rules stay meanwhile");
   return true;
 }
 
@@ -190,6 +215,7 @@ void RunLoop::take_objects() {
   ObjectSource::Update update = inputs_.source->take();
   objects_synced_ = update.synced;
   problems_ += update.problems;
+  tell(update.notes);
   if (!update.states.empty()) states_ = std::move(update.states);
   if (serving_ != nullptr)
     for (const api::WatchState& state : states_)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,9 @@ class RunLoop {
   [[nodiscard]] Step first_sync();
   void round();
   void tell_rivals();
+  /// Lines about noticing changes of files: each once, whoever says it.
+  void tell(const std::vector<std::string>& notes);
+  void tell_silence();
 
   Inputs& inputs_;
   dataplane::Reconciler& reconciler_;
@@ -84,6 +88,8 @@ class RunLoop {
   bool objects_changed_ = false;  ///< since the last round
   std::size_t problems_ = 0;      ///< objects that were left out
   std::vector<api::WatchState> states_;
+  std::set<std::string> told_;  ///< see tell()
+  bool silence_told_ = false;
   Clock::time_point give_up_;     ///< waiting for the first sync
   Clock::time_point take_after_;  ///< objects, so that rounds keep their distance
 };

@@ -1,10 +1,12 @@
 #include "agent/sources/folder_watch.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -12,7 +14,6 @@
 #include <deque>
 #include <utility>
 
-#include "agent/base/printable.h"
 #include "agent/sources/manifest_file.h"
 
 namespace kubenatd::agent::sources {
@@ -21,7 +22,6 @@ namespace {
 constexpr std::uint32_t kEntryEvents = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
 constexpr std::uint32_t kContentEvents = IN_CLOSE_WRITE | IN_ATTRIB;
 constexpr std::uint32_t kSelfEvents = IN_DELETE_SELF | IN_MOVE_SELF;
-constexpr std::size_t kLongestPath = 4096;
 
 std::string read_link(const std::string& path) {
   std::array<char, PATH_MAX> target{};
@@ -33,6 +33,13 @@ bool is_link(const std::string& path, bool or_second_name) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return false;
   return S_ISLNK(info.st_mode) || (or_second_name && S_ISREG(info.st_mode) && info.st_nlink > 1);
+}
+
+/// EMFILE has two causes, and other advice for each.
+std::string_view advice_for_instances() {
+  const base::Descriptor one_more(::open("/", O_PATH | O_CLOEXEC));
+  return one_more ? " (raise the sysctl fs.inotify.max_user_instances)"
+                  : " (the process has no descriptor left: raise its limit, LimitNOFILE or ulimit -n)";
 }
 
 /// The components of a path, put before those that are left.
@@ -52,61 +59,124 @@ std::string join_path(std::string_view folder, std::string_view name) {
   return fmt::format("{}{}{}", folder, folder.ends_with('/') ? "" : "/", name);
 }
 
-rules::Result<FolderWatch> FolderWatch::open() {
-  base::Descriptor inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!inotify) return rules::fail("inotify", "open", std::strerror(errno), errno);
-  return FolderWatch(std::move(inotify));
+FolderWatch::FolderWatch(bool notify) : notify_(notify), inotify_(-1) {
+  if (notify_) open();
 }
 
-int FolderWatch::add(const std::string& directory, std::uint32_t mask, std::vector<std::string>& problems) {
+void FolderWatch::open() {
+  inotify_ = base::Descriptor(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (inotify_) {
+    trouble_.clear();
+    return;
+  }
+  const int code = errno;
+  trouble_ = fmt::format("inotify: open an instance: {}{}; until then changes are looked for from time to time",
+                         std::strerror(code), code == EMFILE ? advice_for_instances() : "");
+}
+
+void FolderWatch::again() {
+  if (!notify_) return;
+  exhausted_ = false;
+  if (!inotify_) {
+    open();
+  } else {
+    trouble_.clear();
+  }
+}
+
+std::optional<std::string> FolderWatch::take_note() {
+  if (trouble_ == told_) return std::nullopt;
+  told_ = trouble_;
+  return told_.empty() ? "inotify: changes are noticed at once again" : told_;
+}
+
+int FolderWatch::add(const std::string& directory, std::uint32_t mask) {
+  if (!able()) return -1;
   const int descriptor =
       ::inotify_add_watch(inotify_.get(), directory.c_str(), mask | kSelfEvents | IN_ONLYDIR | IN_MASK_ADD);
   if (descriptor >= 0) return descriptor;
   const int code = errno;
-  if (code == ENOENT || code == ENOTDIR) return -1;  // gone meanwhile: whoever lists it finds out
-  problems.push_back(fmt::format("{}: watch: {}{}; changes in it are not noticed",
-                                 base::one_line(directory, kLongestPath), std::strerror(code),
-                                 code == ENOSPC ? " (see the sysctl fs.inotify.max_user_watches)" : ""));
-  return -1;
+  if (code == ENOSPC || code == ENOMEM) {
+    exhausted_ = true;
+    trouble_ =
+        fmt::format("inotify: watch a directory: {}{}; until then changes are looked for from time to time",
+                    std::strerror(code), code == ENOSPC ? " (raise the sysctl fs.inotify.max_user_watches)" : "");
+  }
+  return -1;  // else it is gone meanwhile, which whoever lists it finds out, or may not be read, which will not change
 }
 
-void FolderWatch::watch_folder(const std::string& folder, std::vector<std::string>& problems) {
-  const int descriptor = add(folder, kEntryEvents | kContentEvents, problems);
-  if (descriptor < 0) return;
-  watches_[descriptor].folders.insert(folder);
-  watches_of_folder_[folder].insert(descriptor);
+void FolderWatch::watch_folder(const std::string& folder) {
+  const int descriptor = add(folder, kEntryEvents | kContentEvents);
+  std::set<int>& known = watches_of_folder_[folder];
+  for (auto other = known.begin(); other != known.end();) {
+    const auto found = watches_.find(*other);
+    if (*other == descriptor || (found != watches_.end() && found->second.folders.erase(folder) == 0)) {
+      ++other;
+      continue;
+    }
+    const int dropped = *other;
+    const bool has_way =
+        found != watches_.end() && std::ranges::any_of(found->second.ways, [&](const auto& entry) {
+          return std::ranges::any_of(entry.second, [&](const Way& way) { return way.folder == folder; });
+        });
+    other = has_way ? std::next(other) : known.erase(other);
+    drop_if_unused(dropped);
+  }
+  if (descriptor >= 0) {
+    watches_[descriptor].folders.insert(folder);
+    known.insert(descriptor);
+  }
+  if (known.empty()) watches_of_folder_.erase(folder);
 }
 
-void FolderWatch::add_way(const std::string& directory, std::string_view name, const Way& way,
-                          std::vector<std::string>& problems) {
-  const int descriptor = add(directory, way.file.empty() ? kEntryEvents : kEntryEvents | kContentEvents, problems);
+void FolderWatch::add_way(const std::string& directory, std::string_view name, const Way& way) {
+  std::uint32_t mask = 0;
+  if (!name.empty()) mask = way.file.empty() ? kEntryEvents : kEntryEvents | kContentEvents;
+  const int descriptor = add(directory, mask);
   if (descriptor < 0) return;
   watches_[descriptor].ways[std::string(name)].insert(way);
   watches_of_folder_[way.folder].insert(descriptor);
 }
 
-void FolderWatch::watch_way(const std::string& path, const std::string& folder, bool is_file,
-                            std::vector<std::string>& problems) {
-  constexpr int kMostLinks = 40;  // as the kernel follows (MAXSYMLINKS)
-  int links = 0;
-  std::string directory(1, path.starts_with('/') ? '/' : '.');
+void FolderWatch::watch_way(const std::string& path, const std::string& folder, bool is_file) {
   std::deque<std::string> components;
   prepend(path, components);
-  while (!components.empty()) {
+  follow(std::string(1, path.starts_with('/') ? '/' : '.'), std::move(components),
+         {folder, is_file ? path : std::string()});
+}
+
+void FolderWatch::watch_link(const std::string& folder, const std::string& name, bool is_file) {
+  follow(folder, {name}, {folder, is_file ? join_path(folder, name) : std::string()});
+}
+
+void FolderWatch::follow(std::string directory, std::deque<std::string> components, const Way& way) {
+  constexpr int kMostLinks = 40;  // as the kernel follows (MAXSYMLINKS)
+  int links = 0;
+  while (!components.empty() && able()) {
     const std::string name = std::move(components.front());
     components.pop_front();
-    const std::string entry = join_path(directory, name);
-    const std::string target = name == ".." ? std::string() : read_link(entry);
-    if (!target.empty()) {
-      if (++links > kMostLinks) return;
-      add_way(directory, name, {folder, is_file ? path : std::string()}, problems);
-      if (target.starts_with('/')) directory.assign(1, '/');
-      prepend(target, components);
+    std::string entry = join_path(directory, name);
+    struct stat info {};
+    const bool there = ::lstat(entry.c_str(), &info) == 0;
+    if (name == ".." || (there && S_ISDIR(info.st_mode) && !components.empty())) {
+      add_way(directory, {}, way);
+      directory = std::move(entry);
       continue;
     }
-    if (components.empty() && name != "..")
-      add_way(directory, name, {folder, is_file ? path : std::string()}, problems);
-    directory = entry;
+    add_way(directory, name, way);
+    // First the watch, then the look: what it is now is what a later event is about.
+    if (::lstat(entry.c_str(), &info) != 0) return;
+    if (S_ISLNK(info.st_mode)) {
+      if (++links > kMostLinks) return;
+      const std::string target = read_link(entry);
+      if (target.starts_with('/')) directory.assign(1, '/');
+      prepend(target, components);
+    } else if (!there) {
+      if (++links > kMostLinks) return;
+      components.push_front(name);  // it came just now
+    } else {
+      directory = std::move(entry);
+    }
   }
 }
 
@@ -185,6 +255,7 @@ void FolderWatch::handle(int descriptor, std::uint32_t mask, std::string_view na
 
 FolderWatch::Changes FolderWatch::take() {
   Changes changes;
+  if (!inotify_) return changes;
   constexpr std::size_t kBufferSize = 64U << 10;
   constexpr int kMostReads = 64;  // a folder that is written without pause must not keep the caller here
   alignas(inotify_event) std::array<char, kBufferSize> buffer;

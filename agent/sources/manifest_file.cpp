@@ -1,7 +1,10 @@
+// OpenSSL 3.0 calls the plain functions deprecated; unlike those that replace them they cannot fail.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "agent/sources/manifest_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +60,15 @@ class Lines {
 
 FileSignature FileSignature::of(const struct stat& info) {
   return {info.st_dev, info.st_ino, info.st_size, nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
+}
+
+TextDigest digest_of(std::string_view text) {
+  TextDigest digest{};
+  SHA256_CTX context;
+  SHA256_Init(&context);
+  SHA256_Update(&context, text.data(), text.size());
+  SHA256_Final(digest.data(), &context);
+  return digest;
 }
 
 bool is_manifest_name(std::string_view name) {

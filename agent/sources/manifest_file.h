@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -31,6 +32,10 @@ struct FileSignature {
 
   [[nodiscard]] static FileSignature of(const struct stat& info);
 };
+
+/// SHA-256: tells whether a text is another one than before, without keeping it.
+using TextDigest = std::array<unsigned char, 32>;
+[[nodiscard]] TextDigest digest_of(std::string_view text);
 
 /// *.yaml, *.yml, *.json; names that begin with "." (editors' and kubelet's own) are none.
 [[nodiscard]] bool is_manifest_name(std::string_view name);

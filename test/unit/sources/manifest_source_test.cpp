@@ -2,111 +2,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <optional>
+
+#include "test/unit/sources/manifest_support.h"
 
 using namespace kubenatd::agent::base;
 using namespace kubenatd::agent::objects;
 using namespace kubenatd::agent::sources;
-namespace fs = std::filesystem;
-
-namespace {
-
-/// A folder of its own, gone with the test.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "kubenatd-manifests-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-void write(const fs::path& path, const std::string& text) {
-  std::ofstream(path) << text;
-}
-
-std::string service(const std::string& name, int port = 80) {
-  return fmt::format(
-      "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {}}}\nspec: {{clusterIP: 10.96.0.1, ports: [{{port: "
-      "{}}}]}}\n",
-      name, port);
-}
-
-/// A source, and the objects as its events leave them.
-class Follower {
- public:
-  explicit Follower(const std::vector<fs::path>& folders) {
-    auto opened = ManifestSource::open(folders);
-    INFO((opened ? "" : opened.error().to_string()));
-    REQUIRE(opened);
-    source_.emplace(std::move(*opened));
-    take(source_->load());
-  }
-
-  std::map<std::string, Object> objects;  ///< by "Kind name"
-  std::vector<std::string> problems, remarks, passed_over;
-  std::vector<PassedOver> left_out;
-  std::size_t events = 0;
-
-  /// Reads on until something was noticed and nothing more is queued. inotify queues an event before the call that
-  /// caused it returns, so there is nothing to wait for.
-  void follow() {
-    problems.clear();
-    remarks.clear();
-    events = 0;
-    pollfd ready{source_->fd(), POLLIN, 0};
-    while (::poll(&ready, 1, 0) == 1) take(source_->poll());
-  }
-
-  /// The port of a Service; 0 when it is not there.
-  int port_of(const std::string& name) const {
-    const auto found = objects.find("Service default/" + name);
-    return found == objects.end() ? 0 : std::get<Service>(found->second).ports.at(0).port;
-  }
-
- private:
-  void take(SourceUpdate update) {
-    for (ObjectEvent& event : update.events) {
-      ++events;
-      const std::string id = fmt::format("{} {}", name_of(event.kind), event.key.to_string());
-      if (event.object) {
-        // An event is a change.
-        CHECK((!objects.contains(id) || objects.at(id) != *event.object));
-        objects.insert_or_assign(id, *event.object);
-      } else {
-        CHECK(objects.erase(id) == 1);
-      }
-    }
-    std::move(update.remarks.begin(), update.remarks.end(), std::back_inserter(remarks));
-    std::move(update.problems.begin(), update.problems.end(), std::back_inserter(problems));
-    std::move(update.passed_over.begin(), update.passed_over.end(), std::back_inserter(passed_over));
-    std::move(update.left_out.begin(), update.left_out.end(), std::back_inserter(left_out));
-  }
-
-  std::optional<ManifestSource> source_;
-};
-
-}  // namespace
+using namespace kubenatd::agent::sources::test;
 
 TEST_CASE("every manifest below the folder is loaded") {
   const Folder folder;
