@@ -54,7 +54,7 @@ struct CommandWord {
   Command command;
   config::Command flags;  ///< whose meaning its flags have
   std::string_view argument;
-  std::string_view about;
+  std::string_view about;  ///< its first line is in the list of commands
 };
 
 constexpr std::array kCommands{
@@ -67,14 +67,14 @@ constexpr std::array kCommands{
     CommandWord{"explain", Command::kExplain, config::Command::kExplain, "DESTINATION",
                 "Say what happens to a packet: rule by rule, to which endpoint, what is wrong, what a client sees"},
     CommandWord{"trace", Command::kTrace, config::Command::kExplain, "DESTINATION",
-                "Watch real packets of a flow: which rules each one met, foreign ones too, beside what explain says\n"
-                "of it; needs CAP_NET_ADMIN. Exit code 0: packets came, as predicted; 1: one went another way; 3: none\n"
-                "came, or nothing could be compared"},
+                "Watch real packets of a flow, beside what explain says of it; needs CAP_NET_ADMIN\n"
+                "Each packet is told with the rules that it met, foreign ones too. Exit code 0: packets came, as\n"
+                "predicted; 1: one went another way; 3: none came, or nothing could be compared"},
     CommandWord{"check", Command::kCheck, config::Command::kCheck, "",
                 "Say what is understood of a configuration and of the flags of run; exit 1 when it is refused"},
-    CommandWord{"cleanup", Command::kCleanup, config::Command::kCleanup, "",
-                "Remove every chain, jump and table that kubenatd, or kube-proxy in iptables mode, has made, and\n"
-                "nothing else"},
+    CommandWord{
+        "cleanup", Command::kCleanup, config::Command::kCleanup, "",
+        "Remove every chain, jump and table that kubenatd or kube-proxy in iptables mode has made, and no other"},
     CommandWord{"version", Command::kVersion, config::Command::kCleanup, "", "Print the version"},
 };
 
@@ -115,12 +115,12 @@ void add_node_address_and_output(FlagSet& flags, ExplainOptions& explain) {
                    std::ranges::move(*parts, std::back_inserter(explain.node_addresses));
                    return std::nullopt;
                  }));
-  Flag output = flag("output", "text|json", "text for people, json for programs",
-                     [&explain](const std::string& text) -> Wrong {
-                       if (text != "text" && text != "json") return "it is not text or json";
-                       explain.json = text == "json";
-                       return std::nullopt;
-                     });
+  Flag output =
+      flag("output", "text|json", "text for people, json for programs", [&explain](const std::string& text) -> Wrong {
+        if (text != "text" && text != "json") return "it is not text or json";
+        explain.json = text == "json";
+        return std::nullopt;
+      });
   output.shorthand = 'o';
   output.fallback = "text";
   flags.add(std::move(output));
@@ -195,6 +195,20 @@ void add_explain_flags(FlagSet& flags, ExplainOptions& explain, SourceFlags& sou
   add_node_address_and_output(flags, explain);
 }
 
+/// As kube-proxy has it: --version, --version=raw; --version=v1.2.3 only sets what is told elsewhere.
+Flag version_flag(bool& asked) {
+  Flag version = flag("version", "", "Print the version and exit", [&asked](const std::string& text) -> Wrong {
+    if (text.starts_with('v')) return std::nullopt;
+    const std::optional<bool> truth = text == "raw" ? true : config::parse_go_bool(text);
+    if (!truth) return "it is not true or false";
+    asked = *truth;
+    return std::nullopt;
+  });
+  version.alone = "true";
+  version.is_hidden = true;
+  return version;
+}
+
 int usage_mistake(std::string_view command, std::string_view what) {
   const std::string program = command.empty() ? "kubenatd" : fmt::format("kubenatd {}", command);
   std::cerr << program << ": " << what << "\n" << program << " --help tells more.\n";
@@ -203,11 +217,8 @@ int usage_mistake(std::string_view command, std::string_view what) {
 
 std::string top_help() {
   std::string text = fmt::format("{}\nUsage: kubenatd COMMAND [FLAGS]\n\nCommands:\n", kAbout);
-  for (const CommandWord& command : kCommands) {
-    std::string about(command.about);
-    std::ranges::replace(about, '\n', ' ');
-    text += fmt::format("  {:<9} {}\n", command.word, about.substr(0, about.find(". ")));
-  }
+  for (const CommandWord& command : kCommands)
+    text += fmt::format("  {:<9} {}\n", command.word, command.about.substr(0, command.about.find('\n')));
   text += "\nkubenatd COMMAND --help tells the flags of a command; kubenatd --version the version.\n\n";
   return text + kExamples;
 }
@@ -281,9 +292,7 @@ std::variant<Options, int> parse_command(const CommandWord& command, std::span<c
   if (command.command == Command::kExplain) add_explain_flags(flags, options.explain, source);
   if (command.command == Command::kTrace) add_trace_flags(flags, options);
   if (command.command != Command::kVersion) {
-    Flag version = config::bool_flag("version", "Print the version and exit", asks_version);
-    version.is_hidden = true;
-    flags.add(std::move(version));
+    flags.add(version_flag(asks_version));
     config::register_settings(flags, command.flags, options.flags);
     config::register_kube_proxy_flags(flags, command.flags, options.flags);
   }

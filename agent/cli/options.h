@@ -38,7 +38,7 @@ struct Options {
   std::optional<rules::Family> family;  ///< render and diff: only this one
   ExplainOptions explain;               ///< of trace, too
   TraceOptions trace;
-  config::FlagValues flags;  ///< kubenatd's settings, and kube-proxy's flags: every command takes all of them
+  config::FlagValues flags;          ///< kubenatd's settings, and kube-proxy's flags: every command takes all of them
   std::vector<std::string> remarks;  ///< one line each, on how the command line was read
 };
 

@@ -102,8 +102,8 @@ class FlagSet::Parser {
   const std::string& take_value(const Flag& flag) {
     const std::string& value = take();
     if (value.starts_with("--") && value.size() > 2)
-      parsed_.remarks.push_back(fmt::format("--{} has no \"=\", so {} is its value and not a flag", flag.name,
-                                            base::in_quotes(value)));
+      parsed_.remarks.push_back(
+          fmt::format("--{} has no \"=\", so {} is its value and not a flag", flag.name, base::in_quotes(value)));
     return value;
   }
 
@@ -126,8 +126,8 @@ class FlagSet::Parser {
     while (!rest.empty()) {
       const auto found = flags_.shorthands_.find(rest.front());
       if (found == flags_.shorthands_.end())
-        return mistake(fmt::format("unknown shorthand flag: '{}' in {}", base::one_line(rest.substr(0, 1)),
-                                   base::one_line(word)));
+        return mistake(
+            fmt::format("unknown shorthand flag: '{}' in {}", base::one_line(rest.substr(0, 1)), base::one_line(word)));
       const Flag& flag = *found->second;
       rest.remove_prefix(1);
       rules::Status read;
@@ -155,7 +155,7 @@ class FlagSet::Parser {
   /// Whether there is no number behind the shorthand of a flag that can do without.
   [[nodiscard]] bool counts_one(const Flag& flag, std::string_view rest) const {
     if (!flag.count) return false;
-    if (rest.empty()) return words_.empty() || !is_number(words_.front());
+    if (rest.empty()) return words_.empty() || !(words_.front().empty() || is_number(words_.front()));
     return rest.front() == flag.shorthand;
   }
 

@@ -14,13 +14,13 @@ namespace kubenatd::agent::config {
 
 /// One flag of a command, declared once: the parser and the help read it from here.
 struct Flag {
-  std::string name;        ///< without dashes, words separated by "-"
-  char shorthand = '\0';   ///< the "v" of -v
-  std::string type;        ///< what stands for the value in the help; empty: the flag is given alone
-  std::string help;        ///< may hold line ends
-  std::string fallback;    ///< the default, as the help tells it; empty: there is none
-  std::string group;       ///< the heading that it stands under in the help
-  bool is_hidden = false;  ///< accepted, and not in the help
+  std::string name;                  ///< without dashes, words separated by "-"
+  char shorthand = '\0';             ///< the "v" of -v
+  std::string type;                  ///< what stands for the value in the help; empty: the flag is given alone
+  std::string help;                  ///< may hold line ends
+  std::string fallback;              ///< the default, as the help tells it; empty: there is none
+  std::string group;                 ///< the heading that it stands under in the help
+  bool is_hidden = false;            ///< accepted, and not in the help
   std::optional<std::string> alone;  ///< the value when none is joined by "="; such a flag takes no other word
   /// Takes a value; returns what is wrong with it.
   std::function<std::optional<std::string>(const std::string& value)> set;

@@ -125,9 +125,8 @@ void keep_zeros(const FlagValues& values, Config& config) {
     config.client_connection.burst = 0;
   if (is_zero("kube-api-qps", [](const std::string& text) { return parse_go_float32(text) == 0; }))
     config.client_connection.qps = 0;
-  if (is_zero("iptables-min-sync-period", [](const std::string& text) {
-        return parse_duration(text) == Duration::zero();
-      })) {
+  if (is_zero("iptables-min-sync-period",
+              [](const std::string& text) { return parse_duration(text) == Duration::zero(); })) {
     config.min_sync_period = Duration::zero();
     config.min_sync_period_set = true;
   }
@@ -177,7 +176,8 @@ std::vector<std::string> joined_remarks(const ConfigFindings& findings) {
     else
       remarks.push_back(std::move(remark));
   }
-  if (!without_effect.empty()) remarks.push_back(fmt::format("without effect here: {}", fmt::join(without_effect, ", ")));
+  if (!without_effect.empty())
+    remarks.push_back(fmt::format("without effect here: {}", fmt::join(without_effect, ", ")));
   return remarks;
 }
 
@@ -225,7 +225,8 @@ rules::Result<std::vector<std::string>> apply_given(const FlagValues& values, Co
   const std::vector<std::string>* cidr = find(values, "cluster-cidr");
   if (!has_file && cidr != nullptr && cidr->back().empty() && read.detect_local == Config::DetectLocal::kClusterCidr)
     findings.mistake("clusterCIDR", R"("" is not a CIDR such as 10.244.0.0/16; leave the flag out when there is none)");
-  if (values.hostname_override && !values.hostname_override->empty() && base::trimmed(*values.hostname_override).empty())
+  if (values.hostname_override && !values.hostname_override->empty() &&
+      base::trimmed(*values.hostname_override).empty())
     findings.mistake(dashed(kHostnameFlag), "is only blanks");
   if (findings.has_mistakes()) return rules::fail(kObject, kOperation, findings.mistakes());
 
@@ -264,17 +265,18 @@ std::string default_of(std::string_view field) {
 
 /// A flag whose texts all go to values.given.
 Flag given_flag(std::string_view name, Kind kind, FlagValues& values) {
-  return {.name = std::string(name),
-          .type = std::string(type_name(kind)),
-          .help = "",
-          .fallback = "",
-          .group = "",
-          .alone = kind == Kind::kBool ? std::optional<std::string>("true") : std::nullopt,
-          .set = [place = &values.given[std::string(name)], kind](const std::string& text) -> std::optional<std::string> {
-            if (auto wrong = wrong_with(kind, text)) return wrong;
-            place->push_back(text);
-            return std::nullopt;
-          }};
+  return {
+      .name = std::string(name),
+      .type = std::string(type_name(kind)),
+      .help = "",
+      .fallback = "",
+      .group = "",
+      .alone = kind == Kind::kBool ? std::optional<std::string>("true") : std::nullopt,
+      .set = [place = &values.given[std::string(name)], kind](const std::string& text) -> std::optional<std::string> {
+        if (auto wrong = wrong_with(kind, text)) return wrong;
+        place->push_back(text);
+        return std::nullopt;
+      }};
 }
 
 }  // namespace
@@ -310,8 +312,13 @@ void register_kube_proxy_flags(FlagSet& flags, Command command, FlagValues& valu
   add_path("write-config-to", values.write_config_to, Meaning::kRun, "Write the configuration to this file and exit");
   add(bool_flag("cleanup", "", values.cleanup), Meaning::kRun, "Remove all rules and exit", "false");
   add(bool_flag("init-only", "", values.init_only), Meaning::kRun, "Make the kernel's settings and exit", "false");
-  Flag host{.name = std::string(kHostnameFlag), .type = "NAME", .help = "", .fallback = "", .group = "",
-            .alone = std::nullopt, .set = {}};
+  Flag host{.name = std::string(kHostnameFlag),
+            .type = "NAME",
+            .help = "",
+            .fallback = "",
+            .group = "",
+            .alone = std::nullopt,
+            .set = {}};
   host.set = [&values](const std::string& text) -> std::optional<std::string> {
     values.hostname_override = text;
     return std::nullopt;

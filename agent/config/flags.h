@@ -26,7 +26,7 @@ struct FlagValues {
   std::map<std::string, std::vector<std::string>> given;  ///< every other flag, by its name without dashes
   Settings settings;                                      ///< kubenatd's own
   std::set<std::string_view> settings_given;              ///< which of them were given, by Setting::flag
-  int verbosity = 0;                                      ///< how often -v stood without a number; --verbose counts once
+  int verbosity = 0;  ///< how often -v stood without a number; --verbose counts once
 };
 
 /// Adds kube-proxy v1.36's flags, and -v. The flags must not outlive `values`. Every command accepts all of them, so

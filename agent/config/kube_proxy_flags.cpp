@@ -20,6 +20,7 @@ using enum KubeProxyFlag::Zero;
 
 constexpr std::string_view kIpvs = "Of ipvs mode, which is not here";
 constexpr std::string_view kLogBuffer = "Of kube-proxy's log buffers";
+constexpr std::string_view kMachine = "Of cAdvisor, which kube-proxy is linked with";
 constexpr std::string_view kOldLog = "Of kube-proxy's log before v1.26";
 
 constexpr auto kFlags = std::to_array<KubeProxyFlag>({
@@ -29,7 +30,7 @@ constexpr auto kFlags = std::to_array<KubeProxyFlag>({
     {"kube-api-burst", kNumber, "clientConnection.burst", kRun, "Requests to the API server in a row", kKept},
     {"kube-api-qps", kFloat, "clientConnection.qps", kRun, "Requests to the API server in a second", kKept},
     {"bind-address", kAddress, "bindAddress", kEverywhere,
-     "Address that the node is known by, where its Node has none: its family comes first"},
+     "The node's address of that family, instead of its Node's; 0.0.0.0 and ::, the Node's"},
     {"healthz-bind-address", kEndpoint, "healthzBindAddress", kRun, "IP or IP:port of the health check server"},
     {"metrics-bind-address", kEndpoint, "metricsBindAddress", kRun, "IP or IP:port of the metrics server"},
     {"bind-address-hard-fail", kBool, "bindAddressHardFail", kRun, "Exit when a server's port cannot be had"},
@@ -44,7 +45,7 @@ constexpr auto kFlags = std::to_array<KubeProxyFlag>({
     {"iptables-localhost-nodeports", kBool, "iptables.localhostNodePorts", kEverywhere,
      "iptables mode: NodePorts on 127.0.0.0/8, too"},
     {"iptables-sync-period", kDuration, "iptables.syncPeriod", kRun,
-     "Time between full comparisons with the kernel, in either mode; --audit-period when that is shorter", kRefused},
+     "When given: full comparisons with the kernel at least as often, in either mode", kRefused},
     {"iptables-min-sync-period", kDuration, "iptables.minSyncPeriod", kRun,
      "Least time between writes to the kernel, in either mode; not waited for unless it is given", kKept},
     {"ipvs-sync-period", kDuration, "ipvs.syncPeriod", kNowhere, kIpvs},
@@ -88,6 +89,8 @@ constexpr auto kFlags = std::to_array<KubeProxyFlag>({
     {"log-text-info-buffer-size", kQuantity, "", kNowhere, kLogBuffer},
     {"log-json-split-stream", kBool, "", kNowhere, kLogBuffer},
     {"log-json-info-buffer-size", kQuantity, "", kNowhere, kLogBuffer},
+    {"boot-id-file", kText, "", kNowhere, kMachine},
+    {"machine-id-file", kText, "", kNowhere, kMachine},
     // kube-proxy v1.36 does not have the following any more.
     {"proxy-port-range", kText, "portRange", kNowhere, "Of the userspace mode before v1.26"},
     {"logtostderr", kBool, "", kNowhere, kOldLog},
@@ -141,7 +144,7 @@ bool is_quantity(std::string_view text) {
   const std::size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
   const std::string_view number = text.substr(0, end);
   const std::string_view suffix = text.substr(end);
-  if (number.find_first_of("0123456789") == std::string_view::npos || std::ranges::count(number, '.') > 1) return false;
+  if (number.empty() || std::ranges::count(number, '.') > 1) return false;
   if (std::ranges::find(kSuffixes, suffix) != kSuffixes.end()) return true;
   return (suffix[0] == 'e' || suffix[0] == 'E') && suffix.find('_') == std::string_view::npos &&
          parse_go_float32("1" + std::string("e") + std::string(suffix.substr(1))).has_value();

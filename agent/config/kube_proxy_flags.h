@@ -14,12 +14,12 @@ struct KubeProxyFlag {
   /// How its text is read: as the type that kube-proxy's flag has.
   enum class Kind : std::uint8_t {
     kText,
-    kNumber,    ///< int32
-    kFloat,     ///< float32
+    kNumber,  ///< int32
+    kFloat,   ///< float32
     kDuration,
     kBool,
-    kList,      ///< pflag's StringSlice: "a,b"; what is given again is added
-    kGates,     ///< "A=true,B=false"; what is given again is added
+    kList,   ///< pflag's StringSlice: "a,b"; what is given again is added
+    kGates,  ///< "A=true,B=false"; what is given again is added
     kVerbosity,
     kPatterns,  ///< --vmodule: "pattern=N,..."
     kAddress,   ///< an IP address; empty: as if it was not given
