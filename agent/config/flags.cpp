@@ -177,7 +177,7 @@ std::vector<std::string> joined_remarks(const ConfigFindings& findings) {
       remarks.push_back(std::move(remark));
   }
   if (!without_effect.empty())
-    remarks.push_back(fmt::format("without effect here: {}", fmt::join(without_effect, ", ")));
+    remarks.push_back("without effect here: " + fmt::to_string(fmt::join(without_effect, ", ")));
   return remarks;
 }
 
@@ -241,7 +241,7 @@ rules::Result<std::vector<std::string>> apply_given(const FlagValues& values, Co
   }
   if (const auto* master = find(values, kMasterFlag)) config.master = master->back();
   std::vector<std::string> remarks = joined_remarks(findings);
-  if (!ignored.empty()) remarks.push_back(fmt::format("ignored beside --config: {}", fmt::join(ignored, ", ")));
+  if (!ignored.empty()) remarks.push_back("ignored beside --config: " + fmt::to_string(fmt::join(ignored, ", ")));
   return remarks;
 }
 
