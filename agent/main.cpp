@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <string>
 #include <variant>
 
 #include "agent/base/log.h"
@@ -15,6 +16,8 @@ using kubenatd::agent::cli::Options;
 int dispatch(const Options& options) {
   using Command = Options::Command;
   kubenatd::agent::base::configure_logging(isatty(STDERR_FILENO) == 1, options.flags.verbosity);
+  for (const std::string& remark : options.remarks)
+    kubenatd::agent::base::log_warning("command line", {{"remark", remark}});
   switch (options.command) {
     case Command::kRun: return kubenatd::agent::cli::run(options);
     case Command::kRender: return kubenatd::agent::cli::render(options);

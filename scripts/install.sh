@@ -10,7 +10,7 @@ set -euo pipefail
 readonly build_packages=(
   g++ cmake ninja-build pkg-config ccache
   libnftnl-dev libmnl-dev libnl-3-dev libnl-route-3-dev
-  libcpprest-dev prometheus-cpp-dev libssl-dev nlohmann-json3-dev libfmt-dev libyaml-dev libcli11-dev libspdlog-dev
+  libcpprest-dev prometheus-cpp-dev libssl-dev nlohmann-json3-dev libfmt-dev libyaml-dev libspdlog-dev
   catch2 libbenchmark-dev
   iproute2 iptables nftables procps python3 ca-certificates
 )

@@ -1,22 +1,36 @@
 #include "agent/cli/options.h"
 
-#include <CLI/CLI.hpp>
-#include <array>
-#include <iostream>
-#include <map>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <iostream>
+#include <iterator>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "agent/base/printable.h"
 #include "agent/config/duration.h"
+#include "agent/config/flag_set.h"
+#include "agent/config/go_values.h"
 
 namespace kubenatd::agent::cli {
 namespace {
 
+using config::Flag;
+using config::FlagSet;
+using Command = Options::Command;
+
 constexpr std::chrono::nanoseconds kShortestTrace = std::chrono::milliseconds(100);
 constexpr std::chrono::nanoseconds kLongestTrace = std::chrono::hours(1);
 constexpr std::size_t kMostTracedPackets = 500;
+constexpr const char* kGroup = "Flags";
 
 constexpr const char* kAbout =
     "kubenatd programs a node's Service forwarding: it turns Services and EndpointSlices into the KUBE-* chains that\n"
-    "kube-proxy would make, by netlink, and keeps them so.";
+    "kube-proxy would make, by netlink, and keeps them so.\n";
 
 constexpr const char* kExamples =
     "Examples:\n"
@@ -32,204 +46,294 @@ constexpr const char* kExamples =
     "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n"
     "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
     "problem, trace: a packet went another way than predicted); 2 wrong usage; 3 diff, explain or trace could not\n"
-    "read the kernel or their input (trace: or saw nothing).";
+    "read the kernel or their input (trace: or saw nothing).\n";
 
-const std::map<std::string, rules::Family> kFamilyNames{{"ipv4", rules::Family::kIpv4}, {"ipv6", rules::Family::kIpv6}};
+/// A command and what the help says of it.
+struct CommandWord {
+  std::string_view word;
+  Command command;
+  config::Command flags;  ///< whose meaning its flags have
+  std::string_view argument;
+  std::string_view about;  ///< its first line is in the list of commands
+};
 
-/// The three of kube-proxy's flags that a command has which only looks.
-void add_config_options(CLI::App& command, Options& options) {
-  command
-      .add_option("--config", options.flags.config,
-                  "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), and KubenatdConfiguration beside it")
-      ->type_name("FILE");
-  command
-      .add_option("--hostname-override", options.flags.hostname_override,
-                  "Name of this node, instead of the configuration's or the host's")
-      ->type_name("NAME");
-  command
-      .add_option_function<std::string>(
-          "--proxy-mode", [&options](const std::string& mode) { options.flags.given["proxy-mode"] = {mode}; },
-          "The mode, where no --config says it")
-      ->type_name("iptables|nftables");
-  for (const auto& [name, type, about] :
-       {std::array{"kubeconfig", "FILE", "How to reach the API server, without --config"},
-        std::array{"master", "URL", "Address of the API server, instead of the kubeconfig's"}}) {
-    command
-        .add_option_function<std::string>(
-            std::string("--") + name,
-            [&options, key = std::string(name)](const std::string& value) { options.flags.given[key] = {value}; },
-            about)
-        ->type_name(type);
+constexpr std::array kCommands{
+    CommandWord{"run", Command::kRun, config::Command::kRun, "",
+                "Program the chains and keep them so; needs CAP_NET_ADMIN\n"
+                "SIGHUP reads the configuration and all objects again, also files that do not seem to have changed, and\n"
+                "logs what had changed. SIGTERM ends it; the rules stay."},
+    CommandWord{"render", Command::kRender, config::Command::kRender, "",
+                "Print the desired state as iptables-save or nft would; needs no rights and does not touch the kernel"},
+    CommandWord{"diff", Command::kDiff, config::Command::kDiff, "",
+                "Compare desired and live chains rule by rule: '-' is live and not wanted, '+' wanted and not live"},
+    CommandWord{"explain", Command::kExplain, config::Command::kExplain, "DESTINATION",
+                "Say what happens to a packet: rule by rule, to which endpoint, what is wrong, what a client sees"},
+    CommandWord{"trace", Command::kTrace, config::Command::kExplain, "DESTINATION",
+                "Watch real packets of a flow, beside what explain says of it; needs CAP_NET_ADMIN\n"
+                "Each packet is told with the rules that it met, foreign ones too. Exit code 0: packets came, as\n"
+                "predicted; 1: one went another way; 3: none came, or nothing could be compared"},
+    CommandWord{"check", Command::kCheck, config::Command::kCheck, "",
+                "Say what is understood of a configuration and of the flags of run; exit 1 when it is refused"},
+    CommandWord{
+        "cleanup", Command::kCleanup, config::Command::kCleanup, "",
+        "Remove every chain, jump and table that kubenatd or kube-proxy in iptables mode has made, and no other"},
+    CommandWord{"version", Command::kVersion, config::Command::kCleanup, "", "Print the version"},
+};
+
+constexpr const char* kDestination =
+    "DESTINATION is ADDRESS:PORT[/tcp|udp|sctp], node:PORT[/...], or http(s)://HOST[:PORT][/PATH].\n";
+
+using Wrong = std::optional<std::string>;
+
+/// A flag of the commands that look, which `read` takes.
+Flag flag(std::string name, std::string type, std::string help, std::function<Wrong(const std::string&)> read) {
+  return {.name = std::move(name),
+          .type = std::move(type),
+          .help = std::move(help),
+          .fallback = "",
+          .group = kGroup,
+          .alone = std::nullopt,
+          .set = std::move(read)};
+}
+
+void add_family_flag(FlagSet& flags, Options& options) {
+  flags.add(flag("family", "ipv4|ipv6", "Only this address family", [&options](const std::string& text) -> Wrong {
+    const std::optional<bool> is_ipv6 = text == "ipv6" || text == "IPv6"   ? std::optional(true)
+                                        : text == "ipv4" || text == "IPv4" ? std::optional(false)
+                                                                           : std::nullopt;
+    if (!is_ipv6) return "it is not ipv4 or ipv6";
+    options.family = *is_ipv6 ? rules::Family::kIpv6 : rules::Family::kIpv4;
+    return std::nullopt;
+  }));
+}
+
+void add_node_address_and_output(FlagSet& flags, ExplainOptions& explain) {
+  flags.add(flag("node-address", "ADDRESS",
+                 "An address of the node, when neither a Node object nor this machine tells it. Commas, or given more "
+                 "than once",
+                 [&explain](const std::string& text) -> Wrong {
+                   auto parts = config::parse_csv_record(text);
+                   if (!parts) return parts.error();
+                   std::ranges::move(*parts, std::back_inserter(explain.node_addresses));
+                   return std::nullopt;
+                 }));
+  Flag output =
+      flag("output", "text|json", "text for people, json for programs", [&explain](const std::string& text) -> Wrong {
+        if (text != "text" && text != "json") return "it is not text or json";
+        explain.json = text == "json";
+        return std::nullopt;
+      });
+  output.shorthand = 'o';
+  output.fallback = "text";
+  flags.add(std::move(output));
+}
+
+void add_trace_flags(FlagSet& flags, Options& options) {
+  flags.add(config::text_flag("from", "ADDRESS",
+                              "Only packets from there: an address, or \"node\". Default: from everywhere, with "
+                              "--connect the node",
+                              options.explain.from));
+  Flag duration = flag("for", "DURATION", "How long to watch", [&options](const std::string& text) -> Wrong {
+    const auto read = config::parse_duration(text);
+    if (!read || *read < kShortestTrace || *read > kLongestTrace)
+      return "it is not a duration of 100ms to 1h, as in 10s or 1m30s";
+    options.trace.duration = *read;
+    return std::nullopt;
+  });
+  duration.fallback = config::to_text(options.trace.duration);
+  flags.add(std::move(duration));
+  Flag packets = flag("packets", "N", "End after so many packets; answers do not count",
+                      [&options](const std::string& text) -> Wrong {
+                        const auto read = config::parse_go_int(text, 32);
+                        if (!read || *read < 1 || std::cmp_greater(*read, kMostTracedPackets))
+                          return fmt::format("it is not a number of 1 to {}", kMostTracedPackets);
+                        options.trace.packets = static_cast<std::size_t>(*read);
+                        return std::nullopt;
+                      });
+  packets.fallback = std::to_string(options.trace.packets);
+  flags.add(std::move(packets));
+  flags.add(config::bool_flag("connect",
+                              "Make one connection from this node and close it at once; UDP: send one empty datagram",
+                              options.trace.connect));
+  add_node_address_and_output(flags, options.explain);
+}
+
+/// The flags of explain that choose the rules to walk, as they were given.
+struct SourceFlags {
+  bool desired = false;
+  bool live = false;
+
+  /// Sets the source; what is wrong with the choice.
+  [[nodiscard]] Wrong choose(ExplainOptions& explain) const {
+    if (static_cast<int>(desired) + static_cast<int>(live) + static_cast<int>(!explain.saved.empty()) > 1)
+      return "--desired, --live and --from-save exclude each other";
+    if (desired) explain.source = ExplainOptions::Source::kDesired;
+    if (live) explain.source = ExplainOptions::Source::kLive;
+    return std::nullopt;
   }
+};
+
+void add_explain_flags(FlagSet& flags, ExplainOptions& explain, SourceFlags& source) {
+  flags.add(config::text_flag("from", "ADDRESS",
+                              "Who asks: an address, or \"node\". Default: a ClusterIP or localhost is asked by the "
+                              "node, anything else by a client outside",
+                              explain.from));
+  flags.add(config::bool_flag("desired", "Walk the rules that are wanted; needs no rights", source.desired));
+  flags.add(config::bool_flag("live",
+                              "Walk the kernel's rules and compare them with what is wanted. The default where the "
+                              "rights are there",
+                              source.live));
+  flags.add(flag("from-save", "FILE",
+                 "Walk the rules in this output of iptables-save or nft [-j] list ruleset; may be given more than once "
+                 "(ip6tables-save). Objects are optional then",
+                 [&explain](const std::string& text) -> Wrong {
+                   explain.saved.emplace_back(text);
+                   return std::nullopt;
+                 }));
+  flags.add(config::text_flag("in-interface", "NAME",
+                              "Where the packet comes in. Default: the interface by which the node would send to who "
+                              "asks, where the node can be asked; else it is not known",
+                              explain.in_interface));
+  add_node_address_and_output(flags, explain);
 }
 
-void add_family_option(CLI::App& command, Options& options) {
-  command.add_option("--family", options.family, "Only this address family")
-      ->transform(CLI::CheckedTransformer(kFamilyNames, CLI::ignore_case).description(""))
-      ->type_name("ipv4|ipv6");
+/// As kube-proxy has it: --version, --version=raw; --version=v1.2.3 only sets what is told elsewhere.
+Flag version_flag(bool& asked) {
+  Flag version = flag("version", "", "Print the version and exit", [&asked](const std::string& text) -> Wrong {
+    if (text.starts_with('v')) return std::nullopt;
+    const std::optional<bool> truth = text == "raw" ? true : config::parse_go_bool(text);
+    if (!truth) return "it is not true or false";
+    asked = *truth;
+    return std::nullopt;
+  });
+  version.alone = "true";
+  version.is_hidden = true;
+  return version;
 }
 
-void add_verbosity(CLI::App& command, Options& options) {
-  command.add_flag("-v,--verbose", options.flags.verbosity, "Say more");
+int usage_mistake(std::string_view command, std::string_view what) {
+  const std::string program = command.empty() ? "kubenatd" : fmt::format("kubenatd {}", command);
+  std::cerr << program << ": " << what << "\n" << program << " --help tells more.\n";
+  return kExitUsage;
 }
 
-void add_question(CLI::App& command, ExplainOptions& explain) {
-  command
-      .add_option("question", explain.question,
-                  "ADDRESS:PORT[/tcp|udp|sctp], node:PORT[/...], or http(s)://HOST[:PORT][/PATH]")
-      ->required()
-      ->type_name("DESTINATION");
+std::string top_help() {
+  std::string text = fmt::format("{}\nUsage: kubenatd COMMAND [FLAGS]\n\nCommands:\n", kAbout);
+  for (const CommandWord& command : kCommands)
+    text += fmt::format("  {:<9} {}\n", command.word, command.about.substr(0, command.about.find('\n')));
+  text += "\nkubenatd COMMAND --help tells the flags of a command; kubenatd --version the version.\n\n";
+  return text + kExamples;
 }
 
-void add_node_address_and_output(CLI::App& command, ExplainOptions& explain) {
-  command
-      .add_option("--node-address", explain.node_addresses,
-                  "An address of the node, when neither a Node object nor this machine tells it")
-      ->allow_extra_args(false)
-      ->type_name("ADDRESS");
-  command
-      .add_option_function<std::string>(
-          "-o,--output", [&explain](const std::string& value) { explain.json = value == "json"; },
-          "text for people, json for programs")
-      ->check(CLI::IsMember({"text", "json"}).description(""))
-      ->type_name("text|json");
+std::string help_of(const CommandWord& command, const FlagSet& flags) {
+  std::string text = fmt::format("{}\n\nUsage: kubenatd {}{}{} [FLAGS]\n", command.about, command.word,
+                                 command.argument.empty() ? "" : " ", command.argument);
+  if (!command.argument.empty()) text += kDestination;
+  text += flags.help();
+  if (command.command == Command::kVersion) return text;
+  text +=
+      "\n--flag=VALUE or --flag VALUE; --flag= is an empty value; true or false only behind \"=\"; _ in a name is -.\n";
+  if (command.flags != config::Command::kRun && command.flags != config::Command::kCheck)
+    text += "The other flags of run are accepted, as in the command line of a running agent, and mean nothing here.\n";
+  return text;
 }
 
-void add_trace_options(CLI::App& command, Options& options) {
-  add_question(command, options.explain);
-  command
-      .add_option("--from", options.explain.from,
-                  "Only packets from there: an address, or \"node\". Default: from everywhere, with --connect the node")
-      ->type_name("ADDRESS");
-  command
-      .add_option_function<std::string>(
-          "--for",
-          [&options](const std::string& text) {
-            const auto duration = config::parse_duration(text);
-            if (!duration || *duration < kShortestTrace || *duration > kLongestTrace)
-              throw CLI::ValidationError("--for", "it is a duration of 100ms to 1h, as in 10s or 1m30s");
-            options.trace.duration = *duration;
-          },
-          "How long to watch. Default: 10s")
-      ->type_name("DURATION");
-  command.add_option("--packets", options.trace.packets, "End after so many packets; answers do not count. Default: 5")
-      ->check(CLI::Range(std::size_t{1}, kMostTracedPackets).description(""))
-      ->type_name("N");
-  command.add_flag("--connect", options.trace.connect,
-                   "Make one connection from this node and close it at once; UDP: send one empty datagram");
-  add_node_address_and_output(command, options.explain);
+/// "a" "b", as many as a line shows well.
+std::string quoted(std::span<const std::string> words) {
+  constexpr std::size_t kMost = 5;
+  std::string text;
+  for (const std::string& word : words.first(std::min(words.size(), kMost)))
+    text += (text.empty() ? "" : ", ") + base::in_quotes(word);
+  return words.size() > kMost ? text + ", ..." : text;
 }
 
-void add_explain_options(CLI::App& command, ExplainOptions& explain) {
-  add_question(command, explain);
-  command
-      .add_option(
-          "--from", explain.from,
-          "Who asks: an address, or \"node\". Default: a ClusterIP or localhost is asked by the node, anything\n"
-          "else by a client outside")
-      ->type_name("ADDRESS");
-  auto* desired = command.add_flag_callback(
-      "--desired", [&explain] { explain.source = ExplainOptions::Source::kDesired; },
-      "Walk the rules that are wanted; needs no rights");
-  auto* live = command.add_flag_callback(
-      "--live", [&explain] { explain.source = ExplainOptions::Source::kLive; },
-      "Walk the kernel's rules and compare them with what is wanted. The default where the rights are there");
-  auto* saved =
-      command
-          .add_option(
-              "--from-save", explain.saved,
-              "Walk the rules in this output of iptables-save or nft [-j] list ruleset; may be given more than\n"
-              "once (ip6tables-save). Objects are optional then")
-          ->allow_extra_args(false)
-          ->type_name("FILE");
-  desired->excludes(live)->excludes(saved);
-  live->excludes(saved);
-  command
-      .add_option("--in-interface", explain.in_interface,
-                  "Where the packet comes in. Default: the interface by which the node would send to who asks, where\n"
-                  "the node can be asked; else it is not known")
-      ->type_name("NAME");
-  add_node_address_and_output(command, explain);
+/// Takes the words that are no flags; what is wrong with them.
+Wrong take_arguments(const CommandWord& command, std::vector<std::string> words, Options& options) {
+  std::erase(words, "");  // as kube-proxy, and a shell's empty variable
+  if (!command.argument.empty() && !words.empty()) {
+    options.explain.question = words.front();
+    words.erase(words.begin());
+  } else if (!command.argument.empty()) {
+    return fmt::format("{} is missing", command.argument);
+  }
+  if (words.empty()) return std::nullopt;
+  const bool is_bool = std::ranges::any_of(words, [](const auto& word) { return word == "true" || word == "false"; });
+  return fmt::format("{} {}, got {}{}", command.word,
+                     command.argument.empty() ? "takes no arguments" : "takes one DESTINATION", quoted(words),
+                     is_bool ? "; a flag takes true or false only behind \"=\"" : "");
+}
+
+/// Flags of run that would do something else, and do nothing here.
+void remark_meaningless(const CommandWord& command, Options& options) {
+  if (command.command == Command::kRun || command.command == Command::kCheck) return;
+  std::string names;
+  const auto name = [&](bool given, std::string_view flag) {
+    if (given) names += (names.empty() ? "" : ", ") + std::string(flag);
+  };
+  name(options.flags.cleanup, "--cleanup");
+  name(options.flags.init_only, "--init-only");
+  name(options.flags.write_config_to.has_value(), "--write-config-to");
+  if (!names.empty() && command.command != Command::kCleanup)
+    options.remarks.push_back(fmt::format("{} does not do what is asked for by {}", command.word, names));
+}
+
+std::variant<Options, int> parse_command(const CommandWord& command, std::span<const std::string> words) {
+  // The flags hold references into it.
+  std::variant<Options, int> result;
+  auto& options = std::get<Options>(result);
+  options.command = command.command;
+  bool asks_help = false;
+  bool asks_version = false;
+  SourceFlags source;
+  FlagSet flags;
+  Flag help = config::bool_flag("help", "Print this", asks_help);
+  help.shorthand = 'h';
+  help.fallback.clear();
+  flags.add(std::move(help));
+  if (command.command == Command::kRender || command.command == Command::kDiff) add_family_flag(flags, options);
+  if (command.command == Command::kExplain) add_explain_flags(flags, options.explain, source);
+  if (command.command == Command::kTrace) add_trace_flags(flags, options);
+  if (command.command != Command::kVersion) {
+    flags.add(version_flag(asks_version));
+    config::register_settings(flags, command.flags, options.flags);
+    config::register_kube_proxy_flags(flags, command.flags, options.flags);
+  }
+
+  auto parsed = flags.parse(words);
+  if (!parsed) return usage_mistake(command.word, parsed.error().cause);
+  if (asks_help) {
+    std::cout << help_of(command, flags) << std::flush;
+    return kExitOk;
+  }
+  if (asks_version) options.command = Command::kVersion;
+  if (const Wrong wrong = source.choose(options.explain)) return usage_mistake(command.word, *wrong);
+  if (options.command != Command::kVersion || command.command == Command::kVersion)
+    if (const Wrong wrong = take_arguments(command, std::move(parsed->arguments), options))
+      return usage_mistake(command.word, *wrong);
+  options.remarks = std::move(parsed->remarks);
+  remark_meaningless(command, options);
+  return result;
 }
 
 }  // namespace
 
 std::variant<Options, int> parse_command_line(int argc, const char* const* argv) {
-  Options options;
   try {
-    CLI::App app{kAbout, "kubenatd"};
-    app.footer(kExamples);
-    app.require_subcommand(1);
-    app.set_version_flag("--version", std::string("kubenatd ") + KUBENATD_VERSION);
-
-    CLI::App& run = *app.add_subcommand("run", "Program the chains and keep them so; needs CAP_NET_ADMIN");
-    run.footer(
-        "SIGHUP reads the configuration and all objects again, also files that do not seem to have changed, and logs\n"
-        "what had changed. SIGTERM ends it; the rules stay.");
-    config::register_settings(run, config::Command::kRun, options.flags);
-    config::register_kube_proxy_flags(run, options.flags);
-
-    CLI::App& render = *app.add_subcommand(
-        "render",
-        "Print the desired state as iptables-save or nft would; needs no rights and does not touch the kernel");
-    config::register_settings(render, config::Command::kRender, options.flags);
-    add_config_options(render, options);
-    add_family_option(render, options);
-    add_verbosity(render, options);
-
-    CLI::App& diff = *app.add_subcommand(
-        "diff", "Compare desired and live chains rule by rule: '-' is live and not wanted, '+' wanted and not live");
-    config::register_settings(diff, config::Command::kDiff, options.flags);
-    add_config_options(diff, options);
-    add_family_option(diff, options);
-    add_verbosity(diff, options);
-
-    CLI::App& explain = *app.add_subcommand(
-        "explain", "Say what happens to a packet: rule by rule, to which endpoint, what is wrong, what a client sees");
-    add_explain_options(explain, options.explain);
-    config::register_settings(explain, config::Command::kExplain, options.flags);
-    add_config_options(explain, options);
-    add_verbosity(explain, options);
-
-    CLI::App& trace = *app.add_subcommand("trace",
-                                          "Watch real packets of a flow: which rules each one met, foreign ones too, "
-                                          "beside what explain says of it; needs\n"
-                                          "CAP_NET_ADMIN. Exit code 0: packets came, as predicted; 1: one went another "
-                                          "way; 3: none came, or nothing could\n"
-                                          "be compared");
-    add_trace_options(trace, options);
-    config::register_settings(trace, config::Command::kExplain, options.flags);
-    add_config_options(trace, options);
-    add_verbosity(trace, options);
-
-    CLI::App& check = *app.add_subcommand(
-        "check", "Say what is understood of a configuration and of the flags of run; exit 1 when it is refused");
-    config::register_settings(check, config::Command::kCheck, options.flags);
-    config::register_kube_proxy_flags(check, options.flags);
-
-    CLI::App& cleanup = *app.add_subcommand(
-        "cleanup",
-        "Remove every chain, jump and table that kubenatd, or kube-proxy in iptables mode, has made, and nothing else");
-    add_verbosity(cleanup, options);
-
-    CLI::App& version = *app.add_subcommand("version", "Print the version");
-
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-      const bool asked = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
-      app.exit(error, std::cout, std::cerr);
-      return asked ? kExitOk : kExitUsage;
+    const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    if (words.empty()) {
+      std::cerr << top_help();
+      return kExitUsage;
     }
-    if (run.parsed()) options.command = Options::Command::kRun;
-    if (render.parsed()) options.command = Options::Command::kRender;
-    if (diff.parsed()) options.command = Options::Command::kDiff;
-    if (explain.parsed()) options.command = Options::Command::kExplain;
-    if (trace.parsed()) options.command = Options::Command::kTrace;
-    if (check.parsed()) options.command = Options::Command::kCheck;
-    if (cleanup.parsed()) options.command = Options::Command::kCleanup;
-    if (version.parsed()) options.command = Options::Command::kVersion;
-    return options;
+    const std::string& first = words.front();
+    if (first == "--help" || first == "-h") {
+      std::cout << top_help() << std::flush;
+      return kExitOk;
+    }
+    const auto* const command = first == "--version" ? std::ranges::find(kCommands, "version", &CommandWord::word)
+                                                     : std::ranges::find(kCommands, first, &CommandWord::word);
+    if (command != kCommands.end()) return parse_command(*command, std::span(words).subspan(1));
+    if (first.starts_with('-')) return usage_mistake("", "a command comes first, before " + base::in_quotes(first));
+    return usage_mistake("", base::in_quotes(first) + " is not a command");
   } catch (const std::exception& error) {
     std::cerr << "kubenatd: " << error.what() << '\n';
     return kExitUsage;

@@ -38,8 +38,8 @@ struct Options {
   std::optional<rules::Family> family;  ///< render and diff: only this one
   ExplainOptions explain;               ///< of trace, too
   TraceOptions trace;
-  config::FlagValues
-      flags;  ///< kubenatd's settings, and kube-proxy's flags: run and check have all of them, others some
+  config::FlagValues flags;          ///< kubenatd's settings, and kube-proxy's flags: every command takes all of them
+  std::vector<std::string> remarks;  ///< one line each, on how the command line was read
 };
 
 /// Exit codes; part of the command line's contract.
@@ -49,7 +49,8 @@ inline constexpr int kExitFailed = 1;    ///< something could not be applied; di
 inline constexpr int kExitUsage = 2;     ///< the command line is wrong
 inline constexpr int kExitNoAnswer = 3;  ///< diff, explain, trace: it could not be found out
 
-/// The options, or the exit code when help was asked for or the usage is wrong (the text is already printed).
+/// The options, or the exit code when help or the version was asked for or the usage is wrong (the text is already
+/// printed). Flags are read as config::FlagSet says; the command comes first.
 [[nodiscard]] std::variant<Options, int> parse_command_line(int argc, const char* const* argv);
 
 }  // namespace kubenatd::agent::cli

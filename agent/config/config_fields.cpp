@@ -8,6 +8,7 @@
 
 #include "agent/base/printable.h"
 #include "agent/config/bind_address.h"
+#include "agent/config/go_values.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -195,32 +196,34 @@ void read_detect_local(FieldReader& reader, Config& config, ConfigFindings& find
   }
 }
 
+/// The CIDRs of "a,b", or what is wrong with the text.
+std::optional<std::string> read_cluster_cidrs(const std::string& list, std::vector<rules::Prefix>& cidrs) {
+  const std::vector<std::string_view> texts = split(list, ',');
+  if (texts.size() > 1 && texts.back().empty()) return "ends in a comma";
+  for (const std::string_view text : texts) {
+    const std::optional<rules::Prefix> prefix = rules::Prefix::parse(text);
+    if (!prefix) return base::in_quotes(text) + " is not a CIDR such as 10.244.0.0/16";
+    cidrs.push_back(*prefix);
+  }
+  if (cidrs.size() > 2) return "names more than two CIDRs";
+  if (cidrs.size() == 2 && cidrs[0].address.family == cidrs[1].address.family) {
+    return fmt::format("names two {} CIDRs, at most one of each family is possible",
+                       rules::name_of(cidrs[0].address.family));
+  }
+  return std::nullopt;
+}
+
+/// To be called when detectLocalMode is known: kube-proxy looks at clusterCIDR in that mode alone.
 void read_cluster_cidrs(FieldReader& reader, Config& config, ConfigFindings& findings) {
   std::string list;
-  if (!reader.read("clusterCIDR", list)) return;
-  std::string_view rest = base::trimmed(list);
-  while (!rest.empty()) {
-    const std::size_t comma = rest.find(',');
-    const std::string_view text = rest.substr(0, comma);
-    const std::optional<rules::Prefix> prefix = rules::Prefix::parse(text);
-    if (!prefix) {
-      findings.mistake("clusterCIDR", base::in_quotes(text) + " is not a CIDR such as 10.244.0.0/16");
-      return;
-    }
-    config.cluster_cidrs.push_back(*prefix);
-    if (config.cluster_cidrs.size() > 2) {
-      findings.mistake("clusterCIDR", "names more than two CIDRs");
-      return;
-    }
-    if (comma == std::string_view::npos) break;
-    rest.remove_prefix(comma + 1);
-    if (rest.empty()) findings.mistake("clusterCIDR", "ends in a comma");
-  }
-  const std::vector<rules::Prefix>& cidrs = config.cluster_cidrs;
-  if (cidrs.size() == 2 && cidrs[0].address.family == cidrs[1].address.family) {
-    findings.mistake("clusterCIDR", fmt::format("names two {} CIDRs, at most one of each family is possible",
-                                                rules::name_of(cidrs[0].address.family)));
-  }
+  if (!reader.read("clusterCIDR", list) || list.empty()) return;
+  const auto wrong = read_cluster_cidrs(list, config.cluster_cidrs);
+  if (!wrong) return;
+  config.cluster_cidrs.clear();
+  if (config.detect_local == Config::DetectLocal::kClusterCidr)
+    findings.mistake("clusterCIDR", *wrong);
+  else
+    findings.remark("clusterCIDR", *wrong + "; detectLocalMode does not ask for it");
 }
 
 void read_node_port_addresses(FieldReader& reader, Config& config, ConfigFindings& findings) {

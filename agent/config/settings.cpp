@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <expected>
 #include <optional>
-#include <system_error>
 #include <type_traits>
 
 #include "agent/base/printable.h"
 #include "agent/config/duration.h"
+#include "agent/config/go_values.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -59,8 +58,8 @@ constexpr auto kSettings = std::to_array<Setting>({
     {.flag = "service-cidr",
      .field = "serviceCIDRs",
      .type = "CIDR",
-     .help = "Range of cluster IPs: what no Service has in it is dropped in nftables mode. May be given more than\n"
-             "once",
+     .help = "Range of cluster IPs: what no Service has in it is dropped in nftables mode. Commas, or given more\n"
+             "than once",
      .run_only = false,
      .member = &Settings::service_cidrs},
     {.flag = "audit-period",
@@ -118,10 +117,9 @@ std::string to_words(const std::filesystem::path& value) {
 }
 
 std::optional<std::size_t> whole_number(std::string_view text) {
-  std::size_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  const auto number = parse_go_int(text, 64);
+  if (!number || *number < 0) return std::nullopt;
+  return static_cast<std::size_t>(*number);
 }
 
 /// Reads one value; an error is what is wrong with the text.
@@ -142,6 +140,7 @@ std::expected<rules::Prefix, std::string> read_value(const std::string& text, co
 }
 std::expected<std::filesystem::path, std::string> read_value(const std::string& text,
                                                              const std::filesystem::path& /*type*/) {
+  if (text.empty()) return std::unexpected("no folder is named");
   return std::filesystem::path(text);
 }
 template <HasWords T>
@@ -227,6 +226,10 @@ bool Setting::is_list() const {
   return std::visit(
       [](const auto& of) { return kIsList<std::remove_cvref_t<decltype(std::declval<Settings&>().*place(of))>>; },
       member);
+}
+
+bool Setting::takes_comma_list() const {
+  return std::holds_alternative<std::vector<rules::Prefix> Settings::*>(member);
 }
 
 std::string Setting::range() const {

@@ -37,8 +37,8 @@ struct Settings {
   std::size_t counted_services = 0;
 };
 
-/// The commands that have settings.
-enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kCheck };
+/// The commands that have flags. Each accepts those of `run`; which mean something to it is said with each flag.
+enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kCheck, kCleanup };
 
 /// One of kubenatd's own settings, declared once: flags, the KubenatdConfiguration of a file, `check` and the help all
 /// read it from here. The default is the member's initializer in Settings.
@@ -59,13 +59,16 @@ struct Setting {
   std::string_view field;  ///< of KubenatdConfiguration; empty: it is a matter of the command line alone
   std::string_view type;   ///< what stands for the value in the help; empty: the flag has no value
   std::string_view help;
-  bool run_only;  ///< only `run` has it, and `check`, which looks at what `run` would be told
+  bool run_only;  ///< it means something to `run` alone, and `check`, which looks at what `run` would be told
   Member member;
 
   [[nodiscard]] bool applies_to(Command command) const {
+    if (command == Command::kCleanup) return false;
     return !run_only || command == Command::kRun || command == Command::kCheck;
   }
   [[nodiscard]] bool is_list() const;
+  /// A list whose flag takes several with commas; names of files may hold some.
+  [[nodiscard]] bool takes_comma_list() const;
   /// "0..10000"; empty: there is none worth telling.
   [[nodiscard]] std::string range() const;
   /// The texts are those of a flag: one, or of a list all that were given.
