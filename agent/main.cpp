@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <cstdio>
 #include <exception>
 #include <variant>
@@ -7,6 +5,7 @@
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/options.h"
+#include "agent/cli/output.h"
 
 namespace {
 
@@ -14,7 +13,7 @@ using kubenatd::agent::cli::Options;
 
 int dispatch(const Options& options) {
   using Command = Options::Command;
-  kubenatd::agent::base::configure_logging(isatty(STDERR_FILENO) == 1, options.flags.verbosity);
+  kubenatd::agent::base::configure_logging(kubenatd::agent::base::text_log_form(), options.flags.verbosity);
   switch (options.command) {
     case Command::kRun: return kubenatd::agent::cli::run(options);
     case Command::kRender: return kubenatd::agent::cli::render(options);
@@ -23,7 +22,9 @@ int dispatch(const Options& options) {
     case Command::kTrace: return kubenatd::agent::cli::trace(options);
     case Command::kCheck: return kubenatd::agent::cli::check(options);
     case Command::kCleanup: return kubenatd::agent::cli::cleanup(options);
-    case Command::kVersion: std::puts("kubenatd " KUBENATD_VERSION); return kubenatd::agent::cli::kExitOk;
+    case Command::kVersion:
+      std::puts("kubenatd " KUBENATD_VERSION);
+      return kubenatd::agent::cli::finish_output() ? kubenatd::agent::cli::kExitOk : kubenatd::agent::cli::kExitFailed;
   }
   return kubenatd::agent::cli::kExitUsage;
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/base/log.h"
+#include "agent/daemon/advice.h"
 #include "agent/dataplane/describe.h"
 
 namespace kubenatd::agent::daemon {
@@ -41,7 +42,7 @@ void log_family(const RoundReport::Family& family, const std::string& writer) {
   const std::string name(name_of(family.family));
   if (family.error) {
     base::log_error("sync failed; the kernel keeps what it has",
-                    {{"family", name}, {"error", family.error->to_string()}});
+                    {{"family", name}, {"error", with_kernel_advice(*family.error).to_string()}});
     return;
   }
   const dataplane::SyncReport& sync = family.sync;
@@ -70,7 +71,7 @@ void log_family(const RoundReport::Family& family, const std::string& writer) {
 
 void log_round(const RoundReport& report) {
   for (const RoundReport::Family& family : report.families) log_family(family, report.last_writer);
-  for (const rules::Error& problem : report.problems) base::log_error(problem.to_string());
+  for (const rules::Error& problem : report.problems) base::log_error(problem);
   if (report.conntrack_deleted != 0)
     base::log_info("removed stale UDP conntrack entries", {{"entries", report.conntrack_deleted}});
 }
