@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <iterator>
 #include <memory>
@@ -180,6 +181,11 @@ void write(Level level, std::string_view message, std::span<const LogField> fiel
 }
 
 }  // namespace
+
+LogField::LogField(std::string_view field_key, double number)
+    : key(field_key),
+      value(std::isfinite(number) ? fmt::format("{:.1f}", number) : "null"),  // JSON has no other word for it
+      is_text(false) {}
 
 LogForm text_log_form() {
   return ::isatty(STDERR_FILENO) == 1 ? LogForm::kTerminal : LogForm::kLogfmt;

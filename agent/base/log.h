@@ -29,6 +29,8 @@ struct LogField {
   LogField(std::string_view field_key, const char* field_value) : key(field_key), value(field_value) {}
   LogField(std::string_view field_key, std::integral auto number)
       : key(field_key), value(std::to_string(number)), is_text(false) {}
+  /// With one digit behind the point.
+  LogField(std::string_view field_key, double number);
   LogField(std::string_view field_key, bool truth) : key(field_key), value(truth ? "true" : "false"), is_text(false) {}
 
   std::string_view key;

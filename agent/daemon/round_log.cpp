@@ -30,12 +30,14 @@ std::string list(const std::vector<rules::ObjectRef>& objects) {
 
 void log_disputes(const std::vector<Drift::Dispute>& disputes, const std::string& family, const std::string& writer) {
   for (std::size_t i = 0; i < std::min(kNamedDisputes, disputes.size()); ++i)
-    base::log_warning(fmt::format("{} {} is changed again and again, last by {}: healing it waits {} ms from now on",
-                                  family, dataplane::describe(disputes[i].object), writer,
-                                  std::chrono::duration_cast<std::chrono::milliseconds>(disputes[i].delay).count()));
+    base::log_warning("changed again and again: healing it waits from now on",
+                      {{"family", family},
+                       {"object", dataplane::describe(disputes[i].object)},
+                       {"writer", writer},
+                       {"wait_ms", std::chrono::duration_cast<std::chrono::milliseconds>(disputes[i].delay).count()}});
   if (disputes.size() > kNamedDisputes)
-    base::log_warning(
-        fmt::format("{} more of {} are changed again and again", disputes.size() - kNamedDisputes, family));
+    base::log_warning("more are changed again and again",
+                      {{"family", family}, {"objects", disputes.size() - kNamedDisputes}});
 }
 
 void log_family(const RoundReport::Family& family, const std::string& writer) {

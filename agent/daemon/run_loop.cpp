@@ -1,6 +1,5 @@
 #include "agent/daemon/run_loop.h"
 
-#include <fmt/format.h>
 #include <malloc.h>
 #include <sys/epoll.h>
 
@@ -102,7 +101,7 @@ RunLoop::Step RunLoop::first_sync() {
                  {{"node", model.environment().node_name},
                   {"services", model.state().services()},
                   {"endpoint_slices", model.state().endpoint_slices()},
-                  {"took_ms", fmt::format("{:.1f}", std::chrono::duration<double, std::milli>(report.took).count())}});
+                  {"took_ms", std::chrono::duration<double, std::milli>(report.took).count()}});
   // The first sync took many times the memory that the agent lives with.
   ::malloc_trim(0);
   objects_changed_ = false;

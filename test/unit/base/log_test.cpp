@@ -119,7 +119,8 @@ TEST_CASE("JSON lines have klog's fields") {
   CHECK(types(json_written_by([] { log_error("m", {{"error", "e"}}); })) == types(nlohmann::json::parse(kKlogError)));
   const auto before = std::chrono::system_clock::now();
   const nlohmann::json info = json_written_by([] {
-    log_info("rules written", {{"services", 3}, {"family", "IPv4"}, {"dry", false}, {"error", "none"}});
+    log_info("rules written",
+             {{"services", 3}, {"family", "IPv4"}, {"dry", false}, {"error", "none"}, {"took_ms", 1.5}});
   });
   const std::chrono::duration<double, std::milli> least = before.time_since_epoch();
   REQUIRE(info.at("ts").is_number_float());
@@ -132,7 +133,8 @@ TEST_CASE("JSON lines have klog's fields") {
   CHECK(info.at("family") == "IPv4");
   CHECK(info.at("dry") == false);
   CHECK(info.at("err") == "none");
-  CHECK(info.size() == 8);
+  CHECK(info.at("took_ms") == 1.5);
+  CHECK(info.size() == 9);
 
   const nlohmann::json error = json_written_by([] { log_error("sync failed", {{"error", "busy"}}); });
   CHECK_FALSE(error.contains("v"));
