@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -8,6 +6,7 @@
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/options.h"
+#include "agent/cli/output.h"
 
 namespace {
 
@@ -15,7 +14,7 @@ using kubenatd::agent::cli::Options;
 
 int dispatch(const Options& options) {
   using Command = Options::Command;
-  kubenatd::agent::base::configure_logging(isatty(STDERR_FILENO) == 1, options.flags.verbosity);
+  kubenatd::agent::base::configure_logging(kubenatd::agent::base::text_log_form(), options.flags.verbosity);
   for (const std::string& remark : options.remarks)
     kubenatd::agent::base::log_warning("command line", {{"remark", remark}});
   switch (options.command) {
@@ -26,7 +25,9 @@ int dispatch(const Options& options) {
     case Command::kTrace: return kubenatd::agent::cli::trace(options);
     case Command::kCheck: return kubenatd::agent::cli::check(options);
     case Command::kCleanup: return kubenatd::agent::cli::cleanup(options);
-    case Command::kVersion: std::puts("kubenatd " KUBENATD_VERSION); return kubenatd::agent::cli::kExitOk;
+    case Command::kVersion:
+      std::puts("kubenatd " KUBENATD_VERSION);
+      return kubenatd::agent::cli::finish_output() ? kubenatd::agent::cli::kExitOk : kubenatd::agent::cli::kExitFailed;
   }
   return kubenatd::agent::cli::kExitUsage;
 }

@@ -1,16 +1,24 @@
 #include "agent/base/log.h"
 
+#include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "agent/base/printable.h"
+#include "agent/base/thread_annotations.h"
 
 namespace kubenatd::agent::base {
 namespace {
@@ -19,9 +27,15 @@ namespace {
 constexpr std::size_t kLongestMessage = 2048;
 constexpr std::size_t kLongestValue = 2048;
 
+/// klog's verbosity of what is told only to those who look for faults.
+constexpr int kDebugVerbosity = 4;
+
+using Level = spdlog::level::level_enum;
+
 struct Log {
-  std::shared_ptr<spdlog::logger> logger;
-  bool terminal = false;
+  std::shared_ptr<spdlog::logger> errors;
+  std::shared_ptr<spdlog::logger> others;  ///< the same, unless the streams are split
+  LogForm form = LogForm::kLogfmt;
 };
 
 bool wants_colour() {
@@ -31,42 +45,67 @@ bool wants_colour() {
   return (no_colour == nullptr || *no_colour == '\0') && !is_dumb;
 }
 
-spdlog::level::level_enum level_of(int verbosity) {
+Level level_of(int verbosity) {
   if (verbosity < 0) return spdlog::level::warn;
   return verbosity > 0 ? spdlog::level::debug : spdlog::level::info;
 }
 
-Log make_log(bool terminal, int verbosity) {
+/// A sink that writes to standard output or error.
+template <class Out, class Error, class... Arguments>
+spdlog::sink_ptr make_sink(bool is_output, Arguments... arguments) {
+  if (is_output) return std::make_shared<Out>(arguments...);
+  return std::make_shared<Error>(arguments...);
+}
+
+std::shared_ptr<spdlog::logger> make_logger(LogForm form, int verbosity, bool is_output) {
   spdlog::sink_ptr sink;
-  if (terminal) {
+  if (form == LogForm::kTerminal) {
     const auto mode = wants_colour() ? spdlog::color_mode::always : spdlog::color_mode::never;
-    sink = std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(mode);
+    sink = make_sink<spdlog::sinks::ansicolor_stdout_sink_mt, spdlog::sinks::ansicolor_stderr_sink_mt>(is_output, mode);
   } else {
-    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    sink = make_sink<spdlog::sinks::stdout_sink_mt, spdlog::sinks::stderr_sink_mt>(is_output);
   }
   auto logger = std::make_shared<spdlog::logger>("kubenatd", std::move(sink));
-  if (terminal) {
-    logger->set_pattern("%H:%M:%S %^%l%$: %v");
-  } else {
-    logger->set_pattern("time=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc);
+  switch (form) {
+    case LogForm::kTerminal: logger->set_pattern("%H:%M:%S %^%l%$: %v"); break;
+    case LogForm::kLogfmt:
+      logger->set_pattern("time=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc);
+      break;
+    case LogForm::kJson: logger->set_pattern("%v"); break;
   }
   logger->set_level(level_of(verbosity));
   logger->flush_on(spdlog::level::trace);
   // The default writes about its own failure to standard error, which is what has just failed.
   logger->set_error_handler([](const std::string&) {});
-  return {std::move(logger), terminal};
+  return logger;
 }
 
-Log& current_log() {
-  static Log log = make_log(false, 0);
+Log make_log(LogForm form, int verbosity, bool split) {
+  auto errors = make_logger(form, verbosity, false);
+  auto others = split ? make_logger(form, verbosity, true) : errors;
+  return {std::move(errors), std::move(others), form};
+}
+
+/// The log in force. A line that is being written keeps the one that it began with.
+class CurrentLog {
+ public:
+  [[nodiscard]] Log get() const {
+    const MutexLock lock(mutex_);
+    return log_;
+  }
+  void set(Log log) {
+    const MutexLock lock(mutex_);
+    log_ = std::move(log);
+  }
+
+ private:
+  mutable Mutex mutex_;
+  Log log_ KUBENATD_GUARDED_BY(mutex_) = make_log(LogForm::kLogfmt, 0, false);
+};
+
+CurrentLog& current_log() {
+  static CurrentLog log;
   return log;
-}
-
-void write(spdlog::level::level_enum level, std::string_view message, LogFields fields) {
-  const Log& log = current_log();
-  if (!log.logger->should_log(level)) return;
-  const std::string text = log.terminal ? terminal_text(message, fields) : logfmt_text(message, fields);
-  log.logger->log(level, spdlog::string_view_t(text.data(), text.size()));
 }
 
 /// True when logfmt needs no quotes around the value.
@@ -81,9 +120,7 @@ void append(std::string& line, const LogField& field) {
   line += is_plain(field.value) ? field.value : in_quotes(field.value, kLongestValue);
 }
 
-}  // namespace
-
-std::string logfmt_text(std::string_view message, LogFields fields) {
+std::string logfmt(std::string_view message, std::span<const LogField> fields) {
   std::string line = "msg=" + in_quotes(message, kLongestMessage);
   for (const LogField& field : fields) {
     line += ' ';
@@ -92,37 +129,112 @@ std::string logfmt_text(std::string_view message, LogFields fields) {
   return line;
 }
 
-std::string terminal_text(std::string_view message, LogFields fields) {
+std::string for_terminal(std::string_view message, std::span<const LogField> fields) {
   std::string line = one_line(message, kLongestMessage);
   for (const LogField& field : fields) {
-    line += &field == fields.begin() ? "  " : " ";
+    line += &field == fields.data() ? "  " : " ";
     append(line, field);
   }
   return line;
 }
 
-void configure_logging(bool terminal, int verbosity) {
-  current_log() = make_log(terminal, verbosity);
+/// "daemon/run_loop.cpp:84": the file and the folder it is in, as klog has them.
+std::string short_place(const LogPlace& place) {
+  std::string_view file = place.file_name();
+  const std::size_t name = file.rfind('/');
+  const std::size_t folder = name == std::string_view::npos || name == 0 ? name : file.rfind('/', name - 1);
+  if (folder != std::string_view::npos) file.remove_prefix(folder + 1);
+  return fmt::format("{}:{}", file, place.line());
+}
+
+/// As component-base's JSON logger writes a line (k8s.io/component-base v0.36 logs/json: zap with zapr's names). That
+/// has no levels: an error is a line without "v". A warning, which klog's JSON does not tell from other lines, has a
+/// field of its own.
+std::string json_line(Level level, std::string_view message, std::span<const LogField> fields, const LogPlace& place) {
+  using std::chrono::microseconds;
+  const auto now = std::chrono::duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch());
+  std::string line =
+      fmt::format(R"({{"ts":{}.{:03},"caller":"{}","msg":"{}")", now.count() / 1000, now.count() % 1000,
+                  json_escaped(short_place(place), kLongestValue), json_escaped(message, kLongestMessage));
+  if (level != spdlog::level::err)
+    line += level == spdlog::level::debug ? fmt::format(R"(,"v":{})", kDebugVerbosity) : R"(,"v":0)";
+  if (level == spdlog::level::warn) line += R"(,"severity":"warning")";
+  for (const LogField& field : fields) {
+    const std::string_view key = field.key == "error" ? "err" : field.key;
+    line += fmt::format(R"(,"{}":)", json_escaped(key, kLongestValue));
+    line += field.is_text ? '"' + json_escaped(field.value, kLongestValue) + '"' : field.value;
+  }
+  return line + '}';
+}
+
+void write(Level level, std::string_view message, std::span<const LogField> fields, const LogPlace& place) {
+  const Log log = current_log().get();
+  spdlog::logger& logger = level == spdlog::level::err ? *log.errors : *log.others;
+  if (!logger.should_log(level)) return;
+  std::string text;
+  switch (log.form) {
+    case LogForm::kTerminal: text = for_terminal(message, fields); break;
+    case LogForm::kLogfmt: text = logfmt(message, fields); break;
+    case LogForm::kJson: text = json_line(level, message, fields, place); break;
+  }
+  logger.log(level, spdlog::string_view_t(text.data(), text.size()));
+}
+
+}  // namespace
+
+LogField::LogField(std::string_view field_key, double number)
+    : key(field_key),
+      value(std::isfinite(number) ? fmt::format("{:.1f}", number) : "null"),  // JSON has no other word for it
+      is_text(false) {}
+
+LogForm text_log_form() {
+  return ::isatty(STDERR_FILENO) == 1 ? LogForm::kTerminal : LogForm::kLogfmt;
+}
+
+std::string logfmt_text(std::string_view message, LogFields fields) {
+  return logfmt(message, fields);
+}
+
+std::string terminal_text(std::string_view message, LogFields fields) {
+  return for_terminal(message, fields);
+}
+
+void configure_logging(LogForm form, int verbosity, bool split) {
+  current_log().set(make_log(form, verbosity, split));
 }
 
 void set_log_verbosity(int verbosity) {
-  current_log().logger->set_level(level_of(verbosity));
+  const Log log = current_log().get();
+  log.errors->set_level(level_of(verbosity));
+  log.others->set_level(level_of(verbosity));
 }
 
-void log_error(std::string_view message, LogFields fields) {
-  write(spdlog::level::err, message, fields);
+void log_error(std::string_view message, LogFields fields, LogPlace place) {
+  write(spdlog::level::err, message, fields, place);
 }
 
-void log_warning(std::string_view message, LogFields fields) {
-  write(spdlog::level::warn, message, fields);
+void log_error(const rules::Error& error, LogFields fields, LogPlace place) {
+  if (current_log().get().form != LogForm::kJson) {
+    write(spdlog::level::err, error.to_string(), fields, place);
+    return;
+  }
+  std::vector<LogField> all{{"object", error.object}};
+  std::ranges::copy(fields, std::back_inserter(all));
+  if (error.code != 0) all.emplace_back("errno", error.code);
+  all.emplace_back("error", error.cause);
+  write(spdlog::level::err, "cannot " + error.operation, all, place);
 }
 
-void log_info(std::string_view message, LogFields fields) {
-  write(spdlog::level::info, message, fields);
+void log_warning(std::string_view message, LogFields fields, LogPlace place) {
+  write(spdlog::level::warn, message, fields, place);
 }
 
-void log_debug(std::string_view message, LogFields fields) {
-  write(spdlog::level::debug, message, fields);
+void log_info(std::string_view message, LogFields fields, LogPlace place) {
+  write(spdlog::level::info, message, fields, place);
+}
+
+void log_debug(std::string_view message, LogFields fields, LogPlace place) {
+  write(spdlog::level::debug, message, fields, place);
 }
 
 }  // namespace kubenatd::agent::base

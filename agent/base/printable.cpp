@@ -67,6 +67,17 @@ void append_escaped(std::string& out, std::uint32_t value) {
   }
 }
 
+/// \uNNNN, or two of them for what is above U+FFFF.
+void append_json_code(std::string& out, std::uint32_t value) {
+  const auto append = [&](std::uint32_t unit) { fmt::format_to(std::back_inserter(out), "\\u{:04x}", unit); };
+  if (value < 0x10000) {
+    append(value);
+    return;
+  }
+  append(0xd800 + ((value - 0x10000) >> 10U));
+  append(0xdc00 + ((value - 0x10000) & 0x3ffU));
+}
+
 std::string escape(std::string_view text, std::size_t limit, bool for_quotes) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
@@ -92,6 +103,27 @@ std::string escape(std::string_view text, std::size_t limit, bool for_quotes) {
 
 std::string escaped(std::string_view text, std::size_t limit) {
   return escape(text, limit, true);
+}
+
+std::string json_escaped(std::string_view text, std::size_t limit) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const CodePoint point = decode(text.substr(at));
+    const std::size_t size = point.size == 0 ? 1 : point.size;
+    if (at + size > limit) return out + "...";
+    if (point.size == 0) {
+      out += "\ufffd";
+    } else if (point.value == '\n') {
+      out += "\\n";
+    } else if (is_deceptive(point.value)) {
+      append_json_code(out, point.value);
+    } else {
+      if (point.value == '"' || point.value == '\\') out += '\\';
+      out += text.substr(at, size);
+    }
+    at += size;
+  }
+  return out;
 }
 
 std::string one_line(std::string_view text, std::size_t limit) {

@@ -18,6 +18,11 @@ namespace kubenatd::agent::base {
 /// Escaped, in double quotes.
 [[nodiscard]] std::string in_quotes(std::string_view text, std::size_t limit = 80);
 
+/// The text as the inside of a JSON string, always UTF-8: bytes that are not UTF-8 become U+FFFD, as Go's encoders have
+/// it, and what `escaped` would show as a code becomes \uNNNN. What is longer than `limit` bytes is cut and ends in
+/// "...".
+[[nodiscard]] std::string json_escaped(std::string_view text, std::size_t limit);
+
 /// The text without blanks, tabs and line ends at its start and end.
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <system_error>
 
 namespace kubenatd::agent::base {
 
@@ -15,7 +16,7 @@ rules::Result<Signals> Signals::open() {
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   (void)std::signal(SIGPIPE, SIG_IGN);  // a client of ours that goes away is no reason to end
   Descriptor descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!descriptor) return rules::fail("signals", "open", "signalfd", errno);
+  if (!descriptor) return rules::fail("signals", "open a signalfd", std::generic_category().message(errno), errno);
   return Signals(std::move(descriptor));
 }
 

@@ -5,6 +5,7 @@
 
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
+#include "agent/cli/output.h"
 #include "agent/config/describe.h"
 #include "agent/daemon/configuration.h"
 
@@ -12,7 +13,7 @@ namespace kubenatd::agent::cli {
 int check(const Options& options) {
   const auto loaded = daemon::load_configuration(options.flags);
   if (!loaded) {
-    base::log_error(loaded.error().to_string());
+    base::log_error(loaded.error());
     return kExitFailed;
   }
   const auto fields = describe(loaded->config);
@@ -20,8 +21,7 @@ int check(const Options& options) {
   for (const auto& [name, value] : fields) width = std::max(width, name.size());
   for (const auto& [name, value] : fields) fmt::print("{:<{}}  {}\n", name, width, value);
   for (const std::string& remark : loaded->remarks) fmt::print("remark: {}\n", remark);
-  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  return written ? kExitOk : kExitFailed;
+  return finish_output() ? kExitOk : kExitFailed;
 }
 
 }  // namespace kubenatd::agent::cli

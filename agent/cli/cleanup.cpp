@@ -4,6 +4,7 @@
 
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
+#include "agent/daemon/advice.h"
 #include "agent/dataplane/dataplane.h"
 #include "agent/dataplane/describe.h"
 
@@ -12,7 +13,7 @@ namespace kubenatd::agent::cli {
 int cleanup(const Options& /*options*/) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) {
-    base::log_error(kernel.error().to_string(), {});
+    base::log_error(daemon::with_kernel_advice(kernel.error()));
     return kExitFailed;
   }
   const config::Config config = config::default_config();
@@ -28,7 +29,7 @@ int cleanup(const Options& /*options*/) {
     for (const auto& mode : dataplane::other_dataplanes(std::nullopt, family, nothing)) {
       const auto removed = mode->clean_up(*kernel);
       if (!removed) {
-        base::log_error(removed.error().to_string(), {{"family", name}});
+        base::log_error(daemon::with_kernel_advice(removed.error()), {{"family", name}});
         complete = false;
         continue;
       }

@@ -4,6 +4,8 @@
 
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
+#include "agent/cli/output.h"
+#include "agent/daemon/advice.h"
 #include "agent/daemon/inputs.h"
 #include "rules/nftables/ruleset.h"
 
@@ -51,7 +53,7 @@ void print(const ObjectDiff& diff, rules::Family family) {
 int diff(const Options& options) {
   auto inputs = daemon::read_inputs(options.flags, daemon::Purpose::kLook);
   if (!inputs) {
-    base::log_error(inputs.error().to_string(), {});
+    base::log_error(inputs.error());
     return kExitNoAnswer;
   }
   dataplane::Model& model = *inputs->model;
@@ -59,13 +61,13 @@ int diff(const Options& options) {
   environment.has_nfacct = daemon::counters_exist();
   model.set_environment(std::move(environment));
   if (auto gathered = daemon::gather(*inputs); !gathered) {
-    base::log_error(gathered.error().to_string(), {});
+    base::log_error(gathered.error());
     return kExitNoAnswer;
   }
 
   auto kernel = netlink::NfTables::open();
   if (!kernel) {
-    base::log_error(kernel.error().to_string(), {});
+    base::log_error(daemon::with_kernel_advice(kernel.error()));
     return kExitNoAnswer;
   }
   bool equal = true;
@@ -74,7 +76,7 @@ int diff(const Options& options) {
     if (family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
     const auto difference = model.dataplane(family).diff(*kernel);
     if (!difference) {
-      base::log_error(difference.error().to_string(), {});
+      base::log_error(daemon::with_kernel_advice(difference.error()));
       return kExitNoAnswer;
     }
     for (const ObjectDiff& one : difference->objects) print(one, family);
@@ -82,7 +84,7 @@ int diff(const Options& options) {
       base::log_warning(to_text(remark), {{"family", std::string(name_of(family))}});
     equal = equal && difference->objects.empty();
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return kExitNoAnswer;
+  if (!finish_output()) return kExitNoAnswer;
   return equal ? kExitOk : kExitFailed;
 }
 

@@ -9,6 +9,7 @@
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/explain_sources.h"
+#include "agent/cli/output.h"
 #include "agent/explain/show.h"
 
 namespace kubenatd::agent::cli {
@@ -17,24 +18,24 @@ int explain(const Options& options) {
   const ExplainOptions& asked = options.explain;
   const auto question = explain::parse_question(asked.question, asked.from);
   if (!question) {
-    base::log_error(question.error().to_string(), {});
+    base::log_error(question.error());
     return kExitUsage;
   }
   const auto context = read_explain_sources(asked, options.flags, *question);
   if (!context) {
-    base::log_error(context.error().to_string(), {});
+    base::log_error(context.error());
     return kExitNoAnswer;
   }
 
   const auto answer = explain::explain(*context, *question);
   if (!answer) {
-    base::log_error(answer.error().to_string(), {});
+    base::log_error(answer.error());
     return kExitNoAnswer;
   }
   const bool colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
   const std::string text = asked.json ? explain::to_json(*answer) : explain::to_text(*answer, colour);
   std::fwrite(text.data(), 1, text.size(), stdout);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return kExitNoAnswer;
+  if (!finish_output()) return kExitNoAnswer;
   return explain::has_problem(*answer) ? kExitFailed : kExitOk;
 }
 

@@ -4,6 +4,7 @@
 
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
+#include "agent/cli/output.h"
 #include "agent/daemon/inputs.h"
 
 namespace kubenatd::agent::cli {
@@ -11,11 +12,11 @@ namespace kubenatd::agent::cli {
 int render(const Options& options) {
   auto inputs = daemon::read_inputs(options.flags, daemon::Purpose::kLook);
   if (!inputs) {
-    base::log_error(inputs.error().to_string(), {});
+    base::log_error(inputs.error());
     return kExitFailed;
   }
   if (auto gathered = daemon::gather(*inputs); !gathered) {
-    base::log_error(gathered.error().to_string(), {});
+    base::log_error(gathered.error());
     return kExitFailed;
   }
   for (const rules::Family family : rules::kFamilies) {
@@ -24,7 +25,7 @@ int render(const Options& options) {
     const std::string text = inputs->model->dataplane(family).render();
     std::fwrite(text.data(), 1, text.size(), stdout);
   }
-  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? kExitOk : kExitFailed;
+  return finish_output() ? kExitOk : kExitFailed;
 }
 
 }  // namespace kubenatd::agent::cli

@@ -1,9 +1,9 @@
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -13,6 +13,7 @@
 #include "agent/base/signals.h"
 #include "agent/cli/commands.h"
 #include "agent/config/config_json.h"
+#include "agent/daemon/advice.h"
 #include "agent/daemon/cluster_events.h"
 #include "agent/daemon/config_watch.h"
 #include "agent/daemon/configuration.h"
@@ -27,19 +28,28 @@
 namespace kubenatd::agent::cli {
 namespace {
 
+/// 0, or the errno.
+int write_file(const std::filesystem::path& path, const std::string& text) {
+  std::FILE* file = std::fopen(path.c_str(), "we");
+  if (file == nullptr) return errno;
+  errno = 0;
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  int code = written ? 0 : errno;
+  if (std::fclose(file) != 0 && code == 0) code = errno;
+  return code != 0 || written ? code : EIO;
+}
+
 /// --write-config-to: JSON is YAML, so the file can be given back as --config.
 int write_configuration(const config::FlagValues& flags) {
   const auto loaded = daemon::load_configuration(flags);
   if (!loaded) {
-    base::log_error(loaded.error().to_string());
+    base::log_error(loaded.error());
     return kExitFailed;
   }
-  std::FILE* file = std::fopen(flags.write_config_to->c_str(), "we");
   const std::string text = to_json(loaded->config) + "\n" + settings_document(loaded->config);
-  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (file == nullptr || std::fclose(file) != 0 || !written) {
-    base::log_error("the configuration could not be written",
-                    {{"file", flags.write_config_to->string()}, {"error", std::strerror(errno)}});
+  if (const int code = write_file(*flags.write_config_to, text); code != 0) {
+    base::log_error("the configuration could not be written (--write-config-to)",
+                    {{"file", flags.write_config_to->string()}, {"error", std::generic_category().message(code)}});
     return kExitFailed;
   }
   return kExitOk;
@@ -56,10 +66,10 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   auto files = daemon::ConfigWatch::open(settings.once ? std::vector<std::filesystem::path>() : inputs->files);
   if (!files) return std::unexpected(files.error());
   auto addresses = netlink::host::AddressMonitor::open();
-  if (!addresses) return std::unexpected(addresses.error());
+  if (!addresses) return std::unexpected(daemon::with_kernel_advice(addresses.error()));
   dataplane::NetlinkKernel kernel;
   auto reconciler = dataplane::Reconciler::open(*inputs->model, kernel);
-  if (!reconciler) return std::unexpected(reconciler.error());
+  if (!reconciler) return std::unexpected(daemon::with_kernel_advice(reconciler.error()));
   if (inputs->events && !settings.once)
     inputs->events->record(daemon::starting_event(inputs->model->environment().node_name));
   rivals.look(inputs->model->config());  // before our own servers are there to answer
@@ -87,11 +97,15 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
 }  // namespace
 
 int run(const Options& options) {
+  // What is wrong with the configuration is told before it is known: then only the flag says how.
+  const auto format = options.flags.given.find("logging-format");
+  if (format != options.flags.given.end() && !format->second.empty() && format->second.back() == "json")
+    base::configure_logging(base::LogForm::kJson, options.flags.verbosity);
   if (options.flags.cleanup) return cleanup(options);
   if (options.flags.write_config_to) return write_configuration(options.flags);
   auto signals = base::Signals::open();
   if (!signals) {
-    base::log_error(signals.error().to_string());
+    base::log_error(signals.error());
     return kExitFailed;
   }
   static_cast<void>(base::raise_descriptor_limit());
@@ -101,7 +115,7 @@ int run(const Options& options) {
   while (true) {
     const auto end = run_agent(options.flags, *signals, rivals, source);
     if (!end) {
-      base::log_error(end.error().to_string());
+      base::log_error(end.error());
       return kExitFailed;
     }
     switch (*end) {

@@ -14,6 +14,8 @@
 #include "agent/base/signals.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/explain_sources.h"
+#include "agent/cli/output.h"
+#include "agent/daemon/advice.h"
 #include "agent/explain/explain.h"
 #include "agent/trace/report.h"
 #include "agent/trace/show.h"
@@ -37,7 +39,7 @@ constexpr std::chrono::seconds kLongerThanTrace{5};
 constexpr std::size_t kMostSources = 400;
 
 int fail_with(const rules::Error& error, int code = kExitNoAnswer) {
-  base::log_error(error.to_string(), {});
+  base::log_error(error);
   return code;
 }
 
@@ -159,8 +161,8 @@ int trace(const Options& options) {
   trace::Journal journal(options.trace.packets);
   {
     auto monitor = TraceMonitor::open();
-    if (!monitor) return fail_with(monitor.error());
-    if (auto joined = monitor->join(); !joined) return fail_with(joined.error());
+    if (!monitor) return fail_with(daemon::with_kernel_advice(monitor.error()));
+    if (auto joined = monitor->join(); !joined) return fail_with(daemon::with_kernel_advice(joined.error()));
     const auto table =
         TraceTable::make({.protocol = around.protocol,
                           .destination = around.destination,
@@ -168,12 +170,12 @@ int trace(const Options& options) {
                           .sources = std::move(*sources),
                           .lifetime = std::chrono::ceil<std::chrono::milliseconds>(around.duration + kLongerThanTrace),
                           .replies = around.replies});
-    if (!table) return fail_with(table.error());
+    if (!table) return fail_with(daemon::with_kernel_advice(table.error()));
     around.owned = table->is_owned();
     std::optional<trace::Attempt> attempt;
     if (options.trace.connect) {
       auto started = trace::Attempt::start(around.protocol, around.destination, around.port, question->from);
-      if (!started) return fail_with(started.error());
+      if (!started) return fail_with(daemon::with_kernel_advice(started.error()));
       around.connect_from = started->from();
       attempt = std::move(*started);
     }
@@ -202,7 +204,7 @@ int trace(const Options& options) {
   const bool colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
   const std::string text = asked.json ? trace::to_json(report) : trace::to_text(report, colour);
   std::fwrite(text.data(), 1, text.size(), stdout);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return kExitNoAnswer;
+  if (!finish_output()) return kExitNoAnswer;
   return exit_code(trace::conclude(report));
 }
 

@@ -29,9 +29,23 @@ struct Config : Settings {
     int burst = 10;
   } client_connection;
   struct Logging {
+    struct Module {
+      std::string file_pattern;
+      std::uint32_t verbosity = 0;
+    };
+    struct Stream {
+      bool split = false;                  ///< all but errors goes to standard output
+      std::string info_buffer_size = "0";  ///< a quantity; has no effect here
+    };
     std::string format = "text";
     Duration flush_frequency = std::chrono::seconds(5);
+    bool flush_frequency_is_number = false;  ///< the file gave nanoseconds instead of text, and gets them back
     int verbosity = 0;
+    std::vector<Module> vmodule;  ///< has no effect here
+    Stream text, json;
+
+    [[nodiscard]] bool is_json() const { return format == "json"; }
+    [[nodiscard]] bool splits_stream() const { return is_json() ? json.split : text.split; }
   } logging;
   std::string hostname_override;
   std::string bind_address = "0.0.0.0";
@@ -52,8 +66,11 @@ struct Config : Settings {
   std::string bridge_interface;
   std::string interface_name_prefix;
   std::vector<rules::Prefix> cluster_cidrs;
-  std::vector<rules::Prefix> node_port_addresses;  ///< empty and not primary: every address
-  bool node_port_addresses_primary = false;
+  std::string cluster_cidr_text;  ///< as it was given
+  /// Empty and not primary: every address. The words "localhost" and "all" are in it as the prefixes they stand for.
+  std::vector<rules::Prefix> node_port_addresses;
+  bool node_port_addresses_primary = false;  ///< the node's primary addresses, beside the prefixes
+  std::optional<std::vector<std::string>> node_port_address_texts;  ///< as they were given; none: they were not
   int oom_score_adj = -999;
   struct Conntrack {
     int max_per_core = 32768;
@@ -69,6 +86,22 @@ struct Config : Settings {
     bool tcp_close_wait_timeout_set = false;
   } conntrack;
   Duration config_sync_period = std::chrono::minutes(15);
+  /// Fields without effect here, as they were given, so that the configuration can be written again.
+  struct Unused {
+    int other_masquerade_bit = 14;                   ///< of iptables.* or nftables.*, whichever is not in force
+    std::optional<bool> other_localhost_node_ports;  ///< iptables.localhostNodePorts, when that mode is not in force
+    struct Ipvs {
+      std::string scheduler;
+      std::optional<std::vector<std::string>> exclude_cidrs;
+      bool strict_arp = false;
+      Duration tcp_timeout{}, tcp_fin_timeout{}, udp_timeout{};
+    } ipvs;
+    struct Winkernel {
+      std::string network_name, source_vip, root_hns_endpoint_name;
+      bool enable_dsr = false, forward_health_check_vip = false;
+    } winkernel;
+    bool windows_run_as_service = false;
+  } unused;
 
   std::string master;  ///< --master: address of the API server, instead of the kubeconfig's; empty: not given
 };

@@ -8,7 +8,7 @@
 
 #include "agent/base/printable.h"
 #include "agent/config/bind_address.h"
-#include "agent/config/go_values.h"
+#include "agent/config/logging_fields.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -17,6 +17,7 @@ using std::chrono::seconds;
 
 /// What iptables.* and nftables.* have in common.
 struct Dataplane {
+  std::string path;
   int masquerade_bit = 14;
   bool masquerade_all = false;
   bool localhost_node_ports = true;
@@ -32,7 +33,7 @@ void note_no_effect(ConfigFindings& findings, const std::string& path) {
 
 /// A duration for which zero is the same as not set.
 bool read_or_default(FieldReader& reader, std::string_view key, Duration fallback, Duration& value) {
-  const bool is_set = reader.read(key, value) && value != Duration::zero();
+  const bool is_set = reader.read_non_null(key, value) && value != Duration::zero();
   if (!is_set) value = fallback;
   return is_set;
 }
@@ -41,50 +42,80 @@ void refuse_negative(ConfigFindings& findings, const FieldReader& reader, std::s
   if (is_negative) findings.mistake(reader.path_of(key), "must not be negative");
 }
 
-Dataplane read_dataplane(FieldReader reader, bool has_localhost, ConfigFindings& findings) {
-  Dataplane plane;
+Dataplane read_dataplane(FieldReader reader, bool has_localhost) {
+  Dataplane plane{.path = reader.path_of("")};
   reader.read("masqueradeBit", plane.masquerade_bit);
-  if (plane.masquerade_bit < 0 || plane.masquerade_bit > 31) {
-    findings.mistake(reader.path_of("masqueradeBit"), fmt::format("{} is not in 0..31", plane.masquerade_bit));
-  }
   reader.read("masqueradeAll", plane.masquerade_all);
   if (has_localhost) reader.read("localhostNodePorts", plane.localhost_node_ports);
   plane.sync_period_set = read_or_default(reader, "syncPeriod", seconds(30), plane.sync_period);
   plane.min_sync_period_set = read_or_default(reader, "minSyncPeriod", seconds(1), plane.min_sync_period);
-  if (plane.sync_period < Duration::zero()) {
-    findings.mistake(reader.path_of("syncPeriod"), "must be greater than zero");
-  }
-  refuse_negative(findings, reader, "minSyncPeriod", plane.min_sync_period < Duration::zero());
-  if (plane.min_sync_period > plane.sync_period && plane.sync_period > Duration::zero()) {
-    findings.mistake(reader.path_of("minSyncPeriod"), "must not be greater than syncPeriod");
-  }
   reader.finish();
   return plane;
 }
 
+void check_masquerade_bit(const Dataplane& plane, ConfigFindings& findings) {
+  if (plane.masquerade_bit < 0 || plane.masquerade_bit > 31)
+    findings.mistake(plane.path + "masqueradeBit", fmt::format("{} is not in 0..31", plane.masquerade_bit));
+}
+
+void check_periods(const Dataplane& plane, ConfigFindings& findings) {
+  if (plane.sync_period < Duration::zero()) findings.mistake(plane.path + "syncPeriod", "must be greater than zero");
+  if (plane.min_sync_period < Duration::zero()) findings.mistake(plane.path + "minSyncPeriod", "must not be negative");
+  if (plane.min_sync_period > plane.sync_period && plane.sync_period > Duration::zero())
+    findings.mistake(plane.path + "minSyncPeriod", "must not be greater than syncPeriod");
+}
+
+/// Both sections are read, that of the mode in force is checked, as kube-proxy does; iptables.masqueradeBit always.
+void read_dataplanes(FieldReader& reader, Config& config, ConfigFindings& findings) {
+  const bool is_nftables = config.mode == Config::Mode::kNftables;
+  const Dataplane iptables = read_dataplane(reader.group("iptables"), true);
+  const Dataplane nftables = read_dataplane(reader.group("nftables"), false);
+  const Dataplane& in_force = is_nftables ? nftables : iptables;
+  check_masquerade_bit(iptables, findings);
+  if (is_nftables) check_masquerade_bit(nftables, findings);
+  check_periods(in_force, findings);
+  config.masquerade_bit = in_force.masquerade_bit;
+  config.masquerade_all = in_force.masquerade_all;
+  // nftables mode has no NodePorts on loopback addresses.
+  config.localhost_node_ports = !is_nftables && iptables.localhost_node_ports;
+  config.sync_period = in_force.sync_period;
+  config.sync_period_set = in_force.sync_period_set;
+  config.min_sync_period = in_force.min_sync_period;
+  config.min_sync_period_set = in_force.min_sync_period_set;
+  config.unused.other_masquerade_bit = (is_nftables ? iptables : nftables).masquerade_bit;
+  if (is_nftables) config.unused.other_localhost_node_ports = iptables.localhost_node_ports;
+}
+
 /// ipvs.*: types are checked, values are named as of no effect.
-void read_ipvs(FieldReader reader, ConfigFindings& findings) {
-  for (const char* key : {"syncPeriod", "minSyncPeriod", "tcpTimeout", "tcpFinTimeout", "udpTimeout"}) {
-    Duration value{};
-    if (reader.read(key, value) && value != Duration::zero()) note_no_effect(findings, reader.path_of(key));
+void read_ipvs(FieldReader reader, Config::Unused::Ipvs& ipvs, ConfigFindings& findings) {
+  Duration sync{};
+  Duration min_sync{};
+  for (const auto& [key, value] :
+       {std::pair{"syncPeriod", &sync}, std::pair{"minSyncPeriod", &min_sync},
+        std::pair{"tcpTimeout", &ipvs.tcp_timeout}, std::pair{"tcpFinTimeout", &ipvs.tcp_fin_timeout},
+        std::pair{"udpTimeout", &ipvs.udp_timeout}}) {
+    if (reader.read_non_null(key, *value) && *value != Duration::zero()) note_no_effect(findings, reader.path_of(key));
   }
-  std::string scheduler;
-  if (reader.read("scheduler", scheduler) && !scheduler.empty()) note_no_effect(findings, reader.path_of("scheduler"));
-  std::vector<std::string> cidrs;
-  if (reader.read("excludeCIDRs", cidrs) && !cidrs.empty()) note_no_effect(findings, reader.path_of("excludeCIDRs"));
-  bool strict_arp = false;
-  if (reader.read("strictARP", strict_arp) && strict_arp) note_no_effect(findings, reader.path_of("strictARP"));
+  if (reader.read("scheduler", ipvs.scheduler) && !ipvs.scheduler.empty())
+    note_no_effect(findings, reader.path_of("scheduler"));
+  if (std::vector<std::string> cidrs; reader.read("excludeCIDRs", cidrs)) {
+    if (!cidrs.empty()) note_no_effect(findings, reader.path_of("excludeCIDRs"));
+    ipvs.exclude_cidrs = std::move(cidrs);
+  }
+  if (reader.read("strictARP", ipvs.strict_arp) && ipvs.strict_arp)
+    note_no_effect(findings, reader.path_of("strictARP"));
   reader.finish();
 }
 
-void read_winkernel(FieldReader reader, ConfigFindings& findings) {
-  for (const char* key : {"networkName", "sourceVip", "rootHnsEndpointName"}) {
-    std::string value;
-    if (reader.read(key, value) && !value.empty()) note_no_effect(findings, reader.path_of(key));
+void read_winkernel(FieldReader reader, Config::Unused::Winkernel& winkernel, ConfigFindings& findings) {
+  for (const auto& [key, value] :
+       {std::pair{"networkName", &winkernel.network_name}, std::pair{"sourceVip", &winkernel.source_vip},
+        std::pair{"rootHnsEndpointName", &winkernel.root_hns_endpoint_name}}) {
+    if (reader.read(key, *value) && !value->empty()) note_no_effect(findings, reader.path_of(key));
   }
-  for (const char* key : {"enableDSR", "forwardHealthCheckVip"}) {
-    bool value = false;
-    if (reader.read(key, value) && value) note_no_effect(findings, reader.path_of(key));
+  for (const auto& [key, value] : {std::pair{"enableDSR", &winkernel.enable_dsr},
+                                   std::pair{"forwardHealthCheckVip", &winkernel.forward_health_check_vip}}) {
+    if (reader.read(key, *value) && *value) note_no_effect(findings, reader.path_of(key));
   }
   reader.finish();
 }
@@ -99,23 +130,6 @@ Config::ClientConnection read_client_connection(FieldReader reader, ConfigFindin
   refuse_negative(findings, reader, "burst", client.burst < 0);
   reader.finish();
   return client;
-}
-
-Config::Logging read_logging(FieldReader reader, ConfigFindings& findings) {
-  Config::Logging logging;
-  if (std::string format; reader.read("format", format) && !format.empty()) logging.format = std::move(format);
-  if (logging.format != "text" && logging.format != "json") {
-    findings.mistake(reader.path_of("format"), base::in_quotes(logging.format) + R"( is not "text" or "json")");
-  }
-  read_or_default(reader, "flushFrequency", seconds(5), logging.flush_frequency);
-  refuse_negative(findings, reader, "flushFrequency", logging.flush_frequency < Duration::zero());
-  reader.read("verbosity", logging.verbosity);
-  refuse_negative(findings, reader, "verbosity", logging.verbosity < 0);
-  if (reader.skip("vmodule")) note_no_effect(findings, reader.path_of("vmodule"));
-  // Sizes of kube-proxy's own log buffers; kubeadm always writes them.
-  reader.skip("options");
-  reader.finish();
-  return logging;
 }
 
 Config::Conntrack read_conntrack(FieldReader reader, ConfigFindings& findings) {
@@ -133,8 +147,11 @@ Config::Conntrack read_conntrack(FieldReader reader, ConfigFindings& findings) {
   };
   conntrack.tcp_established_timeout_set = read_timeout("tcpEstablishedTimeout", conntrack.tcp_established_timeout);
   conntrack.tcp_close_wait_timeout_set = read_timeout("tcpCloseWaitTimeout", conntrack.tcp_close_wait_timeout);
-  read_timeout("udpTimeout", conntrack.udp_timeout);
-  read_timeout("udpStreamTimeout", conntrack.udp_stream_timeout);
+  for (const auto& [key, value] : {std::pair{"udpTimeout", &conntrack.udp_timeout},
+                                   std::pair{"udpStreamTimeout", &conntrack.udp_stream_timeout}}) {
+    reader.read_non_null(key, *value);
+    refuse_negative(findings, reader, key, *value < Duration::zero());
+  }
   reader.read("tcpBeLiberal", conntrack.tcp_be_liberal);
   reader.finish();
   return conntrack;
@@ -196,51 +213,68 @@ void read_detect_local(FieldReader& reader, Config& config, ConfigFindings& find
   }
 }
 
-/// The CIDRs of "a,b", or what is wrong with the text.
-std::optional<std::string> read_cluster_cidrs(const std::string& list, std::vector<rules::Prefix>& cidrs) {
-  const std::vector<std::string_view> texts = split(list, ',');
-  if (texts.size() > 1 && texts.back().empty()) return "ends in a comma";
-  for (const std::string_view text : texts) {
+/// What is wrong with a list of CIDRs; empty: nothing.
+std::string parse_cluster_cidrs(std::string_view list, std::vector<rules::Prefix>& cidrs) {
+  for (bool more = true; more;) {
+    const std::size_t comma = list.find(',');
+    more = comma != std::string_view::npos;
+    const std::string_view text = list.substr(0, comma);
     const std::optional<rules::Prefix> prefix = rules::Prefix::parse(text);
     if (!prefix) return base::in_quotes(text) + " is not a CIDR such as 10.244.0.0/16";
     cidrs.push_back(*prefix);
+    if (cidrs.size() > 2) return "names more than two CIDRs";
+    if (more) list.remove_prefix(comma + 1);
   }
-  if (cidrs.size() > 2) return "names more than two CIDRs";
-  if (cidrs.size() == 2 && cidrs[0].address.family == cidrs[1].address.family) {
+  if (cidrs.size() == 2 && cidrs[0].address.family == cidrs[1].address.family)
     return fmt::format("names two {} CIDRs, at most one of each family is possible",
                        rules::name_of(cidrs[0].address.family));
-  }
-  return std::nullopt;
+  return {};
 }
 
-/// To be called when detectLocalMode is known: kube-proxy looks at clusterCIDR in that mode alone.
+/// As kube-proxy, only the mode that needs them looks at them.
 void read_cluster_cidrs(FieldReader& reader, Config& config, ConfigFindings& findings) {
-  std::string list;
-  if (!reader.read("clusterCIDR", list) || list.empty()) return;
-  const auto wrong = read_cluster_cidrs(list, config.cluster_cidrs);
-  if (!wrong) return;
+  if (!reader.read("clusterCIDR", config.cluster_cidr_text) || config.cluster_cidr_text.empty()) return;
+  const std::string wrong = parse_cluster_cidrs(config.cluster_cidr_text, config.cluster_cidrs);
+  if (wrong.empty()) return;
   config.cluster_cidrs.clear();
-  if (config.detect_local == Config::DetectLocal::kClusterCidr)
-    findings.mistake("clusterCIDR", *wrong);
-  else
-    findings.remark("clusterCIDR", *wrong + "; detectLocalMode does not ask for it");
+  if (config.detect_local == Config::DetectLocal::kClusterCidr) {
+    findings.mistake("clusterCIDR", wrong);
+  } else {
+    findings.remark("clusterCIDR", wrong + "; it is not used");
+  }
 }
 
+/// Prefixes and the words that Kubernetes 1.37 takes among them (KEP-6032; kube-proxy v1.36 takes "primary" alone).
 void read_node_port_addresses(FieldReader& reader, Config& config, ConfigFindings& findings) {
   std::vector<std::string> texts;
-  reader.read("nodePortAddresses", texts);
+  const bool given = reader.read("nodePortAddresses", texts);
+  const auto add = [&](std::initializer_list<std::string_view> prefixes) {
+    for (const std::string_view prefix : prefixes) config.node_port_addresses.push_back(*rules::Prefix::parse(prefix));
+  };
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::string path = fmt::format("nodePortAddresses[{}]", i);
     if (texts[i] == "primary") {
-      if (texts.size() > 1) findings.mistake(path, R"("primary" cannot be combined with others)");
       config.node_port_addresses_primary = true;
+    } else if (texts[i] == "localhost") {
+      add({"127.0.0.0/8", "::1/128"});
+      if (!config.localhost_node_ports)
+        findings.remark(path,
+                        config.mode == Config::Mode::kNftables
+                            ? "localhost: NodePorts do not answer on loopback addresses in mode nftables"
+                            : "localhost: NodePorts do not answer there, as iptables.localhostNodePorts is false");
+    } else if (texts[i] == "all") {
+      add({"0.0.0.0/0", "::/0"});
     } else if (const std::optional<rules::Prefix> prefix = rules::Prefix::parse(texts[i])) {
       config.node_port_addresses.push_back(*prefix);
     } else {
-      findings.mistake(path, base::in_quotes(texts[i]) + R"( is not a CIDR and not "primary")");
+      findings.mistake(path, base::in_quotes(texts[i]) + R"( is not a CIDR and none of "primary", "localhost", "all")");
     }
   }
-  if (texts.empty() && config.mode == Config::Mode::kNftables) config.node_port_addresses_primary = true;
+  if (texts.empty() && config.mode == Config::Mode::kNftables) {
+    texts = {"primary"};
+    config.node_port_addresses_primary = true;
+  }
+  if (given || !texts.empty()) config.node_port_address_texts = std::move(texts);
 }
 
 /// bindAddress decides the defaults of the two others.
@@ -273,7 +307,7 @@ void read_bind_addresses(FieldReader& reader, Config& config, ConfigFindings& fi
 void read_feature_gates(FieldReader& reader, Config& config, ConfigFindings& findings) {
   if (!reader.read("featureGates", config.feature_gates)) return;
   for (const auto& [name, value] : config.feature_gates)
-    note_no_effect(findings, "featureGates." + base::one_line(name, 80));
+    if (!name.starts_with("Logging")) note_no_effect(findings, "featureGates." + base::one_line(name, 80));
 }
 
 void read_oom_score_adj(FieldReader& reader, Config& config, ConfigFindings& findings) {
@@ -283,13 +317,13 @@ void read_oom_score_adj(FieldReader& reader, Config& config, ConfigFindings& fin
   }
 }
 
-void read_without_effect(FieldReader& reader, ConfigFindings& findings) {
+void read_without_effect(FieldReader& reader, Config::Unused& unused, ConfigFindings& findings) {
   std::string port_range;
   if (reader.read("portRange", port_range) && !port_range.empty()) note_no_effect(findings, "portRange");
-  bool as_service = false;
-  if (reader.read("windowsRunAsService", as_service) && as_service) note_no_effect(findings, "windowsRunAsService");
-  read_ipvs(reader.group("ipvs"), findings);
-  read_winkernel(reader.group("winkernel"), findings);
+  if (reader.read("windowsRunAsService", unused.windows_run_as_service) && unused.windows_run_as_service)
+    note_no_effect(findings, "windowsRunAsService");
+  read_ipvs(reader.group("ipvs"), unused.ipvs, findings);
+  read_winkernel(reader.group("winkernel"), unused.winkernel, findings);
 }
 
 }  // namespace
@@ -307,23 +341,13 @@ Config read_fields(const nlohmann::json& document, ConfigFindings& findings) {
   reader.skip("kind");
   read_feature_gates(reader, config, findings);
   config.client_connection = read_client_connection(reader.group("clientConnection"), findings);
-  config.logging = read_logging(reader.group("logging"), findings);
+  config.logging = read_logging(reader.group("logging"), config.feature_gates, findings);
   reader.read("hostnameOverride", config.hostname_override);
   read_bind_addresses(reader, config, findings);
   reader.read("enableProfiling", config.enable_profiling);
   reader.read("showHiddenMetricsForVersion", config.show_hidden_metrics_for_version);
   read_mode(reader, config, findings);
-  const Dataplane iptables = read_dataplane(reader.group("iptables"), true, findings);
-  const Dataplane nftables = read_dataplane(reader.group("nftables"), false, findings);
-  const Dataplane& in_force = config.mode == Config::Mode::kNftables ? nftables : iptables;
-  config.masquerade_bit = in_force.masquerade_bit;
-  config.masquerade_all = in_force.masquerade_all;
-  // nftables mode has no NodePorts on loopback addresses.
-  config.localhost_node_ports = config.mode == Config::Mode::kIptables && iptables.localhost_node_ports;
-  config.sync_period = in_force.sync_period;
-  config.sync_period_set = in_force.sync_period_set;
-  config.min_sync_period = in_force.min_sync_period;
-  config.min_sync_period_set = in_force.min_sync_period_set;
+  read_dataplanes(reader, config, findings);
   read_detect_local(reader, config, findings);
   read_cluster_cidrs(reader, config, findings);
   read_node_port_addresses(reader, config, findings);
@@ -333,7 +357,7 @@ Config read_fields(const nlohmann::json& document, ConfigFindings& findings) {
     findings.mistake("configSyncPeriod", "must be greater than zero");
   }
   read_oom_score_adj(reader, config, findings);
-  read_without_effect(reader, findings);
+  read_without_effect(reader, config.unused, findings);
   reader.finish();
   return config;
 }

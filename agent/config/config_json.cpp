@@ -1,6 +1,8 @@
 #include "agent/config/config_json.h"
 
-#include <algorithm>
+#include <fmt/format.h>
+
+#include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
@@ -22,10 +24,12 @@ constexpr const char* name_of(Config::DetectLocal mode) {
   return "";
 }
 
-/// Whole numbers without a fraction, as Go writes them.
+/// As Go writes a float32: the shortest text that is read as the same, whole numbers without a fraction.
 Json number(double value) {
-  const auto whole = static_cast<std::int64_t>(std::clamp(value, -1e15, 1e15));
-  return static_cast<double>(whole) == value ? Json(whole) : Json(value);
+  const auto number = static_cast<float>(value);
+  constexpr float kExact = 16777216;  // 2^24: above it not every whole number is one
+  if (std::fabs(number) <= kExact && std::trunc(number) == number) return static_cast<std::int64_t>(number);
+  return Json::parse(fmt::format("{}", number));
 }
 
 Json client_connection(const Config::ClientConnection& client) {
@@ -36,32 +40,56 @@ Json client_connection(const Config::ClientConnection& client) {
           {"burst", client.burst}};
 }
 
-Json logging(const Config::Logging& logging) {
-  return {{"format", logging.format},
-          {"flushFrequency", to_text(logging.flush_frequency)},
-          {"verbosity", logging.verbosity},
-          {"options", {{"text", {{"infoBufferSize", "0"}}}, {"json", {{"infoBufferSize", "0"}}}}}};
-}
-
-Json dataplane(const Config& config, bool iptables) {
-  Json json = {{"masqueradeBit", config.masquerade_bit}, {"masqueradeAll", config.masquerade_all}};
-  if (iptables) json["localhostNodePorts"] = config.localhost_node_ports;
-  json["syncPeriod"] = to_text(config.sync_period);
-  json["minSyncPeriod"] = to_text(config.min_sync_period);
+Json stream(const Config::Logging::Stream& stream) {
+  Json json = Json::object();
+  if (stream.split) json["splitStream"] = true;
+  json["infoBufferSize"] = stream.info_buffer_size;
   return json;
 }
 
-Json ipvs() {
-  return {{"syncPeriod", "30s"}, {"minSyncPeriod", "0s"}, {"scheduler", ""},       {"excludeCIDRs", nullptr},
-          {"strictARP", false},  {"tcpTimeout", "0s"},    {"tcpFinTimeout", "0s"}, {"udpTimeout", "0s"}};
+Json logging(const Config::Logging& logging) {
+  Json json = {{"format", logging.format}};
+  if (logging.flush_frequency_is_number) {
+    json["flushFrequency"] = logging.flush_frequency.count();
+  } else {
+    json["flushFrequency"] = to_text(logging.flush_frequency);
+  }
+  json["verbosity"] = logging.verbosity;
+  for (const Config::Logging::Module& module : logging.vmodule)
+    json["vmodule"].push_back({{"filePattern", module.file_pattern}, {"verbosity", module.verbosity}});
+  json["options"] = {{"text", stream(logging.text)}, {"json", stream(logging.json)}};
+  return json;
 }
 
-Json winkernel() {
-  return {{"networkName", ""},
-          {"sourceVip", ""},
-          {"enableDSR", false},
-          {"rootHnsEndpointName", ""},
-          {"forwardHealthCheckVip", false}};
+/// iptables.* or nftables.*. Of the mode that is not in force kube-proxy keeps less.
+Json dataplane(const Config& config, Config::Mode mode) {
+  const bool in_force = config.mode == mode;
+  Json json = {{"masqueradeBit", in_force ? config.masquerade_bit : config.unused.other_masquerade_bit},
+               {"masqueradeAll", in_force && config.masquerade_all}};
+  if (mode == Config::Mode::kIptables)
+    json["localhostNodePorts"] = config.unused.other_localhost_node_ports.value_or(config.localhost_node_ports);
+  json["syncPeriod"] = to_text(in_force ? config.sync_period : Duration::zero());
+  json["minSyncPeriod"] = to_text(in_force ? config.min_sync_period : Duration::zero());
+  return json;
+}
+
+Json ipvs(const Config::Unused::Ipvs& ipvs) {
+  return {{"syncPeriod", "0s"},
+          {"minSyncPeriod", "0s"},
+          {"scheduler", ipvs.scheduler},
+          {"excludeCIDRs", ipvs.exclude_cidrs ? Json(*ipvs.exclude_cidrs) : Json(nullptr)},
+          {"strictARP", ipvs.strict_arp},
+          {"tcpTimeout", to_text(ipvs.tcp_timeout)},
+          {"tcpFinTimeout", to_text(ipvs.tcp_fin_timeout)},
+          {"udpTimeout", to_text(ipvs.udp_timeout)}};
+}
+
+Json winkernel(const Config::Unused::Winkernel& winkernel) {
+  return {{"networkName", winkernel.network_name},
+          {"sourceVip", winkernel.source_vip},
+          {"enableDSR", winkernel.enable_dsr},
+          {"rootHnsEndpointName", winkernel.root_hns_endpoint_name},
+          {"forwardHealthCheckVip", winkernel.forward_health_check_vip}};
 }
 
 Json conntrack(const Config::Conntrack& conntrack) {
@@ -74,18 +102,8 @@ Json conntrack(const Config::Conntrack& conntrack) {
           {"udpStreamTimeout", to_text(conntrack.udp_stream_timeout)}};
 }
 
-std::string cluster_cidr(const Config& config) {
-  std::string text;
-  for (const rules::Prefix& prefix : config.cluster_cidrs) text += (text.empty() ? "" : ",") + prefix.to_string();
-  return text;
-}
-
 Json node_port_addresses(const Config& config) {
-  if (config.node_port_addresses_primary) return Json::array({"primary"});
-  if (config.node_port_addresses.empty()) return nullptr;
-  Json json = Json::array();
-  for (const rules::Prefix& prefix : config.node_port_addresses) json.push_back(prefix.to_string());
-  return json;
+  return config.node_port_address_texts ? Json(*config.node_port_address_texts) : Json(nullptr);
 }
 
 // The value of a setting as its field holds it.
@@ -114,8 +132,6 @@ Json field_value(const Setting& /*setting*/, const Settings& values, std::vector
 }  // namespace
 
 std::string to_json(const Config& config) {
-  const bool is_iptables = config.mode == Config::Mode::kIptables;
-  Config other_mode;  // its defaults
   Json json = {{"kind", "KubeProxyConfiguration"}, {"apiVersion", "kubeproxy.config.k8s.io/v1alpha1"}};
   if (!config.feature_gates.empty()) json["featureGates"] = config.feature_gates;
   json["clientConnection"] = client_connection(config.client_connection);
@@ -127,20 +143,21 @@ std::string to_json(const Config& config) {
   json["bindAddressHardFail"] = config.bind_address_hard_fail;
   json["enableProfiling"] = config.enable_profiling;
   json["showHiddenMetricsForVersion"] = config.show_hidden_metrics_for_version;
-  json["mode"] = is_iptables ? "iptables" : "nftables";
-  json["iptables"] = dataplane(is_iptables ? config : other_mode, true);
-  json["ipvs"] = ipvs();
-  json["nftables"] = dataplane(is_iptables ? other_mode : config, false);
-  json["winkernel"] = winkernel();
+  json["mode"] = name_of(config.mode);
+  json["iptables"] = dataplane(config, Config::Mode::kIptables);
+  json["ipvs"] = ipvs(config.unused.ipvs);
+  json["nftables"] = dataplane(config, Config::Mode::kNftables);
+  json["winkernel"] = winkernel(config.unused.winkernel);
   json["detectLocalMode"] = name_of(config.detect_local);
   json["detectLocal"] = {{"bridgeInterface", config.bridge_interface},
                          {"interfaceNamePrefix", config.interface_name_prefix}};
-  json["clusterCIDR"] = cluster_cidr(config);
+  json["clusterCIDR"] = config.cluster_cidr_text;
   json["nodePortAddresses"] = node_port_addresses(config);
   json["oomScoreAdj"] = config.oom_score_adj;
   json["conntrack"] = conntrack(config.conntrack);
   json["configSyncPeriod"] = to_text(config.config_sync_period);
   json["portRange"] = "";
+  if (config.unused.windows_run_as_service) json["windowsRunAsService"] = true;
   // Text of a file may hold bytes that are no UTF-8.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

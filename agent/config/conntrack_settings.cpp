@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <system_error>
+#include <utility>
 
 #include "agent/base/file.h"
 #include "agent/base/printable.h"
@@ -52,9 +54,40 @@ struct Place {
   const std::filesystem::path& root;
 };
 
+/// What leaves the kernel's setting alone.
+std::string_view way_without(std::string_view field) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kWays{
+      {{"conntrack.maxPerCore", "conntrack.maxPerCore 0 (--conntrack-max-per-core=0)"},
+       {"conntrack.tcpEstablishedTimeout",
+        "conntrack.tcpEstablishedTimeout 0s (--conntrack-tcp-timeout-established=0)"},
+       {"conntrack.tcpCloseWaitTimeout", "conntrack.tcpCloseWaitTimeout 0s (--conntrack-tcp-timeout-close-wait=0)"},
+       {"conntrack.tcpBeLiberal", "conntrack.tcpBeLiberal false (--conntrack-tcp-be-liberal=false)"},
+       {"conntrack.udpTimeout", "conntrack.udpTimeout 0s (--conntrack-udp-timeout=0)"},
+       {"conntrack.udpStreamTimeout", "conntrack.udpStreamTimeout 0s (--conntrack-udp-timeout-stream=0)"}}};
+  const auto* const found = std::ranges::find(kWays, field, &std::pair<std::string_view, std::string_view>::first);
+  return found == kWays.end() ? std::string_view() : found->second;
+}
+
+/// What makes the setting writable; empty: nothing is known.
+std::string way_to_write(int code) {
+  switch (code) {
+    case EROFS:
+      return fmt::format("a privileged container, or the node's setting mounted below {}", base::kMountedSysctls);
+    case EACCES:
+    case EPERM: return "root in the node's own network namespace (hostNetwork)";
+    default: return {};
+  }
+}
+
 void fail(const ConntrackSetting& setting, const rules::Error& error, ConntrackOutcome& outcome) {
-  const std::string line = fmt::format("{}: {}", setting.field, error.to_string());
-  (setting.asked ? outcome.failed : outcome.left).push_back(line);
+  std::string line = fmt::format("{}: {}", setting.field, error.to_string());
+  if (!setting.asked) {
+    outcome.left.push_back(std::move(line));
+    return;
+  }
+  if (const std::string way = way_to_write(error.code); !way.empty())
+    line += fmt::format(" (needs {}; {} leaves it alone)", way, way_without(setting.field));
+  outcome.failed.push_back(std::move(line));
 }
 
 void apply_one(const ConntrackSetting& setting, const Place& place, ConntrackOutcome& outcome) {

@@ -45,6 +45,17 @@ std::string value_of(const std::vector<rules::Prefix>& prefixes, std::string_vie
   return text;
 }
 
+std::string node_port_addresses_of(const Config& config) {
+  constexpr std::size_t kMost = 16;
+  const std::vector<std::string> texts = config.node_port_address_texts.value_or(std::vector<std::string>());
+  if (texts.empty()) return "every address";
+  std::string text;
+  for (std::size_t i = 0; i < texts.size() && i < kMost; ++i)
+    text += (i == 0 ? "" : ", ") + base::one_line(texts[i], 80);
+  if (texts.size() > kMost) text += fmt::format(" and {} more", texts.size() - kMost);
+  return text;
+}
+
 std::string gates_of(const Config& config) {
   std::string text;
   for (const auto& [name, value] : config.feature_gates) {
@@ -90,9 +101,7 @@ std::vector<std::pair<std::string, std::string>> describe(const Config& config) 
     add("detectLocal.interfaceNamePrefix", config.interface_name_prefix);
   }
   lines.emplace_back("clusterCIDR", value_of(config.cluster_cidrs, "none"));
-  lines.emplace_back("nodePortAddresses", config.node_port_addresses_primary
-                                              ? "primary"
-                                              : value_of(config.node_port_addresses, "every address"));
+  lines.emplace_back("nodePortAddresses", node_port_addresses_of(config));
 
   add("hostnameOverride", config.hostname_override);
   add("bindAddress", config.bind_address);
@@ -120,6 +129,7 @@ std::vector<std::pair<std::string, std::string>> describe(const Config& config) 
   add("logging.format", config.logging.format);
   add("logging.flushFrequency", config.logging.flush_frequency);
   add("logging.verbosity", config.logging.verbosity);
+  if (config.logging.splits_stream()) add(fmt::format("logging.options.{}.splitStream", config.logging.format), true);
   add("oomScoreAdj", config.oom_score_adj);
   lines.emplace_back("featureGates", gates_of(config));
 

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstdint>
-#include <limits>
 
 namespace kubenatd::agent::config {
 namespace {
@@ -19,7 +18,8 @@ constexpr std::array kUnits{
     Unit{"ns", 1},         Unit{"us", 1'000},        Unit{"\u00b5s", 1'000},    Unit{"\u03bcs", 1'000},
     Unit{"ms", 1'000'000}, Unit{"s", 1'000'000'000}, Unit{"m", 60'000'000'000}, Unit{"h", 3'600'000'000'000}};
 
-constexpr std::uint64_t kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+// The smallest duration, without its sign; as Go has it, only behind a minus.
+constexpr std::uint64_t kLargest = std::uint64_t{1} << 63U;
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -90,8 +90,9 @@ std::optional<Duration> parse_duration(std::string_view text) {
     if (!part || *part > kLargest - total) return std::nullopt;
     total += *part;
   }
-  const auto value = static_cast<std::int64_t>(total);
-  return Duration(negative ? -value : value);
+  if (total == kLargest && !negative) return std::nullopt;
+  // Negated as unsigned: the smallest value has no positive counterpart.
+  return Duration(static_cast<std::int64_t>(negative ? std::uint64_t{0} - total : total));
 }
 
 std::string to_text(Duration duration) {

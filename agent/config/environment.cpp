@@ -53,10 +53,9 @@ std::optional<std::vector<Prefix>> node_port_blocks(const Config& config, const 
   if (config.node_port_addresses_primary) {
     // A loopback address is only a stand-in for an address that is not known.
     if (node_address && !node_address->is_loopback()) blocks.push_back(Prefix::host(*node_address));
-  } else {
-    std::ranges::copy_if(config.node_port_addresses, std::back_inserter(blocks),
-                         [&](const Prefix& p) { return p.address.family == family; });
   }
+  std::ranges::copy_if(config.node_port_addresses, std::back_inserter(blocks),
+                       [&](const Prefix& p) { return p.address.family == family; });
   const bool match_all = std::ranges::any_of(blocks, [](const Prefix& p) { return p.length == 0; });
   if (blocks.empty() || match_all) return std::nullopt;
   return blocks;

@@ -141,36 +141,53 @@ bool FieldReader::read(std::string_view key, bool& value) {
   return false;
 }
 
-bool FieldReader::read(std::string_view key, int& value) {
+std::optional<std::int64_t> FieldReader::find_number(std::string_view key, std::int64_t least, std::int64_t most) {
   const json* node = find(key);
-  if (node == nullptr) return false;
+  if (node == nullptr) return std::nullopt;
   std::optional<std::int64_t> number = whole_number(*node);
   if (node->is_number() && !number) {
     const auto other = node->get<double>();
     if (std::trunc(other) != other) {
       findings_->mistake(path_of(key), named(*node) + " is not a whole number");
-      return false;
+      return std::nullopt;
     }
     constexpr double kTooLarge = 1e15;  // any number that no int holds
     number = static_cast<std::int64_t>(std::fmax(-kTooLarge, std::fmin(kTooLarge, other)));
   }
   if (!number) {
     findings_->mistake(path_of(key), named(*node) + " is not a number");
-    return false;
+    return std::nullopt;
   }
-  if (*number < std::numeric_limits<int>::min() || *number > std::numeric_limits<int>::max()) {
+  if (*number < least || *number > most) {
     findings_->mistake(path_of(key), named(*node) + " is out of range");
-    return false;
+    return std::nullopt;
   }
-  value = static_cast<int>(*number);
-  return true;
+  return number;
+}
+
+bool FieldReader::read(std::string_view key, int& value) {
+  const auto number = find_number(key, std::numeric_limits<int>::min(), std::numeric_limits<int>::max());
+  if (number) value = static_cast<int>(*number);
+  return number.has_value();
+}
+
+bool FieldReader::read(std::string_view key, std::uint32_t& value) {
+  const auto number = find_number(key, 0, std::numeric_limits<std::uint32_t>::max());
+  if (number) value = static_cast<std::uint32_t>(*number);
+  return number.has_value();
 }
 
 bool FieldReader::read(std::string_view key, double& value) {
   const json* node = find(key);
   if (node == nullptr) return false;
   if (node->is_number()) {
-    value = node->get<double>();
+    const auto number = node->get<double>();
+    // Go's field is a float32.
+    if (std::fabs(number) > static_cast<double>(std::numeric_limits<float>::max())) {
+      findings_->mistake(path_of(key), named(*node) + " is out of range");
+      return false;
+    }
+    value = std::fabs(number) < static_cast<double>(std::numeric_limits<float>::denorm_min()) / 2 ? 0 : number;
     return true;
   }
   findings_->mistake(path_of(key), named(*node) + " is not a number");
@@ -182,13 +199,37 @@ bool FieldReader::read(std::string_view key, Duration& value) {
   if (node == nullptr) return false;
   std::optional<Duration> duration;
   if (node->is_string()) duration = parse_duration(node->get_ref<const std::string&>());
-  // Zero needs no unit, quoted or not.
-  if (whole_number(*node) == 0) duration = Duration::zero();
   if (!duration) {
     findings_->mistake(path_of(key), named(*node) + R"( is not a duration such as "30s" or "1h15m")");
     return false;
   }
   value = *duration;
+  return true;
+}
+
+bool FieldReader::read_non_null(std::string_view key, Duration& value) {
+  if (const auto place = fields_.find(key); place != fields_.end() && place->second.node->is_null()) {
+    place->second.used = true;
+    findings_->mistake(path_of(key), "has no value");
+    return false;
+  }
+  return read(key, value);
+}
+
+bool FieldReader::read_duration_or_number(std::string_view key, Duration& value, bool& is_number) {
+  const json* node = find(key);
+  is_number = node != nullptr && node->is_number();
+  if (!is_number) return read(key, value);
+  const auto number =
+      find_number(key, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+  if (number) value = Duration(*number);
+  return number.has_value();
+}
+
+bool FieldReader::read_quantity(std::string_view key, std::string& value) {
+  const json* node = find(key);
+  if (node == nullptr || !node->is_number()) return read(key, value);
+  value = node->dump();
   return true;
 }
 
@@ -201,12 +242,12 @@ bool FieldReader::read(std::string_view key, std::vector<std::string>& value) {
   }
   std::vector<std::string> texts;
   for (const json& each : *node) {
-    if (!each.is_string()) {
-      findings_->mistake(fmt::format("{}[{}]", path_of(key), texts.size()),
-                         each.is_null() ? "is null" : named(each) + " is not text");
+    if (!each.is_string() && !each.is_null()) {
+      findings_->mistake(fmt::format("{}[{}]", path_of(key), texts.size()), named(each) + " is not text");
       return false;
     }
-    texts.push_back(each.get<std::string>());
+    // Go makes the empty text of a null.
+    texts.push_back(each.is_null() ? std::string() : each.get<std::string>());
   }
   value = std::move(texts);
   return true;
@@ -217,11 +258,8 @@ bool FieldReader::read(std::string_view key, std::map<std::string, bool>& value)
   std::map<std::string, bool> entries;
   for (const auto& [name, field] : reader.fields_) {
     bool entry = false;
-    if (reader.read(name, entry)) {
-      entries.emplace(name, entry);
-    } else if (field.node->is_null()) {
-      findings_->mistake(reader.path_of(name), "has no value");
-    }
+    // Go makes false of a null.
+    if (reader.read(name, entry) || field.node->is_null()) entries.emplace(name, entry);
   }
   const bool has_any = !entries.empty();
   if (has_any) value = std::move(entries);
@@ -232,6 +270,24 @@ FieldReader FieldReader::group(std::string_view key) {
   const json* node = find(key);
   static const json kNothing;
   return {node == nullptr ? kNothing : *node, path_of(key), *findings_};
+}
+
+bool FieldReader::has_text(std::string_view key) {
+  const json* node = find(key);
+  return node != nullptr && node->is_string();
+}
+
+std::vector<FieldReader> FieldReader::list(std::string_view key) {
+  std::vector<FieldReader> items;
+  const json* node = find(key);
+  if (node == nullptr) return items;
+  if (!node->is_array()) {
+    findings_->mistake(path_of(key), named(*node) + " is not a list");
+    return items;
+  }
+  for (const json& each : *node)
+    items.push_back(FieldReader(each, fmt::format("{}[{}]", path_of(key), items.size()), *findings_));
+  return items;
 }
 
 bool FieldReader::skip(std::string_view key) {

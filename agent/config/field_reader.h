@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -58,13 +60,24 @@ class FieldReader {
   /// made of one of them ("true" for `on`) is taken back.
   bool read_word(std::string_view key, std::string& value);
   bool read(std::string_view key, int& value);
+  bool read(std::string_view key, std::uint32_t& value);
   bool read(std::string_view key, double& value);
   bool read(std::string_view key, Duration& value);
+  /// One for which null is a mistake, as Go's metav1.Duration has it where it is no pointer.
+  bool read_non_null(std::string_view key, Duration& value);
+  /// A duration, or a number of nanoseconds without quotes.
+  bool read_duration_or_number(std::string_view key, Duration& value, bool& is_number);
+  /// Text, or a number without quotes: its digits.
+  bool read_quantity(std::string_view key, std::string& value);
   bool read(std::string_view key, std::vector<std::string>& value);
   /// A mapping of names to bools.
   bool read(std::string_view key, std::map<std::string, bool>& value);
   /// A group of fields.
   [[nodiscard]] FieldReader group(std::string_view key);
+  /// True when the field is there and text.
+  [[nodiscard]] bool has_text(std::string_view key);
+  /// A list of groups of fields.
+  [[nodiscard]] std::vector<FieldReader> list(std::string_view key);
   /// Notes that the field may be there; true when it holds something else than null and an empty list or mapping.
   bool skip(std::string_view key);
 
@@ -81,6 +94,8 @@ class FieldReader {
 
   /// The field's value; none when it is absent or null.
   const nlohmann::json* find(std::string_view key);
+  /// A whole number within the range; none when the field is absent or something else, which is a mistake.
+  std::optional<std::int64_t> find_number(std::string_view key, std::int64_t least, std::int64_t most);
 
   std::string path_;
   ConfigFindings* findings_;

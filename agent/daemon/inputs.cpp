@@ -15,6 +15,8 @@
 #include "agent/base/printable.h"
 #include "agent/base/sysctl.h"
 #include "agent/config/conntrack_settings.h"
+#include "agent/config/other_files.h"
+#include "agent/daemon/advice.h"
 #include "agent/daemon/configuration.h"
 #include "netlink/host/addresses.h"
 #include "netlink/host/counters.h"
@@ -92,8 +94,27 @@ WatchPods pods_to_watch(Purpose purpose, const config::Config& config) {
 }
 
 rules::Result<api::ClusterAccess> access_of(const config::Config& config) {
-  return api::find_access(
-      {.kubeconfig = config.client_connection.kubeconfig, .context = {}, .master = config.master, .pod = {}});
+  const std::string& kubeconfig = config.client_connection.kubeconfig;
+  auto access = api::find_access({.kubeconfig = kubeconfig, .context = {}, .master = config.master, .pod = {}});
+  if (access) return access;
+  rules::Error error = access.error();
+  if (kubeconfig.empty()) {
+    if (config.master.empty())
+      error.cause += "; --kubeconfig FILE, --master URL or --manifests DIR say where objects come from";
+  } else if (std::string advice = config::advice_for_kubeconfig(kubeconfig); !advice.empty()) {
+    error = {base::one_line(kubeconfig, 512), "read kubeconfig", std::move(advice)};
+  } else {
+    error = with_origin(std::move(error), "--kubeconfig, clientConnection.kubeconfig");
+  }
+  return std::unexpected(std::move(error));
+}
+
+/// Commands that print something of their own are for people: only `run` logs as the configuration says.
+void configure_log(const config::FlagValues& flags, const config::Config& config, Purpose purpose) {
+  const int verbosity = std::max(flags.verbosity, config.logging.verbosity >= kDebugVerbosity ? 1 : 0);
+  if (purpose != Purpose::kRun) return base::set_log_verbosity(verbosity);
+  base::configure_logging(config.logging.is_json() ? base::LogForm::kJson : base::text_log_form(), verbosity,
+                          config.logging.splits_stream());
 }
 
 }  // namespace
@@ -111,9 +132,9 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
   const bool for_kernel = purpose == Purpose::kRun;
   auto loaded = load_configuration(flags);
   if (!loaded) return std::unexpected(loaded.error());
-  for (const std::string& remark : loaded->remarks) base::log_info("configuration", {{"remark", remark}});
   config::Config& config = loaded->config;
-  base::set_log_verbosity(std::max(flags.verbosity, config.logging.verbosity >= kDebugVerbosity ? 1 : 0));
+  configure_log(flags, config, purpose);
+  for (const std::string& remark : loaded->remarks) base::log_info("configuration", {{"remark", remark}});
 
   auto name = config::node_name(config, flags.hostname_override);
   if (!name) return std::unexpected(name.error());
@@ -127,7 +148,7 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
   } else if (!config.manifests.empty()) {
     const bool follow = for_kernel && !config.once;
     auto source = follow ? follow_manifests(config.manifests) : open_manifests(config.manifests);
-    if (!source) return std::unexpected(source.error());
+    if (!source) return std::unexpected(with_origin(source.error(), "--manifests"));
     inputs.source = std::move(*source);
   } else {
     const auto access = access_of(config);

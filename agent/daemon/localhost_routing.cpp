@@ -17,7 +17,13 @@ bool LocalhostRouting::after(const dataplane::RoundReport& report, const rules::
   const auto now = base::read_sysctl(base::kSysctlRouteLocalnet);
   if (now && *now != "0") return true;
   if (auto written = base::write_sysctl(base::kSysctlRouteLocalnet, "1"); !written) {
-    base::log_error("NodePorts will not answer on localhost", {{"error", written.error().to_string()}});
+    base::log_error(
+        "NodePorts will not answer on localhost",
+        {{"help",
+          "make the setting writable (privileged, or the node's /proc/sys/net/ipv4/conf/all at the same path "
+          "below /host), or do without: iptables.localhostNodePorts false "
+          "(--iptables-localhost-nodeports=false)"},
+         {"error", written.error().to_string()}});
     return false;
   }
   return true;

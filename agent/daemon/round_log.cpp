@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/base/log.h"
+#include "agent/daemon/advice.h"
 #include "agent/dataplane/describe.h"
 
 namespace kubenatd::agent::daemon {
@@ -29,19 +30,21 @@ std::string list(const std::vector<rules::ObjectRef>& objects) {
 
 void log_disputes(const std::vector<Drift::Dispute>& disputes, const std::string& family, const std::string& writer) {
   for (std::size_t i = 0; i < std::min(kNamedDisputes, disputes.size()); ++i)
-    base::log_warning(fmt::format("{} {} is changed again and again, last by {}: healing it waits {} ms from now on",
-                                  family, dataplane::describe(disputes[i].object), writer,
-                                  std::chrono::duration_cast<std::chrono::milliseconds>(disputes[i].delay).count()));
+    base::log_warning("changed again and again: healing it waits from now on",
+                      {{"family", family},
+                       {"object", dataplane::describe(disputes[i].object)},
+                       {"writer", writer},
+                       {"wait_ms", std::chrono::duration_cast<std::chrono::milliseconds>(disputes[i].delay).count()}});
   if (disputes.size() > kNamedDisputes)
-    base::log_warning(
-        fmt::format("{} more of {} are changed again and again", disputes.size() - kNamedDisputes, family));
+    base::log_warning("more are changed again and again",
+                      {{"family", family}, {"objects", disputes.size() - kNamedDisputes}});
 }
 
 void log_family(const RoundReport::Family& family, const std::string& writer) {
   const std::string name(name_of(family.family));
   if (family.error) {
     base::log_error("sync failed; the kernel keeps what it has",
-                    {{"family", name}, {"error", family.error->to_string()}});
+                    {{"family", name}, {"error", with_kernel_advice(*family.error).to_string()}});
     return;
   }
   const dataplane::SyncReport& sync = family.sync;
@@ -70,7 +73,7 @@ void log_family(const RoundReport::Family& family, const std::string& writer) {
 
 void log_round(const RoundReport& report) {
   for (const RoundReport::Family& family : report.families) log_family(family, report.last_writer);
-  for (const rules::Error& problem : report.problems) base::log_error(problem.to_string());
+  for (const rules::Error& problem : report.problems) base::log_error(problem);
   if (report.conntrack_deleted != 0)
     base::log_info("removed stale UDP conntrack entries", {{"entries", report.conntrack_deleted}});
 }

@@ -1,13 +1,12 @@
 #include "agent/daemon/run_loop.h"
 
-#include <fmt/format.h>
 #include <malloc.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "agent/api/api_source.h"
@@ -44,14 +43,14 @@ rules::Status RunLoop::watch() {
     if (fd < 0) continue;  // gives nothing that would come later
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     if (!epoll_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
-      return rules::fail("event loop", "watch a descriptor", "epoll", errno);
+      return rules::fail("event loop", "watch a descriptor by epoll", std::generic_category().message(errno), errno);
   }
   return {};
 }
 
 RunEnd RunLoop::run() {
   if (auto watched = watch(); !watched) {
-    base::log_error(watched.error().to_string());
+    base::log_error(watched.error());
     return RunEnd::kFailed;
   }
   take_objects();
@@ -96,7 +95,7 @@ RunLoop::Step RunLoop::first_sync() {
   const dataplane::Model& model = *inputs_.model;
   if (inputs_.prepare_again) {
     if (const auto prepared = prepare_node(model.config()); !prepared) {
-      base::log_error(prepared.error().to_string());
+      base::log_error(prepared.error());
       return Step::kFailed;
     }
   }
@@ -106,7 +105,7 @@ RunLoop::Step RunLoop::first_sync() {
                  {{"node", model.environment().node_name},
                   {"services", model.state().services()},
                   {"endpoint_slices", model.state().endpoint_slices()},
-                  {"took_ms", fmt::format("{:.1f}", std::chrono::duration<double, std::milli>(report.took).count())}});
+                  {"took_ms", std::chrono::duration<double, std::milli>(report.took).count()}});
   // The first sync took many times the memory that the agent lives with.
   ::malloc_trim(0);
   objects_changed_ = false;
@@ -165,7 +164,7 @@ RunLoop::Step RunLoop::wait() {
   const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
                                  static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
   if (count < 0 && errno != EINTR) {
-    base::log_error("waiting for events failed", {{"error", std::strerror(errno)}});
+    base::log_error("waiting for events failed", {{"error", std::generic_category().message(errno)}});
     return Step::kFailed;
   }
   if (!listening_ && Clock::now() >= take_after_) listen_to_source(true);
@@ -196,7 +195,7 @@ RunLoop::Step RunLoop::handle(int fd) {
   } else if (fd == addresses_.fd()) {
     if (addresses_.drain()) refresh_environment();
   } else if (auto handled = reconciler_.handle_events(); !handled) {
-    base::log_error(handled.error().to_string());
+    base::log_error(handled.error());
   }
   return Step::kGoOn;
 }

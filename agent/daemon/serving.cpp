@@ -6,6 +6,7 @@
 #include "agent/base/descriptor_limit.h"
 #include "agent/base/log.h"
 #include "agent/config/bind_address.h"
+#include "agent/daemon/advice.h"
 #include "agent/daemon/cluster_events.h"
 #include "agent/serve/nfacct_counters.h"
 #include "agent/serve/pages.h"
@@ -19,7 +20,7 @@ constexpr int kHealthPeriods = 2;
 void report_server(const std::string& what, const std::optional<rules::Error>& error) {
   if (error) {
     base::log_error("a server could not be opened and is tried again",
-                    {{"server", what}, {"error", error->to_string()}});
+                    {{"server", what}, {"error", with_server_advice(what, *error).to_string()}});
   } else {
     base::log_info("a server is open now", {{"server", what}});
   }
@@ -82,8 +83,8 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, c
     if (!metrics) options.events->record(metrics_failed_event(node, metrics.error().to_string()));
   }
   if (config.bind_address_hard_fail) {
-    if (!health) return std::unexpected(health.error());
-    if (!metrics) return std::unexpected(metrics.error());
+    if (!health) return std::unexpected(with_server_advice("healthz", health.error()));
+    if (!metrics) return std::unexpected(with_server_advice("metrics", metrics.error()));
   }
   return serving;
 }

@@ -5,9 +5,14 @@
 
 #include <array>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
+using namespace kubenatd;
 using namespace kubenatd::agent::base;
 using Catch::Matchers::Contains;
 using Catch::Matchers::EndsWith;
@@ -15,15 +20,15 @@ using Catch::Matchers::StartsWith;
 
 namespace {
 
-/// What `action` writes to standard error; less than a pipe holds.
-std::string written_by(const std::function<void()>& action) {
+/// What `action` writes to standard error, or to another descriptor; less than a pipe holds.
+std::string written_by(const std::function<void()>& action, int stream = STDERR_FILENO) {
   std::array<int, 2> pipe{};
   REQUIRE(::pipe2(pipe.data(), O_CLOEXEC) == 0);
-  const int saved = ::dup(STDERR_FILENO);
+  const int saved = ::dup(stream);
   REQUIRE(saved >= 0);
-  REQUIRE(::dup2(pipe[1], STDERR_FILENO) == STDERR_FILENO);
+  REQUIRE(::dup2(pipe[1], stream) == stream);
   action();
-  REQUIRE(::dup2(saved, STDERR_FILENO) == STDERR_FILENO);
+  REQUIRE(::dup2(saved, stream) == stream);
   ::close(saved);
   ::close(pipe[1]);
   std::string text;
@@ -74,11 +79,122 @@ TEST_CASE("a message for a person comes first, its fields behind it") {
 
 TEST_CASE("without a terminal each line has time and level and no colour") {
   const std::string text = written_by([] {
-    configure_logging(false, 0);
+    configure_logging(LogForm::kLogfmt, 0);
     log_warning("braces {} %v stay", {{"n", 1}});
   });
   CHECK_THAT(text, StartsWith("time=2"));
   CHECK_THAT(text, EndsWith("Z level=warning msg=\"braces {} %v stay\" n=1\n"));
+}
+
+namespace {
+
+/// The one line of JSON that `action` writes.
+nlohmann::json json_written_by(const std::function<void()>& action) {
+  const std::string text = written_by([&] {
+    configure_logging(LogForm::kJson, 1);
+    action();
+  });
+  REQUIRE_THAT(text, EndsWith("\n"));
+  REQUIRE(text.find('\n') == text.size() - 1);
+  return nlohmann::json::parse(text);
+}
+
+}  // namespace
+
+// Lines of kube-proxy v1.36.3 --logging-format=json -v=4.
+constexpr const char* kKlogInfo =
+    R"({"ts":1795683770284.0159,"caller":"app/options.go:436","msg":"Wrote configuration","v":0,"file":"/tmp/kp.yaml"})";
+constexpr const char* kKlogError =
+    R"({"ts":1795683763956.1511,"logger":"UnhandledError","caller":"cache/reflector.go:227","msg":"Failed to watch",)"
+    R"("reflector":"k8s.io/client-go@v0.36.3/tools/cache/reflector.go:343","type":"*v1.Node","err":"failed to list"})";
+
+TEST_CASE("JSON lines have klog's fields") {
+  const auto types = [](const nlohmann::json& line) {
+    std::string text;
+    for (const char* key : {"ts", "caller", "msg", "v", "err"})
+      text += line.contains(key) ? std::string(key) + " " + line[key].type_name() + ", " : "";
+    return text;
+  };
+  CHECK(types(json_written_by([] { log_info("m", {{"file", "f"}}); })) == types(nlohmann::json::parse(kKlogInfo)));
+  CHECK(types(json_written_by([] { log_error("m", {{"error", "e"}}); })) == types(nlohmann::json::parse(kKlogError)));
+  const auto before = std::chrono::system_clock::now();
+  const nlohmann::json info = json_written_by([] {
+    log_info("rules written",
+             {{"services", 3}, {"family", "IPv4"}, {"dry", false}, {"error", "none"}, {"took_ms", 1.5}});
+  });
+  const std::chrono::duration<double, std::milli> least = before.time_since_epoch();
+  REQUIRE(info.at("ts").is_number_float());
+  CHECK(info["ts"].get<double>() >= least.count() - 1);
+  CHECK(info["ts"].get<double>() < least.count() + 3'600'000);
+  CHECK_THAT(info.at("caller").get<std::string>(), StartsWith("base/log_test.cpp:"));
+  CHECK(info.at("msg") == "rules written");
+  CHECK(info.at("v") == 0);
+  CHECK(info.at("services") == 3);
+  CHECK(info.at("family") == "IPv4");
+  CHECK(info.at("dry") == false);
+  CHECK(info.at("err") == "none");
+  CHECK(info.at("took_ms") == 1.5);
+  CHECK(info.size() == 9);
+
+  const nlohmann::json error = json_written_by([] { log_error("sync failed", {{"error", "busy"}}); });
+  CHECK_FALSE(error.contains("v"));
+  CHECK(error.at("err") == "busy");
+  CHECK(json_written_by([] { log_debug("detail"); }).at("v") == 4);
+  const nlohmann::json warning = json_written_by([] { log_warning("odd"); });
+  CHECK(warning.at("v") == 0);
+  CHECK(warning.at("severity") == "warning");
+}
+
+TEST_CASE("an error as a value is fields in JSON and one text elsewhere") {
+  const rules::Error error{"/etc/x", "read configuration", "No such file", 2};
+  const nlohmann::json line = json_written_by([&] { log_error(error, {{"family", "IPv4"}}); });
+  CHECK(line.at("msg") == "cannot read configuration");
+  CHECK(line.at("object") == "/etc/x");
+  CHECK(line.at("err") == "No such file");
+  CHECK(line.at("errno") == 2);
+  CHECK(line.at("family") == "IPv4");
+  const std::string text = written_by([&] {
+    configure_logging(LogForm::kLogfmt, 0);
+    log_error(error, {{"family", "IPv4"}});
+  });
+  CHECK_THAT(text, EndsWith("level=error msg=\"/etc/x: read configuration: No such file\" family=IPv4\n"));
+}
+
+TEST_CASE("JSON is one line of UTF-8 whatever is logged") {
+  std::string every;
+  for (int byte = 0; byte < 256; ++byte) every += static_cast<char>(byte);
+  const std::vector<std::string> texts{every,
+                                       "a\nb\r\t\"\\",
+                                       "\xed\xa0\x80 \xc0\xaf \xf4\x90\x80\x80 \xe2\x82",
+                                       "\u202e\u2028\u2029\U000e0001",
+                                       std::string(100'000, '"'),
+                                       std::string("a\0b", 3)};
+  for (const std::string& hostile : texts) {
+    const std::string text = written_by([&] {
+      configure_logging(LogForm::kJson, 0);
+      log_info(hostile, {{"name", hostile}});
+    });
+    REQUIRE(text.find('\n') == text.size() - 1);
+    for (const char c : text.substr(0, text.size() - 1)) CHECK(static_cast<unsigned char>(c) >= 0x20);
+    CHECK_THAT(text, !Contains("\u202e") && !Contains("\u2028"));
+    const nlohmann::json line = nlohmann::json::parse(text);  // strict: refuses what is not UTF-8
+    CHECK(line.size() == 5);
+    if (hostile.size() < 10) CHECK(line["name"] == hostile);
+    CHECK(text.size() < 10'000);
+  }
+}
+
+TEST_CASE("all but errors goes to standard output when the streams are split") {
+  const auto write = [] {
+    configure_logging(LogForm::kJson, 0, true);
+    log_info("to output");
+    log_error("to error");
+  };
+  std::string output;
+  const std::string error = written_by([&] { output = written_by(write, STDOUT_FILENO); });
+  CHECK_THAT(error, Contains("to error") && !Contains("to output"));
+  CHECK_THAT(output, Contains("to output") && !Contains("to error"));
+  configure_logging(LogForm::kLogfmt, 0);
 }
 
 TEST_CASE("verbosity decides which levels are written") {
@@ -89,7 +205,7 @@ TEST_CASE("verbosity decides which levels are written") {
       {9, "error warning info debug "},
   }));
   const std::string text = written_by([level = verbosity] {
-    configure_logging(false, level);
+    configure_logging(LogForm::kLogfmt, level);
     write_all_levels();
   });
   std::string levels;
@@ -104,7 +220,7 @@ TEST_CASE("a terminal gets colour unless the environment says no") {
   ::setenv("TERM", "xterm", 1);
   ::unsetenv("NO_COLOR");
   const auto write = [] {
-    configure_logging(true, 0);
+    configure_logging(LogForm::kTerminal, 0);
     log_error("broken");
   };
   CHECK_THAT(written_by(write), Contains("\x1b[") && Contains("broken"));

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <catch2/catch.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -25,5 +28,27 @@ inline std::string refused(const std::string& fields) {
   CHECK(loaded.error().cause.find('\n') == std::string::npos);
   return loaded.error().cause;
 }
+
+/// A file of its own, removed at the end.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& content) {
+    std::string name = (std::filesystem::temp_directory_path() / "kubenatd-config-XXXXXX").string();
+    const int fd = ::mkstemp(name.data());
+    REQUIRE(fd >= 0);
+    path_ = name;
+    std::FILE* file = ::fdopen(fd, "w");
+    REQUIRE(file != nullptr);
+    CHECK(std::fwrite(content.data(), 1, content.size(), file) == content.size());
+    CHECK(std::fclose(file) == 0);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() { std::remove(path_.c_str()); }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
 
 }  // namespace kubenatd::test

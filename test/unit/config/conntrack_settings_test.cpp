@@ -61,7 +61,7 @@ TEST_CASE("large numbers do not overflow") {
 }
 
 TEST_CASE("zero leaves the kernel's settings alone") {
-  CHECK(wanted(accepted("conntrack: {maxPerCore: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0}").config, 8)
+  CHECK(wanted(accepted("conntrack: {maxPerCore: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}").config, 8)
             .empty());
 }
 

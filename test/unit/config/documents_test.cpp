@@ -21,28 +21,6 @@ std::string cause_of(std::string_view text) {
   return loaded ? "accepted" : loaded.error().cause;
 }
 
-/// A file of its own, removed at the end.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& content) {
-    std::string name = (std::filesystem::temp_directory_path() / "kubenatd-config-XXXXXX").string();
-    const int fd = ::mkstemp(name.data());
-    REQUIRE(fd >= 0);
-    path_ = name;
-    std::FILE* file = ::fdopen(fd, "w");
-    REQUIRE(file != nullptr);
-    CHECK(std::fwrite(content.data(), 1, content.size(), file) == content.size());
-    CHECK(std::fclose(file) == 0);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() { std::remove(path_.c_str()); }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 }  // namespace
 
 TEST_CASE("a JSON file is read like a YAML file") {
@@ -70,8 +48,8 @@ TEST_CASE("the first KubeProxyConfiguration among several documents wins") {
 }
 
 TEST_CASE("another kind or version is refused by its name") {
-  CHECK(cause_of("kind: ConfigMap\napiVersion: v1") ==
-        R"(kind: KubeProxyConfiguration of kubeproxy.config.k8s.io/v1alpha1 is wanted, found kind "ConfigMap")");
+  CHECK(cause_of("kind: Secret\napiVersion: v1") ==
+        R"(kind: KubeProxyConfiguration of kubeproxy.config.k8s.io/v1alpha1 is wanted, found kind "Secret")");
   CHECK_THAT(cause_of("mode: iptables"), Contains("found a document without kind"));
   CHECK_THAT(cause_of(""), Contains("found nothing"));
   CHECK_THAT(cause_of("- a\n- b"), Contains("found a document without kind"));
@@ -135,7 +113,8 @@ TEST_CASE("a file that cannot be read is an error that names it") {
   const auto missing = load_config("/nonexistent/config.yaml");
   REQUIRE_FALSE(missing);
   CHECK(missing.error().code == ENOENT);
-  CHECK(missing.error().to_string() == "/nonexistent/config.yaml: read configuration: No such file or directory");
+  CHECK(missing.error().to_string() ==
+        "/nonexistent/config.yaml: read configuration: No such file or directory (--config)");
   const auto folder = load_config("/");
   REQUIRE_FALSE(folder);
   CHECK(folder.error().code == EISDIR);

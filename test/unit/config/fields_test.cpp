@@ -93,6 +93,46 @@ TEST_CASE("NodePorts answer on the primary address in nftables mode and everywhe
   CHECK(accepted("nodePortAddresses: [primary]").config.node_port_addresses_primary);
 }
 
+TEST_CASE("words among the NodePort addresses that have no effect are named") {
+  using Remarks = std::vector<std::string>;
+  CHECK(accepted("nodePortAddresses: [primary, localhost, all, 10.0.0.0/8]").remarks == Remarks{});
+  CHECK(accepted("mode: nftables\nnodePortAddresses: [primary, localhost]").remarks ==
+        Remarks{"nodePortAddresses[1]: localhost: NodePorts do not answer on loopback addresses in mode nftables"});
+  CHECK(accepted("nodePortAddresses: [localhost]\niptables: {localhostNodePorts: false}").remarks ==
+        Remarks{
+            "nodePortAddresses[0]: localhost: NodePorts do not answer there, as iptables.localhostNodePorts is false"});
+}
+
+TEST_CASE("clusterCIDR counts only in the mode that needs it") {
+  const LoadedConfig loaded = accepted("detectLocalMode: NodeCIDR\nclusterCIDR: 10.0.0.0/8,x");
+  CHECK(loaded.config.cluster_cidrs.empty());
+  CHECK(loaded.remarks ==
+        std::vector<std::string>{R"(clusterCIDR: "x" is not a CIDR such as 10.244.0.0/16; it is not used)"});
+}
+
+TEST_CASE("the log's fields are read as Kubernetes' components read them") {
+  const Config::Logging logging = accepted(R"(
+featureGates: {LoggingAlphaOptions: true}
+logging:
+  format: json
+  flushFrequency: 7000000000
+  verbosity: 3
+  options: {json: {splitStream: true, infoBufferSize: 64Ki}, text: {infoBufferSize: "0"}}
+)")
+                                      .config.logging;
+  CHECK(logging.is_json());
+  CHECK(logging.splits_stream());
+  CHECK(logging.flush_frequency == 7s);
+  CHECK(logging.json.info_buffer_size == "64Ki");
+  CHECK(logging.verbosity == 3);
+  CHECK_FALSE(accepted("featureGates: {AllAlpha: true}\nlogging: {options: {json: {splitStream: true}}}")
+                  .config.logging.splits_stream());
+
+  const LoadedConfig modules = accepted("logging: {vmodule: [{filePattern: proxier, verbosity: 5}]}");
+  CHECK(modules.config.logging.vmodule.at(0).file_pattern == "proxier");
+  CHECK(modules.remarks == std::vector<std::string>{"logging.vmodule: has no effect here"});
+}
+
 TEST_CASE("each mode of telling pods apart is read with what it needs") {
   CHECK(accepted("detectLocalMode: NodeCIDR").config.detect_local == Config::DetectLocal::kNodeCidr);
   const Config bridge = accepted("detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: cni0}").config;

@@ -169,6 +169,32 @@ TEST_CASE("primary without a known address, or with a loopback one, matches ever
   CHECK_FALSE(options("nodePortAddresses: [primary]\nbindAddress: 127.0.0.1", Family::kIpv4).node.node_port_addresses);
 }
 
+TEST_CASE("primary and localhost and prefixes are taken together") {
+  const std::string fields = "nodePortAddresses: [localhost, 192.168.77.3/32, primary]";
+  const CompileOptions v4 = options(fields, Family::kIpv4);
+  CHECK(v4.node.node_port_addresses == addresses({"127.0.0.1", "192.168.77.2", "192.168.77.3"}));
+  CHECK(v4.node.localhost_node_ports);
+  CHECK(options(fields, Family::kIpv6).node.node_port_addresses == addresses({"fd00:77::2"}));
+  const CompileOptions nft = options("mode: nftables\n" + fields, Family::kIpv4);
+  CHECK(nft.node.node_port_addresses == addresses({"192.168.77.2", "192.168.77.3"}));
+  CHECK_FALSE(nft.node.localhost_node_ports);
+}
+
+TEST_CASE("localhost alone leaves nothing where NodePorts do not answer on loopback addresses") {
+  const auto v6 = options("nodePortAddresses: [localhost]", Family::kIpv6).node.node_port_addresses;
+  REQUIRE(v6);
+  CHECK(v6->empty());
+  const auto nft = options("mode: nftables\nnodePortAddresses: [localhost]", Family::kIpv4).node.node_port_addresses;
+  REQUIRE(nft);
+  CHECK(nft->empty());
+}
+
+TEST_CASE("the word all is every address of both families") {
+  const std::string mode = GENERATE("", "mode: nftables\n");
+  CHECK_FALSE(options(mode + "nodePortAddresses: [primary, all]", Family::kIpv4).node.node_port_addresses);
+  CHECK_FALSE(options(mode + "nodePortAddresses: [all, 10.0.0.0/8]", Family::kIpv6).node.node_port_addresses);
+}
+
 TEST_CASE("bindAddress is the node's address of its own family") {
   const std::string fields = "bindAddress: 10.0.0.9";
   CHECK(options(fields, Family::kIpv4).node.node_address == address("10.0.0.9"));
