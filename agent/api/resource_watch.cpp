@@ -385,7 +385,7 @@ void ResourceWatch::take_object(const json& object, bool deleted) {
       known_.remove(key);
     return;
   }
-  auto decoded = objects::decode_object(object);
+  auto decoded = objects::decode_object(object, objects::Origin::kServer);
   if (!decoded) {
     const bool stays = known_.contains(key);
     sink_.left_out(objects::passed_over(object, decoded.error()));

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/base/printable.h"
+#include "agent/objects/api_words.h"
+#include "agent/objects/checks.h"
 #include "agent/objects/decoders.h"
 
 namespace kubenatd::agent::objects {
@@ -69,22 +71,36 @@ std::string describe(const json& document, std::string_view kind) {
   return name.empty() ? shown : fmt::format("{} {}", shown, base::one_line(name, kLongest));
 }
 
+/// The names of all kinds are DNS names; a Service's is a label, as others make DNS names out of it.
 ObjectKey read_key(const Field& root, Kind kind) {
   ObjectKey key;
   const Field metadata = root.member("metadata");
   const Field name = metadata.member("name");
-  if (!name.present()) name.tell(Wrong::kRefuse, "is missing");
-  key.name = name.text(Wrong::kRefuse);
-  if (name.is_text() && !is_dns_subdomain(key.name))
-    name.tell(Wrong::kRefuse, base::in_quotes(key.name) + " is not a DNS name");
-  if (!has_namespace(kind)) return key;
+  key.name = name.text();
+  if (key.name.empty())
+    name.tell(Wrong::kRefuse, required("name or generateName is required"));
+  else if (const auto wrong = wrong_dns_subdomain(key.name); !wrong.empty())
+    name.tell(Wrong::kRefuse, invalid(key.name, wrong));
+  else if (const auto wrong = wrong_dns_label(key.name); kind == Kind::kService && !wrong.empty())
+    name.disallow(invalid(key.name, wrong));
   const Field ns = metadata.member("namespace");
-  key.ns = ns.text(Wrong::kRefuse);
-  if (key.ns.empty())
-    key.ns = "default";
-  else if (!is_dns_label(key.ns))
-    ns.tell(Wrong::kRefuse, base::in_quotes(key.ns) + " is not a DNS label");
+  std::string ns_text = ns.text();
+  if (!has_namespace(kind)) return key;
+  key.ns = ns_text.empty() ? "default" : std::move(ns_text);
+  if (const auto wrong = wrong_dns_label(key.ns); !wrong.empty()) ns.tell(Wrong::kRefuse, invalid(key.ns, wrong));
   return key;
+}
+
+/// Labels and annotations of all kinds, and times.
+void check_metadata(const Field& metadata) {
+  const Field labels = metadata.member("labels");
+  if (labels.is_from_folder())
+    check_label_texts(labels);
+  else
+    labels.check_labels();
+  metadata.member("annotations").check_labels();
+  (void)metadata.member("creationTimestamp").time();
+  (void)metadata.member("deletionTimestamp").time();
 }
 
 std::optional<Object> decode_kind(const Field& root, Kind kind, ObjectKey key) {
@@ -103,7 +119,7 @@ std::optional<Object> decode_kind(const Field& root, Kind kind, ObjectKey key) {
   return std::nullopt;
 }
 
-rules::Result<DecodedObject> decode(const json& document) {
+rules::Result<DecodedObject> decode(const json& document, Origin origin) {
   if (!document.is_object()) return rules::fail("document", "read", "is not a map, so no Kubernetes object");
   DecodedObject decoded;
   const std::string kind = text_or_empty(document, "kind");
@@ -127,11 +143,12 @@ rules::Result<DecodedObject> decode(const json& document) {
     return decoded;
   }
 
-  Findings findings(described);
+  Findings findings(described, origin);
   const Field root(document, findings);
   ObjectKey key = read_key(root, known->kind);
   if (findings.refused()) return std::unexpected(findings.refusal());
   findings.rename(fmt::format("{} {}", kind, key.to_string()));
+  check_metadata(root.member("metadata"));
   decoded.object = decode_kind(root, known->kind, std::move(key));
   if (findings.refused()) return std::unexpected(findings.refusal());
   decoded.remarks = findings.take_remarks();
@@ -145,9 +162,9 @@ bool is_used_kind(std::string_view kind) {
   return std::ranges::any_of(kKnownKinds, [&](const KnownKind& known) { return name_of(known.kind) == kind; });
 }
 
-rules::Result<DecodedObject> decode_object(const json& document) {
+rules::Result<DecodedObject> decode_object(const json& document, Origin origin) {
   try {
-    return decode(document);
+    return decode(document, origin);
   } catch (const std::exception& thrown) {
     return rules::fail("document", "decode", base::one_line(thrown.what()));
   }

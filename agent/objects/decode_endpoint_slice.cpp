@@ -1,6 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "agent/base/printable.h"
+#include "agent/objects/api_words.h"
+#include "agent/objects/checks.h"
 #include "agent/objects/decoders.h"
 
 namespace kubenatd::agent::objects {
@@ -9,68 +14,111 @@ namespace {
 constexpr const char* kTriggerTime = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// Hints are names of zones or nodes; they are only compared.
-std::vector<std::string> read_hints(const Field& field) {
+std::vector<std::string> read_hints(const Field& list, std::string_view (*wrong_name)(std::string_view)) {
+  const std::vector<Field> elements = list.elements();
+  constexpr std::size_t kMostHints = 8;
+  check_length(list, elements.size(), kMostHints);
   std::vector<std::string> names;
-  for (const Field& element : field.elements(Wrong::kLeave))
-    if (std::string name = element.member("name", Wrong::kLeave).text(Wrong::kLeave); !name.empty())
-      names.push_back(std::move(name));
+  for (const Field& element : elements) {
+    const Field field = element.member("name");
+    std::string name = field.text();
+    if (field.is_from_folder()) {
+      if (const auto wrong = wrong_name(name); !wrong.empty()) field.disallow(invalid(name, wrong));
+      if (std::ranges::find(names, name) != names.end()) field.disallow(duplicate(name));
+    }
+    // What is empty is kept: a list without names would be no hint at all, and bring traffic from everywhere.
+    names.push_back(std::move(name));
+  }
   return names;
 }
 
-void read_ports(const Field& field, EndpointSlice& slice) {
-  for (const Field& element : field.elements()) {
+void read_ports(const Field& list, EndpointSlice& slice) {
+  const std::vector<Field> elements = list.elements();
+  constexpr std::size_t kMostPorts = 20000;
+  check_length(list, elements.size(), kMostPorts);
+  Seen seen;
+  for (const Field& element : elements) {
     const Field name = element.member("name");
-    const Field number = element.member("port");
-    // A port without number means all ports, which no proxy can use.
-    constexpr std::uint32_t kHighest = 65535;
     SlicePort port;
-    port.port = static_cast<std::uint16_t>(number.number(0, kHighest, Wrong::kRefuse).value_or(0));
-    port.protocol = element.member("protocol").protocol(Wrong::kRefuse).value_or(rules::Protocol::kTcp);
-    port.name = name.text(Wrong::kRefuse);
-    if (!port.name.empty() && !is_dns_label(port.name))
-      name.tell(Wrong::kRefuse, base::in_quotes(port.name) + " is not a DNS label");
-    if (!name.present())
-      name.note("is missing, the port is left out (a port without name is named \"\")");
-    else if (port.port != 0)
-      slice.ports.push_back(std::move(port));
+    port.name = name.text();  // absent is "", the API's default
+    if (const auto wrong = wrong_dns_label(port.name); !port.name.empty() && !wrong.empty())
+      name.tell(Wrong::kRefuse, invalid(port.name, wrong));
+    if (name.is_from_folder() && !seen.add(port.name)) name.disallow(duplicate(port.name));
+    const Field protocol_field = element.member("protocol");
+    constexpr std::string_view kProtocols[] = {"SCTP", "TCP", "UDP"};
+    if (protocol_field.is_text() && protocol_field.text().empty())
+      protocol_field.disallow(not_supported("", kProtocols));
+    const auto protocol = protocol_field.protocol(Wrong::kLeave);
+    // A port without number means all ports, which no proxy can use. The API server takes any number.
+    port.port = element.member("port").port_or_zero(Wrong::kRemark);
+    if (!protocol || port.port == 0) continue;
+    port.protocol = *protocol;
+    slice.ports.push_back(std::move(port));
   }
   slice.ports.shrink_to_fit();
 }
 
-/// The first address, the only one that a proxy uses.
-std::optional<rules::Address> read_address(const Field& field, rules::Family family) {
-  const std::vector<Field> addresses = field.elements(Wrong::kLeave);
-  if (addresses.empty()) {
-    field.tell(Wrong::kLeave, "no address");
+/// An address of an endpoint, if it is one of the family.
+std::optional<rules::Address> read_address(const Field& list, const Field& field, rules::Family family) {
+  auto address = field.listed_address(Wrong::kLeave);
+  if (!address) return std::nullopt;
+  if (address->family != family) {
+    list.tell(Wrong::kLeave, invalid(field.text(), fmt::format("must be an {} address", name_of(family))));
     return std::nullopt;
   }
-  auto address = addresses.front().address(Wrong::kLeave);
-  if (address && address->family != family) {
-    addresses.front().tell(Wrong::kLeave, fmt::format("{} is not {}", address->to_string(), name_of(family)));
-    return std::nullopt;
-  }
+  check_endpoint_address(field, *address);
   return address;
 }
 
-void read_endpoints(const Field& field, EndpointSlice& slice) {
-  const std::vector<Field> elements = field.elements();
+/// The first address is the only one that a proxy uses.
+std::optional<rules::Address> read_addresses(const Field& list, rules::Family family) {
+  const std::vector<Field> addresses = list.elements();
+  if (addresses.empty()) {
+    list.tell(Wrong::kLeave, required("must contain at least 1 address"));
+    return std::nullopt;
+  }
+  constexpr std::size_t kMostAddresses = 100;
+  check_length(list, addresses.size(), kMostAddresses);
+  auto first = read_address(list, addresses.front(), family);
+  if (list.is_from_folder())
+    for (std::size_t i = 1; i < addresses.size(); ++i) (void)read_address(list, addresses[i], family);
+  return first;
+}
+
+void read_endpoints(const Field& list, EndpointSlice& slice) {
+  const std::vector<Field> elements = list.elements();
+  constexpr std::size_t kMostEndpoints = 1000;
+  check_length(list, elements.size(), kMostEndpoints);
   slice.endpoints.reserve(elements.size());
   for (const Field& element : elements) {
-    const auto address = read_address(element.member("addresses", Wrong::kLeave), slice.family);
-    if (!address) continue;
+    const auto address = read_addresses(element.member("addresses"), slice.family);
     SliceEndpoint endpoint;
+    const Field conditions = element.member("conditions");
+    endpoint.ready = conditions.member("ready").flag().value_or(true);
+    endpoint.serving = conditions.member("serving").flag().value_or(true);
+    endpoint.terminating = conditions.member("terminating").flag().value_or(false);
+    const Field node_name = element.member("nodeName");
+    endpoint.node_name = node_name.text();
+    if (const auto wrong = wrong_dns_subdomain(endpoint.node_name); node_name.present() && !wrong.empty())
+      node_name.disallow(invalid(endpoint.node_name, wrong));
+    const Field hints = element.member("hints");
+    endpoint.zone_hints = read_hints(hints.member("forZones"), wrong_label_value);
+    endpoint.node_hints = read_hints(hints.member("forNodes"), wrong_dns_subdomain);
+    if (!address) continue;
     endpoint.address = *address;
-    const Field conditions = element.member("conditions", Wrong::kLeave);
-    endpoint.ready = conditions.member("ready", Wrong::kLeave).flag(Wrong::kLeave).value_or(true);
-    endpoint.serving = conditions.member("serving", Wrong::kLeave).flag(Wrong::kLeave).value_or(true);
-    endpoint.terminating = conditions.member("terminating", Wrong::kLeave).flag(Wrong::kLeave).value_or(false);
-    endpoint.node_name = element.member("nodeName", Wrong::kLeave).text(Wrong::kLeave);
-    const Field hints = element.member("hints", Wrong::kLeave);
-    endpoint.zone_hints = read_hints(hints.member("forZones", Wrong::kLeave));
-    endpoint.node_hints = read_hints(hints.member("forNodes", Wrong::kLeave));
     slice.endpoints.push_back(std::move(endpoint));
   }
   slice.endpoints.shrink_to_fit();
+}
+
+rules::Family read_family(const Field& type) {
+  constexpr std::array<std::string_view, 3> kWords{"FQDN", "IPv4", "IPv6"};
+  const std::string text = type.text();
+  if (text.empty())
+    type.tell(Wrong::kRefuse, required());
+  else if (std::ranges::find(kWords, text) == kWords.end())
+    type.tell(Wrong::kRefuse, not_supported(text, kWords));
+  return text == name_of(rules::Family::kIpv6) ? rules::Family::kIpv6 : rules::Family::kIpv4;
 }
 
 }  // namespace
@@ -79,24 +127,18 @@ std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey 
   EndpointSlice slice;
   slice.key = std::move(key);
   const Field metadata = root.member("metadata");
-  Labels labels = metadata.member("labels").labels(Wrong::kLeave);
+  Labels labels = metadata.member("labels").labels();
   // Slices of headless Services carry a label of their own, by which kube-proxy does not even list them.
   if (!labels.contains("service.kubernetes.io/headless")) slice.service = labels["kubernetes.io/service-name"];
 
   const Field type = root.member("addressType");
-  const std::string text = type.text(Wrong::kRefuse);
-  if (text == "FQDN") return std::nullopt;
-  if (!type.present())
-    type.tell(Wrong::kRefuse, "is missing");
-  else if (text == name_of(rules::Family::kIpv6))
-    slice.family = rules::Family::kIpv6;
-  else if (text != name_of(rules::Family::kIpv4))
-    type.tell(Wrong::kRefuse, base::in_quotes(text) + " is not IPv4, IPv6 or FQDN");
+  if (type.is_text() && type.text() == "FQDN") return std::nullopt;
+  slice.family = read_family(type);
 
-  const Field trigger = metadata.member("annotations", Wrong::kLeave).member(kTriggerTime, Wrong::kLeave);
-  if (const std::string when = trigger.text(Wrong::kLeave); !when.empty()) {
+  const Field trigger = metadata.member("annotations").member(kTriggerTime);
+  if (const std::string when = trigger.text(); !when.empty()) {
     slice.change_triggered = base::parse_rfc3339(when);
-    if (!slice.change_triggered) trigger.tell(Wrong::kLeave, base::in_quotes(when) + " is not a time");
+    if (!slice.change_triggered) trigger.tell(Wrong::kRemark, base::in_quotes(when) + " is not a time");
   }
 
   read_ports(root.member("ports"), slice);

@@ -1,14 +1,17 @@
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 
+#include "agent/objects/api_words.h"
 #include "agent/objects/decoders.h"
 
 namespace kubenatd::agent::objects {
 namespace {
 
 constexpr std::string_view kGroup = "gateway.networking.k8s.io";
-constexpr std::uint32_t kHighestPort = 65535;
+constexpr std::array<std::string_view, 4> kFrom{"All", "None", "Selector", "Same"};
+constexpr std::array<std::string_view, 3> kPathTypes{"Exact", "PathPrefix", "RegularExpression"};
 
 std::string text(const Field& of, const char* name) {
   return of.member(name, Wrong::kLeave).text(Wrong::kLeave);
@@ -21,12 +24,21 @@ std::string text(const Field& of, const char* name, std::string_view usual) {
 }
 
 std::uint16_t port(const Field& of, const char* name) {
-  return static_cast<std::uint16_t>(of.member(name, Wrong::kLeave).number(0, kHighestPort, Wrong::kLeave).value_or(0));
+  return of.member(name, Wrong::kLeave).port(Wrong::kLeave);
+}
+
+/// For fields with a few words; absent means `usual`.
+template <std::size_t kCount>
+std::string word(const Field& field, std::string_view usual, const std::array<std::string_view, kCount>& words) {
+  if (!field.present()) return std::string(usual);
+  std::string written = field.text(Wrong::kLeave);
+  if (std::ranges::find(words, written) == words.end()) field.disallow(not_supported(written, words));
+  return written;
 }
 
 /// Routes that may attach; what cannot be read lets nobody in.
 void read_allowed(const Field& field, GatewayListener& listener) {
-  const std::string from = text(field.member("namespaces", Wrong::kLeave), "from", "Same");
+  const std::string from = word(field.member("namespaces", Wrong::kLeave).member("from", Wrong::kLeave), "Same", kFrom);
   listener.from = from == "Same"       ? GatewayListener::From::kSame
                   : from == "All"      ? GatewayListener::From::kAll
                   : from == "Selector" ? GatewayListener::From::kSelector
@@ -50,7 +62,7 @@ GatewayListener read_listener(const Field& field) {
 void read_addresses(const Field& of, std::vector<rules::Address>& addresses) {
   for (const Field& element : of.member("addresses", Wrong::kLeave).elements(Wrong::kLeave)) {
     if (text(element, "type", "IPAddress") != "IPAddress") continue;
-    if (const auto address = element.member("value", Wrong::kLeave).address(Wrong::kLeave))
+    if (const auto address = element.member("value", Wrong::kLeave).address(Wrong::kRemark))
       addresses.push_back(*address);
   }
 }
@@ -58,7 +70,7 @@ void read_addresses(const Field& of, std::vector<rules::Address>& addresses) {
 RouteMatch read_match(const Field& field) {
   RouteMatch match;
   const Field path = field.member("path", Wrong::kLeave);
-  const std::string type = text(path, "type", "PathPrefix");
+  const std::string type = word(path.member("type", Wrong::kLeave), "PathPrefix", kPathTypes);
   // A type that is not known may match anything, like an expression that is not understood.
   match.path_type = type == "PathPrefix" ? RouteMatch::Path::kPrefix
                     : type == "Exact"    ? RouteMatch::Path::kExact

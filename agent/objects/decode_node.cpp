@@ -1,5 +1,5 @@
-#include <algorithm>
-
+#include "agent/objects/api_words.h"
+#include "agent/objects/checks.h"
 #include "agent/objects/decoders.h"
 
 namespace kubenatd::agent::objects {
@@ -9,9 +9,33 @@ namespace {
 constexpr const char* kAutoscalerTaint = "ToBeDeletedByClusterAutoscaler";
 
 bool has_taint(const Field& taints, std::string_view key) {
-  const std::vector<Field> all = taints.elements(Wrong::kLeave);
-  return std::ranges::any_of(
-      all, [&](const Field& taint) { return taint.member("key", Wrong::kLeave).text(Wrong::kLeave) == key; });
+  bool found = false;
+  for (const Field& taint : taints.elements()) {
+    const Field field = taint.member("key");
+    const std::string text = field.text();
+    if (const auto wrong = wrong_qualified_name(text); !wrong.empty()) field.disallow(invalid(text, wrong));
+    found = found || text == key;
+  }
+  return found;
+}
+
+/// The singular counts when the two differ, as for clients that know only that one.
+void read_pod_cidrs(const Field& spec, Node& node) {
+  const Field list = spec.member("podCIDRs");
+  const Field single = spec.member("podCIDR");
+  std::vector<Field> fields = list.elements();
+  const std::string single_text = single.text();
+  if (!single_text.empty() && (fields.empty() || fields.front().text() != single_text)) {
+    for (const Field& field : fields) (void)field.text();  // the types count even so
+    fields = {single};
+  }
+  std::vector<rules::Family> families;
+  for (const Field& field : fields)
+    if (const auto prefix = field.prefix(Wrong::kLeave)) {
+      node.pod_cidrs.push_back(*prefix);
+      families.push_back(prefix->address.family);
+    }
+  check_dual_stack(list, families, "CIDR");
 }
 
 }  // namespace
@@ -20,26 +44,28 @@ Node decode_node(const Field& root, ObjectKey key) {
   Node node;
   node.key = std::move(key);
   const Field metadata = root.member("metadata");
-  Labels labels = metadata.member("labels").labels(Wrong::kLeave);
+  Labels labels = metadata.member("labels").labels();
   node.zone = labels["topology.kubernetes.io/zone"];
 
-  const Field spec = root.member("spec", Wrong::kLeave);
-  node.is_leaving = metadata.member("deletionTimestamp", Wrong::kLeave).present() ||
-                    has_taint(spec.member("taints", Wrong::kLeave), kAutoscalerTaint);
-  for (const Field& element : spec.member("podCIDRs", Wrong::kLeave).elements(Wrong::kLeave))
-    if (const auto prefix = element.prefix(Wrong::kLeave)) node.pod_cidrs.push_back(*prefix);
-  if (node.pod_cidrs.empty())
-    if (const auto prefix = spec.member("podCIDR", Wrong::kLeave).prefix(Wrong::kLeave))
-      node.pod_cidrs.push_back(*prefix);
+  const Field spec = root.member("spec");
+  const bool is_tainted = has_taint(spec.member("taints"), kAutoscalerTaint);
+  node.is_leaving = metadata.member("deletionTimestamp").present() || is_tainted;
+  read_pod_cidrs(spec, node);
 
-  const Field status = root.member("status", Wrong::kLeave);
-  const std::vector<Field> addresses = status.member("addresses", Wrong::kLeave).elements(Wrong::kLeave);
-  for (const std::string_view wanted : {"InternalIP", "ExternalIP"})
-    for (const Field& element : addresses) {
-      if (element.member("type", Wrong::kLeave).text(Wrong::kLeave) != wanted) continue;
-      if (const auto address = element.member("address", Wrong::kLeave).address(Wrong::kLeave))
-        node.addresses.push_back(*address);
-    }
+  Seen seen;
+  std::vector<rules::Address> external;
+  for (const Field& element : root.member("status").member("addresses").elements()) {
+    const std::string type = element.member("type").text();
+    const Field field = element.member("address");
+    const std::string text = field.text();
+    if (element.is_from_folder() && !seen.add(type + " " + text)) element.disallow(duplicate(type + " " + text));
+    const bool is_internal = type == "InternalIP";
+    if (!is_internal && type != "ExternalIP") continue;
+    // The API server takes any text.
+    if (const auto address = field.address(Wrong::kRemark))
+      (is_internal ? node.addresses : external).push_back(*address);
+  }
+  node.addresses.insert(node.addresses.end(), external.begin(), external.end());
   return node;
 }
 

@@ -2,48 +2,51 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <set>
+#include <span>
 #include <utility>
 
 #include "agent/base/printable.h"
+#include "agent/objects/api_words.h"
+#include "agent/objects/checks.h"
 #include "agent/objects/decoders.h"
+#include "agent/objects/service_checks.h"
 
 namespace kubenatd::agent::objects {
 namespace {
 
 constexpr std::string_view kNoClusterIp = "None";
 
-Service::Type read_type(const Field& field) {
-  using Type = Service::Type;
-  constexpr std::array<std::pair<std::string_view, Type>, 4> kTypes{{{"ClusterIP", Type::kClusterIp},
-                                                                     {"NodePort", Type::kNodePort},
-                                                                     {"LoadBalancer", Type::kLoadBalancer},
-                                                                     {"ExternalName", Type::kExternalName}}};
-  const std::string text = field.text(Wrong::kRefuse);
-  for (const auto& [name, type] : kTypes)
-    if (text == name) return type;
-  if (!text.empty()) field.tell(Wrong::kRefuse, base::in_quotes(text) + " is not a type of Service");
-  return Type::kClusterIp;
+/// One of the words; absent and empty text mean `usual`. A word that is not known may restrict: it refuses.
+std::string read_word(const Field& field, std::string_view usual, std::span<const std::string_view> words) {
+  std::string text = field.text();
+  if (text.empty()) return std::string(usual);
+  if (std::ranges::find(words, text) == words.end()) field.tell(Wrong::kRefuse, not_supported(text, words));
+  return text;
 }
 
-/// For fields with two words; absent means the first.
-bool is_second_word(const Field& field, std::string_view first, std::string_view second) {
-  const std::string text = field.text(Wrong::kLeave);
-  if (!text.empty() && text != first && text != second)
-    field.tell(Wrong::kLeave, fmt::format("{} is not {} or {}", base::in_quotes(text), first, second));
-  return text == second;
+Service::Type read_type(const Field& field) {
+  using Type = Service::Type;
+  constexpr std::array<std::string_view, 4> kWords{"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"};
+  constexpr std::array<Type, 4> kTypes{Type::kClusterIp, Type::kExternalName, Type::kLoadBalancer, Type::kNodePort};
+  const auto found = std::ranges::find(kWords, read_word(field, "ClusterIP", kWords));
+  return found == kWords.end() ? Type::kClusterIp : kTypes.at(static_cast<std::size_t>(found - kWords.begin()));
+}
+
+constexpr std::array<std::string_view, 2> kPolicies{"Cluster", "Local"};
+
+bool is_local(const Field& field) {
+  return read_word(field, "Cluster", kPolicies) == "Local";
 }
 
 std::vector<rules::Family> read_families(const Field& field) {
+  constexpr std::array<std::string_view, 2> kWords{name_of(rules::Family::kIpv4), name_of(rules::Family::kIpv6)};
   std::vector<rules::Family> families;
   for (const Field& element : field.elements()) {
-    const std::string text = element.text(Wrong::kRefuse);
-    const bool ipv6 = text == name_of(rules::Family::kIpv6);
-    if (!ipv6 && text != name_of(rules::Family::kIpv4))
-      element.tell(Wrong::kRefuse, base::in_quotes(text) + " is not IPv4 or IPv6");
-    const rules::Family family = ipv6 ? rules::Family::kIpv6 : rules::Family::kIpv4;
-    if (std::find(families.begin(), families.end(), family) != families.end())
-      element.tell(Wrong::kRefuse, base::in_quotes(text) + " is there twice");
+    const std::string text = element.text();
+    if (std::ranges::find(kWords, text) == kWords.end()) element.tell(Wrong::kRefuse, not_supported(text, kWords));
+    const rules::Family family = text == kWords[1] ? rules::Family::kIpv6 : rules::Family::kIpv4;
+    if (std::ranges::find(families, family) != families.end()) element.tell(Wrong::kRefuse, duplicate(text));
     families.push_back(family);
   }
   return families;
@@ -86,86 +89,124 @@ void read_cluster_ips(const Field& spec, Service& service) {
 }
 
 std::string read_target_port(const Field& field) {
-  constexpr std::size_t kLongestName = 15;  // IANA service name
   if (!field.present()) return {};
   if (!field.is_text()) {
-    constexpr std::uint32_t kHighest = 65535;
-    const auto number = field.number(0, kHighest, Wrong::kRefuse).value_or(0);
+    const std::uint16_t number = field.port_or_zero(Wrong::kRefuse);
     return number == 0 ? std::string() : std::to_string(number);
   }
-  std::string name = field.text(Wrong::kRefuse);
+  std::string name = field.text();
   if (name.empty()) return name;
-  std::uint16_t number = 0;
-  const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
-  const bool is_number = failure == std::errc{} && end == name.data() + name.size() && number != 0;
-  if (is_number) return std::to_string(number);
-  if (!is_dns_label(name) || name.size() > kLongestName ||
-      std::none_of(name.begin(), name.end(), [](char c) { return c >= 'a' && c <= 'z'; }))
-    field.tell(Wrong::kRefuse, base::in_quotes(name) + " is not a port number or port name");
+  // The API server takes no number in quotes.
+  if (const auto wrong = wrong_port_name(name); !wrong.empty()) field.tell(Wrong::kRefuse, invalid(name, wrong));
   return name;
 }
 
+/// Two ports of one Service that cannot be told apart would share a chain.
+class PortsSeen {
+ public:
+  void add(const Field& element, const ServicePort& port) {
+    if (!names_.add(port.name)) element.member("name").tell(Wrong::kRefuse, duplicate(port.name));
+    if (!ports_.insert({port.protocol, port.port}).second)
+      element.tell(Wrong::kRefuse, duplicate(fmt::format("{}/{}", port.port, name_of(port.protocol))));
+    if (port.node_port != 0 && !node_ports_.insert({port.protocol, port.node_port}).second)
+      element.member("nodePort").tell(Wrong::kRefuse, duplicate(port.node_port));
+  }
+
+ private:
+  Seen names_;
+  std::set<std::pair<rules::Protocol, std::uint16_t>> ports_;
+  std::set<std::pair<rules::Protocol, std::uint16_t>> node_ports_;
+};
+
 void read_ports(const Field& spec, Service& service) {
   const std::vector<Field> elements = spec.member("ports").elements();
-  constexpr std::size_t kMostPorts = 4096;  // each is compared with all earlier ones
-  if (elements.size() > kMostPorts) {
-    spec.member("ports").tell(Wrong::kRefuse, fmt::format("{} ports are too many", elements.size()));
-    return;
-  }
+  PortsSeen seen;
+  service.ports.reserve(elements.size());
   for (const Field& element : elements) {
     ServicePort port;
     const Field name = element.member("name");
-    port.name = name.text(Wrong::kRefuse);
-    if (!port.name.empty() && !is_dns_label(port.name))
-      name.tell(Wrong::kRefuse, base::in_quotes(port.name) + " is not a DNS label");
+    port.name = name.text();
+    if (port.name.empty() && elements.size() > 1) name.disallow(required());
+    if (const auto wrong = wrong_dns_label(port.name); !port.name.empty() && !wrong.empty())
+      name.tell(Wrong::kRefuse, invalid(port.name, wrong));
     port.protocol = element.member("protocol").protocol(Wrong::kRefuse).value_or(rules::Protocol::kTcp);
     const Field number = element.member("port");
-    if (!number.present()) number.tell(Wrong::kRefuse, "is missing");
+    if (!number.present()) number.tell(Wrong::kRefuse, invalid(0, between(1, 65535)));
     port.port = number.port(Wrong::kRefuse);
-    constexpr std::uint32_t kHighest = 65535;
-    const Field node_port = element.member("nodePort");
-    port.node_port = static_cast<std::uint16_t>(node_port.number(0, kHighest, Wrong::kRefuse).value_or(0));
+    port.node_port = element.member("nodePort").port_or_zero(Wrong::kRefuse);
     port.target_port = read_target_port(element.member("targetPort"));
-    // Two ports of one Service that cannot be told apart would share a chain.
-    for (const ServicePort& other : service.ports) {
-      if (other.name == port.name)
-        name.tell(Wrong::kRefuse, base::in_quotes(port.name) + " is the name of an earlier port");
-      if (other.protocol != port.protocol) continue;
-      if (other.port == port.port) number.tell(Wrong::kRefuse, fmt::format("{} is there twice", port.port));
-      if (port.node_port != 0 && other.node_port == port.node_port)
-        node_port.tell(Wrong::kRefuse, fmt::format("{} is there twice", port.node_port));
-    }
+    seen.add(element, port);
     service.ports.push_back(std::move(port));
   }
-  service.ports.shrink_to_fit();
 }
 
 void read_load_balancer(const Field& root, Service& service) {
-  const Field ingress =
-      root.member("status", Wrong::kLeave).member("loadBalancer", Wrong::kLeave).member("ingress", Wrong::kLeave);
-  for (const Field& element : ingress.elements(Wrong::kLeave)) {
-    const std::string mode = element.member("ipMode", Wrong::kLeave).text(Wrong::kLeave);
-    if (!mode.empty() && mode != "VIP") continue;
-    if (const auto address = element.member("ip", Wrong::kLeave).address(Wrong::kLeave))
-      service.load_balancer_ips.push_back(*address);
+  constexpr std::array<std::string_view, 2> kModes{"Proxy", "VIP"};
+  for (const Field& element : root.member("status").member("loadBalancer").member("ingress").elements()) {
+    const Field ip = element.member("ip");
+    const Field mode = element.member("ipMode");
+    const std::string mode_text = mode.text();
+    const auto address = ip.address(Wrong::kLeave);
+    if (mode.present() && ip.text().empty()) mode.disallow(forbidden("may not be specified when `ip` is not set"));
+    if (mode.present() && std::ranges::find(kModes, mode_text) == kModes.end())
+      mode.tell(Wrong::kLeave, not_supported(mode_text, kModes));
+    if (address && (!mode.present() || mode_text == "VIP")) service.load_balancer_ips.push_back(*address);
   }
 }
 
-std::uint16_t read_health_check_port(const Field& field, const Service& service) {
-  if (service.type != Service::Type::kLoadBalancer || !service.external_policy_local) return 0;
-  constexpr std::uint32_t kHighest = 65535;
-  return static_cast<std::uint16_t>(field.number(0, kHighest, Wrong::kLeave).value_or(0));
+/// kube-proxy skips a range that it cannot read, and is open to everybody when none of a family is left. Here such a
+/// family loses its load balancer addresses instead.
+void read_source_ranges(const Field& field, Service& service) {
+  bool some_unreadable = false;
+  for (const Field& element : field.elements()) {
+    const std::string written = element.text();
+    const std::string_view text = base::trimmed(written);  // blanks around it are part of the API
+    if (const auto prefix = rules::Prefix::parse(text)) {
+      service.source_ranges.push_back(*prefix);
+    } else {
+      element.tell(Wrong::kLeave, invalid(text, kMustBeCidr));
+      some_unreadable = true;
+    }
+  }
+  if (!some_unreadable) return;
+  const auto is_open = [&](const rules::Address& address) {
+    return std::ranges::none_of(service.source_ranges,
+                                [&](const rules::Prefix& prefix) { return prefix.address.family == address.family; });
+  };
+  for (const rules::Address& address : service.load_balancer_ips)
+    if (is_open(address))
+      field.note(fmt::format("no range of {} is left: the load balancer address {} is left out rather than open to all",
+                             name_of(address.family), address.to_string()));
+  std::erase_if(service.load_balancer_ips, is_open);
 }
 
 void read_affinity(const Field& spec, Service& service) {
-  if (!is_second_word(spec.member("sessionAffinity"), "None", "ClientIP")) return;
+  constexpr std::array<std::string_view, 2> kWords{"ClientIP", "None"};
+  const std::string affinity = read_word(spec.member("sessionAffinity"), "None", kWords);
+  const Field field = spec.member("sessionAffinityConfig").member("clientIP").member("timeoutSeconds");
+  const auto seconds = field.integer();
+  if (affinity != "ClientIP") return;
   constexpr std::uint32_t kDefault = 10800;  // the API's default
-  constexpr std::uint32_t kLongest = 86400;  // the API's limit
-  service.affinity_seconds = spec.member("sessionAffinityConfig", Wrong::kLeave)
-                                 .member("clientIP", Wrong::kLeave)
-                                 .member("timeoutSeconds", Wrong::kLeave)
-                                 .number(1, kLongest, Wrong::kLeave)
-                                 .value_or(kDefault);
+  constexpr std::int32_t kLongest = 86400;   // the API's limit
+  service.affinity_seconds = kDefault;
+  if (!seconds) return;
+  if (*seconds < 1 || *seconds > kLongest)
+    field.tell(Wrong::kLeave, invalid(*seconds, "must be greater than 0 and less than 86400"));
+  else
+    service.affinity_seconds = static_cast<std::uint32_t>(*seconds);
+}
+
+void read_policies(const Field& spec, Service& service) {
+  check_external_policy(spec, service);
+  const Field internal = spec.member("internalTrafficPolicy");
+  if (internal.is_text() && internal.text().empty()) internal.disallow(not_supported("", kPolicies));  // no default
+  service.internal_policy_local = is_local(internal);
+  const bool is_external = service.type != Service::Type::kClusterIp || !service.external_ips.empty();
+  const Field external = spec.member("externalTrafficPolicy");
+  service.external_policy_local = is_external ? is_local(external) : (void(external.text()), false);
+  const Field health = spec.member("healthCheckNodePort");
+  if (service.type == Service::Type::kLoadBalancer && service.external_policy_local)
+    service.health_check_node_port = health.port_or_zero(Wrong::kLeave);
 }
 
 }  // namespace
@@ -173,28 +214,32 @@ void read_affinity(const Field& spec, Service& service) {
 Service decode_service(const Field& root, ObjectKey key) {
   Service service;
   service.key = std::move(key);
-  const Labels labels = root.member("metadata").member("labels").labels(Wrong::kLeave);
+  const Labels labels = root.member("metadata").member("labels").labels();
   service.foreign_proxy = labels.contains("service.kubernetes.io/service-proxy-name");
   const Field spec = root.member("spec");
   service.type = read_type(spec.member("type"));
-  if (service.type == Service::Type::kExternalName) return service;
-
   service.ip_families = read_families(spec.member("ipFamilies"));
+  check_cluster_ips(spec, service);
+  if (service.type == Service::Type::kExternalName) {
+    service.ip_families.clear();
+    return service;
+  }
   read_cluster_ips(spec, service);
   read_ports(spec, service);
-  for (const Field& element : spec.member("externalIPs", Wrong::kLeave).elements(Wrong::kLeave))
-    if (const auto address = element.address(Wrong::kLeave)) service.external_ips.push_back(*address);
+  for (const Field& element : spec.member("externalIPs").elements())
+    if (const auto address = element.listed_address(Wrong::kLeave)) {
+      check_endpoint_address(element, *address);
+      service.external_ips.push_back(*address);
+    }
+  check_type_fields(root, service);
   read_load_balancer(root, service);
-  for (const Field& element : spec.member("loadBalancerSourceRanges", Wrong::kLeave).elements(Wrong::kLeave))
-    if (const auto prefix = element.prefix(Wrong::kLeave)) service.source_ranges.push_back(*prefix);
-
-  service.internal_policy_local = is_second_word(spec.member("internalTrafficPolicy"), "Cluster", "Local");
-  service.external_policy_local = is_second_word(spec.member("externalTrafficPolicy"), "Cluster", "Local") &&
-                                  (service.type != Service::Type::kClusterIp || !service.external_ips.empty());
-  service.health_check_node_port = read_health_check_port(spec.member("healthCheckNodePort"), service);
+  read_source_ranges(spec.member("loadBalancerSourceRanges"), service);
+  read_policies(spec, service);
   read_affinity(spec, service);
-  service.publish_not_ready = spec.member("publishNotReadyAddresses").flag(Wrong::kLeave).value_or(false);
-  service.selector = spec.member("selector").labels(Wrong::kRefuse);
+  service.publish_not_ready = spec.member("publishNotReadyAddresses").flag().value_or(false);
+  const Field selector = spec.member("selector");
+  if (selector.is_from_folder()) check_label_texts(selector);
+  service.selector = selector.labels();
   return service;
 }
 

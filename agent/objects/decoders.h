@@ -10,10 +10,8 @@ namespace kubenatd::agent::objects {
 [[nodiscard]] Service decode_service(const Field& root, ObjectKey key);
 [[nodiscard]] Node decode_node(const Field& root, ObjectKey key);
 [[nodiscard]] ServiceCidr decode_service_cidr(const Field& root, ObjectKey key);
-/// An Ingress is never refused, as no rule depends on it.
 [[nodiscard]] Ingress decode_ingress(const Field& root, ObjectKey key);
 [[nodiscard]] IngressClass decode_ingress_class(const Field& root, ObjectKey key);
-/// Nor is one of Gateway API.
 [[nodiscard]] GatewayClass decode_gateway_class(const Field& root, ObjectKey key);
 [[nodiscard]] Gateway decode_gateway(const Field& root, ObjectKey key);
 [[nodiscard]] HttpRoute decode_http_route(const Field& root, ObjectKey key);

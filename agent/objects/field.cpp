@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
-#include <ctime>
+#include <limits>
 
 #include "agent/base/printable.h"
+#include "agent/base/rfc3339.h"
+#include "agent/objects/api_words.h"
 
 namespace kubenatd::agent::objects {
 namespace {
@@ -26,28 +27,7 @@ std::string_view type_of(const json& value) {
   }
 }
 
-bool is_label_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-bool is_dns_name(std::string_view name, std::size_t longest, bool dots) {
-  if (name.empty() || name.size() > longest || !is_label_character(name.front()) || !is_label_character(name.back()))
-    return false;
-  return std::all_of(name.begin(), name.end(),
-                     [dots](char c) { return is_label_character(c) || c == '-' || (dots && c == '.'); });
-}
-
 }  // namespace
-
-bool is_dns_label(std::string_view name) {
-  constexpr std::size_t kLongest = 63;
-  return is_dns_name(name, kLongest, false);
-}
-
-bool is_dns_subdomain(std::string_view name) {
-  constexpr std::size_t kLongest = 253;
-  return is_dns_name(name, kLongest, true);
-}
 
 void Findings::refuse(std::string field, std::string cause) {
   if (!refusal_) refusal_ = rules::Error{object_, std::move(field), std::move(cause)};
@@ -66,14 +46,19 @@ std::vector<std::string> Findings::take_remarks() {
 }
 
 void Field::tell(Wrong wrong, const std::string& cause) const {
-  if (wrong == Wrong::kRefuse)
+  if (wrong == Wrong::kRefuse || (wrong == Wrong::kLeave && is_from_folder()))
     findings_->refuse(path_, cause);
   else
     findings_->remark(path_, cause + ", left out");
 }
 
+void Field::disallow(const std::string& cause) const {
+  if (is_from_folder()) findings_->refuse(path_, cause);
+}
+
 void Field::wrong_type(Wrong wrong, std::string_view wanted) const {
-  tell(wrong, fmt::format("is {}, not {}", type_of(*value_), wanted));
+  // Nothing decodes it, even where any text would do.
+  tell(wrong == Wrong::kRemark ? Wrong::kRefuse : wrong, fmt::format("is {}, not {}", type_of(*value_), wanted));
 }
 
 Field Field::member(std::string_view name, Wrong wrong) const {
@@ -87,6 +72,17 @@ Field Field::member(std::string_view name, Wrong wrong) const {
   return field;
 }
 
+Field Field::entry(std::string_view key) const {
+  Field field(nullptr, fmt::format("{}[{}]", path_, base::one_line(key)), *findings_);
+  if (!present()) return field;
+  if (!value_->is_object()) {
+    wrong_type(Wrong::kRefuse, "a map");
+    return field;
+  }
+  if (const auto found = value_->find(key); found != value_->end() && !found->is_null()) field.value_ = &*found;
+  return field;
+}
+
 std::vector<Field> Field::elements(Wrong wrong) const {
   std::vector<Field> fields;
   if (!present()) return fields;
@@ -97,11 +93,7 @@ std::vector<Field> Field::elements(Wrong wrong) const {
   fields.reserve(value_->size());
   for (std::size_t i = 0; i < value_->size(); ++i) {
     const json& element = (*value_)[i];
-    Field field(element.is_null() ? nullptr : &element, fmt::format("{}[{}]", path_, i), *findings_);
-    if (element.is_null())
-      field.tell(wrong, "is null");
-    else
-      fields.push_back(std::move(field));
+    fields.push_back(Field(element.is_null() ? nullptr : &element, fmt::format("{}[{}]", path_, i), *findings_));
   }
   return fields;
 }
@@ -120,24 +112,41 @@ std::optional<bool> Field::flag(Wrong wrong) const {
   return std::nullopt;
 }
 
-std::optional<std::uint32_t> Field::number(std::uint32_t least, std::uint32_t most, Wrong wrong) const {
+std::optional<std::int32_t> Field::integer(Wrong wrong) const {
   if (!present()) return std::nullopt;
   if (!value_->is_number()) {
     wrong_type(wrong, "a number");
     return std::nullopt;
   }
-  // Every value that can be in range is exact as a double; YAML gives 80 for "80.0" too.
+  // Every value of 32 bits is exact as a double; YAML and kubectl give 80 for "80.0", too.
+  using Limits = std::numeric_limits<std::int32_t>;
   const double value = value_->get<double>();
-  if (!(value >= least && value <= most) || value != std::floor(value)) {
-    tell(wrong, fmt::format("{} is not in {}..{}", base::one_line(value_->dump()), least, most));
+  if (!(value >= Limits::min() && value <= Limits::max()) || value != std::floor(value)) {
+    tell(wrong == Wrong::kRemark ? Wrong::kRefuse : wrong,
+         fmt::format("{} is not a whole number of 32 bits", base::one_line(value_->dump())));
     return std::nullopt;
   }
-  return static_cast<std::uint32_t>(value);
+  return static_cast<std::int32_t>(value);
+}
+
+std::optional<std::uint32_t> Field::number(std::uint32_t least, std::uint32_t most, Wrong wrong) const {
+  const auto value = integer(wrong);
+  if (!value) return std::nullopt;
+  if (*value < 0 || static_cast<std::uint32_t>(*value) < least || static_cast<std::uint32_t>(*value) > most) {
+    tell(wrong, invalid(*value, between(least, most)));
+    return std::nullopt;
+  }
+  return static_cast<std::uint32_t>(*value);
 }
 
 std::uint16_t Field::port(Wrong wrong) const {
   constexpr std::uint32_t kHighest = 65535;
   return static_cast<std::uint16_t>(number(1, kHighest, wrong).value_or(0));
+}
+
+std::uint16_t Field::port_or_zero(Wrong wrong) const {
+  const bool is_zero = present() && value_->is_number() && value_->get<double>() == 0;
+  return is_zero ? std::uint16_t{0} : port(wrong);
 }
 
 Labels Field::labels(Wrong wrong) const {
@@ -150,51 +159,67 @@ Labels Field::labels(Wrong wrong) const {
   for (const auto& [name, value] : value_->get_ref<const json::object_t&>()) {
     if (value.is_string())
       labels.emplace(name, value.get<std::string>());
+    else if (value.is_null())
+      labels.emplace(name, std::string());
     else
       tell(wrong, fmt::format("the value of {} is {}, not a string", base::in_quotes(name), type_of(value)));
   }
   return labels;
 }
 
-std::optional<rules::Address> Field::address(Wrong wrong) const {
-  const std::string value = text(wrong);
-  if (value.empty()) return std::nullopt;
+void Field::check_labels() const {
+  if (!present()) return;
+  if (!value_->is_object()) return wrong_type(Wrong::kRefuse, "a map");
+  for (const auto& [name, value] : value_->get_ref<const json::object_t&>())
+    if (!value.is_string() && !value.is_null())
+      tell(Wrong::kRefuse, fmt::format("the value of {} is {}, not a string", base::in_quotes(name), type_of(value)));
+}
+
+std::optional<rules::Address> Field::parse_address(const std::string& value, Wrong wrong) const {
   auto parsed = rules::Address::parse(value);
-  if (!parsed) tell(wrong, base::in_quotes(value) + " is not an IP address");
+  if (!parsed) tell(wrong, invalid(value, kMustBeIp));
   return parsed;
 }
 
-std::optional<rules::Prefix> Field::prefix(Wrong wrong) const {
-  constexpr std::string_view kBlanks = " \t\r\n";
+std::optional<rules::Address> Field::address(Wrong wrong) const {
   const std::string value = text(wrong);
-  std::string_view trimmed(value);
-  trimmed.remove_prefix(std::min(trimmed.find_first_not_of(kBlanks), trimmed.size()));
-  trimmed = trimmed.substr(0, trimmed.find_last_not_of(kBlanks) + 1);
-  if (trimmed.empty()) return std::nullopt;
-  auto parsed = rules::Prefix::parse(trimmed);
-  if (!parsed) tell(wrong, base::in_quotes(value) + " is not an address block");
+  if (value.empty()) return std::nullopt;
+  return parse_address(value, wrong);
+}
+
+std::optional<rules::Address> Field::listed_address(Wrong wrong) const {
+  if (present() && !is_text()) return address(wrong);
+  return parse_address(text(wrong), wrong);
+}
+
+std::optional<rules::Prefix> Field::prefix(Wrong wrong) const {
+  const std::string value = text(wrong);
+  if (present() && !is_text()) return std::nullopt;
+  auto parsed = rules::Prefix::parse(value);
+  if (!parsed) tell(wrong, invalid(value, kMustBeCidr));
   return parsed;
 }
 
 std::int64_t Field::time() const {
-  const std::string written = text(Wrong::kLeave);
-  if (written.empty()) return 0;
-  std::tm time{};
-  const char* end = ::strptime(written.c_str(), "%Y-%m-%dT%H:%M:%SZ", &time);
-  if (end == nullptr || *end != '\0') {
-    tell(Wrong::kLeave, "is not a time like 2026-05-01T12:00:00Z");
+  if (!present()) return 0;
+  const std::string written = text();
+  if (!is_text()) return 0;
+  const auto parsed = base::parse_rfc3339(written);
+  if (!parsed) {
+    tell(Wrong::kRefuse, base::in_quotes(written) + " is not a time like 2026-05-01T12:00:00Z");
     return 0;
   }
-  return ::timegm(&time);
+  return std::chrono::floor<std::chrono::seconds>(parsed->time_since_epoch()).count();
 }
 
 std::optional<rules::Protocol> Field::protocol(Wrong wrong) const {
-  if (!present()) return rules::Protocol::kTcp;
   const std::string value = text(wrong);
-  if (value == "TCP" || (value.empty() && is_text())) return rules::Protocol::kTcp;
+  if (present() && !is_text()) return std::nullopt;
+  if (value == "TCP" || value.empty()) return rules::Protocol::kTcp;
   if (value == "UDP") return rules::Protocol::kUdp;
   if (value == "SCTP") return rules::Protocol::kSctp;
-  if (is_text()) tell(wrong, base::in_quotes(value) + " is not TCP, UDP or SCTP");
+  constexpr std::string_view kSupported[] = {"SCTP", "TCP", "UDP"};
+  tell(wrong, not_supported(value, kSupported));
   return std::nullopt;
 }
 

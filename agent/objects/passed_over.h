@@ -14,7 +14,7 @@ namespace kubenatd::agent::objects {
 /// An object that was refused, passed over or taken in part, and what it would have had.
 struct PassedOver {
   std::string object;  ///< "Service demo/web"; of a file that could not be read: "file PATH"
-  std::string reason;  ///< "spec.ports[0].port: 70000 is not in 1..65535"
+  std::string reason;  ///< "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive"
   std::vector<rules::Address> addresses;
   std::vector<std::uint16_t> node_ports;  ///< and ports of the node that a Pod asks for
   bool operator==(const PassedOver&) const = default;

@@ -178,7 +178,7 @@ TEST_CASE("explain names an object that was left out while loading by its addres
     INFO(answer.describe());
     CHECK(answer.status == 1);
     CHECK(has(answer, "demo/x"));
-    CHECK(has(answer, "spec.ports[0].port: 70000 is not in 1..65535"));
+    CHECK(has(answer, "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive"));
   }
 }
 

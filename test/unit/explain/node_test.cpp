@@ -141,7 +141,7 @@ TEST_CASE("explain: what was left out while loading") {
   World world(kWeb);
   explain::Passed& passed = world.context.passed;
   passed.add({.object = "Service demo/x",
-              .reason = "spec.ports[0].port: 70000 is not in 1..65535",
+              .reason = "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive",
               .addresses = {rules::Address::parse("10.96.1.1").value()},
               .node_ports = {31111}});
   passed.add(
@@ -149,7 +149,8 @@ TEST_CASE("explain: what was left out while loading") {
   explain::Answer answer = world.ask("10.96.1.1:80");
   REQUIRE(finding(answer, "passed-over") != nullptr);
   CHECK(finding(answer, "passed-over")->text ==
-        "10.96.1.1 belongs to Service demo/x, which was left out: spec.ports[0].port: 70000 is not in 1..65535");
+        "10.96.1.1 belongs to Service demo/x, which was left out: spec.ports[0].port: Invalid value: 70000: must be "
+        "between 1 and 65535, inclusive");
   CHECK(finding(answer, "address-not-a-service") == nullptr);
   CHECK(has_problem(answer));
   answer = world.ask("node:31111");

@@ -11,19 +11,19 @@
 namespace kubenatd::agent::objects {
 
 /// The one document of a YAML text, decoded.
-inline rules::Result<DecodedObject> decode_yaml(const std::string& text) {
+inline rules::Result<DecodedObject> decode_yaml(const std::string& text, Origin origin = Origin::kFolder) {
   std::vector<nlohmann::json> found;
   const auto status = documents::read_all(text, [&](nlohmann::json&& one) { found.push_back(std::move(one)); });
   INFO((status ? "" : status.error().to_string()));
   REQUIRE(status);
   REQUIRE(found.size() == 1);
-  return decode_object(found[0]);
+  return decode_object(found[0], origin);
 }
 
 /// One that must be good, without a remark.
 template <class T>
-T decoded(const std::string& text) {
-  auto result = decode_yaml(text);
+T decoded(const std::string& text, Origin origin = Origin::kFolder) {
+  auto result = decode_yaml(text, origin);
   INFO((result ? "" : result.error().to_string()));
   REQUIRE(result);
   INFO((result->remarks.empty() ? "" : result->remarks[0]));
@@ -33,8 +33,8 @@ T decoded(const std::string& text) {
 }
 
 /// The remarks of one that is good but for some fields.
-inline std::vector<std::string> remarks_on(const std::string& text) {
-  auto result = decode_yaml(text);
+inline std::vector<std::string> remarks_on(const std::string& text, Origin origin = Origin::kFolder) {
+  auto result = decode_yaml(text, origin);
   INFO((result ? "" : result.error().to_string()));
   REQUIRE(result);
   REQUIRE(result->object);

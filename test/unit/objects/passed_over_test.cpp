@@ -32,7 +32,7 @@ spec:
 status: {loadBalancer: {ingress: [{ip: 198.51.100.9}, {hostname: lb}, {}]}}
 )");
   CHECK(one.object == "Service demo/x");
-  CHECK(one.reason == "spec.ports[0].port: 70000 is not in 1..65535");
+  CHECK(one.reason == "spec.ports[0].name: Required value");
   CHECK(one.addresses ==
         std::vector{address("10.96.1.1"), address("fd00::1"), address("192.0.2.1"), address("198.51.100.9")});
   CHECK(one.node_ports == std::vector<std::uint16_t>{30080, 32000});

@@ -196,7 +196,8 @@ TEST_CASE("what is left out is told by object, too") {
   const Follower follower({folder.path()});
   REQUIRE(follower.left_out.size() == 2);
   CHECK(follower.left_out[0].object == "Service default/bad");
-  CHECK(follower.left_out[0].reason == "spec.ports[0].port: 70000 is not in 1..65535");
+  CHECK(follower.left_out[0].reason ==
+        "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive");
   REQUIRE(follower.left_out[0].addresses.size() == 1);
   CHECK(follower.left_out[0].addresses[0].to_string() == "10.96.0.1");
   CHECK(follower.left_out[1].object == "file " + (folder / "a.yaml").string());
@@ -231,7 +232,8 @@ TEST_CASE("a refused object leaves the rest working") {
   CHECK(follower.port_of("c") == 80);
   REQUIRE(follower.problems.size() == 1);
   CHECK(follower.problems[0] ==
-        (folder / "a.yaml").string() + ": Service default/b: spec.ports[0].port: 70000 is not in 1..65535");
+        (folder / "a.yaml").string() +
+            ": Service default/b: spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive");
 }
 
 TEST_CASE("files that are no regular files or too large are told and left") {
