@@ -22,6 +22,7 @@ Node decode_node(const Field& root, ObjectKey key) {
   const Field metadata = root.member("metadata");
   Labels labels = metadata.member("labels").labels(Wrong::kLeave);
   node.zone = labels["topology.kubernetes.io/zone"];
+  read_topology(root, node);
 
   const Field spec = root.member("spec", Wrong::kLeave);
   node.is_leaving = metadata.member("deletionTimestamp", Wrong::kLeave).present() ||

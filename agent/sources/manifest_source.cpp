@@ -300,6 +300,10 @@ SourceUpdate ManifestSource::Impl::finish() {
   }
   std::vector<objects::ObjectEvent> derived = deriver.derive();
   std::move(derived.begin(), derived.end(), std::back_inserter(update.events));
+  for (std::string& line : deriver.take_remarks()) {
+    update.left_out.push_back(objects::passed_over({}, line));
+    update.remarks.push_back(std::move(line));
+  }
   constexpr std::size_t kWorthReleasing = 1U << 20;
   if (std::exchange(bytes_read, 0) > kWorthReleasing) release_memory();
   just_read.clear();
