@@ -30,16 +30,16 @@ Service::Distribution read_distribution(const Field& root) {
   else if (text == "PreferSameNode")
     distribution = Distribution::kSameNode;
   else if (field.is_text())
-    field.tell(Wrong::kRefuse, fmt::format("{} is not PreferClose, PreferSameZone or PreferSameNode",
-                                           base::in_quotes(text)));
+    field.tell(Wrong::kRefuse,
+               fmt::format("{} is not PreferClose, PreferSameZone or PreferSameNode", base::in_quotes(text)));
   const bool by_cpu = wants_topology_hints(root.member("metadata").member("annotations", Wrong::kLeave));
   return by_cpu ? Distribution::kByCpu : distribution;
 }
 
 void read_topology(const Field& root, Node& node) {
   const Labels labels = root.member("metadata").member("labels").labels(Wrong::kLeave);
-  node.is_control = labels.contains("node-role.kubernetes.io/control-plane") ||
-                    labels.contains("node-role.kubernetes.io/master");
+  node.is_control =
+      labels.contains("node-role.kubernetes.io/control-plane") || labels.contains("node-role.kubernetes.io/master");
   const Field status = root.member("status", Wrong::kLeave);
   for (const Field& element : status.member("conditions", Wrong::kLeave).elements(Wrong::kLeave)) {
     if (element.member("type", Wrong::kLeave).text(Wrong::kLeave) != "Ready") continue;

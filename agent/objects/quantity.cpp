@@ -13,8 +13,8 @@ constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr int kNano = 9;
 
 struct Scale {
-  int tens = 0;      ///< power of ten
-  int kibis = 0;     ///< power of 1024
+  int tens = 0;   ///< power of ten
+  int kibis = 0;  ///< power of 1024
 };
 
 std::optional<Scale> read_suffix(std::string_view suffix) {

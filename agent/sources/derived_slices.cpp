@@ -95,7 +95,6 @@ std::optional<rules::Address> address_of(const objects::Pod& pod, rules::Family 
 void add_pod(const objects::Service& service, const objects::Pod& pod, Slices& slices) {
   if (pod.phase == objects::Pod::Phase::kSucceeded || pod.phase == objects::Pod::Phase::kFailed) return;
   const std::vector<objects::SlicePort> ports = ports_in(service, pod);
-  if (ports.empty()) return;
   for (const rules::Family family : families_of(service)) {
     const auto address = address_of(pod, family);
     if (!address) continue;
@@ -146,9 +145,7 @@ class Subsets {
 
   [[nodiscard]] const objects::EndpointsAddress& address(std::size_t number) const { return *addresses_[number]; }
   /// Ports by the addresses that they have.
-  [[nodiscard]] const std::map<std::vector<Member>, std::vector<objects::SlicePort>>& groups() const {
-    return groups_;
-  }
+  [[nodiscard]] const std::map<std::vector<Member>, std::vector<objects::SlicePort>>& groups() const { return groups_; }
 
  private:
   using Id = std::pair<std::string, std::string>;

@@ -194,6 +194,7 @@ EndpointDeriver::Outcome EndpointDeriver::of_pods(const Namespace& ns, const obj
         "Service {}: {}: {}", service.key.to_string(),
         service.distribution == objects::Service::Distribution::kByCpu ? "topology mode" : "spec.trafficDistribution",
         why);
+  std::erase_if(outcome.slices, [](const objects::EndpointSlice& slice) { return slice.ports.empty(); });
   if (outcome.slices.empty() && ns.endpoints.contains(service.key.name))
     outcome.remark = fmt::format(
         "Endpoints {}: is not used: its Service has a selector, so its endpoints come from Pods, and none is here",

@@ -14,10 +14,10 @@
 
 namespace kubenatd::agent::sources {
 
-/// Makes the EndpointSlices that a cluster's controllers would make of the objects in folders: of Pods for Services that
-/// have a selector and no slices of their own, with the hints that the Service asks for; and of Endpoints for Services
-/// without a selector, unless the folders have the mirrored slices, too. Other slices of such a Service count beside
-/// them, as in a cluster.
+/// Makes the EndpointSlices that a cluster's controllers would make of the objects in folders: of Pods for Services
+/// that have a selector and no slices of their own, with the hints that the Service asks for; and of Endpoints for
+/// Services without a selector, unless the folders have the mirrored slices, too. Other slices of such a Service count
+/// beside them, as in a cluster.
 ///
 /// Threading: none of its own; pure. Failure: none. Cost: a change of a Pod costs the Services whose selector matches
 /// it, times the Pods of the namespace; a change of a Node's zone, readiness or CPU all Services that ask for hints.

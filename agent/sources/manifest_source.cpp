@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
@@ -301,7 +302,7 @@ SourceUpdate ManifestSource::Impl::finish() {
   std::vector<objects::ObjectEvent> derived = deriver.derive();
   std::move(derived.begin(), derived.end(), std::back_inserter(update.events));
   for (std::string& line : deriver.take_remarks()) {
-    update.left_out.push_back(objects::passed_over({}, line));
+    update.left_out.push_back(objects::passed_over(nlohmann::json(), line));
     update.remarks.push_back(std::move(line));
   }
   constexpr std::size_t kWorthReleasing = 1U << 20;

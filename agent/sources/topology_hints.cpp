@@ -154,10 +154,7 @@ bool ClusterNodes::note(const std::string& name, const objects::ObjectPtr& now) 
     return true;
   }
   const auto& node = std::get<objects::Node>(*now);
-  Known known{.zone = node.zone,
-              .is_ready = node.is_ready,
-              .is_control = node.is_control,
-              .cpu_nanos = node.cpu_nanos};
+  Known known{.zone = node.zone, .is_ready = node.is_ready, .is_control = node.is_control, .cpu_nanos = node.cpu_nanos};
   if (before != nodes_.end() && before->second == known) return false;
   nodes_.insert_or_assign(name, std::move(known));
   shares_.reset();

@@ -36,9 +36,9 @@ std::vector<std::string> unallocated(const objects::Object& object) {
     const bool has_node_port =
         std::ranges::any_of(service->ports, [](const objects::ServicePort& port) { return port.node_port != 0; });
     const bool served = has_node_port || !service->external_ips.empty() || !service->load_balancer_ips.empty();
-    fields.push_back(fmt::format("spec.clusterIP: {}: {}", kNotSet,
-                                 served ? "only its NodePorts, external and load balancer addresses are served"
-                                        : "no rules are made for it"));
+    fields.push_back(fmt::format(
+        "spec.clusterIP: {}: {}", kNotSet,
+        served ? "only its NodePorts, external and load balancer addresses are served" : "no rules are made for it"));
   }
   if (service->wants_node_ports && !service->headless) add_node_ports(*service, fields);
   if (service->type == Type::kLoadBalancer && service->load_balancer_ips.empty())

@@ -124,8 +124,8 @@ void ServiceState::apply(objects::ObjectEvent event) {
     case objects::Kind::kEndpointSlice: apply_slice(std::move(event)); break;
     case objects::Kind::kNode: apply_node(std::move(event)); break;
     case objects::Kind::kServiceCidr: apply_service_cidr(event); break;
-    // Endpoints, of Pods or of the older form, reach us as EndpointSlices; Ingresses and routes are a matter of the controllers behind the
-    // chains.
+    // Endpoints, of Pods or of the older form, reach us as EndpointSlices; Ingresses and routes are a matter of the
+    // controllers behind the chains.
     case objects::Kind::kPod:
     case objects::Kind::kEndpoints:
     case objects::Kind::kIngress:
