@@ -69,8 +69,8 @@ void read_cluster_ips(const Field& spec, Service& service) {
   for (std::size_t i = 0; i < fields.size(); ++i) {
     if (!service.ip_families.empty() && i >= service.ip_families.size()) break;
     const auto address = fields[i].address(Wrong::kRefuse);
-    if (!address) {
-      fields[i].tell(Wrong::kRefuse, "is not an IP address");
+    if (!address || address->is_unspecified()) {
+      fields[i].tell(Wrong::kRefuse, address ? "is not the address of one Service" : "is not an IP address");
       return;
     }
     if (!service.ip_families.empty() && address->family != service.ip_families[i])
