@@ -32,7 +32,7 @@ struct Endpoint {
 struct ServicePortView {
   std::string name;  ///< "namespace/name" or "namespace/name:port", the service port name string
   Protocol protocol = Protocol::kTcp;
-  Address cluster_ip;
+  Address cluster_ip;  ///< unspecified: none; then only the family counts, and internal_policy_local is false
   std::uint16_t port = 0;
   std::uint16_t node_port = 0;               ///< 0: none
   std::uint16_t health_check_node_port = 0;  ///< 0: none
@@ -47,6 +47,10 @@ struct ServicePortView {
 
   bool operator==(const ServicePortView&) const = default;
 };
+
+[[nodiscard]] inline bool has_cluster_ip(const ServicePortView& view) {
+  return !view.cluster_ip.is_unspecified();
+}
 
 /// True when something from outside the cluster can address the port: then both kinds of endpoints matter.
 [[nodiscard]] inline bool externally_accessible(const ServicePortView& view) {

@@ -35,6 +35,7 @@ RunLoop::RunLoop(Parts parts, const config::FlagValues& flags)
       serving_(parts.serving),
       flags_(flags),
       once_(parts.inputs.model->config().once),
+      node_names_(parts.inputs.model->environment().node_name),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       give_up_(Clock::now() + kLongestStart) {}
 
@@ -219,11 +220,27 @@ void RunLoop::take_objects() {
   if (serving_ != nullptr)
     for (const api::WatchState& state : states_)
       serving_->note_source(state.resource, state.synced && state.failure.empty());
+  for (const objects::ObjectEvent& event : update.events) node_names_.apply(event);
+  if (objects_synced_) tell_node_name();
   if (update.events.empty()) return;
   if (serving_ != nullptr) serving_->note(update.events);
   reconciler_.apply(std::move(update.events));
   for (const std::string& remark : inputs_.model->take_remarks()) base::log_warning(remark);
   objects_changed_ = true;
+}
+
+void RunLoop::tell_node_name() {
+  const auto change = node_names_.take_change();
+  if (!change) return;
+  const std::string& name = inputs_.model->environment().node_name;
+  if (change->unknown) {
+    base::log_warning(
+        "no Node, Pod or endpoint has this node's name: hostPorts and traffic policy Local have nothing here; "
+        "--hostname-override sets the name",
+        {{"node", name}, {"others", fmt::format("{}", fmt::join(change->others, ", "))}});
+  } else {
+    base::log_info("objects have this node's name now", {{"node", name}});
+  }
 }
 
 void RunLoop::listen_to_source(bool listen) {

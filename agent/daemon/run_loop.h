@@ -13,6 +13,7 @@
 #include "agent/daemon/rival_watch.h"
 #include "agent/daemon/serving.h"
 #include "agent/dataplane/reconciler.h"
+#include "agent/state/node_names.h"
 #include "netlink/host/addresses.h"
 
 namespace kubenatd::agent::daemon {
@@ -60,6 +61,7 @@ class RunLoop {
   [[nodiscard]] Step handle(int fd);
   [[nodiscard]] bool wants_reload() const;
   void take_objects();
+  void tell_node_name();
   void listen_to_source(bool listen);
   void refresh_environment();
   /// What the first sync still waits for; empty: nothing.
@@ -81,6 +83,7 @@ class RunLoop {
   const config::FlagValues& flags_;
   const bool once_;
   LocalhostRouting localhost_;
+  state::NodeNames node_names_;
   base::Descriptor epoll_;
   bool listening_ = true;         ///< to the source
   bool objects_synced_ = false;   ///< the source has given all there was

@@ -13,7 +13,7 @@ bool has(const std::vector<rules::Address>& addresses, const rules::Address& add
 
 Target kind_in(const rules::ServicePortView& view, const rules::Address& address, std::uint16_t port, bool local) {
   if (view.port == port) {
-    if (view.cluster_ip == address) return Target::kClusterIp;
+    if (has_cluster_ip(view) && view.cluster_ip == address) return Target::kClusterIp;
     if (has(view.load_balancer_ips, address)) return Target::kLoadBalancerIp;
     if (has(view.external_ips, address)) return Target::kExternalIp;
   }

@@ -46,7 +46,8 @@ Told explain_backend(const ExplainContext& context, const Target& target, const 
   }
   if (service->cluster_ips.empty()) {
     add_finding(answer, Weight::kRemark, "backend-headless",
-                fmt::format("Service {} has no ClusterIP: the controller dials its endpoints itself", name));
+                fmt::format("Service {} has no ClusterIP{}: the controller dials its endpoints itself", name,
+                            service->headless ? "" : " yet"));
     return told;
   }
   Question inner;

@@ -25,6 +25,7 @@ constexpr KnownKind kKnownKinds[] = {
     {Kind::kEndpointSlice, "discovery.k8s.io/v1"},
     {Kind::kNode, "v1"},
     {Kind::kPod, "v1"},
+    {Kind::kEndpoints, "v1"},
     {Kind::kServiceCidr, "networking.k8s.io/v1"},       // Kubernetes 1.33 and newer
     {Kind::kServiceCidr, "networking.k8s.io/v1beta1"},  // 1.31 and newer
     {Kind::kIngress, "networking.k8s.io/v1"},
@@ -115,6 +116,7 @@ std::optional<Object> decode_kind(const Field& root, Kind kind, ObjectKey key) {
     case Kind::kGatewayClass: return decode_gateway_class(root, std::move(key));
     case Kind::kGateway: return decode_gateway(root, std::move(key));
     case Kind::kHttpRoute: return decode_http_route(root, std::move(key));
+    case Kind::kEndpoints: return decode_endpoints(root, std::move(key));
   }
   return std::nullopt;
 }

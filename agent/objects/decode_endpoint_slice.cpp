@@ -131,6 +131,9 @@ std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey 
   // Slices of headless Services carry a label of their own, by which kube-proxy does not even list them.
   if (!labels.contains("service.kubernetes.io/headless")) slice.service = labels["kubernetes.io/service-name"];
 
+  const auto manager = labels.find("endpointslice.kubernetes.io/managed-by");
+  slice.is_mirrored = manager != labels.end() && manager->second == "endpointslicemirroring-controller.k8s.io";
+
   const Field type = root.member("addressType");
   if (type.is_text() && type.text() == "FQDN") return std::nullopt;
   slice.family = read_family(type);

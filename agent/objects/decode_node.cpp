@@ -46,6 +46,7 @@ Node decode_node(const Field& root, ObjectKey key) {
   const Field metadata = root.member("metadata");
   Labels labels = metadata.member("labels").labels();
   node.zone = labels["topology.kubernetes.io/zone"];
+  read_topology(root, node);
 
   const Field spec = root.member("spec");
   const bool is_tainted = has_taint(spec.member("taints"), kAutoscalerTaint);

@@ -66,15 +66,14 @@ void read_cluster_ips(const Field& spec, Service& service) {
   if (fields.empty() && single.present()) fields.push_back(single);
   const std::string first = fields.empty() ? std::string() : fields.front().text(Wrong::kRefuse);
   if (first.empty() || first == kNoClusterIp) {
-    service.headless = true;
-    if (first.empty()) single.note("is not set and nothing here allocates one: the Service is taken as headless");
+    service.headless = !first.empty();
     return;
   }
   for (std::size_t i = 0; i < fields.size(); ++i) {
     if (!service.ip_families.empty() && i >= service.ip_families.size()) break;
     const auto address = fields[i].address(Wrong::kRefuse);
-    if (!address) {
-      fields[i].tell(Wrong::kRefuse, "is not an IP address");
+    if (!address || address->is_unspecified()) {
+      fields[i].tell(Wrong::kRefuse, address ? "is not the address of one Service" : "is not an IP address");
       return;
     }
     if (!service.ip_families.empty() && address->family != service.ip_families[i])
@@ -86,6 +85,25 @@ void read_cluster_ips(const Field& spec, Service& service) {
     else
       service.cluster_ips.push_back(*address);
   }
+}
+
+/// Families of a Service that has no cluster IP yet: as the API server would set them, as far as that can be told. The
+/// cluster's own families are not known here. Those of the Service's addresses come first; a Service without any is
+/// IPv4; a policy of two families has both.
+std::vector<rules::Family> families_without_cluster_ip(const Field& spec, const Service& service) {
+  std::vector<rules::Family> families = service.ip_families;
+  const auto add = [&](rules::Family family) {
+    if (std::ranges::find(families, family) == families.end()) families.push_back(family);
+  };
+  if (families.empty()) {
+    for (const rules::Address& address : service.external_ips) add(address.family);
+    for (const rules::Address& address : service.load_balancer_ips) add(address.family);
+  }
+  if (families.empty()) add(rules::Family::kIpv4);
+  const std::string policy = spec.member("ipFamilyPolicy").text();
+  if (policy == "PreferDualStack" || policy == "RequireDualStack")
+    for (const rules::Family family : rules::kFamilies) add(family);
+  return families;
 }
 
 std::string read_target_port(const Field& field) {
@@ -240,6 +258,13 @@ Service decode_service(const Field& root, ObjectKey key) {
   const Field selector = spec.member("selector");
   if (selector.is_from_folder()) check_label_texts(selector);
   service.selector = selector.labels();
+  service.distribution = read_distribution(root);
+  service.wants_node_ports =
+      service.type == Service::Type::kNodePort ||
+      (service.type == Service::Type::kLoadBalancer &&
+       spec.member("allocateLoadBalancerNodePorts").flag().value_or(true));
+  if (service.cluster_ips.empty() && !service.headless)
+    service.ip_families = families_without_cluster_ip(spec, service);
   return service;
 }
 

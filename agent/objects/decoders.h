@@ -16,7 +16,12 @@ namespace kubenatd::agent::objects {
 [[nodiscard]] Gateway decode_gateway(const Field& root, ObjectKey key);
 [[nodiscard]] HttpRoute decode_http_route(const Field& root, ObjectKey key);
 [[nodiscard]] Pod decode_pod(const Field& root, ObjectKey key);
+[[nodiscard]] Endpoints decode_endpoints(const Field& root, ObjectKey key);
 /// None for an addressType that no proxy uses (FQDN).
 [[nodiscard]] std::optional<EndpointSlice> decode_endpoint_slice(const Field& root, ObjectKey key);
+
+/// What the EndpointSlice controller looks at beside selector and Pods: of a Service, and of a Node.
+[[nodiscard]] Service::Distribution read_distribution(const Field& root);
+void read_topology(const Field& root, Node& node);
 
 }  // namespace kubenatd::agent::objects

@@ -105,6 +105,10 @@ std::string Field::text(Wrong wrong) const {
   return {};
 }
 
+std::string Field::text_or_number(Wrong wrong) const {
+  return present() && value_->is_number() ? value_->dump() : text(wrong);
+}
+
 std::optional<bool> Field::flag(Wrong wrong) const {
   if (!present()) return std::nullopt;
   if (value_->is_boolean()) return value_->get<bool>();

@@ -66,6 +66,8 @@ class Field {
   [[nodiscard]] const std::string& path() const { return path_; }
 
   [[nodiscard]] std::string text(Wrong wrong = Wrong::kRefuse) const;
+  /// Of a string or a number: for quantities, which may be either.
+  [[nodiscard]] std::string text_or_number(Wrong wrong) const;
   [[nodiscard]] std::optional<bool> flag(Wrong wrong = Wrong::kRefuse) const;
   /// A number without fraction in [least, most].
   [[nodiscard]] std::optional<std::uint32_t> number(std::uint32_t least, std::uint32_t most, Wrong wrong) const;

@@ -14,6 +14,7 @@ std::string_view name_of(Kind kind) {
     case Kind::kGatewayClass: return "GatewayClass";
     case Kind::kGateway: return "Gateway";
     case Kind::kHttpRoute: return "HTTPRoute";
+    case Kind::kEndpoints: return "Endpoints";
   }
   return "";
 }

@@ -32,10 +32,14 @@ struct ServicePort {
 struct Service {
   enum class Type : std::uint8_t { kClusterIp, kNodePort, kLoadBalancer, kExternalName };
 
+  /// Which endpoints are to be preferred, told to the EndpointSlice controller: spec.trafficDistribution, or kByCpu by
+  /// the annotation of topology mode, which counts more.
+  enum class Distribution : std::uint8_t { kAny, kSameZone, kSameNode, kByCpu };
+
   ObjectKey key;
   Type type = Type::kClusterIp;
-  std::vector<rules::Address> cluster_ips;  ///< by position of ipFamilies; headless: empty
-  bool headless = false;                    ///< clusterIP None or empty
+  std::vector<rules::Address> cluster_ips;  ///< by position of ipFamilies; empty: headless, or none given yet
+  bool headless = false;                    ///< clusterIP None
   bool foreign_proxy = false;               ///< label service.kubernetes.io/service-proxy-name
   std::vector<rules::Address> external_ips;
   std::vector<rules::Address> load_balancer_ips;  ///< status ingress with ipMode VIP or unset
@@ -46,7 +50,11 @@ struct Service {
   std::optional<std::uint32_t> affinity_seconds;
   bool publish_not_ready = false;
   Labels selector;                         ///< empty: endpoints are not derived
-  std::vector<rules::Family> ip_families;  ///< spec.ipFamilies
+  std::vector<rules::Family> ip_families;  ///< spec.ipFamilies; without a cluster IP as `families_without_cluster_ip`
+  Distribution distribution = Distribution::kAny;
+  /// The API server gives each port of it a nodePort: type NodePort, or LoadBalancer unless
+  /// allocateLoadBalancerNodePorts is false.
+  bool wants_node_ports = false;
   std::vector<ServicePort> ports;
   bool operator==(const Service&) const = default;
 };
@@ -78,15 +86,41 @@ struct EndpointSlice {
   /// Annotation endpoints.kubernetes.io/last-change-trigger-time: when the Pod or Service changed that caused this
   /// slice.
   std::optional<base::WallTime> change_triggered;
+  bool is_mirrored = false;  ///< made by the EndpointSliceMirroring controller, as its label says
   bool operator==(const EndpointSlice&) const = default;
+};
+
+struct EndpointsAddress {
+  rules::Address address;
+  bool ready = true;
+  std::string node_name;
+  std::string target_uid;  ///< of targetRef: one address may stand for several Pods
+  bool operator==(const EndpointsAddress&) const = default;
+};
+
+struct EndpointsSubset {
+  std::vector<EndpointsAddress> addresses;
+  std::vector<SlicePort> ports;
+  bool operator==(const EndpointsSubset&) const = default;
+};
+
+/// The older form of EndpointSlices (v1). Only folders have it: beside an API server a controller makes slices of it.
+struct Endpoints {
+  ObjectKey key;
+  bool is_mirrored = true;  ///< not with the label skip-mirror, nor when it is the lock of a leader election
+  std::vector<EndpointsSubset> subsets;
+  bool operator==(const Endpoints&) const = default;
 };
 
 struct Node {
   ObjectKey key;
   std::vector<rules::Address> addresses;  ///< InternalIP first, then ExternalIP, in the order given
   std::vector<rules::Prefix> pod_cidrs;
-  std::string zone;         ///< label topology.kubernetes.io/zone
-  bool is_leaving = false;  ///< is being deleted, or has the taint ToBeDeletedByClusterAutoscaler
+  std::string zone;            ///< label topology.kubernetes.io/zone
+  bool is_leaving = false;     ///< is being deleted, or has the taint ToBeDeletedByClusterAutoscaler
+  bool is_ready = false;       ///< condition Ready
+  bool is_control = false;     ///< has the label node-role.kubernetes.io/control-plane or master
+  std::int64_t cpu_nanos = 0;  ///< status.allocatable.cpu, in billionths of a CPU, rounded up
   bool operator==(const Node&) const = default;
 };
 
@@ -163,7 +197,7 @@ struct IngressClass {
 };
 
 using Object = std::variant<Service, EndpointSlice, Node, Pod, ServiceCidr, Ingress, IngressClass, GatewayClass,
-                            Gateway, HttpRoute>;
+                            Gateway, HttpRoute, Endpoints>;
 
 enum class Kind : std::uint8_t {
   kService,
@@ -176,6 +210,7 @@ enum class Kind : std::uint8_t {
   kGatewayClass,
   kGateway,
   kHttpRoute,
+  kEndpoints,
 };
 
 [[nodiscard]] inline Kind kind_of(const Object& object) {

@@ -84,6 +84,11 @@ void read(const json& document, Reader& reader) {
   if (name == name_of(Kind::kEndpointSlice))
     return Reader::each(member(document, "endpoints"),
                         [&](const json& endpoint) { reader.addresses(member(endpoint, "addresses")); });
+  if (name == name_of(Kind::kEndpoints))
+    return Reader::each(member(document, "subsets"), [&](const json& subset) {
+      reader.addresses_of(member(subset, "addresses"), "ip");
+      reader.addresses_of(member(subset, "notReadyAddresses"), "ip");
+    });
   const json& status = member(document, "status");
   if (name == name_of(Kind::kNode)) return reader.addresses_of(member(status, "addresses"), "address");
   if (name == name_of(Kind::kIngress))
@@ -115,7 +120,7 @@ bool is_worth_telling(const PassedOver& one) {
   const std::string kind = one.object.substr(0, one.object.find(' '));
   if (kind == "file") return true;
   for (const Kind known : {Kind::kService, Kind::kEndpointSlice, Kind::kNode, Kind::kPod, Kind::kServiceCidr,
-                           Kind::kIngress, Kind::kIngressClass})
+                           Kind::kEndpoints, Kind::kIngress, Kind::kIngressClass})
     if (kind == name_of(known)) return true;
   return false;
 }

@@ -25,9 +25,9 @@ rules::Result<std::shared_ptr<ServiceConnections>> ServiceConnections::open(std:
 ServiceConnections::Ports ServiceConnections::ports_of(const objects::Service& service) {
   Ports ports;
   if (!state::is_proxied(service)) return ports;
-  for (const rules::Address& address : service.cluster_ips)
+  for (const rules::Family family : state::families_of(service))
     for (const objects::ServicePort& port : service.ports)
-      ports.push_back({port.name, port.protocol, address.family, port.port});
+      ports.push_back({port.name, port.protocol, family, port.port});
   // The API forbids two of the same; here they would be one series told twice.
   const auto id = [](const Port& port) { return std::tie(port.name, port.protocol, port.family); };
   std::ranges::sort(ports);

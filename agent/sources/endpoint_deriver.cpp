@@ -1,9 +1,11 @@
 #include "agent/sources/endpoint_deriver.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <charconv>
-#include <optional>
 #include <string_view>
+
+#include "agent/sources/derived_slices.h"
 
 namespace kubenatd::agent::sources {
 namespace {
@@ -16,87 +18,37 @@ const objects::Pod& pod_of(const objects::ObjectPtr& object) {
   return std::get<objects::Pod>(*object);
 }
 
+/// A proxy has a use for them.
 bool gets_endpoints(const objects::Service& service) {
-  return !service.selector.empty() && !service.headless && !service.foreign_proxy &&
-         service.type != objects::Service::Type::kExternalName;
+  return !service.headless && !service.foreign_proxy && service.type != objects::Service::Type::kExternalName;
 }
 
-bool selects(const objects::Labels& selector, const objects::Labels& labels) {
-  return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
-    const auto found = labels.find(wanted.first);
-    return found != labels.end() && found->second == wanted.second;
-  });
+bool asks_for_hints(const objects::Service& service) {
+  return !service.selector.empty() && service.distribution != objects::Service::Distribution::kAny;
 }
 
-std::vector<rules::Family> families_of(const objects::Service& service) {
-  if (!service.ip_families.empty()) return service.ip_families;
-  std::vector<rules::Family> families;
-  for (const rules::Address& address : service.cluster_ips) families.push_back(address.family);
-  return families;
-}
-
-/// The number behind a target port in this pod; none when the pod has no port of that name and protocol.
-std::optional<std::uint16_t> find_port(const objects::ServicePort& port, const objects::Pod& pod) {
-  if (port.target_port.empty()) return port.port;
-  const std::string& target = port.target_port;
-  std::uint16_t number = 0;
-  const auto [end, failure] = std::from_chars(target.data(), target.data() + target.size(), number);
-  if (failure == std::errc{} && end == target.data() + target.size()) return number;
-  for (const objects::ContainerPort& container : pod.ports)
-    if (container.name == target && container.protocol == port.protocol) return container.container_port;
-  return std::nullopt;
-}
-
-std::vector<objects::SlicePort> ports_in(const objects::Service& service, const objects::Pod& pod) {
-  std::vector<objects::SlicePort> ports;
-  for (const objects::ServicePort& port : service.ports)
-    if (const auto number = find_port(port, pod)) ports.push_back({port.name, *number, port.protocol});
-  return ports;
-}
-
-/// "SERVICE~ipv4~8080,,9153": the numbers of the Service's ports by their places, nothing for a port that the pod
-/// lacks, so that two sets of ports never share a name.
-std::string slice_name(const objects::Service& service, rules::Family family,
-                       const std::vector<objects::SlicePort>& ports) {
-  std::string name = service.key.name + (family == rules::Family::kIpv4 ? "~ipv4~" : "~ipv6~");
-  std::size_t next = 0;
-  for (const objects::ServicePort& port : service.ports) {
-    if (&port != service.ports.data()) name += ',';
-    if (next < ports.size() && ports[next].name == port.name && ports[next].protocol == port.protocol)
-      name += std::to_string(ports[next++].port);
+/// What is different between two lists of slices, both sorted by name.
+void compare(const std::vector<objects::EndpointSlice>& before, const std::vector<objects::EndpointSlice>& now,
+             std::vector<objects::ObjectEvent>& events) {
+  const auto by_name = [](const objects::EndpointSlice& slice, const std::string& name) {
+    return slice.key.name < name;
+  };
+  for (const objects::EndpointSlice& slice : before) {
+    const auto found = std::lower_bound(now.begin(), now.end(), slice.key.name, by_name);
+    if (found == now.end() || found->key != slice.key)
+      events.push_back({objects::Kind::kEndpointSlice, slice.key, nullptr});
   }
-  return name;
-}
-
-void add_endpoint(const objects::Service& service, const objects::Pod& pod,
-                  std::map<std::string, objects::EndpointSlice>& slices) {
-  if (pod.phase == objects::Pod::Phase::kSucceeded || pod.phase == objects::Pod::Phase::kFailed) return;
-  const std::vector<objects::SlicePort> ports = ports_in(service, pod);
-  if (ports.empty()) return;
-  for (const rules::Family family : families_of(service)) {
-    const auto address = std::find_if(pod.addresses.begin(), pod.addresses.end(),
-                                      [family](const rules::Address& other) { return other.family == family; });
-    if (address == pod.addresses.end()) continue;
-    std::string name = slice_name(service, family, ports);
-    objects::EndpointSlice& slice = slices[name];
-    if (slice.endpoints.empty()) {
-      slice.key = {service.key.ns, std::move(name)};
-      slice.service = service.key.name;
-      slice.family = family;
-      slice.ports = ports;
-    }
-    objects::SliceEndpoint endpoint;
-    endpoint.address = *address;
-    endpoint.ready = service.publish_not_ready || (pod.ready && !pod.terminating);
-    endpoint.serving = pod.ready;
-    endpoint.terminating = pod.terminating;
-    endpoint.node_name = pod.node_name;
-    slice.endpoints.push_back(std::move(endpoint));
+  for (const objects::EndpointSlice& slice : now) {
+    const auto found = std::lower_bound(before.begin(), before.end(), slice.key.name, by_name);
+    if (found == before.end() || *found != slice)
+      events.push_back({objects::Kind::kEndpointSlice, slice.key, std::make_shared<const objects::Object>(slice)});
   }
 }
+
+}  // namespace
 
 /// Finds the pods of many Services without comparing each with each: by the rarest label of the selector.
-class PodIndex {
+class EndpointDeriver::PodIndex {
  public:
   explicit PodIndex(const std::map<std::string, objects::ObjectPtr, std::less<>>& pods) {
     for (const auto& [name, object] : pods)
@@ -119,69 +71,67 @@ class PodIndex {
   std::vector<const objects::Pod*> none_;
 };
 
-/// What is different between two lists of slices, both sorted by name.
-void compare(const std::vector<objects::EndpointSlice>& before, const std::vector<objects::EndpointSlice>& now,
-             std::vector<objects::ObjectEvent>& events) {
-  const auto by_name = [](const objects::EndpointSlice& slice, const std::string& name) {
-    return slice.key.name < name;
-  };
-  for (const objects::EndpointSlice& slice : before) {
-    const auto found = std::lower_bound(now.begin(), now.end(), slice.key.name, by_name);
-    if (found == now.end() || found->key != slice.key)
-      events.push_back({objects::Kind::kEndpointSlice, slice.key, nullptr});
-  }
-  for (const objects::EndpointSlice& slice : now) {
-    const auto found = std::lower_bound(before.begin(), before.end(), slice.key.name, by_name);
-    if (found == before.end() || *found != slice)
-      events.push_back({objects::Kind::kEndpointSlice, slice.key, std::make_shared<const objects::Object>(slice)});
-  }
-}
-
-}  // namespace
-
 void EndpointDeriver::note(const ObjectChange& change) {
-  if (change.id.kind == objects::Kind::kNode) return;
-  Namespace& ns = namespaces_[change.id.key.ns];
-  dirty_.insert(change.id.key.ns);
+  using objects::Kind;
+  if (change.id.kind == Kind::kNode) return note_node(change);
+  void (*take)(Namespace&, const ObjectChange&) = nullptr;
   switch (change.id.kind) {
-    case objects::Kind::kService: return note_service(ns, change);
-    case objects::Kind::kEndpointSlice: return note_slice(ns, change);
-    case objects::Kind::kPod: return note_pod(ns, change);
-    case objects::Kind::kServiceCidr:
-    case objects::Kind::kIngress:
-    case objects::Kind::kIngressClass:
-    case objects::Kind::kGatewayClass:
-    case objects::Kind::kGateway:
-    case objects::Kind::kHttpRoute: break;
-    case objects::Kind::kNode: return;
+    case Kind::kService: take = note_service; break;
+    case Kind::kEndpointSlice: take = note_slice; break;
+    case Kind::kEndpoints: take = note_endpoints; break;
+    case Kind::kPod: take = note_pod; break;
+    case Kind::kNode:
+    case Kind::kServiceCidr:
+    case Kind::kIngress:
+    case Kind::kIngressClass:
+    case Kind::kGatewayClass:
+    case Kind::kGateway:
+    case Kind::kHttpRoute: return;
   }
+  dirty_.insert(change.id.key.ns);
+  take(namespaces_[change.id.key.ns], change);
 }
 
 void EndpointDeriver::note_service(Namespace& ns, const ObjectChange& change) {
   const std::string& name = change.id.key.name;
+  ns.hinted.erase(name);
   const bool wanted = change.now && gets_endpoints(service_of(change.now));
-  if (wanted)
+  if (wanted) {
     ns.services[name] = change.now;
-  else if (ns.services.erase(name) == 0)
+    if (asks_for_hints(service_of(change.now))) ns.hinted.insert(name);
+  } else if (ns.services.erase(name) == 0) {
     return;
+  }
   ns.dirty_services.insert(name);
 }
 
 void EndpointDeriver::note_slice(Namespace& ns, const ObjectChange& change) {
   const std::string& name = change.id.key.name;
-  if (const auto before = ns.slice_services.find(name); before != ns.slice_services.end()) {
-    const auto count = ns.slice_counts.find(before->second);
-    if (--count->second == 0) {
-      ns.dirty_services.insert(before->second);
-      ns.slice_counts.erase(count);
-    }
-    ns.slice_services.erase(before);
+  if (const auto before = ns.slices.find(name); before != ns.slices.end()) {
+    const std::string& service = before->second.service;
+    const auto counts = ns.slice_counts.find(service);
+    counts->second.mirrored -= before->second.is_mirrored ? 1 : 0;
+    if (--counts->second.all == 0) ns.slice_counts.erase(counts);
+    ns.dirty_services.insert(service);
+    ns.slices.erase(before);
   }
   if (!change.now) return;
-  const std::string& service = std::get<objects::EndpointSlice>(*change.now).service;
-  if (service.empty()) return;
-  ns.slice_services[name] = service;
-  if (++ns.slice_counts[service] == 1) ns.dirty_services.insert(service);
+  const auto& slice = std::get<objects::EndpointSlice>(*change.now);
+  if (slice.service.empty()) return;
+  ns.slices[name] = {slice.service, slice.is_mirrored};
+  OwnSlices& counts = ns.slice_counts[slice.service];
+  ++counts.all;
+  counts.mirrored += slice.is_mirrored ? 1 : 0;
+  ns.dirty_services.insert(slice.service);
+}
+
+void EndpointDeriver::note_endpoints(Namespace& ns, const ObjectChange& change) {
+  const std::string& name = change.id.key.name;  // that of its Service
+  if (change.now)
+    ns.endpoints[name] = change.now;
+  else
+    ns.endpoints.erase(name);
+  ns.dirty_services.insert(name);
 }
 
 void EndpointDeriver::note_pod(Namespace& ns, const ObjectChange& change) {
@@ -193,6 +143,15 @@ void EndpointDeriver::note_pod(Namespace& ns, const ObjectChange& change) {
   if (!change.now) return;
   ns.changed_pods.push_back(change.now);
   ns.pods[name] = change.now;
+}
+
+void EndpointDeriver::note_node(const ObjectChange& change) {
+  if (!nodes_.note(change.id.key.name, change.now)) return;
+  for (auto& [name, ns] : namespaces_) {
+    if (ns.hinted.empty()) continue;
+    ns.dirty_services.insert(ns.hinted.begin(), ns.hinted.end());
+    dirty_.insert(name);
+  }
 }
 
 void EndpointDeriver::find_services_of_changed_pods(Namespace& ns) {
@@ -209,6 +168,57 @@ void EndpointDeriver::find_services_of_changed_pods(Namespace& ns) {
   ns.changed_pods.clear();
 }
 
+EndpointDeriver::Outcome EndpointDeriver::of_endpoints(const objects::Endpoints& endpoints) {
+  Mirrored mirrored = mirror(endpoints);
+  Outcome outcome{.slices = std::move(mirrored.slices), .remark = {}};
+  if (mirrored.left_out > 0)
+    outcome.remark = fmt::format("Endpoints {}: subsets: {} addresses beyond the 1000th of a subset are left out",
+                                 endpoints.key.to_string(), mirrored.left_out);
+  return outcome;
+}
+
+EndpointDeriver::Outcome EndpointDeriver::of_pods(const Namespace& ns, const objects::Service& service,
+                                                  const std::optional<PodIndex>& index) const {
+  std::vector<const objects::Pod*> pods;
+  const auto consider = [&](const objects::Pod& pod) {
+    if (selects(service.selector, pod.labels)) pods.push_back(&pod);
+  };
+  if (index)
+    for (const objects::Pod* pod : index->candidates(service.selector)) consider(*pod);
+  else
+    for (const auto& [pod_name, object] : ns.pods) consider(pod_of(object));
+
+  Outcome outcome{.slices = slices_of_pods(service, pods), .remark = {}};
+  if (const std::string why = add_hints(service.distribution, nodes_, outcome.slices); !why.empty())
+    outcome.remark = fmt::format(
+        "Service {}: {}: {}", service.key.to_string(),
+        service.distribution == objects::Service::Distribution::kByCpu ? "topology mode" : "spec.trafficDistribution",
+        why);
+  std::erase_if(outcome.slices, [](const objects::EndpointSlice& slice) { return slice.ports.empty(); });
+  if (outcome.slices.empty() && ns.endpoints.contains(service.key.name))
+    outcome.remark = fmt::format(
+        "Endpoints {}: is not used: its Service has a selector, so its endpoints come from Pods, and none is here",
+        service.key.to_string());
+  return outcome;
+}
+
+EndpointDeriver::Outcome EndpointDeriver::derive_service(const Namespace& ns, const std::string& name,
+                                                         const std::optional<PodIndex>& index) const {
+  const auto found = ns.services.find(name);
+  if (found == ns.services.end()) return {};
+  const objects::Service& service = service_of(found->second);
+  const auto own = ns.slice_counts.find(name);
+  if (!service.selector.empty()) {
+    if (own != ns.slice_counts.end()) return {};
+    return of_pods(ns, service, index);
+  }
+  const auto endpoints = ns.endpoints.find(name);
+  if (endpoints == ns.endpoints.end() || (own != ns.slice_counts.end() && own->second.mirrored > 0)) return {};
+  const auto& object = std::get<objects::Endpoints>(*endpoints->second);
+  if (!object.is_mirrored) return {};
+  return of_endpoints(object);
+}
+
 void EndpointDeriver::derive_namespace(Namespace& ns, std::vector<objects::ObjectEvent>& events) {
   find_services_of_changed_pods(ns);
   constexpr std::size_t kIndexPays = 4;  // fewer Services look through the pods one by one
@@ -216,30 +226,19 @@ void EndpointDeriver::derive_namespace(Namespace& ns, std::vector<objects::Objec
   if (ns.dirty_services.size() > kIndexPays) index.emplace(ns.pods);
 
   for (const std::string& name : ns.dirty_services) {
-    std::map<std::string, objects::EndpointSlice> slices;
-    const auto found = ns.services.find(name);
-    if (found != ns.services.end() && !ns.slice_counts.contains(name)) {
-      const objects::Service& service = service_of(found->second);
-      const auto consider = [&](const objects::Pod& pod) {
-        if (selects(service.selector, pod.labels)) add_endpoint(service, pod, slices);
-      };
-      if (index)
-        for (const objects::Pod* pod : index->candidates(service.selector)) consider(*pod);
-      else
-        for (const auto& [pod_name, object] : ns.pods) consider(pod_of(object));
-    }
-    std::vector<objects::EndpointSlice> now;
-    now.reserve(slices.size());
-    for (auto& [slice_name, slice] : slices) {
-      slice.endpoints.shrink_to_fit();
-      now.push_back(std::move(slice));
-    }
+    Outcome now = derive_service(ns, name, index);
     const auto before = ns.derived.find(name);
-    compare(before == ns.derived.end() ? std::vector<objects::EndpointSlice>() : before->second, now, events);
-    if (now.empty())
+    compare(before == ns.derived.end() ? std::vector<objects::EndpointSlice>() : before->second, now.slices, events);
+    if (now.slices.empty())
       ns.derived.erase(name);
     else
-      ns.derived[name] = std::move(now);
+      ns.derived[name] = std::move(now.slices);
+    if (now.remark.empty()) {
+      ns.told.erase(name);
+    } else if (std::string& told = ns.told[name]; told != now.remark) {
+      told = now.remark;
+      remarks_.push_back(std::move(now.remark));
+    }
   }
   ns.dirty_services.clear();
 }

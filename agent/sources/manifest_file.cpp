@@ -18,6 +18,7 @@
 #include "agent/base/printable.h"
 #include "agent/documents/read.h"
 #include "agent/objects/decode.h"
+#include "agent/sources/unallocated.h"
 
 namespace kubenatd::agent::sources {
 namespace {
@@ -128,6 +129,10 @@ ManifestFile parse_manifest(const std::string& path, std::string_view text,
       leave_out(objects::passed_over(document, remark));
     }
     if (decoded->object) {
+      for (const std::string& line : unallocated(*decoded->object)) {
+        remarks.add(line);
+        leave_out(objects::passed_over(document, line));
+      }
       file.objects.push_back(keep(std::move(*decoded->object)));
       return;
     }

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
@@ -379,6 +380,10 @@ SourceUpdate ManifestSource::Impl::finish() {
   }
   move_behind(update.events, deriver.derive());
   if (auto note = watch.take_note()) update.notes.push_back(std::move(*note));
+  for (std::string& line : deriver.take_remarks()) {
+    update.left_out.push_back(objects::passed_over(nlohmann::json(), line));
+    update.remarks.push_back(std::move(line));
+  }
   constexpr std::size_t kWorthReleasing = 1U << 20;
   if (std::exchange(bytes_read, 0) > kWorthReleasing) release_memory();
   just_read.clear();

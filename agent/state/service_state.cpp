@@ -29,10 +29,13 @@ std::shared_ptr<const T> part_of(const objects::ObjectPtr& object) {
   return {object, &std::get<T>(*object)};
 }
 
+/// The cluster IP of that family, unspecified when the Service has none yet in any; none: no rules in this family.
 std::optional<rules::Address> cluster_ip_of(const objects::Service& service, Family family) {
   const auto found = std::ranges::find(service.cluster_ips, family, &rules::Address::family);
-  if (found == service.cluster_ips.end()) return std::nullopt;
-  return *found;
+  if (found != service.cluster_ips.end()) return *found;
+  const bool asked_for = std::ranges::find(service.ip_families, family) != service.ip_families.end();
+  if (!service.cluster_ips.empty() || !asked_for) return std::nullopt;
+  return rules::Address{.family = family};
 }
 
 /// Endpoints of one port of a Service out of its slices. The same address and port in several slices is one endpoint: a
@@ -77,7 +80,7 @@ rules::ServicePortView view_of(const objects::ObjectKey& key, const objects::Ser
   view.port = port.port;
   view.node_port = port.node_port;
   view.health_check_node_port = service.health_check_node_port;
-  view.internal_policy_local = service.internal_policy_local;
+  view.internal_policy_local = service.internal_policy_local && has_cluster_ip(view);
   view.external_policy_local = service.external_policy_local;
   view.affinity_seconds = service.affinity_seconds;
   view.external_ips = of_family(service.external_ips, family);
@@ -104,6 +107,13 @@ bool is_proxied(const objects::Service& service) {
   return !service.headless && !service.foreign_proxy && service.type != objects::Service::Type::kExternalName;
 }
 
+std::vector<rules::Family> families_of(const objects::Service& service) {
+  if (service.cluster_ips.empty()) return service.ip_families;
+  std::vector<rules::Family> families;
+  for (const rules::Address& address : service.cluster_ips) families.push_back(address.family);
+  return families;
+}
+
 ServiceState::ServiceState(std::string node_name) {
   topology_.node_name = std::move(node_name);
 }
@@ -114,9 +124,10 @@ void ServiceState::apply(objects::ObjectEvent event) {
     case objects::Kind::kEndpointSlice: apply_slice(std::move(event)); break;
     case objects::Kind::kNode: apply_node(std::move(event)); break;
     case objects::Kind::kServiceCidr: apply_service_cidr(event); break;
-    // Endpoints of Pods reach us as EndpointSlices; Ingresses and routes are a matter of the controllers behind the
-    // chains.
+    // Endpoints, of Pods or of the older form, reach us as EndpointSlices; Ingresses and routes are a matter of the
+    // controllers behind the chains.
     case objects::Kind::kPod:
+    case objects::Kind::kEndpoints:
     case objects::Kind::kIngress:
     case objects::Kind::kIngressClass:
     case objects::Kind::kGatewayClass:
@@ -243,6 +254,7 @@ std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry&
                         .name = {},
                         .protocol = port.protocol,
                         .view = view_of(key, *entry.service, port, *cluster_ip)};
+      if (!has_cluster_ip(*change.view) && !externally_accessible(*change.view)) continue;  // nothing leads to it
       change.name = change.view->name;
       choose_endpoints(*change.view, candidates_of(entry.slices, family, port, topology_.node_name), topology_);
       endpoints += change.view->endpoints.size();

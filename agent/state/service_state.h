@@ -134,8 +134,11 @@ class ServiceState {
 /// "namespace/name" or "namespace/name:port".
 [[nodiscard]] std::string service_port_name(const objects::ObjectKey& service, const std::string& port);
 
-/// True for a Service that chains are made for: with a cluster IP, not headless, not ExternalName, and not left to
-/// another proxy.
+/// True for a Service that chains are made for: not headless, not ExternalName, and not left to another proxy. One that
+/// has no cluster IP yet is served where something else leads to it. kube-proxy never sees such a Service.
 [[nodiscard]] bool is_proxied(const objects::Service& service);
+
+/// The families that a proxied Service may have rules in: those of its cluster IPs, or else those that it asks for.
+[[nodiscard]] std::vector<rules::Family> families_of(const objects::Service& service);
 
 }  // namespace kubenatd::agent::state

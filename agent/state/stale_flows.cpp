@@ -29,7 +29,7 @@ UdpFrontends::Port UdpFrontends::port_of(const rules::ServicePortView& view) con
   const auto add_frontend = [&](const rules::Address& address) {
     if (address.family == family_) port.frontends.push_back({address, view.port});
   };
-  add_frontend(view.cluster_ip);
+  if (has_cluster_ip(view)) add_frontend(view.cluster_ip);
   std::ranges::for_each(view.external_ips, add_frontend);
   std::ranges::for_each(view.load_balancer_ips, add_frontend);
   for (const rules::Endpoint& endpoint : view.endpoints)

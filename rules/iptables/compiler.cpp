@@ -30,7 +30,7 @@ class DispatchWriter {
   }
 
   void write() {
-    cluster_ip();
+    if (has_cluster_ip(view_)) cluster_ip();
     external_ips();
     load_balancer_ips();
     if (view_.node_port != 0) node_port();
@@ -134,7 +134,8 @@ Plan::Plan(const ServicePortView& port, const CompileOptions& compile_options)
   local_wanted = any_local && uses_local;
   external_wanted = view.has_endpoints && accessible;
   firewall_wanted = view.has_endpoints && !view.load_balancer_ips.empty() && !view.source_ranges.empty();
-  has_internal = view.has_endpoints && (view.internal_policy_local ? local_wanted : cluster_wanted);
+  has_internal =
+      view.has_endpoints && has_cluster_ip(view) && (view.internal_policy_local ? local_wanted : cluster_wanted);
   has_external = view.has_endpoints && (view.external_policy_local ? local_wanted : cluster_wanted);
 }
 

@@ -248,9 +248,11 @@ void DesiredElements::count(const ElementKey& key, int by) {
 void DesiredElements::count_port(const PortEntry& entry, int by) {
   const Port& port = entry.second;
   const PortState& state = port.state;
-  ElementKey cluster_ip{{SetId::kClusterIps}, {}, 0};
-  cluster_ip.key.address(port.view.cluster_ip);
-  count(cluster_ip, by);
+  if (has_cluster_ip(port.view)) {
+    ElementKey cluster_ip{{SetId::kClusterIps}, {}, 0};
+    cluster_ip.key.address(port.view.cluster_ip);
+    count(cluster_ip, by);
+  }
   for (const Address& address : hairpins(port.view)) count(hairpin(address), by);
   if (!port.view.affinity_seconds) return;
   for (const std::uint32_t id : {state.cluster_id, state.local_id}) {

@@ -123,7 +123,8 @@ class FrontendEmitter {
 }  // namespace
 
 std::vector<Frontend> frontends_of(const ServicePortView& view) {
-  std::vector<Frontend> frontends{{view.cluster_ip, view.protocol, view.port}};
+  std::vector<Frontend> frontends;
+  if (has_cluster_ip(view)) frontends.push_back({view.cluster_ip, view.protocol, view.port});
   const auto add = [&](Frontend frontend) {
     if (std::ranges::find(frontends, frontend) == frontends.end()) frontends.push_back(frontend);
   };
@@ -151,7 +152,8 @@ Bytes<kDataCapacity> endpoint_value(const Backend& backend) {
 
 std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool local) {
   const Frontend cluster_ip{view.cluster_ip, view.protocol, view.port};
-  if (local == view.internal_policy_local) return ElementKey{{kCluster.endpoints}, key_of(cluster_ip), 0};
+  if (has_cluster_ip(view) && local == view.internal_policy_local)
+    return ElementKey{{kCluster.endpoints}, key_of(cluster_ip), 0};
   if (local && !view.external_policy_local) return std::nullopt;
   for (const Frontend& frontend : frontends_of(view)) {
     if (is_internal(view, frontend)) continue;

@@ -427,6 +427,27 @@ TEST_CASE("run without rights fails with a reason and no crash") {
   CHECK(result.err.find("ermi") != std::string::npos);  // "Operation not permitted", "permission denied"
 }
 
+TEST_CASE("field F12: run warns once when objects know this node by another name") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  ProcessOptions options;
+  options.namespace_fd = bare.node.fd();
+  const auto warnings = [&](const std::string& name) {
+    const auto result = run({KUBENATD_BINARY, "run", "--manifests", KUBENATD_SOURCE_DIR "/test/field/F12",
+                             "--hostname-override", name, "--once"},
+                            options);
+    INFO(result.describe());
+    CHECK(result.status == 0);
+    std::size_t count = 0;
+    constexpr std::string_view kWarning = "no Node, Pod or endpoint has this node's name";
+    for (auto at = result.err.find(kWarning); at != std::string::npos; at = result.err.find(kWarning, at + 1)) ++count;
+    if (count > 0) CHECK(result.err.find("worker-1.example.internal") != std::string::npos);
+    return count;
+  };
+  CHECK(warnings("worker-1") == 1);
+  CHECK(warnings("Worker-1.Example.INTERNAL") == 0);
+}
+
 TEST_CASE("kubenatd runs no other program") {
   KUBENATD_NEEDS_NAMESPACES();
   if (run({"strace", "-V"}).status != 0) {

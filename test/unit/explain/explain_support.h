@@ -65,6 +65,7 @@ class World {
     sources::SourceUpdate update = source->load();
     for (const std::string& problem : update.problems) FAIL_CHECK(problem);
     for (const objects::ObjectEvent& event : update.events) context.inventory.take(event);
+    for (objects::PassedOver& one : update.left_out) context.passed.add(std::move(one));
     (void)model_.apply(std::move(update.events));
     const auto family = rules::Family::kIpv4;
     saved = model_.dataplane(family).render();

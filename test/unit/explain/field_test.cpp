@@ -83,6 +83,45 @@ TEST_CASE("field F13: of two Services with one external address the one that ser
   CHECK(answer.client.code == "answer");
 }
 
+TEST_CASE("field F08: Services without a cluster IP are served by what needs none") {
+  for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
+    const World world(field("F08/objects.yaml"), mode, "node-1", kNoNode);
+    for (const char* question : {"node:30080", "203.0.113.40:80", "203.0.113.41:80"}) {
+      const explain::Answer answer = world.ask(question);
+      INFO(to_text(answer, false));
+      CHECK(problem(answer) == "none");
+      CHECK(answer.client.code == "answer");
+      CHECK(ends(answer) == "forwarded 10.244.1.11:8080");
+      REQUIRE(finding(answer, "passed-over") != nullptr);
+      CHECK(finding(answer, "passed-over")->weight == explain::Finding::Weight::kRemark);
+      CHECK(to_text(answer, false).find("spec.clusterIP: is not set and nothing here allocates one") !=
+            std::string::npos);
+    }
+    // Neither takes an address from the other, or every address.
+    CHECK(world.saved.find("0.0.0.0/32") == std::string::npos);
+    CHECK(world.saved.find(" cluster IP\"") == std::string::npos);
+    CHECK(world.ask("198.51.100.10:80").client.code != "answer");
+  }
+}
+
+TEST_CASE("field F09: derived endpoints have the hints of their Service") {
+  const auto chosen = [](const World& world, const std::string& service) {
+    std::string text = ends(world.ask(service + ":80", "node"));
+    return text;
+  };
+  for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
+    const std::string web1 = "forwarded 10.244.1.11:8080";
+    const std::string web2 = "forwarded 10.244.2.11:8080";
+    const std::string web3 = "forwarded 10.244.3.11:8080";
+    const World first(field("F09/objects.yaml"), mode, "node-1", kNoNode);
+    CHECK(chosen(first, "10.96.9.1") == web1);
+    CHECK(chosen(first, "10.96.9.2") == web1 + ", " + web2);
+    CHECK(chosen(first, "10.96.9.3") == web1 + ", " + web2);
+    const World third(field("F09/objects.yaml"), mode, "node-3", kNoNode);
+    for (const char* service : {"10.96.9.1", "10.96.9.2", "10.96.9.3"}) CHECK(chosen(third, service) == web3);
+  }
+}
+
 TEST_CASE("field F12: the node's name is not the one that the objects have") {
   const World world(field("F12/objects.yaml"), config::Config::Mode::kIptables, "worker-1", kNoNode);
   explain::Answer answer = world.ask("203.0.113.50:80");

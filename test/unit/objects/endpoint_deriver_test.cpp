@@ -29,6 +29,7 @@ class Cluster {
     deriver_.note({{kind, {ns, name}}, nullptr});
     return derive();
   }
+  [[nodiscard]] std::vector<std::string> remarks() { return deriver_.take_remarks(); }
   std::size_t derive() {
     const auto events = deriver_.derive();
     for (const ObjectEvent& event : events) {
@@ -170,6 +171,86 @@ TEST_CASE("Services that no proxy serves get nothing") {
   cluster.put(
       "{apiVersion: v1, kind: Service, metadata: {name: none}, spec: {clusterIP: 10.0.0.1, ports: [{port: 1}]}}");
   CHECK(cluster.slices.empty());
+}
+
+TEST_CASE("hints follow the Nodes") {
+  const auto node = [](const std::string& name, const std::string& zone, const std::string& cpu = "4") {
+    return fmt::format(
+        "apiVersion: v1\nkind: Node\nmetadata: {{name: {}, labels: {{topology.kubernetes.io/zone: '{}'}}}}\n"
+        "status: {{allocatable: {{cpu: {}}}, conditions: [{{type: Ready, status: 'True'}}]}}\n",
+        name, zone, cpu);
+  };
+  using Names = std::vector<std::string>;
+  Cluster cluster;
+  cluster.put(pod("a", "10.0.0.1"));
+  cluster.put(pod("b", "10.0.0.2", "", "True", "nodeName: n2"));
+  cluster.put(service("targetPort: 8080", ", trafficDistribution: PreferSameNode"));
+  const auto endpoint = [&](std::size_t i) { return cluster.slices.at("web~ipv4~8080").endpoints.at(i); };
+  CHECK(endpoint(0).node_hints == Names{"n1"});
+  CHECK(endpoint(0).zone_hints.empty());
+  CHECK(cluster.remarks() ==
+        Names{"Service default/web: spec.trafficDistribution: Node \"n1\" is not among the objects, so zones decide "
+              "nothing"});
+  CHECK(cluster.put(node("n1", "a")) == 1);
+  CHECK(endpoint(0).zone_hints == Names{"a"});
+  CHECK(cluster.remarks().size() == 1);  // now of n2
+  CHECK(cluster.put(node("n2", "b")) == 1);
+  CHECK(endpoint(1).zone_hints == Names{"b"});
+  CHECK(cluster.remarks().empty());
+  CHECK(cluster.put(node("n2", "b")) == 0);
+  CHECK(cluster.put(node("n2", "c")) == 1);
+  CHECK(endpoint(1).zone_hints == Names{"c"});
+
+  const auto by_cpu = [](const std::string& spec) {
+    std::string text = service("targetPort: 8080", spec);
+    const std::string name = "{name: web";
+    return text.replace(text.find(name), name.size(),
+                        name + ", annotations: {service.kubernetes.io/topology-mode: Auto}");
+  };
+  // The annotation counts more than the field, also where it leads to no hints.
+  cluster.put(by_cpu(", trafficDistribution: PreferSameNode"));
+  CHECK(endpoint(1).node_hints.empty());
+  CHECK(endpoint(1).zone_hints == Names{"c"});
+  CHECK(cluster.put(node("n2", "c", "'0'")) == 1);
+  CHECK(endpoint(1).zone_hints.empty());
+  CHECK(cluster.remarks() ==
+        Names{"Service default/web: topology mode: Node \"n2\" is ready and has no allocatable CPU"});
+  CHECK(cluster.remove(Kind::kNode, "n2", "") == 0);
+  CHECK(cluster.remarks() == Names{"Service default/web: topology mode: fewer than two zones have ready Nodes"});
+}
+
+TEST_CASE("Endpoints of a Service without selector are mirrored") {
+  const std::string endpoints =
+      "{apiVersion: v1, kind: Endpoints, metadata: {name: db},"
+      " subsets: [{addresses: [{ip: 192.0.2.1, nodeName: n1}], notReadyAddresses: [{ip: 192.0.2.2}],"
+      " ports: [{port: 5432}]}]}";
+  const auto slice = [](const std::string& name, const std::string& manager) {
+    return fmt::format(
+        "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, metadata: {{name: {},"
+        " labels: {{kubernetes.io/service-name: db, endpointslice.kubernetes.io/managed-by: {}}}}}}}",
+        name, manager);
+  };
+  Cluster cluster;
+  CHECK(cluster.put(endpoints) == 0);
+  CHECK(cluster.put("{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {clusterIP: 10.0.0.1,"
+                    " ports: [{port: 5432}]}}") == 1);
+  const EndpointSlice mirrored = cluster.slices.at("db~ipv4~:5432/TCP");
+  CHECK(mirrored.service == "db");
+  REQUIRE(mirrored.endpoints.size() == 2);
+  CHECK(mirrored.endpoints[0] == SliceEndpoint{address("192.0.2.1"), true, true, false, "n1", {}, {}});
+  CHECK(mirrored.endpoints[1] == SliceEndpoint{address("192.0.2.2"), false, true, false, "", {}, {}});
+  // A slice of somebody else counts beside it; those that the controller mirrored are the same again.
+  CHECK(cluster.put(slice("by-hand", "me")) == 0);
+  CHECK(cluster.put(slice("db-x1", "endpointslicemirroring-controller.k8s.io")) == 1);
+  CHECK(cluster.slices.empty());
+  CHECK(cluster.remove(Kind::kEndpointSlice, "db-x1") == 1);
+  CHECK(cluster.put("{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {clusterIP: 10.0.0.1,"
+                    " selector: {app: db}, ports: [{port: 5432}]}}") == 1);
+  CHECK(cluster.slices.empty());
+  CHECK(cluster.remove(Kind::kEndpointSlice, "by-hand") == 0);
+  CHECK(cluster.remarks() ==
+        std::vector<std::string>{"Endpoints default/db: is not used: its Service has a selector, so its endpoints come "
+                                 "from Pods, and none is here"});
 }
 
 TEST_CASE("many Services and pods in one go give what they give one by one") {

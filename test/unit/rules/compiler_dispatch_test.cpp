@@ -110,6 +110,24 @@ TEST_CASE("external policy Local without local endpoints both routes and drops")
               "-m tcp --dport 31000 -j ACCEPT"});
 }
 
+TEST_CASE("a Service without a cluster IP has no rule for one") {
+  for (ServicePortView view : {web(), web_without_endpoints()}) {
+    view.cluster_ip = {.family = Family::kIpv4};
+    view.node_port = 30080;
+    view.external_ips = addresses({"203.0.113.41"});
+    const Lines lines = dispatch_of(view, options());
+    REQUIRE(lines.size() == 2);
+    for (const std::string& line : lines) {
+      INFO(line);
+      CHECK(line.find("0.0.0.0") == std::string::npos);
+      CHECK(line.find("cluster IP") == std::string::npos);
+      CHECK((line.find("203.0.113.41/32") != std::string::npos || line.find("30080") != std::string::npos));
+    }
+    for (const ChainRules& chain : compile(view, options()).chains)
+      for (const Rule& rule : chain.rules) CHECK(to_text(rule, Family::kIpv4).find("cluster IP") == std::string::npos);
+  }
+}
+
 TEST_CASE("source ranges lead through the firewall chain, and what it does not accept is dropped") {
   ServicePortView view = web();
   view.load_balancer_ips = addresses({"203.0.113.10", "203.0.113.11"});

@@ -73,6 +73,32 @@ TEST_CASE("endpoints go to the port of the same name and protocol, and family") 
                                   "IPv6 demo/web:dns udp ->", "IPv6 demo/web:http tcp -> [fd00::9]:8080"});
 }
 
+TEST_CASE("a Service without a cluster IP has views where something else leads to it") {
+  objects::Service service = web();
+  service.cluster_ips.clear();
+  service.ip_families = {Family::kIpv4};
+  service.internal_policy_local = true;  // asks for nothing then
+  Follower follower;
+  follower.take(put(service));
+  CHECK(follower.views.empty());
+
+  service.ports[0].node_port = 30080;
+  follower.take(put(service));
+  follower.take(put(slice("web-1", {"10.0.0.1"})));
+  REQUIRE(follower.lines() == Lines{"IPv4 demo/web:http tcp -> 10.0.0.1:8080"});
+  const rules::ServicePortView& view = follower.views.begin()->second;
+  CHECK_FALSE(has_cluster_ip(view));
+  CHECK_FALSE(view.internal_policy_local);
+  CHECK(view.endpoints[0].for_cluster);
+
+  service.ip_families = {Family::kIpv4, Family::kIpv6};
+  follower.take(put(service));
+  CHECK(follower.views.size() == 2);
+  follower.take(put(web()));
+  CHECK(follower.lines() == Lines{"IPv4 demo/web:http tcp -> 10.0.0.1:8080"});
+  CHECK(has_cluster_ip(follower.views.begin()->second));
+}
+
 TEST_CASE("what is not for this proxy has no view, and loses the one it had") {
   for (const int way : {0, 1, 2, 3}) {
     objects::Service service = web();
