@@ -126,7 +126,7 @@ TEST_CASE("TLS through a proxy: a tunnel to the server, whose certificate is che
   SECTION("the right authority") {
     TunnelProxy proxy(server.port(), false);
     options.access.authority = {authority.certificate(), "", "certificate-authority-data"};
-    options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+    options.access.proxy = http_proxy(proxy.port());
     options.access.token = "secret";
     Follower follower(options);
     follower.until_synced();
@@ -138,7 +138,7 @@ TEST_CASE("TLS through a proxy: a tunnel to the server, whose certificate is che
   SECTION("another authority") {
     TunnelProxy proxy(server.port(), false);
     options.access.authority = {Authority("another-ca").certificate(), "", "certificate-authority-data"};
-    options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+    options.access.proxy = http_proxy(proxy.port());
     Follower follower(options);
     follower.until([&] { return !follower.problems.empty(); });
     CHECK(server.asked(kServices).empty());
@@ -146,7 +146,7 @@ TEST_CASE("TLS through a proxy: a tunnel to the server, whose certificate is che
   SECTION("a proxy that refuses") {
     TunnelProxy proxy(server.port(), true);
     options.access.authority = {authority.certificate(), "", "certificate-authority-data"};
-    options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+    options.access.proxy = http_proxy(proxy.port());
     Follower follower(options);
     follower.until([&] { return !follower.problems.empty(); });
     CHECK(server.asked(kServices).empty());

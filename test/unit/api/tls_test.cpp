@@ -152,7 +152,8 @@ TEST_CASE("a client without the certificate that the server wants is told") {
 }
 
 TEST_CASE("a token that rotates: 401 makes it be read again") {
-  ScriptedServer server;
+  const Authority authority("cluster-ca");
+  ScriptedServer server(ServerTls{authority.issue("kube-apiserver", "IP:127.0.0.1"), ""});
   server.always([](Reply& reply) {
     const auto given = reply.ask.headers.find("authorization");
     if (given == reply.ask.headers.end() || given->second != "Bearer second")
@@ -161,7 +162,7 @@ TEST_CASE("a token that rotates: 401 makes it be read again") {
   });
   const ScratchFolder folder;
   folder.write("token", "first");
-  auto options = services_of(server);
+  auto options = secure(server, authority.certificate());
   options.access.token_file = folder.path("token");
   Follower follower(options);
   follower.until([&] { return follower.complained("the API server answers 401: Unauthorized"); });
@@ -175,8 +176,8 @@ TEST_CASE("plain HTTP through a proxy") {
   ScriptedServer proxy;
   proxy.always(kOneService);
   auto options = services_of(proxy);
-  options.access.server = {false, "api.example", 8080, ""};
-  options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+  options.access.server = {false, "api.example", 8080, "", {}};
+  options.access.proxy = http_proxy(proxy.port());
   Follower follower(options);
   follower.until([&] { return follower.synced; });
 }
