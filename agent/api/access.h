@@ -27,8 +27,8 @@ struct ClusterAccess {
   PemSource authority;  ///< none: the system's
   PemSource certificate, key;
   std::string token;
-  std::string token_file;               ///< goes before `token` while it can be read
-  std::string token_field = "token";    ///< what to call the first of them that is given
+  std::string token_file;                ///< goes before `token` while it can be read
+  std::string token_field = "token";     ///< what to call the first of them that is given
   std::optional<UserPassword> password;  ///< that in the server's address goes before all
   std::string password_field = "username";
   std::string tls_server_name;
@@ -60,7 +60,6 @@ struct AccessOptions {
 /// The text of a kubeconfig, without the environment. Relative paths in it are relative to the folder of `file`. The
 /// error has the code ENODATA when it names no cluster.
 [[nodiscard]] rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std::string& file,
-                                                            const std::string& context,
-                                                            const std::string& master = {});
+                                                            const std::string& context, const std::string& master = {});
 
 }  // namespace kubenatd::agent::api

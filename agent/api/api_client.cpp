@@ -89,6 +89,8 @@ std::string describe(const std::exception_ptr& thrown) {
     std::rethrow_exception(thrown);
   } catch (const web::http::http_exception& error) {
     std::string what = base::one_line(error.what(), 200);
+    constexpr int kEndOfStream = 2;  // Boost.Asio's, which the library takes for an errno
+    if (error.error_code().value() == kEndOfStream) return what + " (the server closed the connection)";
     if (error.error_code()) what += fmt::format(" ({})", base::one_line(error.error_code().message(), 200));
     return what;
   } catch (const std::exception& error) {
@@ -247,7 +249,8 @@ web::http::http_request make_request(const ClusterAccess& access, const std::str
   request.headers().add("Accept", "application/json");
   request.headers().add("User-Agent", kUserAgent);
   if (!authorization.empty()) request.headers().add("Authorization", authorization);
-  if (asks_proxy(access) && access.proxy->user) request.headers().add("Proxy-Authorization", access.proxy->user->header());
+  if (asks_proxy(access) && access.proxy->user)
+    request.headers().add("Proxy-Authorization", access.proxy->user->header());
   if (write != nullptr) request.set_body(write->body, write->content_type);
   return request;
 }
@@ -285,7 +288,7 @@ rules::Status ApiClient::connect(const std::shared_ptr<const TlsMaterial>& tls, 
   auto dialled = access.proxy ? dial(access.proxy->host, access.proxy->port, timing_, until, stop, bad_peer_)
                               : dial(access.server.host, access.server.port, timing_, until, stop, bad_peer_);
   if (!dialled && access.proxy)
-    return rules::fail("proxy " + access.proxy->to_string(), dialled.error().operation,
+    return rules::fail("by proxy " + access.proxy->to_string(), dialled.error().operation,
                        fmt::format("{} (the proxy is said by {})", dialled.error().cause, access.proxy->said_by),
                        dialled.error().code);
   if (!dialled) return std::unexpected(dialled.error());

@@ -46,9 +46,9 @@ struct ApiWrite {
 /// Purpose: the body of an answer comes as a stream. A connection is used again when its last body was read to the end.
 /// The library does not connect by itself: each connection is dialled here, through a proxy where there is one, and
 /// handed over. Redirects are not followed, as they would send the credentials elsewhere. Threading: one thread at a
-/// time; the library has threads of its own behind this. Failure: connection, TLS and protocol errors are values, and may
-/// come before the head or in the body; the address that failed last is the last to be tried next time. Cost: one block
-/// of the body in memory; the library makes one block of each chunk of the transfer encoding.
+/// time; the library has threads of its own behind this. Failure: connection, TLS and protocol errors are values, and
+/// may come before the head or in the body; the address that failed last is the last to be tried next time. Cost: one
+/// block of the body in memory; the library makes one block of each chunk of the transfer encoding.
 class ApiClient {
  public:
   /// `timing` must outlive this.

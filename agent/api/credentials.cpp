@@ -58,8 +58,9 @@ std::string Credentials::describe() const {
   else if (access_.password)
     shown = access_.password_field + " and password";
   else if (!access_.token.empty() || !access_.token_file.empty())
-    shown = access_.token_file.empty() ? access_.token_field
-                                       : fmt::format("{} ({})", access_.token_field, base::one_line(access_.token_file, 4096));
+    shown = access_.token_file.empty()
+                ? access_.token_field
+                : fmt::format("{} ({})", access_.token_field, base::one_line(access_.token_file, 4096));
   if (access_.certificate.given()) shown += (shown.empty() ? "" : " and ") + name_of(access_.certificate);
   if (shown.empty()) return "none are given by " + access_.origin;
   return fmt::format("{} of {}", shown, access_.origin);
@@ -92,10 +93,6 @@ rules::Status Credentials::read_nothing() {
 }
 
 rules::Status Credentials::read_token() {
-  if (const auto& user = access_.server.user ? access_.server.user : access_.password) {
-    authorization_ = user->header();
-    return {};
-  }
   std::string token = access_.token;
   std::string name = access_.token_field;
   if (!access_.token_file.empty()) {
@@ -111,12 +108,11 @@ rules::Status Credentials::read_token() {
     }
   }
   // It becomes a part of a header: Go refuses the same.
-  token = base::trimmed(token);
-  if (!std::all_of(token.begin(), token.end(), [](char c) {
-        return (static_cast<unsigned char>(c) >= ' ' && c != '\x7f') || c == '\t';
-      }))
+  if (!std::all_of(token.begin(), token.end(),
+                   [](char c) { return (static_cast<unsigned char>(c) >= ' ' && c != '\x7f') || c == '\t'; }))
     return rules::fail(access_.origin, base::one_line(name, 4096), "is no token: it has control characters");
   authorization_ = token.empty() ? std::string() : "Bearer " + token;
+  if (const auto& user = access_.server.user ? access_.server.user : access_.password) authorization_ = user->header();
   return {};
 }
 

@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "agent/api/stop_poll.h"
-#include "agent/base/printable.h"
 
 namespace kubenatd::agent::api {
 namespace {
@@ -35,8 +34,8 @@ void enable_probes(int descriptor) {
 
 class Race {
  public:
-  Race(const std::string& host, std::vector<SocketAddress> addresses, const ApiTiming& timing, Clock::time_point until)
-      : host_(host), addresses_(std::move(addresses)), timing_(timing), until_(until) {}
+  Race(std::vector<SocketAddress> addresses, const ApiTiming& timing, Clock::time_point until)
+      : addresses_(std::move(addresses)), timing_(timing), until_(until) {}
 
   [[nodiscard]] rules::Result<Dialled> run(const std::stop_token& stop) {
     const StopPoll poll(stop);
@@ -83,7 +82,8 @@ class Race {
       int code = 0;
       socklen_t size = sizeof(code);
       if (polled[i].revents != 0 && ::getsockopt(polled[i].fd, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
-      if (polled[i].revents != 0 && code == 0) return Dialled{std::move(attempts_[i].socket), addresses_[attempts_[i].address]};
+      if (polled[i].revents != 0 && code == 0)
+        return Dialled{std::move(attempts_[i].socket), addresses_[attempts_[i].address]};
       if (polled[i].revents == 0) {
         left.push_back(std::move(attempts_[i]));
         continue;
@@ -111,11 +111,10 @@ class Race {
   [[nodiscard]] std::unexpected<rules::Error> failed() {
     return failed(fmt::format("{}", fmt::join(failures_, "; ")), code_ == 0 ? ETIMEDOUT : code_);
   }
-  [[nodiscard]] std::unexpected<rules::Error> failed(std::string cause, int code) const {
-    return rules::fail("host " + base::in_quotes(host_, 253), "connect", std::move(cause), code);
+  [[nodiscard]] static std::unexpected<rules::Error> failed(std::string cause, int code) {
+    return rules::fail("TCP", "connect", std::move(cause), code);
   }
 
-  const std::string& host_;
   const std::vector<SocketAddress> addresses_;
   const ApiTiming& timing_;
   const Clock::time_point until_;
@@ -152,7 +151,12 @@ rules::Result<Dialled> dial(const std::string& host, std::uint16_t port, const A
                             const std::string& last_resort) {
   const auto addresses = resolve(host, port, until, stop);
   if (!addresses) return std::unexpected(addresses.error());
-  return Race(host, dial_order(*addresses, last_resort), timing, until).run(stop);
+  return dial_addresses(dial_order(*addresses, last_resort), timing, until, stop);
+}
+
+rules::Result<Dialled> dial_addresses(std::vector<SocketAddress> order, const ApiTiming& timing,
+                                      std::chrono::steady_clock::time_point until, const std::stop_token& stop) {
+  return Race(std::move(order), timing, until).run(stop);
 }
 
 }  // namespace kubenatd::agent::api

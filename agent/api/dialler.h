@@ -34,6 +34,11 @@ struct Dialled {
                                           std::chrono::steady_clock::time_point until, const std::stop_token& stop,
                                           const std::string& last_resort = {});
 
+/// The same with the addresses of a host, in the order in which they are tried.
+[[nodiscard]] rules::Result<Dialled> dial_addresses(std::vector<SocketAddress> order, const ApiTiming& timing,
+                                                    std::chrono::steady_clock::time_point until,
+                                                    const std::stop_token& stop);
+
 /// The order in which addresses are tried.
 [[nodiscard]] std::vector<SocketAddress> dial_order(const std::vector<SocketAddress>& addresses,
                                                     const std::string& last_resort);

@@ -67,7 +67,9 @@ class Section {
 /// Reads what a context names into a ClusterAccess, by the rules of clientcmd's validation.go and client_config.go.
 class Reader {
  public:
-  Reader(const std::string& file, std::string shown) : file_(file), shown_(std::move(shown)) { access_.origin = shown_; }
+  Reader(const std::string& file, std::string shown) : file_(file), shown_(std::move(shown)) {
+    access_.origin = shown_;
+  }
 
   [[nodiscard]] rules::Result<ClusterAccess> read(const Section& root, const std::string& context,
                                                   const std::string& master);
@@ -103,7 +105,8 @@ PemSource Reader::read_pem(const Section& section, const std::string& name) {
   source.file = resolved(section.text(name.c_str()));
   const std::string data = section.text(data_name.c_str());
   if (data.empty()) return source;
-  if (!source.file.empty()) wrong(section, data_name, fmt::format("and {} are both given: one of them has to go", name));
+  if (!source.file.empty())
+    wrong(section, data_name, fmt::format("and {} are both given: one of them has to go", name));
   source.field = section.path_of(data_name);
   source.text = base::decode_base64_as_go(data).value_or("");
   return source;
@@ -145,7 +148,8 @@ void Reader::check_exec(const Section& user) {
   if (version.empty()) wrong(exec, "apiVersion", "is missing");
   for (const Section& variable : exec.list("env"))
     if (variable.text("name").empty()) wrong(variable, "name", "is missing");
-  const bool old = version == "client.authentication.k8s.io/v1beta1" || version == "client.authentication.k8s.io/v1alpha1";
+  const bool old =
+      version == "client.authentication.k8s.io/v1beta1" || version == "client.authentication.k8s.io/v1alpha1";
   if (mode.empty() ? !old : mode != "Never" && mode != "IfAvailable" && mode != "Always")
     wrong(exec, "interactiveMode", "is none of Never, IfAvailable, Always");
 }
@@ -162,21 +166,22 @@ void Reader::read_user(const Section& user) {
   access_.token_file = resolved(user.text("tokenFile"));
   access_.token_field = user.path_of(access_.token.empty() ? "tokenFile" : "token");
   UserPassword password{user.text("username"), user.text("password")};
-  if (!password.user.empty() || !password.password.empty()) {
-    access_.password_field = user.path_of(password.user.empty() ? "password" : "username");
+  if (!access_.token.empty() && (!password.user.empty() || !password.password.empty()))
+    wrong(user, "username", "cannot be used together with token");
+  if (!password.user.empty()) {
+    access_.password_field = user.path_of("username");
     access_.password = std::move(password);
   }
-  if (access_.password && !access_.token.empty()) wrong(user, "username", "cannot be used together with token");
   if (user.has("exec")) check_exec(user);
 
   const bool somebody = !user.text("as").empty();
   for (const char* more : {"as-uid", "as-groups", "as-user-extra"})
     if (!somebody && user.has_some(more)) wrong(user, more, "is given without \"as\"");
   // Whoever leaves it out is somebody else to the API server, so it is not passed over.
-  if (somebody)
-    wrong(user, "as", "impersonation is not supported: give the credentials of the user that is meant");
+  if (somebody) wrong(user, "as", "impersonation is not supported: give the credentials of the user that is meant");
   if (!access_.server.tls) return;  // then none of the following is looked at, as in client-go
-  if (access_.password && !access_.token_file.empty()) wrong(user, "username", "cannot be used together with tokenFile");
+  if (access_.password && !access_.token_file.empty())
+    wrong(user, "username", "cannot be used together with tokenFile");
   constexpr std::string_view kInstead =
       "Put a token into \"tokenFile\" (of a service account: kubectl create token), or give client-certificate and "
       "client-key; in a pod leave the kubeconfig out, and its service account is used";
@@ -207,7 +212,8 @@ rules::Result<ClusterAccess> Reader::read(const Section& root, const std::string
   if (const auto user = root.named("users", user_name, "user"))
     read_user(*user);
   else if (!user_name.empty())
-    warn(names.path_of("user"), fmt::format("there is no user {}: no credentials are sent", base::in_quotes(user_name)));
+    warn(names.path_of("user"),
+         fmt::format("there is no user {}: no credentials are sent", base::in_quotes(user_name)));
   if (!cluster && master.empty()) {
     // Only when nothing else is wrong, another place may say which cluster.
     if (wanted.empty())
@@ -245,7 +251,8 @@ rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std
   const Section root(&found, "");
   const std::string kind = root.text("kind");
   const std::string version = root.text("apiVersion");
-  if (!kind.empty() && kind != "Config") return rules::fail(shown, "kind", base::in_quotes(kind) + " is not \"Config\"");
+  if (!kind.empty() && kind != "Config")
+    return rules::fail(shown, "kind", base::in_quotes(kind) + " is not \"Config\"");
   if (!version.empty() && version != "v1" && version != "/v1" && version != "/")
     return rules::fail(shown, "apiVersion", base::in_quotes(version) + " is not \"v1\"");
   return Reader(file, shown).read(root, context, master);

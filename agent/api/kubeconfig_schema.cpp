@@ -44,12 +44,8 @@ constexpr Field kClusterFields[] = {{"server"},
                                     {"disable-compression", Type::kFlag},
                                     {"extensions", Type::kNamed, kExtensionFields}};
 constexpr Field kVariable[] = {{"name"}, {"value"}};
-constexpr Field kExec[] = {{"command"},
-                           {"args", Type::kTexts},
-                           {"env", Type::kList, kVariable},
-                           {"apiVersion"},
-                           {"installHint"},
-                           {"provideClusterInfo", Type::kFlag},
+constexpr Field kExec[] = {{"command"},        {"args", Type::kTexts}, {"env", Type::kList, kVariable},
+                           {"apiVersion"},     {"installHint"},        {"provideClusterInfo", Type::kFlag},
                            {"interactiveMode"}};
 constexpr Field kAuthProvider[] = {{"name"}, {"config", Type::kTextMap}};
 constexpr Field kUserFields[] = {{"client-certificate"},
@@ -147,7 +143,8 @@ class Checker {
       if (value[i].is_object())
         if (const auto found = value[i].find("name"); found != value[i].end() && found->is_string())
           name = found->get<std::string>();
-      if (!names.insert(name).second) return wrong(at, fmt::format("has the name {} again", base::in_quotes(name, 200)));
+      if (!names.insert(name).second)
+        return wrong(at, fmt::format("has the name {} again", base::in_quotes(name, 200)));
     }
     return {};
   }

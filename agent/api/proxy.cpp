@@ -173,7 +173,8 @@ rules::Result<Proxy> proxy_of(const Url& url, const std::string& object, const s
   Proxy proxy;
   proxy.said_by = object + ": " + field;
   if (url.scheme == "https")
-    return wrong("a proxy that is spoken to over TLS (https://) is not supported: give its http:// or socks5:// address");
+    return wrong(
+        "a proxy that is spoken to over TLS (https://) is not supported: give its http:// or socks5:// address");
   if (url.scheme == "socks5" || url.scheme == "socks5h") {
     proxy.kind = Proxy::Kind::kSocks5;
     proxy.port = 1080;
@@ -196,14 +197,16 @@ rules::Result<Proxy> proxy_of(const Url& url, const std::string& object, const s
 }  // namespace
 
 std::string Proxy::to_string() const {
-  return fmt::format("{}://{}", kind == Kind::kHttp ? "http" : "socks5", ServerUrl{false, host, port, {}, {}}.authority());
+  return fmt::format("{}://{}", kind == Kind::kHttp ? "http" : "socks5",
+                     ServerUrl{false, host, port, {}, {}}.authority());
 }
 
 rules::Result<Proxy> Proxy::parse(const std::string& text, const std::string& object, const std::string& field) {
   std::string cause;
   const auto url = Url::parse(text, cause);
   if (!url) return rules::fail(object, field, "the proxy's address " + cause);
-  if (url->scheme == "socks5h") return rules::fail(object, field, "scheme \"socks5h\" of the proxy is none of http, https, socks5");
+  if (url->scheme == "socks5h")
+    return rules::fail(object, field, "scheme \"socks5h\" of the proxy is none of http, https, socks5");
   return proxy_of(*url, object, field);
 }
 

@@ -148,7 +148,8 @@ rules::Result<std::vector<SocketAddress>> resolve(const std::string& host, std::
                                                   const std::stop_token& stop) {
   auto addresses = addresses_of(host, until, stop);
   if (!addresses) return addresses;
-  if (addresses->empty()) return rules::fail("host " + base::in_quotes(host, 253), "resolve its name", "has no address");
+  if (addresses->empty())
+    return rules::fail("host " + base::in_quotes(host, 253), "resolve its name", "has no address");
   for (SocketAddress& address : *addresses) {
     if (address.family() == AF_INET6)
       reinterpret_cast<sockaddr_in6*>(&address.storage)->sin6_port = htons(port);

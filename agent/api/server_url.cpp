@@ -19,6 +19,8 @@ std::optional<Url> default_server_url(const std::string& text, std::string& caus
   auto url = Url::parse(text, cause);
   if (const auto request = Url::parse(text, unused, true); request && !request->opaque && request->path.size() > 1) {
     if (!request->scheme.empty() && request->has_host()) return request;
+    cause = "is neither a URL nor HOST:PORT";
+    return std::nullopt;
   }
   if (url && !url->scheme.empty() && url->has_host()) return url;
   url = Url::parse("http://" + text, cause);
@@ -90,8 +92,10 @@ rules::Result<ServerUrl> ServerUrl::parse(const std::string& text, const std::st
   url.tls = parsed->scheme == "https";
   url.host = parsed->host;
   if (!is_usable_host(url.host)) {
-    const bool ascii = std::all_of(url.host.begin(), url.host.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-    return wrong(ascii ? "has no usable host" : "has no usable host: a name in other letters is written as \"xn--...\"");
+    const bool ascii =
+        std::all_of(url.host.begin(), url.host.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    return wrong(ascii ? "has no usable host"
+                       : "has no usable host: a name in other letters is written as \"xn--...\"");
   }
   url.port = url.tls ? 443 : 80;
   if (!parsed->port.empty()) {

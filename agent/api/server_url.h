@@ -26,10 +26,10 @@ struct ServerUrl {
   [[nodiscard]] std::string authority() const;  ///< "HOST:PORT", IPv6 in brackets and without its zone
   /// An IPv4 or IPv6 address, not a name.
   [[nodiscard]] bool host_is_address() const;
-  /// As client-go v0.36 reads a kubeconfig's `server` (rest.DefaultServerURL): http without a scheme; query and fragment
-  /// go; the path is cleaned. Refused is also what Go takes and can never connect to: other schemes, no host, port 0,
-  /// names that DNS cannot have or that are not written in ASCII. `object` and `field` say where the text came from;
-  /// they are used in errors.
+  /// As client-go v0.36 reads a kubeconfig's `server` (rest.DefaultServerURL): http without a scheme; query and
+  /// fragment go; the path is cleaned. Refused is also what Go takes and can never connect to: other schemes, no host,
+  /// port 0, names that DNS cannot have or that are not written in ASCII. `object` and `field` say where the text came
+  /// from; they are used in errors.
   [[nodiscard]] static rules::Result<ServerUrl> parse(const std::string& text, const std::string& object,
                                                       const std::string& field);
 };

@@ -100,7 +100,8 @@ rules::Result<std::string> Tunnel::receive_head() {
 
 rules::Status Tunnel::connect(const ServerUrl& server) {
   const std::string target = server.authority();
-  std::string ask = fmt::format("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\nUser-Agent: kubenatd/" KUBENATD_VERSION "\r\n", target);
+  std::string ask =
+      fmt::format("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\nUser-Agent: kubenatd/" KUBENATD_VERSION "\r\n", target);
   if (proxy_.user) ask += "Proxy-Authorization: " + proxy_.user->header() + "\r\n";
   if (auto status = send_all(ask + "\r\n"); !status) return status;
   const auto head = receive_head();

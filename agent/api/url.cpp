@@ -32,7 +32,8 @@ bool is_unreserved(char c) {
 }
 
 bool stands_in_host(char c) {
-  return is_unreserved(c) || std::string_view("!$&'()*+,;=:[]<>\"").contains(c) || static_cast<unsigned char>(c) >= 0x80;
+  return is_unreserved(c) || std::string_view("!$&'()*+,;=:[]<>\"").contains(c) ||
+         static_cast<unsigned char>(c) >= 0x80;
 }
 
 enum class Part : std::uint8_t { kPath, kUser, kHost, kZone };
@@ -133,9 +134,8 @@ bool take_authority(std::string_view text, Url& url, std::string& cause) {
   if (at == std::string_view::npos) return take_host(text, url, cause);
   if (!take_host(text.substr(at + 1), url, cause)) return false;
   const std::string_view info = text.substr(0, at);
-  if (!std::all_of(info.begin(), info.end(), [](char c) {
-        return is_unreserved(c) || std::string_view(":!$&'()*+,;=%@").contains(c);
-      })) {
+  if (!std::all_of(info.begin(), info.end(),
+                   [](char c) { return is_unreserved(c) || std::string_view(":!$&'()*+,;=%@").contains(c); })) {
     cause = "has a user name with characters that must be written as %XX";
     return false;
   }

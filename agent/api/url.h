@@ -8,7 +8,7 @@ namespace kubenatd::agent::api {
 
 /// A URL taken apart, or a part of one, as Go 1.26's net/url does it, because client-go and net/http do it with that.
 struct Url {
-  std::string scheme;  ///< in lower case; empty: none was given
+  std::string scheme;   ///< in lower case; empty: none was given
   bool opaque = false;  ///< "mailto:x": what is behind the scheme is no path
   bool has_user = false;
   std::string user, password;  ///< decoded

@@ -154,6 +154,7 @@ void compare(const std::string& name) {
     // A document of nothing is none to us; Go takes it for the first, and then there is no configuration.
     const std::string config = go.value("config", "");
     if (config.starts_with("---\n# nothing\n---\n")) continue;
+    if (config == "\t") continue;  // nothing to us as well; Go's YAML takes no tab there
     if (wrong.empty()) continue;
     constexpr std::size_t kShown = 20;
     if (++differences > kShown) continue;
@@ -175,8 +176,10 @@ TEST_CASE("kubeconfigs are read as client-go reads them") {
 TEST_CASE("the environment names the proxy that net/http would take") {
   std::size_t differences = 0;
   for (const json& go : table("go_proxies.jsonl")) {
-    const agent::api::ProxyEnvironment environment{
-        .http = go.value("http", ""), .https = go.value("https", ""), .none = go.value("no", ""), .cgi = go.value("cgi", false)};
+    const agent::api::ProxyEnvironment environment{.http = go.value("http", ""),
+                                                   .https = go.value("https", ""),
+                                                   .none = go.value("no", ""),
+                                                   .cgi = go.value("cgi", false)};
     std::string cause;
     const auto url = agent::api::Url::parse(go["url"].get<std::string>(), cause);
     REQUIRE(url);
