@@ -3,27 +3,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "agent/api/proxy.h"
+#include "agent/api/server_url.h"
 #include "rules/error.h"
 
 namespace kubenatd::agent::api {
-
-/// The address of an API server.
-struct ServerUrl {
-  bool tls = true;
-  std::string host;  ///< IPv6 without brackets
-  std::uint16_t port = 443;
-  std::string path;  ///< empty, or "/..." without a slash at the end
-
-  [[nodiscard]] std::string to_string() const;
-  [[nodiscard]] std::string authority() const;  ///< "HOST:PORT", IPv6 in brackets
-  /// An IPv4 or IPv6 address, not a name.
-  [[nodiscard]] bool host_is_address() const;
-  /// "https://HOST[:PORT][/PATH]" or the same with http. Without a scheme it is http, as in client-go. `object` and
-  /// `field` say where the text came from; they are used in errors.
-  [[nodiscard]] static rules::Result<ServerUrl> parse(const std::string& text, const std::string& object,
-                                                      const std::string& field);
-};
 
 /// PEM text, written out or in a file.
 struct PemSource {
@@ -34,16 +20,21 @@ struct PemSource {
 };
 
 /// How to reach a cluster, and with which credentials. Files are named here, not read, because their content changes.
+/// Credentials are for servers with TLS alone; with plain http they are not used, as in client-go.
 struct ClusterAccess {
   std::string origin;  ///< where this was said, for messages: a kubeconfig's path, "in-cluster"
   ServerUrl server;
   PemSource authority;  ///< none: the system's
   PemSource certificate, key;
   std::string token;
-  std::string token_file;  ///< goes before `token`
+  std::string token_file;                ///< goes before `token` while it can be read
+  std::string token_field = "token";     ///< what to call the first of them that is given
+  std::optional<UserPassword> password;  ///< that in the server's address goes before all
+  std::string password_field = "username";
   std::string tls_server_name;
-  std::optional<ServerUrl> proxy;  ///< http, without a path
-  bool insecure = false;           ///< the server's certificate is not checked
+  std::optional<Proxy> proxy;
+  bool insecure = false;              ///< the server's certificate is not checked
+  std::vector<std::string> warnings;  ///< one line each, for the log
 };
 
 /// Where a pod finds its cluster. What is not set has the value that Kubernetes gives it.
@@ -58,14 +49,17 @@ struct AccessOptions {
   std::string context;     ///< empty: the file's current-context
   std::string master;      ///< address of the server, instead of the kubeconfig's
   PodPlace pod;
+  std::optional<ProxyEnvironment> proxies;  ///< none: the process's environment
 };
 
-/// Chooses as kube-proxy does: the kubeconfig if there is one, and `master` replaces its server; else `master` alone,
-/// without credentials; else the cluster that this pod runs in. Errors name file and field.
+/// Chooses as kube-proxy does (client-go v0.36): the kubeconfig if there is one, and `master` replaces its server; else
+/// `master` alone, without credentials; else, or when the kubeconfig names no cluster, the cluster that this pod runs
+/// in. A proxy is the kubeconfig's, else the environment's. Errors name file and field.
 [[nodiscard]] rules::Result<ClusterAccess> find_access(const AccessOptions& options);
 
-/// The text of a kubeconfig. Relative paths in it are relative to the folder of `file`.
+/// The text of a kubeconfig, without the environment. Relative paths in it are relative to the folder of `file`. The
+/// error has the code ENODATA when it names no cluster.
 [[nodiscard]] rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std::string& file,
-                                                            const std::string& context);
+                                                            const std::string& context, const std::string& master = {});
 
 }  // namespace kubenatd::agent::api

@@ -7,6 +7,7 @@
 
 #include "agent/api/body_inbox.h"
 #include "agent/api/credentials.h"
+#include "agent/api/timing.h"
 #include "rules/error.h"
 
 namespace kubenatd::agent::api {
@@ -43,13 +44,15 @@ struct ApiWrite {
 /// Requests to one API server, over cpprestsdk.
 ///
 /// Purpose: the body of an answer comes as a stream. A connection is used again when its last body was read to the end.
-/// Redirects are not followed, as they would send the credentials elsewhere. Threading: one thread at a time; the
-/// library has threads of its own behind this. Failure: connection, TLS and protocol errors are values, and may come
-/// before the head or in the body. Cost: one block of the body in memory; the library makes one block of each chunk of
-/// the transfer encoding.
+/// The library does not connect by itself: each connection is dialled here, through a proxy where there is one, and
+/// handed over. Redirects are not followed, as they would send the credentials elsewhere. Threading: one thread at a
+/// time; the library has threads of its own behind this. Failure: connection, TLS and protocol errors are values, and
+/// may come before the head or in the body; the address that failed last is the last to be tried next time. Cost: one
+/// block of the body in memory; the library makes one block of each chunk of the transfer encoding.
 class ApiClient {
  public:
-  explicit ApiClient(std::shared_ptr<Credentials> credentials);
+  /// `timing` must outlive this.
+  ApiClient(std::shared_ptr<Credentials> credentials, const ApiTiming& timing);
   ~ApiClient();
   ApiClient(const ApiClient&) = delete;
   ApiClient& operator=(const ApiClient&) = delete;
@@ -69,12 +72,16 @@ class ApiClient {
 
  private:
   struct Connection;
+  [[nodiscard]] rules::Status connect(const std::shared_ptr<const TlsMaterial>& tls, BodyInbox::Clock::time_point until,
+                                      const std::stop_token& stop);
   [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> request(const std::string& target, const ApiWrite* write,
                                                                     BodyInbox::Clock::time_point until,
                                                                     const std::stop_token& stop);
 
   std::shared_ptr<Credentials> credentials_;
+  const ApiTiming& timing_;
   std::unique_ptr<Connection> connection_;
+  std::string bad_peer_;  ///< took a connection, and then was no good
   std::string problem_;
 };
 

@@ -1,6 +1,11 @@
 #include "agent/api/credentials.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "agent/base/file.h"
@@ -45,31 +50,69 @@ Credentials::Current Credentials::current() {
   return current;
 }
 
+std::string Credentials::describe() const {
+  if (!access_.server.tls) return "none were sent, because the server's address is plain http";
+  std::string shown;
+  if (access_.server.user)
+    shown = "the user in the server's address";
+  else if (access_.password)
+    shown = access_.password_field + " and password";
+  else if (!access_.token.empty() || !access_.token_file.empty())
+    shown = access_.token_file.empty()
+                ? access_.token_field
+                : fmt::format("{} ({})", access_.token_field, base::one_line(access_.token_file, 4096));
+  if (access_.certificate.given()) shown += (shown.empty() ? "" : " and ") + name_of(access_.certificate);
+  if (shown.empty()) return "none are given by " + access_.origin;
+  return fmt::format("{} of {}", shown, access_.origin);
+}
+
 void Credentials::refused() {
   const base::MutexLock lock(mutex_);
   next_look_ = {};
 }
 
 rules::Status Credentials::read() {
+  if (!access_.server.tls) return read_nothing();
   const auto token = read_token();
   const auto tls = read_tls();  // also when the token cannot be read
   return token ? tls : token;
 }
 
+rules::Status Credentials::read_nothing() {
+  if (tls_) return {};
+  // client-go opens the files even so; what it refuses at the start is told here, too.
+  for (const PemSource* source : {&access_.authority, &access_.certificate, &access_.key}) {
+    if (source->file.empty()) continue;
+    if (::access(source->file.c_str(), R_OK) != 0)
+      return rules::fail(base::one_line(source->file, 4096), "read " + source->field, std::strerror(errno), errno);
+  }
+  auto nothing = TlsMaterial::parse(access_.origin, {}, {}, {});
+  if (!nothing) return std::unexpected(nothing.error());
+  tls_ = std::move(*nothing);
+  return {};
+}
+
 rules::Status Credentials::read_token() {
   std::string token = access_.token;
-  std::string_view name = "token";
+  std::string name = access_.token_field;
   if (!access_.token_file.empty()) {
     auto text = base::read_file(access_.token_file, kLargestToken, "read token");
-    if (!text) return std::unexpected(text.error());
-    token = base::trimmed(*text);
-    name = access_.token_file;
-    if (token.empty()) return rules::fail(access_.origin, base::one_line(name, 4096), "is empty");
+    const std::string_view read = text ? base::trimmed(*text) : std::string_view();
+    // As in client-go, a token that is written out stands in for a file that cannot be read.
+    if (!read.empty()) {
+      token = read;
+      name = access_.token_file;
+    } else if (token.empty()) {
+      return text ? rules::fail(access_.origin, base::one_line(access_.token_file, 4096), "is empty")
+                  : std::unexpected(text.error());
+    }
   }
-  // It becomes a part of a header.
-  if (!std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < '\x7f'; }))
-    return rules::fail(access_.origin, base::one_line(name, 4096), "is no token: it has blanks or other characters");
+  // It becomes a part of a header: Go refuses the same.
+  if (!std::all_of(token.begin(), token.end(),
+                   [](char c) { return (static_cast<unsigned char>(c) >= ' ' && c != '\x7f') || c == '\t'; }))
+    return rules::fail(access_.origin, base::one_line(name, 4096), "is no token: it has control characters");
   authorization_ = token.empty() ? std::string() : "Bearer " + token;
+  if (const auto& user = access_.server.user ? access_.server.user : access_.password) authorization_ = user->header();
   return {};
 }
 

@@ -14,7 +14,8 @@ namespace kubenatd::agent::api {
 /// The credentials of a request, kept up to date with the files that they come from.
 ///
 /// Purpose: tokens of service accounts change about every hour, client certificates about every year. Both are read
-/// again when a request is made and the last look is older than the period, or after the server refused them.
+/// again when a request is made and the last look is older than the period, or after the server refused them. A server
+/// without TLS gets none, whatever the access says.
 /// Threading: any. Failure: open() fails when something cannot be read. Later the last good credentials stay in use,
 /// and `problem` says what is wrong. Cost: reading a few small files in each period.
 class Credentials {
@@ -34,10 +35,13 @@ class Credentials {
   void refused() KUBENATD_EXCLUDES(mutex_);
 
   [[nodiscard]] const ClusterAccess& access() const { return access_; }
+  /// Which ones are sent, for messages: "users[0].user.token of /etc/kubenatd/kubeconfig".
+  [[nodiscard]] std::string describe() const;
 
  private:
   Credentials(ClusterAccess access, std::chrono::milliseconds period) : access_(std::move(access)), period_(period) {}
   [[nodiscard]] rules::Status read() KUBENATD_REQUIRES(mutex_);
+  [[nodiscard]] rules::Status read_nothing() KUBENATD_REQUIRES(mutex_);
   [[nodiscard]] rules::Status read_token() KUBENATD_REQUIRES(mutex_);
   [[nodiscard]] rules::Status read_tls() KUBENATD_REQUIRES(mutex_);
 

@@ -74,7 +74,7 @@ EventRecorder::EventRecorder(std::shared_ptr<Credentials> credentials, std::stri
     : timing_(timing),
       node_name_(std::move(node_name)),
       problem_(std::move(problem)),
-      client_(std::move(credentials)),
+      client_(std::move(credentials), timing_),
       backoff_(timing_),
       tokens_(kBurst),
       filled_at_(Clock::now()) {}

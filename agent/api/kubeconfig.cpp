@@ -1,11 +1,12 @@
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <vector>
+#include <utility>
 
 #include "agent/api/access.h"
+#include "agent/api/kubeconfig_schema.h"
 #include "agent/base/base64.h"
 #include "agent/base/printable.h"
 #include "agent/documents/read.h"
@@ -15,60 +16,41 @@ namespace {
 
 using nlohmann::json;
 
-/// A map in the file that knows its path. The first thing wrong is kept; what is asked afterwards gives nothing.
+/// A map in a file whose types are right. One that is not there is empty.
 class Section {
  public:
-  Section(const json* map, std::string path, const std::string& file, std::optional<rules::Error>& error)
-      : map_(map), path_(std::move(path)), file_(file), error_(error) {}
+  Section() = default;
+  Section(const json* map, std::string path) : map_(map), path_(std::move(path)) {}
 
   [[nodiscard]] bool has(const char* name) const { return find(name) != nullptr; }
   [[nodiscard]] std::string path_of(std::string_view name) const {
     return path_.empty() ? std::string(name) : fmt::format("{}.{}", path_, name);
   }
-
   [[nodiscard]] std::string text(const char* name) const {
     const json* value = find(name);
-    if (value == nullptr) return {};
-    if (value->is_string()) return value->get<std::string>();
-    wrong(name, "is not text");
-    return {};
+    return value == nullptr || !value->is_string() ? std::string() : value->get<std::string>();
   }
-
   [[nodiscard]] bool flag(const char* name) const {
     const json* value = find(name);
-    if (value == nullptr) return false;
-    if (value->is_boolean()) return value->get<bool>();
-    wrong(name, "is not true or false");
-    return false;
+    return value != nullptr && value->get<bool>();
   }
-
-  [[nodiscard]] Section section(const char* name) const {
+  [[nodiscard]] bool has_some(const char* name) const {
     const json* value = find(name);
-    if (value != nullptr && !value->is_object()) {
-      wrong(name, "is not a map");
-      value = nullptr;
-    }
-    return {value, path_of(name), file_, error_};
+    return value != nullptr && !value->empty();
   }
-
-  /// The element of the list `list` whose name is `wanted`: its member `member`.
-  [[nodiscard]] std::optional<Section> named(const char* list, const std::string& wanted, const char* member) const {
-    const json* elements = find(list);
-    if (elements != nullptr && !elements->is_array()) {
-      wrong(list, "is not a list");
-      return std::nullopt;
-    }
-    for (std::size_t i = 0; elements != nullptr && i < elements->size(); ++i) {
-      const json& element = (*elements)[i];
-      if (!element.is_object() || !element.contains("name") || element["name"] != wanted) continue;
-      return Section(&element, fmt::format("{}[{}]", path_of(list), i), file_, error_).section(member);
-    }
-    wrong(list, fmt::format("has no {} named {}", member, base::in_quotes(wanted, 200)));
+  [[nodiscard]] Section section(const char* name) const { return {find(name), path_of(name)}; }
+  [[nodiscard]] std::vector<Section> list(const char* name) const {
+    std::vector<Section> all;
+    if (const json* elements = find(name))
+      for (const json& element : *elements)
+        all.emplace_back(element.is_null() ? nullptr : &element, fmt::format("{}[{}]", path_of(name), all.size()));
+    return all;
+  }
+  /// The element of the list whose name is `wanted`: its member `member`.
+  [[nodiscard]] std::optional<Section> named(const char* name, const std::string& wanted, const char* member) const {
+    for (const Section& element : list(name))
+      if (element.text("name") == wanted) return element.section(member);
     return std::nullopt;
-  }
-
-  void wrong(std::string_view name, std::string cause) const {
-    if (!error_) error_ = rules::Error{base::one_line(file_, 4096), path_of(name), std::move(cause), 0};
   }
 
  private:
@@ -78,108 +60,202 @@ class Section {
     return found == map_->end() || found->is_null() ? nullptr : &*found;
   }
 
-  const json* map_;
+  const json* map_ = nullptr;
   std::string path_;
-  const std::string& file_;
-  std::optional<rules::Error>& error_;
 };
 
-/// What a path of the file means.
-std::string resolved(const std::string& path, const std::string& file) {
-  if (path.empty()) return {};
-  return (std::filesystem::path(file).parent_path() / path).lexically_normal().string();
-}
+/// Reads what a context names into a ClusterAccess, by the rules of clientcmd's validation.go and client_config.go.
+class Reader {
+ public:
+  Reader(const std::string& file, std::string shown) : file_(file), shown_(std::move(shown)) {
+    access_.origin = shown_;
+  }
 
-/// NAME-data, which goes before NAME.
-PemSource read_pem(const Section& section, const std::string& name, const std::string& file) {
+  [[nodiscard]] rules::Result<ClusterAccess> read(const Section& root, const std::string& context,
+                                                  const std::string& master);
+
+ private:
+  void read_cluster(const Section& cluster, const std::string& master);
+  void read_user(const Section& user);
+  void check_exec(const Section& user);
+  /// NAME-data, which may not stand beside NAME.
+  [[nodiscard]] PemSource read_pem(const Section& section, const std::string& name);
+  [[nodiscard]] std::string resolved(const std::string& path) const {
+    if (path.empty() || std::filesystem::path(path).is_absolute()) return path;
+    return (std::filesystem::path(file_).parent_path() / path).lexically_normal().string();
+  }
+  /// The first thing wrong is kept.
+  void wrong(const Section& section, std::string_view name, std::string cause, int code = 0) {
+    if (!error_) error_ = rules::Error{shown_, section.path_of(name), std::move(cause), code};
+  }
+  void warn(const std::string& field, std::string_view text) {
+    access_.warnings.push_back(fmt::format("{}: {}: {}", shown_, field, text));
+  }
+
+  const std::string& file_;
+  const std::string shown_;
+  ClusterAccess access_;
+  std::optional<rules::Error> error_;
+};
+
+PemSource Reader::read_pem(const Section& section, const std::string& name) {
   PemSource source;
   const std::string data_name = name + "-data";
-  if (const std::string data = section.text(data_name.c_str()); !data.empty()) {
-    source.field = section.path_of(data_name);
-    if (auto decoded = base::decode_base64(data))
-      source.text = std::move(*decoded);
-    else
-      section.wrong(data_name, "is not base64");
-    return source;
-  }
   source.field = section.path_of(name);
-  source.file = resolved(section.text(name.c_str()), file);
+  source.file = resolved(section.text(name.c_str()));
+  const std::string data = section.text(data_name.c_str());
+  if (data.empty()) return source;
+  if (!source.file.empty())
+    wrong(section, data_name, fmt::format("and {} are both given: one of them has to go", name));
+  source.field = section.path_of(data_name);
+  source.text = base::decode_base64_as_go(data).value_or("");
   return source;
 }
 
-void read_cluster(const Section& cluster, const std::string& file, ClusterAccess& access,
-                  std::optional<rules::Error>& error) {
-  if (const std::string server = cluster.text("server"); !server.empty()) {
-    auto url = ServerUrl::parse(server, base::one_line(file, 4096), cluster.path_of("server"));
+void Reader::read_cluster(const Section& cluster, const std::string& master) {
+  const std::string server = cluster.text("server");
+  if (!master.empty() || !server.empty()) {
+    auto url = master.empty() ? ServerUrl::parse(server, shown_, cluster.path_of("server"))
+                              : ServerUrl::parse(master, "option --master", "address");
     if (url)
-      access.server = std::move(*url);
-    else if (!error)
-      error = url.error();
-  }
-  access.authority = read_pem(cluster, "certificate-authority", file);
-  access.tls_server_name = cluster.text("tls-server-name");
-  access.insecure = cluster.flag("insecure-skip-tls-verify");
-  if (access.insecure && access.authority.given())
-    cluster.wrong("insecure-skip-tls-verify", "cannot be used together with certificate-authority");
-  const std::string proxy = cluster.text("proxy-url");
-  if (proxy.empty()) return;
-  auto url = ServerUrl::parse(proxy, base::one_line(file, 4096), cluster.path_of("proxy-url"));
-  if (!url) {
-    if (!error) error = url.error();
-  } else if (!proxy.starts_with("http://") || !url->path.empty()) {
-    cluster.wrong("proxy-url", base::in_quotes(proxy, 200) + ": only http://HOST:PORT is supported");
+      access_.server = std::move(*url);
+    else if (!error_)
+      error_ = url.error();
   } else {
-    access.proxy = std::move(*url);
+    wrong(cluster, "server", "is missing");
+  }
+  access_.authority = read_pem(cluster, "certificate-authority");
+  // Another server has another name.
+  if (master.empty()) access_.tls_server_name = cluster.text("tls-server-name");
+  access_.insecure = cluster.flag("insecure-skip-tls-verify");
+  if (access_.insecure && access_.authority.given() && access_.server.tls)
+    wrong(cluster, "insecure-skip-tls-verify", "cannot be used together with certificate-authority");
+  if (const std::string proxy = cluster.text("proxy-url"); !proxy.empty()) {
+    auto parsed = Proxy::parse(proxy, shown_, cluster.path_of("proxy-url"));
+    if (parsed)
+      access_.proxy = std::move(*parsed);
+    else if (!error_)
+      error_ = parsed.error();
   }
 }
 
-void read_user(const Section& user, const std::string& file, ClusterAccess& access) {
-  // Whoever leaves one of these out is somebody else to the API server, so they are not passed over.
-  for (const char* unsupported :
-       {"exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups", "as-user-extra"})
-    if (user.has(unsupported))
-      user.wrong(unsupported, "is not supported: use a client certificate, a token or a tokenFile");
-  access.certificate = read_pem(user, "client-certificate", file);
-  access.key = read_pem(user, "client-key", file);
-  if (access.certificate.given() != access.key.given())
-    user.wrong(access.key.given() ? "client-certificate" : "client-key", "is missing");
-  access.token = user.text("token");
-  access.token_file = resolved(user.text("tokenFile"), file);
+void Reader::check_exec(const Section& user) {
+  const Section exec = user.section("exec");
+  if (user.has("auth-provider")) wrong(user, "exec", "cannot be used together with auth-provider");
+  const std::string version = exec.text("apiVersion");
+  const std::string mode = exec.text("interactiveMode");
+  if (exec.text("command").empty()) wrong(exec, "command", "is missing");
+  if (version.empty()) wrong(exec, "apiVersion", "is missing");
+  for (const Section& variable : exec.list("env"))
+    if (variable.text("name").empty()) wrong(variable, "name", "is missing");
+  const bool old =
+      version == "client.authentication.k8s.io/v1beta1" || version == "client.authentication.k8s.io/v1alpha1";
+  if (mode.empty() ? !old : mode != "Never" && mode != "IfAvailable" && mode != "Always")
+    wrong(exec, "interactiveMode", "is none of Never, IfAvailable, Always");
+}
+
+void Reader::read_user(const Section& user) {
+  access_.certificate = read_pem(user, "client-certificate");
+  access_.key = read_pem(user, "client-key");
+  if (access_.certificate.given() && !access_.key.given()) wrong(user, "client-key", "is missing");
+  if (!access_.certificate.given() && access_.key.given()) {
+    warn(access_.key.field, "is not used, because there is no client-certificate");
+    access_.key = {};
+  }
+  access_.token = user.text("token");
+  access_.token_file = resolved(user.text("tokenFile"));
+  access_.token_field = user.path_of(access_.token.empty() ? "tokenFile" : "token");
+  UserPassword password{user.text("username"), user.text("password")};
+  if (!access_.token.empty() && (!password.user.empty() || !password.password.empty()))
+    wrong(user, "username", "cannot be used together with token");
+  if (!password.user.empty()) {
+    access_.password_field = user.path_of("username");
+    access_.password = std::move(password);
+  }
+  if (user.has("exec")) check_exec(user);
+
+  const bool somebody = !user.text("as").empty();
+  for (const char* more : {"as-uid", "as-groups", "as-user-extra"})
+    if (!somebody && user.has_some(more)) wrong(user, more, "is given without \"as\"");
+  // Whoever leaves it out is somebody else to the API server, so it is not passed over.
+  if (somebody) wrong(user, "as", "impersonation is not supported: give the credentials of the user that is meant");
+  if (!access_.server.tls) return;  // then none of the following is looked at, as in client-go
+  if (access_.password && !access_.token_file.empty())
+    wrong(user, "username", "cannot be used together with tokenFile");
+  constexpr std::string_view kInstead =
+      "Put a token into \"tokenFile\" (of a service account: kubectl create token), or give client-certificate and "
+      "client-key; in a pod leave the kubeconfig out, and its service account is used";
+  if (user.has("exec"))
+    wrong(user, "exec",
+          fmt::format("credential plugins cannot be used: kubenatd runs no other program, so not {}. {}",
+                      base::in_quotes(user.section("exec").text("command"), 200), kInstead));
+  if (user.has("auth-provider"))
+    wrong(user, "auth-provider",
+          fmt::format("{} is not supported, nor by Kubernetes 1.26 and later. {}",
+                      base::in_quotes(user.section("auth-provider").text("name"), 80), kInstead));
+}
+
+rules::Result<ClusterAccess> Reader::read(const Section& root, const std::string& context, const std::string& master) {
+  const std::string wanted = context.empty() ? root.text("current-context") : context;
+  const auto chosen = root.named("contexts", wanted, "context");
+  if (!chosen && !wanted.empty())
+    wrong(root, "contexts", fmt::format("has no context named {}", base::in_quotes(wanted, 200)));
+  const Section names = chosen.value_or(Section());
+  const std::string cluster_name = names.text("cluster");
+  const std::string user_name = names.text("user");
+
+  const auto cluster = root.named("clusters", cluster_name, "cluster");
+  if (cluster || !master.empty())
+    read_cluster(cluster.value_or(Section()), master);
+  else
+    access_.server.tls = false;  // as for client-go, which then looks for no credentials
+  if (const auto user = root.named("users", user_name, "user"))
+    read_user(*user);
+  else if (!user_name.empty())
+    warn(names.path_of("user"),
+         fmt::format("there is no user {}: no credentials are sent", base::in_quotes(user_name)));
+  if (!cluster && master.empty()) {
+    // Only when nothing else is wrong, another place may say which cluster.
+    if (wanted.empty())
+      wrong(root, "current-context", "is missing", ENODATA);
+    else if (cluster_name.empty())
+      wrong(names, "cluster", "is missing", ENODATA);
+    else
+      wrong(root, "clusters", fmt::format("has no cluster named {}", base::in_quotes(cluster_name, 200)), ENODATA);
+  }
+  if (error_) return std::unexpected(*error_);
+  return std::move(access_);
 }
 
 }  // namespace
 
 rules::Result<ClusterAccess> parse_kubeconfig(const std::string& text, const std::string& file,
-                                              const std::string& context) {
+                                              const std::string& context, const std::string& master) {
   const std::string shown = base::one_line(file, 4096);
-  std::vector<json> found;
-  const auto read = documents::read_all(text, [&](json&& document) {
-    if (found.size() < 2) found.push_back(std::move(document));
-  });
-  if (!read) return rules::fail(shown, "read kubeconfig", read.error().object + ": " + read.error().cause);
-  if (found.size() != 1 || !found[0].is_object()) return rules::fail(shown, "read kubeconfig", "is not one map");
+  // Go reads the first document and looks at no other.
+  std::optional<json> document;
+  std::optional<rules::Error> bad;
+  documents::read_documents(text, {.document =
+                                       [&](json&& found) {
+                                         if (!document && !bad) document = std::move(found);
+                                       },
+                                   .bad =
+                                       [&](documents::BadDocument&& found) {
+                                         if (!document && !bad) bad = std::move(found.error);
+                                       },
+                                   .remark = {}});
+  if (bad) return rules::fail(shown, "read kubeconfig", bad->object + ": " + bad->cause);
+  const json& found = document ? *document : document.emplace(json::object());
+  if (auto status = check_kubeconfig(found, shown); !status) return std::unexpected(status.error());
 
-  std::optional<rules::Error> error;
-  const Section root(found.data(), "", file, error);
-  ClusterAccess access;
-  access.origin = shown;
-  if (const std::string kind = root.text("kind"); !kind.empty() && kind != "Config")
-    root.wrong("kind", base::in_quotes(kind) + " is not \"Config\"");
-  const std::string wanted = context.empty() ? root.text("current-context") : context;
-  if (wanted.empty()) root.wrong("current-context", "is missing");
-  if (error) return std::unexpected(*error);
-
-  if (const auto chosen = root.named("contexts", wanted, "context")) {
-    const std::string cluster = chosen->text("cluster");
-    if (cluster.empty())
-      chosen->wrong("cluster", "is missing");
-    else if (const auto found = root.named("clusters", cluster, "cluster"))
-      read_cluster(*found, file, access, error);
-    if (const std::string user = chosen->text("user"); !user.empty())
-      if (const auto found = root.named("users", user, "user")) read_user(*found, file, access);
-  }
-  if (error) return std::unexpected(*error);
-  return access;
+  const Section root(&found, "");
+  const std::string kind = root.text("kind");
+  const std::string version = root.text("apiVersion");
+  if (!kind.empty() && kind != "Config")
+    return rules::fail(shown, "kind", base::in_quotes(kind) + " is not \"Config\"");
+  if (!version.empty() && version != "v1" && version != "/v1" && version != "/")
+    return rules::fail(shown, "apiVersion", base::in_quotes(version) + " is not \"v1\"");
+  return Reader(file, shown).read(root, context, master);
 }
 
 }  // namespace kubenatd::agent::api

@@ -68,7 +68,7 @@ ResourceWatch::ResourceWatch(WatchedResource resource, std::shared_ptr<Credentia
     : resource_(std::move(resource)),
       timing_(timing),
       sink_(sink),
-      client_(std::move(credentials)),
+      client_(std::move(credentials), timing),
       known_(resource_.kind, [this](objects::ObjectEvent event) { sink_.changed(std::move(event)); }),
       backoff_(timing) {
   state_.resource = resource_.name;
@@ -154,7 +154,13 @@ ResourceWatch::Outcome ResourceWatch::refused(ApiExchange& exchange, bool stream
   std::string problem =
       fmt::format("the API server answers {}: {}", status, base::one_line(base::trimmed(message), 300));
 
-  if (status == kUnauthorized) client_.credentials().refused();
+  if (status == kUnauthorized) {
+    problem += fmt::format("; it does not accept the credentials: {}", client_.credentials().describe());
+    client_.credentials().refused();
+  }
+  if (status == kForbidden)
+    problem += fmt::format("; the ClusterRole system:node-proxier allows what is needed; credentials: {}",
+                           client_.credentials().describe());
   if (status == kGone) return {Outcome::Next::kRelist, std::move(problem), {}, false};
   const bool about_field =
       message.contains("field label") || message.contains("field selector") || message.contains("fieldSelector");

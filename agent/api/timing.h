@@ -17,6 +17,8 @@ struct ApiTiming {
   Duration watch_most{600'000};
   Duration watch_margin{30'000};      ///< a watch that is still open so long after its time is a half-open connection
   Duration watch_short{1'000};        ///< a watch that ends earlier than this, without an event, is a failure
+  Duration head_start{250};           ///< of an address before the next one of a host is tried, too (RFC 8305)
+  Duration connect{10'000};           ///< for one address to take a connection
   Duration answer{30'000};            ///< from the start of a connection to the headers of the answer
   Duration stall{30'000};             ///< between two bytes of a list
   Duration page{120'000};             ///< for a page of a list; the API server gives up after 60 s

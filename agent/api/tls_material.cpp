@@ -1,14 +1,14 @@
 #include "agent/api/tls_material.h"
 
+#include <arpa/inet.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <sys/socket.h>
 
+#include <ctime>
 #include <utility>
 
 #include "agent/base/printable.h"
@@ -20,29 +20,16 @@ namespace {
 struct Session {
   TlsMaterial::Peer peer;
   std::shared_ptr<TlsFindings> findings;
-};
-
-/// The socket of a connection; freed with the connection.
-struct AttachedSocket {
-  void* socket;
-  int (*descriptor_of)(void* socket);
+  std::string authorities;     ///< where those that are trusted are said
+  std::string hint_for_alert;  ///< what the server may have wanted
 };
 
 void free_session(void*, void* session, CRYPTO_EX_DATA*, int, long, void*) {
   delete static_cast<Session*>(session);
 }
 
-void free_socket(void*, void* socket, CRYPTO_EX_DATA*, int, long, void*) {
-  delete static_cast<AttachedSocket*>(socket);
-}
-
 int session_index() {
   static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_session);
-  return index;
-}
-
-int socket_index() {
-  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_socket);
   return index;
 }
 
@@ -58,6 +45,77 @@ int keep_decision(int good, X509_STORE_CTX*) {
   return good;
 }
 
+std::string text_of(const ASN1_TIME* time) {
+  tm fields{};
+  if (ASN1_TIME_to_tm(time, &fields) != 1) return "?";
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fields);
+}
+
+std::string now_text() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+std::string text_of(const X509_NAME* name) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new(BIO_s_mem()), &BIO_free);
+  if (!bio || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB) < 0) return "?";
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return base::one_line({text, static_cast<std::size_t>(size)}, 200);
+}
+
+/// "DNS:kubernetes, IP:10.96.0.1": whom a certificate is for.
+std::string names_in(const X509* certificate) {
+  constexpr std::size_t kMost = 20;
+  std::string names;
+  auto* all = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(all) && i < static_cast<int>(kMost); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(all, i);
+    std::string one;
+    if (name->type == GEN_DNS) {
+      one = "DNS:" + base::one_line({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+                                     static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName))},
+                                    253);
+    } else if (name->type == GEN_IPADD) {
+      char text[INET6_ADDRSTRLEN] = "?";
+      ::inet_ntop(ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6,
+                  ASN1_STRING_get0_data(name->d.iPAddress), text, sizeof(text));
+      one = std::string("IP:") + text;
+    } else {
+      continue;
+    }
+    names += (names.empty() ? "" : ", ") + one;
+  }
+  GENERAL_NAMES_free(all);
+  return names.empty() ? "nobody (it has no subject alternative names)" : names;
+}
+
+/// What to do about a certificate that is refused.
+std::string advice(X509_STORE_CTX* context, const Session& session) {
+  const X509* certificate = X509_STORE_CTX_get_current_cert(context);
+  if (certificate == nullptr) return {};
+  switch (X509_STORE_CTX_get_error(context)) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return fmt::format("; it was good until {}, and this node's clock says {}",
+                         text_of(X509_get0_notAfter(certificate)), now_text());
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return fmt::format("; it is good from {} on, and this node's clock says {}: is the clock right?",
+                         text_of(X509_get0_notBefore(certificate)), now_text());
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+      return fmt::format("; its authority is {}, which is not among those of {}",
+                         text_of(X509_get_issuer_name(certificate)), session.authorities);
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return fmt::format("; it is for {}: use one of them as the server's address or as tls-server-name",
+                         names_in(X509_STORE_CTX_get0_cert(context)));
+    default: return {};
+  }
+}
+
 int verify(X509_STORE_CTX* context, void* argument) {
   const auto& session = *static_cast<const Session*>(argument);
   X509_STORE_CTX_set_verify_cb(context, keep_decision);
@@ -70,44 +128,35 @@ int verify(X509_STORE_CTX* context, void* argument) {
   const int good = set ? X509_verify_cert(context) : 0;
   if (good <= 0) {
     const int code = X509_STORE_CTX_get_error(context);
-    session.findings->note(fmt::format("the server's certificate for {} is refused: {}",
-                                       base::one_line(session.peer.name, 253), X509_verify_cert_error_string(code)));
+    session.findings->note(fmt::format("the server's certificate for {} is refused: {}{}",
+                                       base::one_line(session.peer.name, 253), X509_verify_cert_error_string(code),
+                                       advice(context, session)));
   }
   return good > 0 ? 1 : 0;
 }
 
-/// A connection whose other side vanished without a word is found out within half a minute, not when the watch ends:
-/// probes after 15 s of silence, three of them 5 s apart (client-go: HTTP/2 pings after 30 s, 15 s for the answer).
-void enable_probes(int descriptor) {
-  const auto set = [descriptor](int level, int option, int value) {
-    ::setsockopt(descriptor, level, option, &value, sizeof(value));  // without it the watch's own end still stands
-  };
-  set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, 15);
-  set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
-  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
-  set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);
-}
-
-/// Runs before the first message is made, on the connection's own thread, where its socket is alive.
-void prepare_handshake(const SSL* connection, int where, int) {
-  if ((where & SSL_CB_HANDSHAKE_START) == 0) return;
-  auto* ssl = const_cast<SSL*>(connection);
-  if (auto* attached = static_cast<AttachedSocket*>(SSL_get_ex_data(ssl, socket_index()))) {
-    enable_probes(attached->descriptor_of(attached->socket));
-    SSL_set_ex_data(ssl, socket_index(), nullptr);  // handshake messages come later, too
-    delete attached;
+/// Runs at every step of a handshake, on the connection's own thread.
+void watch_handshake(const SSL* connection, int where, int detail) {
+  const auto* session = static_cast<const Session*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(connection), session_index()));
+  if (session == nullptr) return;
+  constexpr int kReadAlert = SSL_CB_READ_ALERT;
+  constexpr int kCloseNotify = 0;
+  if ((where & kReadAlert) == kReadAlert && (detail & 0xff) != kCloseNotify) {
+    session->findings->note(fmt::format("the server ends the TLS connection: {}{}", SSL_alert_desc_string_long(detail),
+                                        session->hint_for_alert));
+    return;
   }
-  if (SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nullptr) return;
-  const auto* session = static_cast<const Session*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), session_index()));
-  if (session != nullptr && !session->peer.is_address) SSL_set_tlsext_host_name(ssl, session->peer.name.c_str());
+  // Before the first message is made.
+  if ((where & SSL_CB_HANDSHAKE_START) == 0 || SSL_get_servername(connection, TLSEXT_NAMETYPE_host_name) != nullptr)
+    return;
+  if (!session->peer.is_address) SSL_set_tlsext_host_name(const_cast<SSL*>(connection), session->peer.name.c_str());
 }
 
 }  // namespace
 
 void TlsFindings::note(std::string cause) {
   const base::MutexLock lock(mutex_);
-  cause_ = std::move(cause);
+  if (cause_.empty()) cause_ = std::move(cause);  // what comes after the first follows from it
 }
 
 std::string TlsFindings::take() {
@@ -127,6 +176,8 @@ std::vector<TlsMaterial::Certificate> TlsMaterial::read_certificates(const std::
 rules::Result<std::shared_ptr<const TlsMaterial>> TlsMaterial::parse(const std::string& object, const Part& authority,
                                                                      const Part& certificate, const Part& key) {
   std::shared_ptr<TlsMaterial> material(new TlsMaterial());
+  material->authority_name_ = authority.name;
+  material->certificate_name_ = base::one_line(certificate.name, 4096);
   if (!authority.pem.empty()) {
     material->authorities_ = read_certificates(authority.pem);
     if (material->authorities_.empty()) return rules::fail(object, authority.name, "holds no certificate in PEM form");
@@ -160,15 +211,14 @@ void TlsMaterial::install(SSL_CTX* context, Peer peer, std::shared_ptr<TlsFindin
     for (std::size_t i = 1; i < chain_.size(); ++i) SSL_CTX_add1_chain_cert(context, chain_[i].get());
     SSL_CTX_use_PrivateKey(context, key_.get());
   }
-  auto session = std::make_unique<Session>(Session{std::move(peer), std::move(findings)});
+  auto session = std::make_unique<Session>(
+      Session{std::move(peer), std::move(findings),
+              authorities_.empty() ? "this system" : base::one_line(authority_name_, 4096),
+              chain_.empty() ? ": no client certificate was shown"
+                             : fmt::format("; the client certificate was that of {}", certificate_name_)});
   if (!session->peer.insecure) SSL_CTX_set_cert_verify_callback(context, verify, session.get());
-  SSL_CTX_set_info_callback(context, prepare_handshake);
+  SSL_CTX_set_info_callback(context, watch_handshake);
   SSL_CTX_set_ex_data(context, session_index(), session.release());
-}
-
-void TlsMaterial::attach_socket(SSL* connection, void* socket, int (*descriptor_of)(void* socket)) {
-  if (SSL_is_init_finished(connection) == 1 || SSL_get_ex_data(connection, socket_index()) != nullptr) return;
-  SSL_set_ex_data(connection, socket_index(), new AttachedSocket{socket, descriptor_of});
 }
 
 }  // namespace kubenatd::agent::api

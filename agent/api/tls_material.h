@@ -45,13 +45,10 @@ class TlsMaterial {
     bool is_address = false;
     bool insecure = false;  ///< any certificate will do
   };
-  /// Prepares a context for one connection: whom to trust, what to show, server name indication, keep-alive probes on
-  /// the socket that attach_socket() names. Verification is by OpenSSL alone and done as Go does it: subject names do
-  /// not count, an intermediate in the authorities is trusted. What it refuses is noted in `findings`.
+  /// Prepares a context for one connection: whom to trust, what to show, server name indication. Verification is by
+  /// OpenSSL alone and done as Go does it: subject names do not count, an intermediate in the authorities is trusted.
+  /// What it refuses, and what the server says when it refuses, is noted in `findings`.
   void install(SSL_CTX* context, Peer peer, std::shared_ptr<TlsFindings> findings) const;
-
-  /// Where a connection's handshake finds the descriptor of its socket.
-  static void attach_socket(SSL* connection, void* socket, int (*descriptor_of)(void* socket));
 
  private:
   struct FreeCertificate {
@@ -65,6 +62,8 @@ class TlsMaterial {
   TlsMaterial() = default;
   [[nodiscard]] static std::vector<Certificate> read_certificates(const std::string& pem);
 
+  std::string authority_name_;  ///< for messages
+  std::string certificate_name_;
   std::vector<Certificate> authorities_;
   std::vector<Certificate> chain_;  ///< own certificate first
   std::unique_ptr<EVP_PKEY, FreeKey> key_;

@@ -95,7 +95,7 @@ WatchPods pods_to_watch(Purpose purpose, const config::Config& config) {
 
 rules::Result<api::ClusterAccess> access_of(const config::Config& config) {
   const std::string& kubeconfig = config.client_connection.kubeconfig;
-  auto access = api::find_access({.kubeconfig = kubeconfig, .context = {}, .master = config.master, .pod = {}});
+  auto access = api::find_access({.kubeconfig = kubeconfig, .context = {}, .master = config.master, .pod = {}, .proxies = {}});
   if (access) return access;
   rules::Error error = access.error();
   if (kubeconfig.empty()) {
@@ -153,6 +153,7 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
   } else {
     const auto access = access_of(config);
     if (!access) return std::unexpected(access.error());
+    for (const std::string& warning : access->warnings) base::log_warning("credentials", {{"problem", warning}});
     auto source = open_api(*access, *name, pods_to_watch(purpose, config));
     if (!source) return std::unexpected(source.error());
     inputs.source = std::move(*source);
@@ -163,8 +164,9 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
       if (!events) return std::unexpected(events.error());
       inputs.events = std::move(*events);
     }
-    base::log_info("objects come from an API server",
-                   {{"server", access->server.to_string()}, {"said_by", access->origin}});
+    base::log_info("objects come from an API server", {{"server", access->server.to_string()},
+                                                       {"said_by", access->origin},
+                                                       {"proxy", access->proxy ? access->proxy->to_string() : "none"}});
     if (const std::string& file = config.client_connection.kubeconfig; !file.empty()) inputs.files.emplace_back(file);
   }
   if (for_kernel) {

@@ -131,6 +131,39 @@ TEST_CASE("an agent that starts while the server is away leaves the chains alone
   running.check_caught_up();
 }
 
+TEST_CASE("addresses of the server's name that swallow packets do not keep the agent from the one that answers") {
+  KUBENATD_NEEDS_NAMESPACES();
+  ClusterNode cluster;
+  // Neighbours that nobody is: what is sent to them goes to the other end of the cable and no further.
+  REQUIRE(run_in(cluster.bare.node, {"sh", "-c",
+                                     "ip neigh add 192.168.77.99 lladdr 02:00:00:00:00:99 dev eth0 && "
+                                     "ip -6 neigh add fd00:77::99 lladdr 02:00:00:00:00:99 dev eth0"})
+              .status == 0);
+  const std::string hosts =
+      cluster.files
+          .write("hosts", "fd00:77::99 api.lab.test\n192.168.77.99 api.lab.test\n127.0.0.1 api.lab.test localhost\n")
+          .string();
+  cluster.write_kubeconfig("http://api.lab.test:" + std::to_string(cluster.server.port()));
+  cluster.server.put(node_object());
+  cluster.server.put(service_object("web", "10.96.0.10"));
+  cluster.server.put(slice_object("web", {kPodA}));
+  std::vector<std::string> arguments{
+      "unshare", "-m", "sh", "-c", "mount --make-rprivate / && mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"",
+      "sh",      hosts};
+  for (const std::string& argument : cluster.command("run")) arguments.push_back(argument);
+  ProcessOptions options;
+  options.namespace_fd = cluster.bare.node.fd();
+  const Child agent(arguments, options);
+  const bool came = cluster.comes("demo/web:http -> 10.244.1.5:8080");
+  INFO(agent.err());
+  REQUIRE(came);
+
+  cluster.server.go_away();
+  cluster.server.put(slice_object("web", {kPodC}));
+  cluster.server.come_back();
+  CHECK(cluster.comes("demo/web:http -> 10.244.2.7:8080"));
+}
+
 TEST_CASE("over TLS with a token that rotates") {
   KUBENATD_NEEDS_NAMESPACES();
   const Authority authority("the cluster's");

@@ -25,8 +25,7 @@ clusters:
 - name: kind
   cluster:
     server: https://kind-control-plane:6443/
-    certificate-authority-data: Y2EgdGV4
-      dA==
+    certificate-authority-data: Y2EgdGV4dA==
     tls-server-name: kubernetes
     proxy-url: http://proxy.example:3128
 - name: files
@@ -90,21 +89,24 @@ TEST_CASE("what is wrong with a kubeconfig is named by file and field") {
   CHECK(refusal(kConfig, {}, {}, "absent") == "/etc/kube/config: contexts: has no context named \"absent\"");
   CHECK(refusal(kConfig, "current-context: kind", "") == "/etc/kube/config: current-context: is missing");
   CHECK(refusal(kConfig, "kind: Config", "kind: Pod") == "/etc/kube/config: kind: \"Pod\" is not \"Config\"");
-  CHECK(refusal(kConfig, "user: proxy", "user: you") == "/etc/kube/config: users: has no user named \"you\"");
   CHECK(refusal(kConfig, "cluster: kind,", "cluster: [],") ==
         "/etc/kube/config: contexts[0].context.cluster: is not text");
-  CHECK(refusal(kConfig, "Y2EgdGV4", "Y2E") ==
+  CHECK(refusal(kConfig, "Y2EgdGV4dA==", "Y2E") ==
         "/etc/kube/config: clusters[1].cluster.certificate-authority-data: is not base64");
   CHECK(refusal(kConfig, "https://kind", "ftp://kind") ==
         "/etc/kube/config: clusters[1].cluster.server: \"ftp://kind-control-plane:6443/\" is neither http nor https");
-  CHECK(refusal(kConfig, "http://proxy", "socks5://proxy").find("clusters[1].cluster.proxy-url") != std::string::npos);
+  CHECK(
+      refusal(kConfig, "http://proxy", "https://proxy").find("clusters[1].cluster.proxy-url: a proxy that is spoken") !=
+      std::string::npos);
   CHECK(refusal(kConfig, "tls-server-name: kubernetes", "insecure-skip-tls-verify: true") ==
         "/etc/kube/config: clusters[1].cluster.insecure-skip-tls-verify: cannot be used together with "
         "certificate-authority");
-  CHECK(refusal(kConfig, "{client-certificate: ../a.crt, client-key: /keys/a.key}", "{exec: {command: aws}}") ==
-        "/etc/kube/config: users[0].user.exec: is not supported: use a client certificate, a token or a tokenFile");
+  CHECK(refusal(kConfig, "{client-certificate: ../a.crt, client-key: /keys/a.key}",
+                "{exec: {command: aws, apiVersion: client.authentication.k8s.io/v1beta1}}")
+            .starts_with("/etc/kube/config: users[0].user.exec: credential plugins cannot be used: kubenatd runs no "
+                         "other program, so not \"aws\". Put a token into \"tokenFile\""));
   CHECK(refusal(kConfig, ", client-key: /keys/a.key", "") == "/etc/kube/config: users[0].user.client-key: is missing");
-  CHECK(refusal("- a\n- b\n").find("is not one map") != std::string::npos);
+  CHECK(refusal("- a\n- b\n").find("is not a map") != std::string::npos);
   CHECK(refusal("a: [").find("/etc/kube/config: read kubeconfig: line") != std::string::npos);
 }
 
@@ -117,14 +119,17 @@ TEST_CASE("addresses of servers") {
   CHECK(shown("http://127.0.0.1:8080") == "http://127.0.0.1:8080");
   CHECK(shown("localhost:8080") == "http://localhost:8080");
   CHECK(shown("https://[::1]:6443/k8s/clusters/c-1/") == "https://[::1]:6443/k8s/clusters/c-1");
+  CHECK(shown("HTTPS://u:p@a?b#c") == "https://a:443");
+  CHECK(shown("https://[fe80::1%25eth0]:6443") == "https://[fe80::1]:6443");
   for (const char* bad :
-       {"", "https://", "https://a:0", "https://a:65536", "https://a:1x", "https://a:", "https://u@a", "https://a?b",
-        "https://a/b c", "https://a/\r\nX: y", "https://[a]:1", "https://[::1", "https://::1:443", "unix:///run/a"})
+       {"", "https://", "https://a:0", "https://a:65536", "https://a:1x", "https://a/\r\nX: y", " https://a",
+        "https://b\u00fccher", "https://127.1", "https://[a]:1", "https://[::1", "https://::1:443", "unix:///run/a"})
     CHECK(shown(bad) == "refused");
 }
 
 TEST_CASE("in a cluster, and --master") {
   AccessOptions options;
+  options.proxies.emplace();  // whatever the environment of this test says
   options.pod = {.host = "fd00::1", .port = "443", .folder = "/sa"};
   auto access = agent::api::find_access(options);
   REQUIRE(access);
@@ -146,7 +151,32 @@ TEST_CASE("in a cluster, and --master") {
   access = agent::api::find_access(options);
   REQUIRE(access);
   CHECK(access->server.host == "192.0.2.7");
-  CHECK(access->key.file == "/keys/a.key");
+  CHECK(access->tls_server_name.empty());  // it was that of the other server
+  // No credentials over plain http, and a line that says so.
+  CHECK_FALSE(access->password);
+  REQUIRE(access->warnings.size() == 1);
+  CHECK(access->warnings[0] == folder.path("config") +
+                                   ": users[0].user.client-certificate: is not sent, because the server's address "
+                                   "http://192.0.2.7:8080 is plain http: write https://");
+  options.proxies->http = "http://proxy.example:3128";
+  access = agent::api::find_access(options);
+  REQUIRE(access);
+  REQUIRE(access->proxy);
+  CHECK(access->proxy->to_string() == "http://proxy.example:3128");  // proxy-url goes before the environment
+  // A kubeconfig that names no cluster, in a pod and elsewhere.
+  folder.write("empty", "kind: Config\n");
+  folder.write("token", "abc");
+  options.kubeconfig = folder.path("empty");
+  options.master.clear();
+  options.pod = {.host = "10.96.0.1", .port = "443", .folder = folder.path("")};
+  access = agent::api::find_access(options);
+  REQUIRE(access);
+  CHECK(access->server.host == "10.96.0.1");
+  CHECK(access->warnings ==
+        std::vector<std::string>{folder.path("empty") + ": current-context: is missing: the cluster "
+                                                        "of this pod is taken"});
+  options.pod.folder = "/nowhere";
+  CHECK(agent::api::find_access(options).error().to_string() == folder.path("empty") + ": current-context: is missing");
   options.kubeconfig = folder.path("absent");
   CHECK(agent::api::find_access(options).error().code == ENOENT);
 }
@@ -189,7 +219,7 @@ TEST_CASE("credentials: files that change, and files that are broken") {
   CHECK(now.problem.empty());
   CHECK(now.tls != before.tls);
 
-  folder.write("token", "with blanks and\r\nX-Header: y");
+  folder.write("token", "with a line end\r\nX-Header: y");
   (*credentials)->refused();
   now = (*credentials)->current();
   CHECK(now.problem.find("is no token") != std::string::npos);

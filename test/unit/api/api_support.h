@@ -104,10 +104,18 @@ inline agent::api::ApiTiming quick() {
 inline agent::api::ApiOptions services_of(const ScriptedServer& server) {
   agent::api::ApiOptions options;
   options.access.origin = "test";
-  options.access.server = {false, "127.0.0.1", server.port(), ""};
+  options.access.server = {false, "127.0.0.1", server.port(), "", {}};
   options.endpoint_slices = options.node = options.service_cidrs = false;
   options.timing = quick();
   return options;
+}
+
+/// An HTTP proxy on this machine.
+inline agent::api::Proxy http_proxy(std::uint16_t port) {
+  agent::api::Proxy proxy;
+  proxy.host = "127.0.0.1";
+  proxy.port = port;
+  return proxy;
 }
 
 /// What a source tells, added up.

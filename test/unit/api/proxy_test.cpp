@@ -27,7 +27,8 @@ sockaddr_in loopback(std::uint16_t port) {
 /// A proxy that makes tunnels to one port of this machine, whatever it is asked for, or refuses.
 class TunnelProxy {
  public:
-  TunnelProxy(std::uint16_t target, bool refuse) : target_(target), refuse_(refuse) {
+  enum class Way { kConnect, kRefuse, kSocks };
+  TunnelProxy(std::uint16_t target, Way way) : target_(target), way_(way) {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address = loopback(0);
     socklen_t size = sizeof address;
@@ -66,18 +67,45 @@ class TunnelProxy {
     }
   }
 
+  static std::string read_bytes(int client, std::size_t count) {
+    std::string bytes(count, '\0');
+    if (::recv(client, bytes.data(), count, MSG_WAITALL) != static_cast<ssize_t>(count)) bytes.clear();
+    return bytes;
+  }
+
+  /// With user and password, and for a name.
+  void serve_socks(int client) {
+    const std::string methods = read_bytes(client, 4);
+    (void)::send(client, "\x05\x02", 2, MSG_NOSIGNAL);
+    const std::string user = read_bytes(client, 2 + 1 + 1 + 2);
+    (void)::send(client, "\x01\x00", 2, MSG_NOSIGNAL);
+    std::string request = read_bytes(client, 5);
+    if (request.size() == 5) request += read_bytes(client, static_cast<std::size_t>(request[4]) + 2);
+    {
+      const std::lock_guard lock(mutex_);
+      asked_ = {methods, user, request};
+    }
+    (void)::send(client, "\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50", 10, MSG_NOSIGNAL);
+    pass_on(client);
+  }
+
   void serve(int client) {
+    if (way_ == Way::kSocks) return serve_socks(client);
     std::string head;
     char byte = 0;
     while (head.size() < 4096 && !head.ends_with("\r\n\r\n") && ::recv(client, &byte, 1, 0) == 1) head += byte;
     {
       const std::lock_guard lock(mutex_);
-      asked_.push_back(head.substr(0, head.find("\r\n")));
+      asked_.push_back(head);
     }
-    const std::string answer =
-        refuse_ ? "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n" : "HTTP/1.1 200 Connection established\r\n\r\n";
+    const std::string answer = way_ == Way::kRefuse
+                                   ? "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+                                   : "HTTP/1.1 200 Connection established\r\n\r\n";
     (void)::send(client, answer.data(), answer.size(), MSG_NOSIGNAL);
-    if (refuse_) return;
+    if (way_ == Way::kConnect) pass_on(client);
+  }
+
+  void pass_on(int client) {
     const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     {
       const std::lock_guard lock(mutex_);
@@ -104,7 +132,7 @@ class TunnelProxy {
   }
 
   const std::uint16_t target_;
-  const bool refuse_;
+  const Way way_;
   int listener_ = -1;
   std::uint16_t port_ = 0;
   mutable std::mutex mutex_;
@@ -124,33 +152,96 @@ TEST_CASE("TLS through a proxy: a tunnel to the server, whose certificate is che
   auto options = services_of(server);
   options.access.server.tls = true;
   SECTION("the right authority") {
-    TunnelProxy proxy(server.port(), false);
+    TunnelProxy proxy(server.port(), TunnelProxy::Way::kConnect);
     options.access.authority = {authority.certificate(), "", "certificate-authority-data"};
-    options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+    options.access.proxy = http_proxy(proxy.port());
+    options.access.proxy->user = agent::api::UserPassword{"u", "p"};
     options.access.token = "secret";
     Follower follower(options);
     follower.until_synced();
     REQUIRE_FALSE(proxy.asked().empty());
     CHECK(proxy.asked()[0].starts_with("CONNECT " + options.access.server.authority() + " HTTP/1."));
+    CHECK(proxy.asked()[0].find("\r\nProxy-Authorization: Basic dTpw\r\n") != std::string::npos);
+    CHECK(proxy.asked()[0].find("secret") == std::string::npos);
     CHECK(server.asked(kServices)[0].headers.at("authorization") == "Bearer secret");
+    CHECK_FALSE(server.asked(kServices)[0].headers.contains("proxy-authorization"));
     CHECK(follower.problems.empty());
   }
   SECTION("another authority") {
-    TunnelProxy proxy(server.port(), false);
+    TunnelProxy proxy(server.port(), TunnelProxy::Way::kConnect);
     options.access.authority = {Authority("another-ca").certificate(), "", "certificate-authority-data"};
-    options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+    options.access.proxy = http_proxy(proxy.port());
     Follower follower(options);
     follower.until([&] { return !follower.problems.empty(); });
     CHECK(server.asked(kServices).empty());
   }
   SECTION("a proxy that refuses") {
-    TunnelProxy proxy(server.port(), true);
+    TunnelProxy proxy(server.port(), TunnelProxy::Way::kRefuse);
     options.access.authority = {authority.certificate(), "", "certificate-authority-data"};
-    options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+    options.access.proxy = http_proxy(proxy.port());
     Follower follower(options);
-    follower.until([&] { return !follower.problems.empty(); });
+    follower.until([&] {
+      return follower.complained(
+          "it answers 407 Proxy Authentication Required: put a user and a password into its address");
+    });
     CHECK(server.asked(kServices).empty());
   }
+  SECTION("nobody is there") {
+    std::uint16_t port = 0;
+    {
+      const TunnelProxy gone(server.port(), TunnelProxy::Way::kConnect);
+      port = gone.port();
+    }
+    options.access.proxy = http_proxy(port);
+    options.access.proxy->said_by = "environment variable: HTTPS_PROXY";
+    Follower follower(options);
+    follower.until([&] {
+      return follower.complained("Connection refused (the proxy is said by environment variable: HTTPS_PROXY)");
+    });
+  }
+}
+
+TEST_CASE("through a SOCKS5 proxy, which resolves the name") {
+  const bool tls = GENERATE(false, true);
+  const Authority authority("cluster-ca");
+  std::optional<ServerTls> secure;
+  if (tls) secure = ServerTls{authority.issue("kube-apiserver", "DNS:api.example"), ""};
+  ScriptedServer server(secure);
+  server.always([](Reply& reply) {
+    stream_list(reply, {service("a")}, "20");
+    reply.hang();
+  });
+  TunnelProxy proxy(server.port(), TunnelProxy::Way::kSocks);
+  auto options = services_of(server);
+  options.access.server = {tls, "api.example", 6443, "", {}};
+  options.access.authority = {authority.certificate(), "", "certificate-authority-data"};
+  options.access.proxy = http_proxy(proxy.port());
+  options.access.proxy->kind = agent::api::Proxy::Kind::kSocks5;
+  options.access.proxy->user = agent::api::UserPassword{"u", "pw"};
+  Follower follower(options);
+  follower.until_synced();
+  REQUIRE(proxy.asked().size() == 3);
+  CHECK(proxy.asked()[0] == std::string("\x05\x02\x00\x02", 4));
+  CHECK(proxy.asked()[1] == "\x01\x01u\x02pw");
+  CHECK(proxy.asked()[2] == std::string("\x05\x01\x00\x03\x0b", 5) + "api.example\x19\x2b");
+  CHECK(server.asked(kServices)[0].headers.at("host") == "api.example:6443");
+  CHECK(follower.problems.empty());
+}
+
+TEST_CASE("a connection that the server ends while it is idle is replaced without a word") {
+  ScriptedServer server;
+  server.on(kServices, {[](Reply& reply) {
+                          refuse_streaming(reply);
+                          reply.cut();
+                        },
+                        [](Reply& reply) {
+                          reply.answer(200, list({service("a")}, "20"));
+                          reply.cut();
+                        }});
+  Follower follower(services_of(server));
+  follower.until_synced();
+  follower.until([&] { return server.asked(kServices).size() >= 3; });  // the watch
+  CHECK(follower.problems.empty());
 }
 
 }  // namespace

@@ -77,9 +77,11 @@ TEST_CASE("TLS: a server that is not the one is refused, and says why") {
   std::string alternatives = "IP:127.0.0.1";
   std::string trusted = authority.certificate();
   std::string cause;
+  std::string advice = "; its authority is CN = cluster-ca, which is not among those of ";
   SECTION("another authority") {
     trusted = other.certificate();
     cause = "unable to get local issuer certificate";
+    advice += "certificate-authority-data";
   }
   SECTION("the system's authorities") {
     trusted.clear();
@@ -88,11 +90,13 @@ TEST_CASE("TLS: a server that is not the one is refused, and says why") {
   SECTION("another address") {
     alternatives = "IP:127.0.0.2,DNS:localhost";
     cause = "IP address mismatch";
+    advice = "; it is for IP:127.0.0.2, DNS:localhost: use one of them as the server's address or as tls-server-name";
   }
   ScriptedServer server(ServerTls{authority.issue("127.0.0.1", alternatives), ""});
   server.always(kOneService);
   Follower follower(secure(server, trusted));
   follower.until([&] { return follower.complained("the server's certificate for 127.0.0.1 is refused: " + cause); });
+  CHECK(follower.complained(advice));
   CHECK(follower.objects.empty());
   CHECK_FALSE(follower.synced);
   CHECK(server.asked(kServices).empty());
@@ -147,12 +151,48 @@ TEST_CASE("a client without the certificate that the server wants is told") {
   const Authority authority("cluster-ca");
   ScriptedServer server(ServerTls{authority.issue("x", "IP:127.0.0.1"), authority.certificate()});
   Follower follower(secure(server, authority.certificate()));
-  follower.until([&] { return !follower.problems.empty(); });
+  follower.until([&] { return follower.complained(": no client certificate was shown"); });
   CHECK(server.asked(kServices).empty());
 }
 
-TEST_CASE("a token that rotates: 401 makes it be read again") {
+TEST_CASE("no credentials go over plain http") {
   ScriptedServer server;
+  server.always(kOneService);
+  auto options = services_of(server);
+  options.access.token = "secret";
+  options.access.password = agent::api::UserPassword{"u", "p"};
+  options.access.server.user = agent::api::UserPassword{"u", "p"};
+  Follower follower(options);
+  follower.until_synced();
+  for (const Ask& ask : server.all_asked()) CHECK_FALSE(ask.headers.contains("authorization"));
+}
+
+TEST_CASE("401 names the credentials that were sent and 403 the role") {
+  const Authority authority("cluster-ca");
+  ScriptedServer server(ServerTls{authority.issue("kube-apiserver", "IP:127.0.0.1"), ""});
+  const bool known = GENERATE(false, true);
+  server.always([known](Reply& reply) {
+    if (known)
+      reply.answer(403, status(403, "Forbidden", "services is forbidden"));
+    else
+      reply.answer(401, status(401, "Unauthorized", "Unauthorized"));
+  });
+  auto options = secure(server, authority.certificate());
+  options.access.token = "secret";
+  options.access.token_field = "users[0].user.token";
+  Follower follower(options);
+  follower.until([&] {
+    return follower.complained(
+        known ? "the API server answers 403: services is forbidden; the ClusterRole "
+                "system:node-proxier allows what is needed; credentials: users[0].user.token of test"
+              : "the API server answers 401: Unauthorized; it does not accept the credentials: "
+                "users[0].user.token of test");
+  });
+}
+
+TEST_CASE("a token that rotates: 401 makes it be read again") {
+  const Authority authority("cluster-ca");
+  ScriptedServer server(ServerTls{authority.issue("kube-apiserver", "IP:127.0.0.1"), ""});
   server.always([](Reply& reply) {
     const auto given = reply.ask.headers.find("authorization");
     if (given == reply.ask.headers.end() || given->second != "Bearer second")
@@ -161,7 +201,7 @@ TEST_CASE("a token that rotates: 401 makes it be read again") {
   });
   const ScratchFolder folder;
   folder.write("token", "first");
-  auto options = services_of(server);
+  auto options = secure(server, authority.certificate());
   options.access.token_file = folder.path("token");
   Follower follower(options);
   follower.until([&] { return follower.complained("the API server answers 401: Unauthorized"); });
@@ -175,8 +215,8 @@ TEST_CASE("plain HTTP through a proxy") {
   ScriptedServer proxy;
   proxy.always(kOneService);
   auto options = services_of(proxy);
-  options.access.server = {false, "api.example", 8080, ""};
-  options.access.proxy = agent::api::ServerUrl{false, "127.0.0.1", proxy.port(), ""};
+  options.access.server = {false, "api.example", 8080, "", {}};
+  options.access.proxy = http_proxy(proxy.port());
   Follower follower(options);
   follower.until([&] { return follower.synced; });
 }

@@ -469,7 +469,7 @@ TEST_CASE("a server that is away: what is known stays, and it is found again") {
   follower.until_synced();
   server->stop();
   follower.until(
-      [&] { return follower.complained("the watch broke off") && follower.complained("Failed to connect"); });
+      [&] { return follower.complained("the watch broke off") && follower.complained("Connection refused"); });
   CHECK(follower.synced);
   CHECK(follower.objects.size() == 1);
   CHECK(follower.states[0].phase != agent::api::WatchState::Phase::kWatching);
