@@ -178,6 +178,7 @@ Term draw(const std::string& kind, const json& what, int depth) {
   Term term = Term::of(Term::Kind::kDraw, kind == "numgen" ? text_at(what, "mode") : kind);
   term.number = number_at(what, "mod");
   term.second = number_at(what, "offset");
+  if (what.contains("seed")) term.name = std::to_string(number_at(what, "seed"));
   if (kind == "jhash") term.parts.push_back(term_at(value_at(what, "expr"), depth));
   return term;
 }

@@ -17,8 +17,7 @@ using rules::Family;
 
 constexpr std::size_t kNamesBound = 1024;
 // What nft calls its types (include/datatype.h of 1.0.6); the kernel only keeps the numbers.
-constexpr std::uint32_t kTypeIpv4 = 7, kTypeIpv6 = 8, kTypeProtocol = 12, kTypeService = 13, kTypeMark = 19,
-                        kTypeClassId = 23;
+constexpr std::uint32_t kTypeIpv4 = 7, kTypeIpv6 = 8, kTypeProtocol = 12, kTypeService = 13, kTypeClassId = 23;
 constexpr unsigned kTypeBits = 6;
 constexpr std::uint32_t kHostEndian = 1;  // nft's enum byteorder
 // libnftnl's numbers of user data.
@@ -33,7 +32,6 @@ std::uint32_t type_of(FieldType field, Family family) {
     case FieldType::kAddress: return family == Family::kIpv4 ? kTypeIpv4 : kTypeIpv6;
     case FieldType::kProtocol: return kTypeProtocol;
     case FieldType::kPort: return kTypeService;
-    case FieldType::kMark: return kTypeMark;
     case FieldType::kClassId: return kTypeClassId;
   }
   return 0;
@@ -44,7 +42,6 @@ std::uint32_t bytes_of(FieldType field, Family family) {
     case FieldType::kAddress: return bits_of(family) / 8U;
     case FieldType::kProtocol: return 1;
     case FieldType::kPort: return 2;
-    case FieldType::kMark:
     case FieldType::kClassId: return 4;
   }
   return 0;
@@ -64,7 +61,7 @@ std::uint32_t length_of(const std::vector<FieldType>& fields, Family family) {
 }
 
 bool is_host_endian(const std::vector<FieldType>& fields) {
-  return fields.size() == 1 && (fields.front() == FieldType::kMark || fields.front() == FieldType::kClassId);
+  return fields.size() == 1 && fields.front() == FieldType::kClassId;
 }
 
 std::string user_data(std::uint8_t type, std::string_view payload) {

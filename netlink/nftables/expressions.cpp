@@ -22,6 +22,7 @@ constexpr std::uint32_t kStatusDnat = 0x20;   // IPS_DST_NAT
 constexpr std::uint32_t kFullyRandom = 0x10;  // NF_NAT_RANGE_PROTO_RANDOM_FULLY
 constexpr std::uint32_t kAddressAndPort = 3;  // NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED
 constexpr std::size_t kInterfaceSize = 16;    // IFNAMSIZ
+constexpr std::uint32_t kNothing = 0;         // no bit is flipped
 // The longest rule: some fifteen expressions with two names of sets.
 constexpr std::size_t kExpressionsBound = 4096;
 
@@ -60,8 +61,8 @@ class Expressions {
       std::array<std::uint8_t, 16> mask{};
       std::fill_n(mask.begin(), length / 8, std::uint8_t{0xff});
       mask[length / 8] = static_cast<std::uint8_t>(0xff00 >> (length % 8));
-      constexpr std::array<std::uint8_t, 16> kNothing{};
-      bitwise(mask.data(), kNothing.data(), size);
+      constexpr std::array<std::uint8_t, 16> kUnflipped{};
+      bitwise(mask.data(), kUnflipped.data(), size);
     }
     compare(match.negate, match.prefix.address.bytes.data(), size);
   }
@@ -92,16 +93,33 @@ class Expressions {
     set_meta(NFT_META_MARK);
   }
   void operator()(const rules::nftables::SetPriority& change) {
-    if (change.key.empty()) {
-      expression("immediate", [&] {
-        out_.be32(NFTA_IMMEDIATE_DREG, NFT_REG_1);
-        constexpr std::uint32_t kNone = 0;
-        value(NFTA_IMMEDIATE_DATA, &kNone, sizeof kNone);
-      });
+    look_up(change.key, change.map);
+    set_meta(NFT_META_PRIORITY);
+  }
+  void operator()(const FixPriority& change) {
+    expression("immediate", [&] {
+      out_.be32(NFTA_IMMEDIATE_DREG, NFT_REG_1);
+      value(NFTA_IMMEDIATE_DATA, &change.value, sizeof change.value);
+    });
+    set_meta(NFT_META_PRIORITY);
+  }
+  void operator()(const DrawNumber& draw) {
+    if (draw.seed) {
+      hash(draw);
     } else {
-      look_up(change.key, change.map);
+      random(draw.numbers, draw.first);
     }
     set_meta(NFT_META_PRIORITY);
+  }
+  void operator()(const HasPriority& match) {
+    meta(NFT_META_PRIORITY, NFT_REG_1);
+    bitwise(&match.mask, &kNothing, sizeof match.mask);
+    compare(false, &match.value, sizeof match.value);
+  }
+  void operator()(const HasProtocol& match) {
+    meta(NFT_META_L4PROTO, NFT_REG_1);
+    const auto number = static_cast<std::uint8_t>(match.protocol);
+    compare(false, &number, sizeof number);
   }
   void operator()(const Translate& translate) {
     look_up(translate.key, translate.map);
@@ -118,10 +136,10 @@ class Expressions {
   }
   void operator()(const Remember& remember) {
     using enum Operand::Kind;
-    const std::uint32_t data = load({{kSource, 0}, {kProtocol, 0}, {kPriority, 0}});
+    const std::uint32_t data = load({{kSource}, {kProtocol}, {kPriority}});
     // The value starts at a large register, behind the key.
     const std::uint32_t word = (data + 3) / 4 * 4;
-    load({{kDestination, 0}, {kPort, 0}}, word);
+    load({{kDestination}, {kPort}}, word);
     const std::string set = name_of({SetId::kAffinity, 0});
     expression("dynset", [&] {
       out_.text(NFTA_DYNSET_SET_NAME, set);
@@ -207,9 +225,16 @@ class Expressions {
   }
   /// What is in the register has one of the bits.
   void test_bits(std::uint32_t bits) {
-    constexpr std::uint32_t kNone = 0;
-    bitwise(&bits, &kNone, sizeof bits);
-    compare(true, &kNone, sizeof kNone);
+    bitwise(&bits, &kNothing, sizeof bits);
+    compare(true, &kNothing, sizeof kNothing);
+  }
+  void first_of(std::uint32_t key, std::uint32_t to) {
+    expression("ct", [&] {
+      out_.be32(NFTA_CT_KEY, key);
+      out_.be32(NFTA_CT_DREG, to);
+      constexpr std::uint8_t kOriginal = 0;  // IP_CT_DIR_ORIGINAL
+      out_.raw(NFTA_CT_DIRECTION, &kOriginal, sizeof kOriginal);
+    });
   }
   void connection(std::uint32_t key, std::uint32_t bits) {
     expression("ct", [&] {
@@ -229,12 +254,30 @@ class Expressions {
       close(data, NFTA_IMMEDIATE_DATA);
     });
   }
-  void random(std::uint32_t numbers, std::uint32_t first, std::uint32_t to) {
+  void random(std::uint32_t numbers, std::uint32_t first) {
     expression("numgen", [&] {
-      out_.be32(NFTA_NG_DREG, to);
+      out_.be32(NFTA_NG_DREG, NFT_REG_1);
       out_.be32(NFTA_NG_MODULUS, numbers);
       out_.be32(NFTA_NG_TYPE, NFT_NG_RANDOM);
       out_.be32(NFTA_NG_OFFSET, first);
+    });
+  }
+  /// nft (1.0.6) has what is hashed behind the register of the hash, each part in words of its own.
+  void hash(const DrawNumber& draw) {
+    constexpr std::uint32_t kWord = 4;
+    const std::uint32_t address = address_size() / 4;
+    payload(NFT_PAYLOAD_NETWORK_HEADER, source_offset(), address_size(), register_at(kWord));
+    payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, register_at(kWord + address));
+    payload(NFT_PAYLOAD_NETWORK_HEADER, destination_offset(), address_size(), register_at(kWord + address + 1));
+    payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, register_at(kWord + 2 * address + 1));
+    expression("hash", [&] {
+      out_.be32(NFTA_HASH_SREG, register_at(kWord));
+      out_.be32(NFTA_HASH_DREG, NFT_REG_1);
+      out_.be32(NFTA_HASH_LEN, (2 * address + 2) * 4);
+      out_.be32(NFTA_HASH_MODULUS, draw.numbers);
+      out_.be32(NFTA_HASH_SEED, *draw.seed);
+      out_.be32(NFTA_HASH_OFFSET, draw.first);
+      out_.be32(NFTA_HASH_TYPE, NFT_HASH_JENKINS);
     });
   }
   /// Loads the parts of a key one behind the other; gives the word behind the last.
@@ -248,11 +291,11 @@ class Expressions {
         case kProtocol: meta(NFT_META_L4PROTO, to); break;
         case kPort: payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, to); break;
         case kPriority: meta(NFT_META_PRIORITY, to); break;
-        case kRandom: random(operand.value, 0, to); break;
-        // One of one numbers: nft 1.0.6 has no other way to say a constant within a key.
-        case kConstant: random(1, operand.value, to); break;
+        case kFirstDestination: first_of(family_ == Family::kIpv4 ? NFT_CT_DST_IP : NFT_CT_DST_IP6, to); break;
+        case kFirstPort: first_of(NFT_CT_PROTO_DST, to); break;
       }
-      const bool is_address = operand.kind == kSource || operand.kind == kDestination;
+      const bool is_address =
+          operand.kind == kSource || operand.kind == kDestination || operand.kind == kFirstDestination;
       word += is_address ? address_size() / 4 : 1;
     }
     return word;

@@ -109,6 +109,7 @@ void ExpressionReader::hash(const Attributes& attributes) {
   draw.kind = Draw::Kind::kHash;
   draw.modulus = std::max(1U, attributes.be32(NFTA_HASH_MODULUS));
   draw.offset = attributes.be32(NFTA_HASH_OFFSET);
+  if (attributes.has(NFTA_HASH_SEED)) draw.seed = attributes.be32(NFTA_HASH_SEED);
   if (attributes.be32(NFTA_HASH_TYPE) != kHashSymmetric)
     draw.of = registers_.read(attributes.be32(NFTA_HASH_SREG), attributes.be32(NFTA_HASH_LEN));
   load(attributes.be32(NFTA_HASH_DREG), make(std::move(draw)));

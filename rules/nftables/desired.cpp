@@ -271,7 +271,7 @@ std::uint32_t DesiredElements::take_id(PortEntry& entry, bool local) {
       entry.first.first + '/' + std::string(rules::name_of(entry.first.second)) + (local ? "/local" : "");
   std::uint32_t id = hash_of(text);
   // 0 and 0xffffffff are "none" and "root" to the kernel's packet schedulers.
-  while (id == 0 || id == 0xffffffffU || ids_.contains(id)) ++id;
+  while (id == 0 || id == 0xffffffffU || (id & kDrawnMask) == kDrawn || ids_.contains(id)) ++id;
   ids_[id] = {&entry, local};
   return id;
 }
@@ -343,7 +343,7 @@ DesiredElements::Lists DesiredElements::in_live_order(const Port& port, const Li
     std::vector<Backend> order;
     for (std::uint32_t i = 0; i < list.size(); ++i) {
       ElementKey key = *endpoints;
-      key.key.number(i);
+      key.key.number(first_number(key.set.id) + i);
       const auto value = live(key);
       const auto known = value ? by_value.find(*value) : by_value.end();
       if (known == by_value.end()) continue;

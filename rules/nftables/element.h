@@ -41,7 +41,7 @@ struct Bytes {
     add(big);
     return *this;
   }
-  /// A mark or class: the host's own byte order.
+  /// A class: the host's own byte order.
   Bytes& number(std::uint32_t number) {
     std::array<std::uint8_t, 4> bytes{};
     std::memcpy(bytes.data(), &number, sizeof number);
@@ -84,7 +84,7 @@ template <>
 struct std::hash<kubenatd::rules::nftables::ElementKey> {
   std::size_t operator()(const kubenatd::rules::nftables::ElementKey& key) const noexcept {
     std::size_t seed = std::hash<std::string_view>{}(key.key.view());
-    seed ^= (static_cast<std::size_t>(key.set.id) << 32 | key.set.timeout) * 0x9e3779b97f4a7c15U;
+    seed ^= (static_cast<std::size_t>(key.set.id) << 32 | key.set.number) * 0x9e3779b97f4a7c15U;
     return seed + key.range;
   }
 };

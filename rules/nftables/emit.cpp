@@ -70,7 +70,7 @@ class FrontendEmitter {
 
   void endpoint(const ListSets& sets, const Backend& backend, std::uint32_t number) {
     ElementKey element{{sets.endpoints}, key_, 0};
-    element.key.number(number);
+    element.key.number(first_number(sets.endpoints) + number);
     visit_(element, {endpoint_value(backend), number == 0 ? in_.comment : nullptr});
   }
 
@@ -84,9 +84,7 @@ class FrontendEmitter {
     }
     for (const std::uint32_t limit : kSizes) {
       if (size <= limit) break;
-      ElementKey element{{sets.larger}, key_, 0};
-      element.key.number(limit);
-      visit_(element, {});
+      visit_({{sets.larger, limit}, key_, 0}, {});
     }
     if (!view_.affinity_seconds || size == 0) return;
     // A list that stands behind the cluster IP by policy Local is the local one, whatever set it is in.

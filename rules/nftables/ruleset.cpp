@@ -9,11 +9,13 @@ namespace {
 
 using Kind = Operand::Kind;
 
-constexpr Operand kSource{Kind::kSource, 0};
-constexpr Operand kDestination{Kind::kDestination, 0};
-constexpr Operand kProtocol{Kind::kProtocol, 0};
-constexpr Operand kPort{Kind::kPort, 0};
-constexpr Operand kPriority{Kind::kPriority, 0};
+constexpr Operand kSource{Kind::kSource};
+constexpr Operand kDestination{Kind::kDestination};
+constexpr Operand kProtocol{Kind::kProtocol};
+constexpr Operand kPort{Kind::kPort};
+constexpr Operand kPriority{Kind::kPriority};
+constexpr Operand kFirstDestination{Kind::kFirstDestination};
+constexpr Operand kFirstPort{Kind::kFirstPort};
 
 // kube-proxy's priorities (v1.34 and later), so that the table stands to others' as its does.
 constexpr std::int32_t kBeforeDnat = -110;
@@ -22,10 +24,13 @@ constexpr std::int32_t kAfterDnat = -90;
 constexpr std::int32_t kFilter = 0;
 constexpr std::int32_t kSnat = 100;
 
-/// Draws from a whole range before the half of it is tried: for a number of endpoints just past the half that leaves
-/// 2^-5 of the connections to the lower ones.
-constexpr int kWholeDraws = 5;
-constexpr int kHalfDraws = 3;
+/// Draws from a whole range before the half of it is tried, and from that before the quarter is. With endpoints just
+/// past the half, 2^-7 of the connections are left to the lower ones, and with endpoints just past the quarter
+/// (3/4)^7 * 2^-4: no share is 1 % off. The smallest range has three endpoints or four, or a half that fits exactly.
+constexpr int kWholeDraws = 7;
+constexpr int kHalfDraws = 4;
+constexpr int kSmallestWholeDraws = 4;
+constexpr int kSmallestHalfDraws = 1;
 
 /// Clients remembered in all; an entry takes some 150 bytes, and only while it lives.
 constexpr std::uint32_t kAffinityEntries = 1U << 20;
@@ -41,6 +46,11 @@ Key frontend(bool node_port) {
 Key with(Key key, Operand last) {
   key.push_back(last);
   return key;
+}
+
+/// Another for each draw: what missed once must not miss again for the same reason.
+constexpr std::uint32_t seed_of(std::size_t level, std::size_t draw) {
+  return 0x6b756265U + static_cast<std::uint32_t>(level * 64 + draw) * 0x9e3779b9U;
 }
 
 template <class... Statements>
@@ -83,6 +93,8 @@ constexpr Way kNodePortLocal{
     "nodeport-local-endpoints", true, kLocalSizes, SetId::kNodePortLocalEndpoints, SetId::kNodePortLocalLarger,
     SetId::kNodePortLocalSticky};
 
+constexpr std::array<Way, 4> kWays{kCluster, kLocal, kNodePort, kNodePortLocal};
+
 class Compiler {
  public:
   Compiler(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts)
@@ -91,7 +103,7 @@ class Compiler {
   Ruleset compile() {
     sets();
     chain("affinity", {rule(Translate{{kSource, kProtocol, kPriority}, {SetId::kAffinity, 0}})});
-    for (const Way& way : {kCluster, kLocal, kNodePort, kNodePortLocal}) choices(way);
+    for (const Way& way : kWays) choices(way);
     entries();
     services();
     host_ports();
@@ -127,11 +139,12 @@ class Compiler {
     add({SetId::kNodePorts}, node_port);
     add({SetId::kNodePortsLocal}, node_port);
     for (const SetId id : {SetId::kEndpoints, SetId::kLocalEndpoints})
-      add({id}, plus(service, kMark), {kAddress, kPort});
+      add({id}, plus(service, kClassId), {kAddress, kPort});
     for (const SetId id : {SetId::kNodePortEndpoints, SetId::kNodePortLocalEndpoints})
-      add({id}, plus(node_port, kMark), {kAddress, kPort});
-    for (const SetId id : {SetId::kLarger, SetId::kLocalLarger}) add({id}, plus(service, kMark));
-    for (const SetId id : {SetId::kNodePortLarger, SetId::kNodePortLocalLarger}) add({id}, plus(node_port, kMark));
+      add({id}, plus(node_port, kClassId), {kAddress, kPort});
+    for (const Way& way : kWays)
+      for (std::size_t level = 0; level + 1 < way.sizes; ++level)
+        add({way.larger, kSizes[level]}, way.node_port ? node_port : service);
     for (const SetId id : {SetId::kSticky, SetId::kLocalSticky}) add({id}, service, {kClassId});
     for (const SetId id : {SetId::kNodePortSticky, SetId::kNodePortLocalSticky}) add({id}, node_port, {kClassId});
     SetSpec& affinity = add({SetId::kAffinity}, {kAddress, kProtocol, kClassId}, {kAddress, kPort});
@@ -148,23 +161,42 @@ class Compiler {
   }
 
   /// Draws an endpoint: from four numbers, or from more when there are more endpoints. A number without an endpoint is
-  /// no match, and the next rule draws again; the last rule takes what is always there.
+  /// no match, and the next rule draws again; the last rule takes what is always there. Packets of UDP are given their
+  /// number by a hash: two packets that a socket sends at once, each the first of the connection, go to one endpoint,
+  /// else one of them is lost.
   void choices(const Way& way) {
     const Key key = frontend(way.node_port);
-    const auto name = [&](std::size_t level) { return fmt::format("{}-{}", way.name, kSizes[level]); };
-    const auto draw = [&](Operand number) { return rule(Translate{with(key, number), {way.endpoints}}); };
+    for (const bool hashed : {false, true}) draws(way, hashed);
+    chain(way.name,
+          {rule(SetPriority{key, {way.sticky}}, jump("affinity")),
+           rule(HasProtocol{Protocol::kUdp}, go(draws_name(way, true, 0))), rule(go(draws_name(way, false, 0)))});
+  }
+
+  static std::string draws_name(const Way& way, bool hashed, std::size_t level) {
+    return fmt::format("{}-{}{}", way.name, hashed ? "udp-" : "", kSizes[level]);
+  }
+
+  void draws(const Way& way, bool hashed) {
+    const Key key = frontend(way.node_port);
+    const std::uint32_t first = first_number(way.endpoints);
+    const Translate translate{with(key, kPriority), {way.endpoints}};
     for (std::size_t level = way.sizes; level-- > 0;) {
       const std::uint32_t size = kSizes[level];
       std::vector<NftRule> rules;
       if (level + 1 < way.sizes)
-        rules.push_back(rule(InSet{with(key, {Kind::kConstant, size}), {way.larger}}, go(name(level + 1))));
-      for (int i = 0; i < kWholeDraws; ++i) rules.push_back(draw({Kind::kRandom, size}));
-      for (int i = 0; i < kHalfDraws; ++i) rules.push_back(draw({Kind::kRandom, size / 2}));
-      if (level != 0) rules.push_back(draw({Kind::kRandom, size / 4}));
-      rules.push_back(draw({Kind::kConstant, 0}));
-      chain(name(level), std::move(rules));
+        rules.push_back(rule(InSet{key, {way.larger, size}}, go(draws_name(way, hashed, level + 1))));
+      std::size_t made = 0;
+      const auto draw = [&](std::uint32_t numbers, int times) {
+        for (int i = 0; i < times; ++i, ++made)
+          rules.push_back(
+              rule(DrawNumber{numbers, first, hashed ? std::optional(seed_of(level, made)) : std::nullopt}, translate));
+      };
+      draw(size, level == 0 ? kSmallestWholeDraws : kWholeDraws);
+      draw(size / 2, level == 0 ? kSmallestHalfDraws : kHalfDraws);
+      if (level != 0) draw(size / 4, 1);
+      rules.push_back(rule(FixPriority{first}, translate));
+      chain(draws_name(way, hashed, level), std::move(rules));
     }
-    chain(way.name, {rule(SetPriority{key, {way.sticky}}, jump("affinity")), rule(go(name(0)))});
   }
 
   [[nodiscard]] ChangeMark mark() const { return {options_.node.masquerade_mark, false}; }
@@ -249,10 +281,35 @@ class Compiler {
       if (cidr.address.family == options_.node.family)
         unused.push_back(commented("cluster IPs that no Service has", InPrefix{cidr, false, false}, Drop{}));
     chain("unused-cluster-ips", std::move(unused));
+    remember_clients();
+  }
+
+  /// Behind the translation: what the priority was used for has been done, but for clients that are to be remembered.
+  void remember_clients() {
     std::vector<NftRule> remember;
+    if (!timeouts_.empty()) {
+      clients();
+      remember.push_back(rule(HasPriority{kDrawnMask, kDrawn}, jump("drawn-for")));
+    }
     for (const std::uint32_t timeout : timeouts_)
-      remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{timeout}, SetPriority{}));
+      remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{timeout}, FixPriority{kDrawn}));
+    // What it was before is not kept: nothing is told of it once the packet is translated.
+    remember.push_back(rule(HasPriority{kDrawnMask, kDrawn}, FixPriority{0}));
     chain("remember", std::move(remember));
+  }
+
+  /// Which service port with affinity a drawn number was for. The port is told from the connection: that nft knows its
+  /// type needs the protocol before it (1.0.6).
+  void clients() {
+    std::vector<NftRule> rules;
+    for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
+      for (const Way& way : kWays) {
+        Key key{kProtocol, kFirstPort};
+        if (!way.node_port) key.insert(key.begin(), kFirstDestination);
+        rules.push_back(rule(HasProtocol{protocol}, HasPriority{kDrawnFromMask, first_number(way.endpoints)},
+                             SetPriority{std::move(key), {way.sticky}}));
+      }
+    chain("drawn-for", std::move(rules));
   }
 
   void base_chains() {
@@ -295,10 +352,10 @@ std::string name_of(const SetRef& set) {
     case SetId::kLocalEndpoints: return "local-endpoints";
     case SetId::kNodePortEndpoints: return "nodeport-endpoints";
     case SetId::kNodePortLocalEndpoints: return "nodeport-local-endpoints";
-    case SetId::kLarger: return "larger";
-    case SetId::kLocalLarger: return "local-larger";
-    case SetId::kNodePortLarger: return "nodeport-larger";
-    case SetId::kNodePortLocalLarger: return "nodeport-local-larger";
+    case SetId::kLarger: return fmt::format("larger-{}", set.number);
+    case SetId::kLocalLarger: return fmt::format("local-larger-{}", set.number);
+    case SetId::kNodePortLarger: return fmt::format("nodeport-larger-{}", set.number);
+    case SetId::kNodePortLocalLarger: return fmt::format("nodeport-local-larger-{}", set.number);
     case SetId::kSticky: return "sticky";
     case SetId::kLocalSticky: return "local-sticky";
     case SetId::kNodePortSticky: return "nodeport-sticky";
@@ -313,7 +370,7 @@ std::string name_of(const SetRef& set) {
     case SetId::kSourceRanges: return "source-ranges";
     case SetId::kHostPorts: return "hostports";
     case SetId::kHostIpHostPorts: return "hostip-hostports";
-    case SetId::kTimeout: return fmt::format("affinity-{}s", set.timeout);
+    case SetId::kTimeout: return fmt::format("affinity-{}s", set.number);
   }
   return "";
 }

@@ -2,12 +2,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "rules/address.h"
 #include "rules/nftables/options.h"
+#include "rules/rule.h"
 
 /// The constant part of nftables mode as values: sets, maps, chains and their rules, in the words of nft.
 ///
@@ -19,9 +21,9 @@ inline constexpr const char* kTable = "kubenatd";
 inline constexpr const char* kTableComment = "Services of this node, kept by kubenatd";
 
 /// One part of a key or of a map's value.
-enum class FieldType : std::uint8_t { kAddress, kProtocol, kPort, kMark, kClassId };
+enum class FieldType : std::uint8_t { kAddress, kProtocol, kPort, kClassId };
 
-/// The sets and maps. Those of affinity timeouts come behind kAffinity, see SetRef.
+/// The sets and maps. Of some kinds there are several, see SetRef.
 enum class SetId : std::uint8_t {
   kClusterIps,
   kNodePortAddresses,
@@ -33,7 +35,7 @@ enum class SetId : std::uint8_t {
   kLocalEndpoints,
   kNodePortEndpoints,
   kNodePortLocalEndpoints,
-  kLarger,
+  kLarger,  ///< these four: who has more endpoints than SetRef::number
   kLocalLarger,
   kNodePortLarger,
   kNodePortLocalLarger,
@@ -51,14 +53,14 @@ enum class SetId : std::uint8_t {
   kSourceRanges,
   kHostPorts,
   kHostIpHostPorts,
-  kTimeout,  ///< the set of an affinity timeout: SetRef::timeout says which
+  kTimeout,  ///< the set of an affinity timeout of SetRef::number seconds
 };
 inline constexpr std::size_t kFixedSets = static_cast<std::size_t>(SetId::kTimeout);
 
-/// A set or map. One of an affinity timeout has that in seconds, the others 0.
+/// A set or map. `number` tells those of one kind apart; where there is only one it is 0.
 struct SetRef {
   SetId id = SetId::kClusterIps;
-  std::uint32_t timeout = 0;
+  std::uint32_t number = 0;
   auto operator<=>(const SetRef&) const = default;
 };
 
@@ -78,9 +80,9 @@ struct SetSpec {
 
 /// What a rule loads from the packet into one part of a key.
 struct Operand {
-  enum class Kind : std::uint8_t { kSource, kDestination, kProtocol, kPort, kPriority, kRandom, kConstant };
+  /// The last two are of the packet as its connection began, whatever it was translated to.
+  enum class Kind : std::uint8_t { kSource, kDestination, kProtocol, kPort, kPriority, kFirstDestination, kFirstPort };
   Kind kind = Kind::kSource;
-  std::uint32_t value = 0;  ///< kRandom: how many numbers there are; kConstant: the number
 
   bool operator==(const Operand&) const = default;
 };
@@ -123,10 +125,30 @@ struct ChangeMark {  ///< meta mark set meta mark | BITS, or ^ BITS
   bool flip = false;
   bool operator==(const ChangeMark&) const = default;
 };
-struct SetPriority {  ///< meta priority set KEY map @MAP; without a key: set none
+struct SetPriority {  ///< meta priority set KEY map @MAP
   Key key;
   SetRef map;
   bool operator==(const SetPriority&) const = default;
+};
+struct FixPriority {  ///< meta priority set VALUE
+  std::uint32_t value = 0;
+  bool operator==(const FixPriority&) const = default;
+};
+/// meta priority set numgen random mod NUMBERS offset FIRST, or set jhash ip saddr . th sport . ip daddr . th dport ...
+struct DrawNumber {
+  std::uint32_t numbers = 1;
+  std::uint32_t first = 0;
+  std::optional<std::uint32_t> seed;  ///< of the hash; none: at random
+  bool operator==(const DrawNumber&) const = default;
+};
+struct HasPriority {  ///< meta priority & MASK == VALUE
+  std::uint32_t mask = 0;
+  std::uint32_t value = 0;
+  bool operator==(const HasPriority&) const = default;
+};
+struct HasProtocol {  ///< meta l4proto PROTOCOL
+  Protocol protocol = Protocol::kTcp;
+  bool operator==(const HasProtocol&) const = default;
 };
 struct Translate {  ///< dnat to KEY map @MAP
   Key key;
@@ -153,7 +175,8 @@ struct GoTo {  ///< goto CHAIN, or jump
 };
 
 using Statement = std::variant<InSet, IsNew, IsTranslated, InPrefix, FromInterface, IsLocal, HasMark, ChangeMark,
-                               SetPriority, Translate, Remember, Masquerade, Reject, Drop, GoTo>;
+                               SetPriority, FixPriority, DrawNumber, HasPriority, HasProtocol, Translate, Remember,
+                               Masquerade, Reject, Drop, GoTo>;
 
 struct NftRule {
   std::vector<Statement> statements;
@@ -177,12 +200,23 @@ struct Ruleset {
   std::vector<Chain> chains;  ///< a chain comes after those that it goes to
 };
 
-/// Endpoints of one service port are found by a random number: past so many it is drawn from the next larger range.
+/// Endpoints of one service port are found by a drawn number: past so many it is drawn from the next larger range.
 inline constexpr std::array<std::uint32_t, 7> kSizes{4, 16, 64, 256, 1024, 4096, 16384};
 /// More endpoints than that are not used, and of those on this node not more than the other.
 inline constexpr std::uint32_t kMaxEndpoints = kSizes.back();
 inline constexpr std::size_t kLocalSizes = 5;
 inline constexpr std::uint32_t kMaxLocalEndpoints = kSizes[kLocalSizes - 1];
+
+/// A drawn number is in the packet's priority until the packet is translated: nft has no other place for it in which it
+/// has a type that a key can have (1.0.6 to 1.1.7). So that it is known as one, it is a class of its own.
+inline constexpr std::uint32_t kDrawnMask = 0xff000000U;
+inline constexpr std::uint32_t kDrawn = 0x7f000000U;
+/// And so that it is known of which map of endpoints.
+inline constexpr std::uint32_t kDrawnFromMask = 0xffff0000U;
+/// The number of the first endpoint in one of the four maps of endpoints.
+[[nodiscard]] constexpr std::uint32_t first_number(SetId endpoints) {
+  return kDrawn + ((static_cast<std::uint32_t>(endpoints) - static_cast<std::uint32_t>(SetId::kEndpoints)) << 16U);
+}
 
 /// All of it. `timeouts` are the affinity timeouts in use, in seconds, ascending.
 [[nodiscard]] Ruleset compile_ruleset(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts);

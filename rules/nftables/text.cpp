@@ -19,7 +19,6 @@ std::string_view type_word(FieldType field, Family family) {
     case FieldType::kAddress: return family == Family::kIpv4 ? "ipv4_addr" : "ipv6_addr";
     case FieldType::kProtocol: return "inet_proto";
     case FieldType::kPort: return "inet_service";
-    case FieldType::kMark: return "mark";
     case FieldType::kClassId: return "classid";
   }
   return "";
@@ -61,7 +60,6 @@ std::string fields_text(const Bytes<Capacity>& bytes, const std::vector<FieldTyp
       }
       case FieldType::kProtocol: words.emplace_back(name_of(static_cast<Protocol>(*at))); break;
       case FieldType::kPort: words.push_back(fmt::format("{}", at[0] << 8 | at[1])); break;
-      case FieldType::kMark: words.push_back(fmt::format("0x{:08x}", number)); break;
       case FieldType::kClassId: words.push_back(class_word(number)); break;
     }
     at += size;
@@ -110,8 +108,22 @@ class StatementText {
     return fmt::format("meta mark set meta mark {} 0x{:08x}", change.flip ? '^' : '|', change.bits);
   }
   std::string operator()(const SetPriority& change) const {
-    if (change.key.empty()) return "meta priority set none";
     return fmt::format("meta priority set {} map @{}", key(change.key), name_of(change.map));
+  }
+  std::string operator()(const FixPriority& change) const {
+    return fmt::format("meta priority set {}", change.value == 0 ? "none" : class_word(change.value));
+  }
+  std::string operator()(const DrawNumber& draw) const {
+    if (!draw.seed) return fmt::format("meta priority set numgen random mod {} offset {}", draw.numbers, draw.first);
+    return fmt::format(
+        "meta priority set jhash {0} saddr . th sport . {0} daddr . th dport mod {1} seed 0x{2:x} offset {3}", word_,
+        draw.numbers, *draw.seed, draw.first);
+  }
+  std::string operator()(const HasPriority& match) const {
+    return fmt::format("meta priority & {} == {}", class_word(match.mask), class_word(match.value));
+  }
+  std::string operator()(const HasProtocol& match) const {
+    return fmt::format("meta l4proto {}", name_of(match.protocol));
   }
   std::string operator()(const Translate& translate) const {
     return fmt::format("dnat {} to {} map @{}", word_, key(translate.key), name_of(translate.map));
@@ -137,11 +149,8 @@ class StatementText {
         case kProtocol: words.emplace_back("meta l4proto"); break;
         case kPort: words.emplace_back("th dport"); break;
         case kPriority: words.emplace_back("meta priority"); break;
-        case kRandom: words.push_back(fmt::format("numgen random mod {}", operand.value)); break;
-        case kConstant:
-          words.push_back(operand.value == 0 ? "numgen random mod 1"
-                                             : fmt::format("numgen random mod 1 offset {}", operand.value));
-          break;
+        case kFirstDestination: words.push_back(fmt::format("ct original {} daddr", word_)); break;
+        case kFirstPort: words.emplace_back("ct original proto-dst"); break;
       }
     }
     return concatenated(words);

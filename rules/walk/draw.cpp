@@ -14,12 +14,35 @@ namespace {
 
 constexpr std::uint64_t kTooMany = 65536;  ///< no need to count further
 
+/// What a statement puts into the packet's priority; null: nothing.
+const ExpressionPtr* to_priority(const Statement& statement) {
+  const auto* set = std::get_if<SetMeta>(&statement);
+  return set != nullptr && set->key == NFT_META_PRIORITY ? &set->value : nullptr;
+}
+
+const Draw* as_draw(const ExpressionPtr& expression) {
+  return expression == nullptr ? nullptr : std::get_if<Draw>(&expression->what);
+}
+
 }  // namespace
 
-std::vector<const Draw*> RuleJudge::draws_of(const Statement& statement, const Drawn& drawn) {
+const Draw* RuleJudge::carried(std::size_t at) const {
+  while (at-- > 0)
+    if (const ExpressionPtr* value = to_priority(rule_.statements[at])) return as_draw(*value);
+  return nullptr;
+}
+
+bool RuleJudge::only_carries(std::size_t at) const {
+  const ExpressionPtr* value = to_priority(rule_.statements[at]);
+  const Draw* draw = value == nullptr ? nullptr : as_draw(*value);
+  return draw != nullptr && used_later(draw, at);
+}
+
+std::vector<const Draw*> RuleJudge::draws_of(std::size_t at, const Drawn& drawn) const {
   std::vector<const Draw*> draws;
+  const Draw* in_priority = carried(at);
   const auto add = [&](const ExpressionPtr& expression) {
-    if (expression != nullptr) Evaluator::collect_draws(expression, drawn, draws);
+    if (expression != nullptr) Evaluator::collect_draws(expression, drawn, in_priority, draws);
   };
   std::visit(
       [&](const auto& one) {
@@ -34,7 +57,7 @@ std::vector<const Draw*> RuleJudge::draws_of(const Statement& statement, const D
           add(one.address), add(one.last_address), add(one.port), add(one.last_port);
         if constexpr (std::is_same_v<One, Tproxy>) add(one.address), add(one.port);
       },
-      statement);
+      rule_.statements[at]);
   return draws;
 }
 
@@ -49,14 +72,13 @@ std::uint64_t RuleJudge::count(const std::vector<const Draw*>& draws) {
 
 bool RuleJudge::used_later(const Draw* draw, std::size_t at) const {
   for (std::size_t later = at + 1; later < rule_.statements.size(); ++later)
-    if (std::ranges::count(draws_of(rule_.statements[later], {}), draw) != 0) return true;
+    if (std::ranges::count(draws_of(later, {}), draw) != 0) return true;
   return false;
 }
 
-std::optional<double> RuleJudge::certain_odds(const Statement& statement, const std::vector<const Draw*>& draws) const {
-  const auto* condition = std::get_if<Condition>(&statement);
+std::optional<double> RuleJudge::certain_odds(std::size_t at, const std::vector<const Draw*>& draws) const {
+  const auto* condition = std::get_if<Condition>(&rule_.statements[at]);
   if (condition == nullptr || draws.size() != 1) return std::nullopt;
-  const auto at = static_cast<std::size_t>(&statement - rule_.statements.data());
   if (used_later(draws.front(), at)) return std::nullopt;
   return odds_of(*condition, *draws.front());
 }

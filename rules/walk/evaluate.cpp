@@ -1,6 +1,8 @@
 #include "rules/walk/evaluate.h"
 
 #include <algorithm>
+#include <bit>
+#include <optional>
 
 #include "rules/walk/fields.h"
 #include "rules/walk/headers.h"
@@ -84,6 +86,22 @@ void resize(Value& value, std::size_t size) {
   return part;
 }
 
+[[nodiscard]] std::optional<std::uint32_t> number_of(const Draw& draw, const Drawn& drawn) {
+  const auto found = std::ranges::find(drawn, &draw, [](const auto& one) { return one.first; });
+  return found == drawn.end() ? std::nullopt : std::optional(found->second);
+}
+
+/// What all numbers have in common that may be drawn.
+[[nodiscard]] Value common_bits(const Draw& draw) {
+  const std::uint32_t last = draw.offset + std::max<std::uint32_t>(draw.modulus, 1) - 1;
+  if (last < draw.offset) return Value::unknown(4);
+  const int different = std::bit_width(draw.offset ^ last);
+  Mark mark;
+  mark.unknown = different == 32 ? ~0U : (1U << different) - 1;
+  mark.bits = draw.offset & ~mark.unknown;
+  return of_mark(mark);
+}
+
 [[nodiscard]] Value data_of(const SetElement& element, std::size_t size) {
   Value value = Value::of(element.data);
   if (size != 0) resize(value, size);
@@ -129,10 +147,15 @@ Holds holds(const Value& value, const std::vector<std::pair<Bytes, Bytes>>& rang
   return any;
 }
 
-void Evaluator::collect_draws(const ExpressionPtr& expression, const Drawn& drawn, std::vector<const Draw*>& into) {
+void Evaluator::collect_draws(const ExpressionPtr& expression, const Drawn& drawn, const Draw* in_priority,
+                              std::vector<const Draw*>& into) {
   std::vector<const Expression*> open, seen;
   const auto add = [&](const ExpressionPtr& next) {
     if (next != nullptr && seen.size() < kMostSteps) open.push_back(next.get());
+  };
+  const auto found = [&](const Draw* one) {
+    const bool known = std::ranges::any_of(drawn, [&](const auto& of) { return of.first == one; });
+    if (!known && std::ranges::find(into, one) == into.end()) into.push_back(one);
   };
   add(expression);
   while (!open.empty()) {
@@ -145,9 +168,9 @@ void Evaluator::collect_draws(const ExpressionPtr& expression, const Drawn& draw
                    [&](const Shift& one) { add(one.of); }, [&](const Swap& one) { add(one.of); },
                    [&](const Concat& one) { std::ranges::for_each(one.parts, add); },
                    [&](const Slice& one) { add(one.of); }, [&](const MapLookup& one) { add(one.key); },
-                   [&](const Draw& one) {
-                     const bool known = std::ranges::any_of(drawn, [&](auto& of) { return of.first == &one; });
-                     if (!known && std::ranges::find(into, &one) == into.end()) into.push_back(&one);
+                   [&](const Draw& one) { found(&one); },
+                   [&](const Meta& one) {
+                     if (one.key == NFT_META_PRIORITY && in_priority != nullptr) found(in_priority);
                    },
                    [](const auto& /*leaf*/) {}},
         next->what);
@@ -209,7 +232,11 @@ Value Evaluator::value_of(const ExpressionPtr& expression, const PacketState& st
   return std::visit(
       Overloaded{
           [&](const Payload& leaf) { return load(leaf, state); },
-          [&](const Meta& leaf) { return load(leaf, state, surroundings_); },
+          [&](const Meta& leaf) {
+            if (leaf.key != NFT_META_PRIORITY || carried == nullptr) return load(leaf, state, surroundings_);
+            const auto number = number_of(*carried, drawn);
+            return number ? Value::of(Bytes::host(*number)) : load(leaf, state, surroundings_);
+          },
           [&](const Ct& leaf) { return load(leaf, state); },
           [&](const Fib& leaf) { return load(leaf, state, surroundings_); },
           [&](const SocketField& leaf) { return load(leaf, state); },
@@ -242,8 +269,8 @@ Value Evaluator::value_of(const ExpressionPtr& expression, const PacketState& st
             return of(node.key, [&](const Value& key) { return map_value(node, key, state); });
           },
           [&](const Draw& node) {
-            const auto number = std::ranges::find(drawn, &node, [](const auto& one) { return one.first; });
-            return number == drawn.end() ? Value::unknown(4) : Value::of(Bytes::host(number->second));
+            const auto number = number_of(node, drawn);
+            return number ? Value::of(Bytes::host(*number)) : common_bits(node);
           },
           [&](const Unread& leaf) { return Value::unknown(leaf.size); },
       },

@@ -28,6 +28,8 @@ class Evaluator {
     std::vector<LookedUp> looked_up;
   };
   Notes notes;
+  /// The number that the rule has put into the packet's priority; none: the priority is what the state says.
+  const Draw* carried = nullptr;
 
   [[nodiscard]] Value evaluate(const ExpressionPtr& expression, const PacketState& state, const Drawn& drawn) {
     steps_ = 0;
@@ -37,8 +39,9 @@ class Evaluator {
   [[nodiscard]] LookUp look_up(const std::string& set, const Value& key, const PacketState& state);
   [[nodiscard]] const WalkSet* set(const std::string& name) const { return table_.set(name); }
 
-  /// The nodes whose number is not drawn yet.
-  static void collect_draws(const ExpressionPtr& expression, const Drawn& drawn, std::vector<const Draw*>& into);
+  /// The nodes whose number is not drawn yet. `in_priority`: as `carried`.
+  static void collect_draws(const ExpressionPtr& expression, const Drawn& drawn, const Draw* in_priority,
+                            std::vector<const Draw*>& into);
 
  private:
   [[nodiscard]] Value value_of(const ExpressionPtr& expression, const PacketState& state, const Drawn& drawn);

@@ -49,7 +49,7 @@ class Comparison {
   }
   [[nodiscard]] bool equal(const Draw& one, const Draw& other) {
     return one.kind == other.kind && one.modulus == other.modulus && one.offset == other.offset &&
-           same(one.of, other.of);
+           one.seed == other.seed && same(one.of, other.of);
   }
 
   std::size_t steps_ = 0;

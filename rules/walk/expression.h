@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -118,7 +119,8 @@ struct Draw {
   Kind kind = Kind::kRandom;
   std::uint32_t modulus = 1;
   std::uint32_t offset = 0;
-  ExpressionPtr of;  ///< kHash of given values (jhash); none: of the packet (symhash)
+  ExpressionPtr of;                                  ///< kHash of given values (jhash); none: of the packet (symhash)
+  std::optional<std::uint32_t> seed = std::nullopt;  ///< of jhash; none: the kernel's own
 };
 
 struct Unread {  ///< something that was not understood; `text` names it

@@ -9,6 +9,7 @@ namespace kubenatd::rules::walk {
 Step RuleJudge::step(Run& run, const Statement& statement) {
   if (has_effect(statement)) settle(run);
   evaluator_.notes = {};
+  evaluator_.carried = carried(run.at);
   part_ = Part::kOther;
   const Step taken = std::visit([&](const auto& one) { return apply(run, one); }, statement);
   for (LookedUp& one : evaluator_.notes.looked_up) run.branch.looked_up.push_back(std::move(one));
@@ -38,9 +39,9 @@ Run RuleJudge::remembered(const Run& run) const {
 }
 
 Step RuleJudge::apply(Run& run, const Condition& condition) {
-  const std::vector<const Draw*> draws = draws_of(condition, run.drawn);
+  const std::vector<const Draw*> draws = draws_of(run.at, run.drawn);
   if (!draws.empty())
-    if (const std::optional<double> odds = certain_odds(rule_.statements[run.at], draws)) return by_chance(run, *odds);
+    if (const std::optional<double> odds = certain_odds(run.at, draws)) return by_chance(run, *odds);
   return of(run, judge_condition(condition, run.branch.after, run.drawn, evaluator_), condition.part);
 }
 

@@ -46,9 +46,10 @@ std::vector<Branch> RuleJudge::judge(const PacketState& state) {
 }
 
 std::optional<Part> RuleJudge::certain_mismatch(const PacketState& state) {
-  for (const Statement& statement : rule_.statements) {
+  for (std::size_t at = 0; at < rule_.statements.size(); ++at) {
+    const Statement& statement = rule_.statements[at];
     if (has_effect(statement)) break;
-    if (!draws_of(statement, {}).empty()) continue;
+    if (!draws_of(at, {}).empty()) continue;
     Part part = Part::kOther;
     const Holds holds = std::visit([&](const auto& one) { return of_condition(one, state, part); }, statement);
     if (holds == Holds::kNo && !evaluator_.notes.from_memory) return part;
@@ -89,8 +90,8 @@ Holds RuleJudge::of_condition(const Never& one, const PacketState& /*state*/, Pa
 void RuleJudge::follow(Run run) {
   while (run.at < rule_.statements.size()) {
     const Statement& statement = rule_.statements[run.at];
-    const std::vector<const Draw*> draws = draws_of(statement, run.drawn);
-    if (!draws.empty() && !certain_odds(statement, draws)) {
+    const std::vector<const Draw*> draws = draws_of(run.at, run.drawn);
+    if (!draws.empty() && !only_carries(run.at) && !certain_odds(run.at, draws)) {
       const std::uint64_t values = count(draws);
       if (values <= kMostDrawn && open_.size() + results_.size() + values <= kMostRuns)
         return draw(run, statement, draws, values);

@@ -57,12 +57,16 @@ class RuleJudge {
 
   // Drawn numbers.
 
-  [[nodiscard]] static std::vector<const Draw*> draws_of(const Statement& statement, const Drawn& drawn);
+  /// Of the statement at this place.
+  [[nodiscard]] std::vector<const Draw*> draws_of(std::size_t at, const Drawn& drawn) const;
+  /// The number in the packet's priority at this place, if the rule has drawn it.
+  [[nodiscard]] const Draw* carried(std::size_t at) const;
+  /// It only puts a number into the priority, where a later statement takes it from: it is drawn there.
+  [[nodiscard]] bool only_carries(std::size_t at) const;
   [[nodiscard]] static std::uint64_t count(const std::vector<const Draw*>& draws);
   [[nodiscard]] bool used_later(const Draw* draw, std::size_t at) const;
   /// The odds of a comparison with one drawn number, without trying out all of them.
-  [[nodiscard]] std::optional<double> certain_odds(const Statement& statement,
-                                                   const std::vector<const Draw*>& draws) const;
+  [[nodiscard]] std::optional<double> certain_odds(std::size_t at, const std::vector<const Draw*>& draws) const;
   /// Tries out all values; those that come to the same are one way.
   void draw(Run& run, const Statement& statement, const std::vector<const Draw*>& draws, std::uint64_t values);
 

@@ -104,7 +104,7 @@ TEST_CASE("explain --live in nftables mode looks up what the kernel has, and nam
   CHECK(has(answer, "NodePort of demo/web:http"));
   CHECK(has(answer, "rules       live"));
   CHECK(has(answer, "@nodeports tcp . 30080"));
-  CHECK(has(answer, "@nodeport-endpoints tcp . 30080 . 0x00000000"));
+  CHECK(has(answer, "@nodeport-endpoints tcp . 30080 . 7f02:0"));
   CHECK(has(answer, "10.244.2.7:8080"));
   CHECK(has(answer, "it comes in from outside"));
   CHECK(explain({"10.96.0.81:80", "--live"}).status == 0);
@@ -114,7 +114,7 @@ TEST_CASE("explain --live in nftables mode looks up what the kernel has, and nam
   agent.apply();
   CHECK(explain({"10.96.0.80:80", "--live"}).status == 0);
 
-  const std::string endpoint = "10.96.0.80 . tcp . 80 . 0x00000001";
+  const std::string endpoint = "10.96.0.80 . tcp . 80 . 7f00:1";
   must_run_in(bare.node, {"nft", "delete element ip kubenatd endpoints { " + endpoint + " }"});
   answer = explain({"10.96.0.80:80", "--live", "-o", "json"});
   INFO(answer.describe());

@@ -39,7 +39,7 @@ Fight fight_in_nftables() {
   return {Mode::kNftables,
           "nft delete element ip kubenatd cluster-ips { 10.96.0.1 }",
           rules::set_ref(kIpv4, "kubenatd", "cluster-ips"),
-          "nft delete element ip kubenatd endpoints { 10.96.0.1 . tcp . 80 . 0x1 }",
+          "nft delete element ip kubenatd endpoints { 10.96.0.1 . tcp . 80 . 7f00:1 }",
           rules::set_ref(kIpv4, "kubenatd", "endpoints"),
           "nft flush chain ip kubenatd services",
           rules::chain_ref(kIpv4, "kubenatd", "services")};

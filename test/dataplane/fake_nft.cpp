@@ -81,8 +81,12 @@ void add_field(rules::nftables::Bytes<Capacity>& bytes, FieldType type, const st
         if (rules::name_of(protocol) == text) bytes.protocol(protocol);
       return;
     case FieldType::kPort: bytes.port(static_cast<std::uint16_t>(std::stoul(text))); return;
-    case FieldType::kMark:
-    case FieldType::kClassId: bytes.number(rules::walk::xt::read_number(text).value()); return;
+    case FieldType::kClassId: {
+      const std::size_t colon = text.find(':');
+      bytes.number(static_cast<std::uint32_t>(std::stoul(text.substr(0, colon), nullptr, 16) << 16U |
+                                              std::stoul(text.substr(colon + 1), nullptr, 16)));
+      return;
+    }
   }
 }
 

@@ -67,8 +67,8 @@ TEST_CASE("whatever others do to the table of nftables mode is put right, and th
   const std::vector<std::string> edits{
       "delete element ip kubenatd cluster-ips { 10.96.0.1 }",
       "delete element ip kubenatd external-local { 203.0.113.4 . tcp . 80 }",
-      "delete element ip kubenatd endpoints { 10.96.0.1 . tcp . 80 . 0x1 }",
-      "add element ip kubenatd endpoints { 10.96.0.1 . tcp . 80 . 0x2 : 10.244.9.9 . 9999 }",
+      "delete element ip kubenatd endpoints { 10.96.0.1 . tcp . 80 . 7f00:1 }",
+      "add element ip kubenatd endpoints { 10.96.0.1 . tcp . 80 . 7f00:2 : 10.244.9.9 . 9999 }",
       "delete element ip kubenatd source-ranges { 203.0.113.4 . tcp . 80 . 192.0.2.0/24 }",
       "flush set ip kubenatd nodeports",
       "flush chain ip kubenatd services",

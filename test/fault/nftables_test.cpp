@@ -69,7 +69,7 @@ TEST_CASE("Damage to the table of nftables mode is healed while it runs") {
   damage("flush ruleset");
   damage("flush ruleset");
   damage("delete table ip6 kubenatd");
-  damage("delete element ip kubenatd endpoints { 10.96.8.3 . tcp . 80 . 0x1 }");
+  damage("delete element ip kubenatd endpoints { 10.96.8.3 . tcp . 80 . 7f00:1 }");
   damage("flush set ip kubenatd cluster-ips");
   damage("flush chain ip kubenatd services");
   damage("insert rule ip kubenatd services drop");
@@ -121,7 +121,7 @@ TEST_CASE("kill -9 at any time leaves a whole table in nftables mode, and a rest
     const std::string left = table_of(bare.node, "ip");
     // All of the Service or nothing.
     const bool named = left.find("demo/late") != std::string::npos;
-    CHECK((left.find("10.96.9.1 . tcp . 80 . 0x00000001") != std::string::npos) == named);
+    CHECK((left.find("10.96.9.1 . tcp . 80 . 7f00:1") != std::string::npos) == named);
     manifests.remove(late);
     agent.apply();
     CHECK(content(bare.node) == before);

@@ -19,7 +19,6 @@ std::uint16_t size_of(FieldType field, rules::Family family) {
     case FieldType::kAddress: return rules::bits_of(family) / 8;
     case FieldType::kProtocol: return 1;
     case FieldType::kPort: return 2;
-    case FieldType::kMark:
     case FieldType::kClassId: break;
   }
   return 4;
@@ -30,7 +29,6 @@ std::string_view word_of(FieldType field, rules::Family family) {
     case FieldType::kAddress: return family == rules::Family::kIpv4 ? "ipv4_addr" : "ipv6_addr";
     case FieldType::kProtocol: return "inet_proto";
     case FieldType::kPort: return "inet_service";
-    case FieldType::kMark: return "mark";
     case FieldType::kClassId: break;
   }
   return "classid";

@@ -23,6 +23,7 @@ constexpr Feature kFeatures[] = {
     {"reject", "CONFIG_NFT_REJECT_IPV4", "CONFIG_NFT_REJECT_IPV6", "3.14"},
     {"fib", "CONFIG_NFT_FIB_IPV4", "CONFIG_NFT_FIB_IPV6", "4.10"},
     {"numgen", "CONFIG_NFT_NUMGEN", "CONFIG_NFT_NUMGEN", "4.9"},
+    {"hash", "CONFIG_NFT_HASH", "CONFIG_NFT_HASH", "4.9"},
     {"ct", "CONFIG_NFT_CT", "CONFIG_NFT_CT", "3.13"},
 };
 

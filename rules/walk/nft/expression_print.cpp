@@ -320,6 +320,7 @@ Text ExpressionPrinter::words(const Draw& what) {
     case Draw::Kind::kHash: text = what.of ? "jhash " + expression(what.of).words : "symhash"; break;
   }
   text += fmt::format(" mod {}", what.modulus);
+  if (what.seed) text += fmt::format(" seed 0x{:x}", *what.seed);
   if (what.offset != 0) text += fmt::format(" offset {}", what.offset);
   return {std::move(text), Type::kHostInteger, {}, false};
 }

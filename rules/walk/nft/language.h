@@ -33,7 +33,7 @@ struct Term {
     kRoute,       ///< name
     kOption,      ///< text: "tcp option", "ip option", "sctp chunk", "exthdr"; name; words: field, or none for presence
     kRawOption,   ///< the same text, number: type, second: offset, third: size in bits
-    kDraw,        ///< text: random, inc, jhash, symhash; number: modulus, second: offset; parts[0]: what is hashed
+    kDraw,        ///< text: random, inc, jhash, symhash; number: modulus, second: offset, name: seed; parts[0]: of what
     kMap,         ///< parts[0] is looked up in parts[1]
     kVerdict,
     kUnknown,  ///< `text`

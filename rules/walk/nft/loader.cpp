@@ -342,6 +342,7 @@ Load Loader::draw(const Term& term) {
   if (term.text == "inc") what.kind = Draw::Kind::kRoundRobin;
   what.modulus = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(term.number, 1, 0xffffffff));
   what.offset = static_cast<std::uint32_t>(term.second);
+  if (const auto seed = read_number(term.name)) what.seed = static_cast<std::uint32_t>(*seed);
   if (!term.parts.empty()) {
     const Load of_what = load(term.parts.front());
     what.of = key(of_what, false);

@@ -242,7 +242,7 @@ std::optional<Term> RuleParser::draw() {
   const auto modulus = read_number(quoted_or_word());
   if (!modulus) return std::nullopt;
   term.number = *modulus;
-  if (accept("seed")) ++at_;
+  if (accept("seed")) term.name = quoted_or_word();
   if (accept("offset")) {
     const auto offset = read_number(quoted_or_word());
     if (!offset) return std::nullopt;

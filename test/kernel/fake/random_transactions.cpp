@@ -28,7 +28,7 @@ std::vector<SetSpec> RandomTransactions::sets() {
   };
   add(SetId::kClusterIps, {kAddress}, {});
   add(SetId::kEndpoints, {kAddress, kProtocol, kPort}, {kAddress, kPort});
-  add(SetId::kExternal, {kAddress, kProtocol, kPort}, {kMark}).size = 3;
+  add(SetId::kExternal, {kAddress, kProtocol, kPort}, {kClassId}).size = 3;
   add(SetId::kSourceRanges, {kAddress, kProtocol, kPort, kAddress}, {}).interval = true;
   SetSpec& affinity = add(SetId::kAffinity, {kAddress, kProtocol, kClassId}, {kAddress, kPort});
   affinity.dynamic = true;
@@ -82,10 +82,8 @@ NftRule RandomTransactions::nft_rule() {
   NftRule rule;
   using enum Operand::Kind;
   switch (below(7)) {
-    case 0: rule.statements = {InSet{{{kDestination, 0}}, {SetId::kClusterIps, 0}, below(2) == 0}}; break;
-    case 1:
-      rule.statements = {Translate{{{kDestination, 0}, {kProtocol, 0}, {kPort, 0}}, {SetId::kEndpoints, 0}}};
-      break;
+    case 0: rule.statements = {InSet{{{kDestination}}, {SetId::kClusterIps, 0}, below(2) == 0}}; break;
+    case 1: rule.statements = {Translate{{{kDestination}, {kProtocol}, {kPort}}, {SetId::kEndpoints, 0}}}; break;
     case 2: rule.statements = {IsNew{}, HasMark{0x4000}}; break;
     case 3: rule.statements = {Remember{60}}; break;
     case 4: rule.statements = {ChangeMark{0x4000, below(2) == 0}}; break;
@@ -113,7 +111,7 @@ void RandomTransactions::nftables_message(Batch& batch) {
     case 4:
     case 5:
       // Another type than before; not of keys, for which the kernel checks what the rules load.
-      if (below(8) == 0 && !set.dynamic) set.data.push_back(FieldType::kMark);
+      if (below(8) == 0 && !set.dynamic) set.data.push_back(FieldType::kClassId);
       add_nft_set(batch, family, set);
       break;
     case 6: delete_nft_set(batch, family, set.name); break;

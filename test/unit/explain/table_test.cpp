@@ -44,7 +44,7 @@ TEST_CASE("explain in nftables mode: a ClusterIP, with the elements that were fo
   CHECK(step(answer.steps, "@cluster-ips") ==
         "services: ip daddr @cluster-ips goto cluster-ip (@cluster-ips 10.96.0.80)");
   CHECK(step(answer.ends[1].steps, "@endpoints")
-            .find("by chance; @endpoints 10.96.0.80 . tcp . 80 . 0x00000001 : 10.244.2.7 . 8080") != std::string::npos);
+            .find("by chance; @endpoints 10.96.0.80 . tcp . 80 . 7f00:1 : 10.244.2.7 . 8080") != std::string::npos);
   CHECK(to_text(answer, false).find("→ kubenatd services") != std::string::npos);
   CHECK(to_json(answer).find("\"table\": \"kubenatd\"") != std::string::npos);
 }

@@ -129,7 +129,7 @@ class TableModel final : public PlanWriter {
       if (const auto* go = std::get_if<GoTo>(&statement)) uses.chains.insert(go->chain);
       if (const auto* in = std::get_if<InSet>(&statement)) uses.sets.insert(name_of(in->set));
       if (const auto* to = std::get_if<Translate>(&statement)) uses.sets.insert(name_of(to->map));
-      if (const auto* priority = std::get_if<SetPriority>(&statement); priority != nullptr && !priority->key.empty())
+      if (const auto* priority = std::get_if<SetPriority>(&statement); priority != nullptr)
         uses.sets.insert(name_of(priority->map));
       if (std::holds_alternative<Remember>(statement)) uses.sets.insert("affinity");
     }

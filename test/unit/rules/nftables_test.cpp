@@ -62,8 +62,8 @@ TEST_CASE("a ClusterIP is an address, its endpoints by number, and a comment at 
   desired.upsert(view("demo/web:http", "10.96.0.1", {endpoint("10.244.1.5", true), endpoint("10.244.2.7")}));
   CHECK(elements_of(desired) ==
         Elements{"cluster-ips 10.96.0.1",
-                 "endpoints 10.96.0.1 . tcp . 80 . 0x00000000 comment \"demo/web:http\" : 10.244.1.5 . 8080",
-                 "endpoints 10.96.0.1 . tcp . 80 . 0x00000001 : 10.244.2.7 . 8080", "hairpin 10.244.1.5 . 10.244.1.5"});
+                 "endpoints 10.96.0.1 . tcp . 80 . 7f00:0 comment \"demo/web:http\" : 10.244.1.5 . 8080",
+                 "endpoints 10.96.0.1 . tcp . 80 . 7f00:1 : 10.244.2.7 . 8080", "hairpin 10.244.1.5 . 10.244.1.5"});
 }
 
 TEST_CASE("without endpoints it is refused, with endpoints on other nodes alone dropped") {
@@ -90,17 +90,17 @@ TEST_CASE("policy Local has both lists behind what is reached from outside, and 
   const Elements all = elements_of(desired);
   for (const char* element :
        {"external-local 203.0.113.1 . tcp . 80 comment \"demo/lb\"",
-        "endpoints 203.0.113.1 . tcp . 80 . 0x00000001 : 10.244.2.7 . 8080",
-        "local-endpoints 203.0.113.1 . tcp . 80 . 0x00000000 comment \"demo/lb\" : 10.244.1.5 . 8080",
+        "endpoints 203.0.113.1 . tcp . 80 . 7f00:1 : 10.244.2.7 . 8080",
+        "local-endpoints 203.0.113.1 . tcp . 80 . 7f01:0 comment \"demo/lb\" : 10.244.1.5 . 8080",
         "nodeports-local tcp . 30080 comment \"demo/lb\"",
-        "nodeport-local-endpoints tcp . 30080 . 0x00000000 comment \"demo/lb\" : 10.244.1.5 . 8080",
+        "nodeport-local-endpoints tcp . 30080 . 7f03:0 comment \"demo/lb\" : 10.244.1.5 . 8080",
         "firewalled 203.0.113.1 . tcp . 80 comment \"demo/lb\"", "source-ranges 203.0.113.1 . tcp . 80 . 192.0.2.0/24",
         "source-ranges 203.0.113.1 . tcp . 80 . 203.0.113.1"}) {
     INFO(element);
     CHECK(all.contains(element));
   }
   CHECK_FALSE(all.contains("source-ranges 203.0.113.1 . tcp . 80 . 192.0.2.128/25"));
-  CHECK_FALSE(all.contains("local-endpoints 203.0.113.1 . tcp . 80 . 0x00000001 : 10.244.2.7 . 8080"));
+  CHECK_FALSE(all.contains("local-endpoints 203.0.113.1 . tcp . 80 . 7f01:1 : 10.244.2.7 . 8080"));
 }
 
 TEST_CASE("an endpoint that goes leaves its number to the last one") {
@@ -137,8 +137,8 @@ TEST_CASE("of two service ports with one address the first by name has it until 
   ServicePortView second = view("demo/b", "10.96.0.2", {endpoint("10.244.1.2")});
   ServicePortView first = view("demo/a", "10.96.0.1", {endpoint("10.244.1.1")});
   first.external_ips = second.external_ips = {ip("198.51.100.1")};
-  const std::string mine = "endpoints 198.51.100.1 . tcp . 80 . 0x00000000 comment \"demo/a\" : 10.244.1.1 . 8080";
-  const std::string theirs = "endpoints 198.51.100.1 . tcp . 80 . 0x00000000 comment \"demo/b\" : 10.244.1.2 . 8080";
+  const std::string mine = "endpoints 198.51.100.1 . tcp . 80 . 7f00:0 comment \"demo/a\" : 10.244.1.1 . 8080";
+  const std::string theirs = "endpoints 198.51.100.1 . tcp . 80 . 7f00:0 comment \"demo/b\" : 10.244.1.2 . 8080";
   desired.upsert(second);
   CHECK(elements_of(desired).contains(theirs));
   desired.upsert(first);
@@ -156,6 +156,7 @@ TEST_CASE("the ruleset does not grow with service ports, only with affinity time
     return count;
   };
   const std::size_t chains = desired.ruleset().chains.size();
+  constexpr std::size_t kOwners = 12;  // three protocols, four maps
   const std::size_t before = rules();
   for (int i = 1; i < 200; ++i)
     desired.upsert(view("demo/s" + std::to_string(i), "10.96.0." + std::to_string(i), {endpoint("10.244.1.1")}));
@@ -166,8 +167,15 @@ TEST_CASE("the ruleset does not grow with service ports, only with affinity time
   sticky.name = "demo/sticky-too";
   sticky.cluster_ip = ip("10.96.1.2");
   desired.upsert(sticky);
-  CHECK(rules() == before + 1);
-  CHECK(desired.ruleset().chains.size() == chains);
+  CHECK(rules() == before + kOwners + 2);
+  CHECK(desired.ruleset().chains.size() == chains + 1);
+  sticky.name = "demo/sticky-short";
+  sticky.cluster_ip = ip("10.96.1.3");
+  sticky.affinity_seconds = 100;
+  desired.upsert(sticky);
+  CHECK(rules() == before + kOwners + 3);
+  sticky.affinity_seconds = 10800;
+  desired.upsert(sticky);
   CHECK(desired.ruleset().sets.back().name == "affinity-10800s");
 }
 
@@ -203,11 +211,18 @@ TEST_CASE("rules read as nft prints them") {
   const std::string text = to_text(desired, Family::kIpv4);
   for (const char* line :
        {"ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000 comment",
-        "ip daddr . meta l4proto . th dport . numgen random mod 1 offset 4 @larger goto endpoints-16",
+        "ip daddr . meta l4proto . th dport @larger-4 goto endpoints-16", "meta l4proto udp goto endpoints-udp-4",
+        "meta priority set numgen random mod 16 offset 2130706432 dnat ip to ip daddr . meta l4proto . th dport . meta "
+        "priority map @endpoints",
+        "meta priority set jhash ip saddr . th sport . ip daddr . th dport mod 4 seed 0x6b756265 offset 2130706432 "
+        "dnat",
+        "meta l4proto tcp meta priority & ffff:0 == 7f00:0 meta priority set ct original ip daddr . meta l4proto . ct "
+        "original proto-dst map @sticky",
+        "meta priority & ff00:0 == 7f00:0 meta priority set none",
         "meta priority set ip daddr . meta l4proto . th dport map @sticky jump affinity",
         "meta priority @affinity-10800s update @affinity { ip saddr . meta l4proto . meta priority timeout 3h : ip "
         "daddr "
-        ". th dport } meta priority set none",
+        ". th dport } meta priority set 7f00:0",
         "ip daddr 10.96.0.0/12 drop comment",
         "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport @nodeports goto nodeport",
         "type filter hook prerouting priority dstnat - 10; policy accept;"}) {
