@@ -107,10 +107,10 @@ class Checker {
       case Type::kTextMap:
       case Type::kTextsMap:
         if (!value.is_object()) return wrong(path, "is not a map");
-        for (const auto& [name, one] : value.items())
-          if (auto status = field.type == Type::kTextMap ? text(one, path + "." + name) : texts(one, path + "." + name);
-              !status)
-            return status;
+        for (const auto& [name, one] : value.items()) {
+          const std::string at = fmt::format("{}.{}", path, name);
+          if (auto status = field.type == Type::kTextMap ? text(one, at) : texts(one, at); !status) return status;
+        }
         return {};
       case Type::kMap: return map(value, path, field.fields);
       case Type::kNamed:

@@ -156,7 +156,7 @@ bool goes_straight(const std::string& none, const ServerUrl& server) {
 /// Without a scheme it is http.
 std::optional<Url> parse_said(const std::string& text) {
   std::string cause;
-  const auto url = Url::parse(text, cause);
+  auto url = Url::parse(text, cause);
   if (!url || url->scheme.empty() || !url->has_host())
     if (auto with_scheme = Url::parse("http://" + text, cause)) return with_scheme;
   return url;

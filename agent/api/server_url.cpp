@@ -17,7 +17,7 @@ namespace {
 std::optional<Url> default_server_url(const std::string& text, std::string& cause) {
   std::string unused;
   auto url = Url::parse(text, cause);
-  if (const auto request = Url::parse(text, unused, true); request && !request->opaque && request->path.size() > 1) {
+  if (auto request = Url::parse(text, unused, true); request && !request->opaque && request->path.size() > 1) {
     if (!request->scheme.empty() && request->has_host()) return request;
     cause = "is neither a URL nor HOST:PORT";
     return std::nullopt;
