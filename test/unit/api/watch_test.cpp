@@ -371,10 +371,10 @@ TEST_CASE("a bad object is named and the rest applied") {
   follower.until([&] { return follower.objects.contains("demo/c"); });
   CHECK(follower.objects.size() == 3);
   CHECK(follower.address_of("a") == "10.96.0.10");
-  CHECK(follower.complained("Service demo/bad: spec.ports[0].port: 70000"));
+  CHECK(follower.complained("Service demo/bad: spec.ports[0].port: Invalid value: 70000"));
   REQUIRE_FALSE(follower.left_out.empty());
   CHECK(follower.left_out[0].object == "Service demo/bad");
-  CHECK(follower.left_out[0].reason.starts_with("spec.ports[0].port: 70000"));
+  CHECK(follower.left_out[0].reason.starts_with("spec.ports[0].port: Invalid value: 70000"));
   CHECK(follower.left_out[0].addresses.size() == 1);
   CHECK(follower.complained("Service demo/a: spec.ports: "));
   CHECK(follower.complained("it stays as it was"));

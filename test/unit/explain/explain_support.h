@@ -35,9 +35,10 @@ inline std::string pod(const std::string& name, const std::string& app, const st
 
 /// Service demo/web, 10.96.0.80:80, with more YAML in its spec.
 inline std::string web(const std::string& more = "", const std::string& target = "http", const std::string& rest = "") {
-  return "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: demo}\nspec:\n  selector: {app: web}\n"
-         "  clusterIP: 10.96.0.80\n  ports: [{name: http, port: 80, targetPort: " +
-         target + ", nodePort: 30080}]\n" + more + rest;
+  const std::string type = more.contains("  type: ") ? "" : "  type: NodePort\n";
+  return "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: demo}\nspec:\n" + type +
+         "  selector: {app: web}\n  clusterIP: 10.96.0.80\n  ports: [{name: http, port: 80, targetPort: " + target +
+         ", nodePort: 30080}]\n" + more + rest;
 }
 
 /// Rules of any program, from their text.

@@ -64,21 +64,6 @@ TEST_CASE("explain: what a client of a URL sees when something is wrong") {
   CHECK(ask(kClass + app + ingress(kBackend), "http://shop.local/cart") == "no-way-in refused");
 }
 
-TEST_CASE("Ingress: wrong fields are left out and refuse nothing") {
-  const World world(
-      "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: demo, annotations: "
-      "{kubernetes.io/ingress.class: old}}\nspec:\n  tls: [{hosts: [a.local, 7]}]\n  rules:\n  - 7\n  - {host: "
-      "a.local, "
-      "http: {paths: [{path: [], pathType: Odd, backend: {service: {name: web, port: {number: 99999}}}}]}}\n");
-  const auto all = world.context.inventory.all<objects::Ingress>();
-  REQUIRE(all.size() == 1);
-  CHECK(all[0]->class_name == "old");
-  REQUIRE_FALSE(all[0]->rules.empty());
-  CHECK(all[0]->rules.back().host == "a.local");
-  CHECK(all[0]->rules.back().paths.at(0).path == "/");
-  CHECK(all[0]->rules.back().paths.at(0).backend.port == 0);
-}
-
 TEST_CASE("Ingress: the rule that counts") {
   const std::string head =
       "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: demo}\nspec:\n"

@@ -188,3 +188,35 @@ TEST_CASE("a Pod in the node's own network has its ports on the node") {
   REQUIRE(web.ports.size() == 1);
   CHECK(web.ports[0].host_port == 80);
 }
+
+TEST_CASE("an Ingress or a route that the API server would not take is refused in a folder only") {
+  const auto ingress = [](const std::string& path) {
+    return "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, annotations: "
+           "{kubernetes.io/ingress.class: old}}\nspec: {rules: [{host: a.local, http: {paths: [" +
+           path + "]}}]}\n";
+  };
+  const std::string odd = ingress("{path: x, pathType: Odd, backend: {service: {name: web, port: {number: 99999}}}}");
+  CHECK_THAT(refusal_of(odd), Catch::Contains("spec.rules[0].http.paths[0].pathType: Unsupported value: \"Odd\""));
+  const auto stored = decode_yaml(odd, Origin::kServer);
+  REQUIRE(stored);
+  const auto& one = std::get<Ingress>(*stored->object);
+  CHECK(one.class_name == "old");
+  CHECK(one.rules.at(0).paths.at(0).path == "x");
+  CHECK(one.rules.at(0).paths.at(0).backend.port == 0);
+  CHECK_THAT(refusal_of(ingress("{path: [], pathType: Exact}")), Catch::Contains("path: is a list"));
+
+  const auto route = [](const std::string& match) {
+    return "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec: {rules: [{matches: "
+           "[" +
+           match + "]}]}\n";
+  };
+  CHECK_THAT(refusal_of(route("{path: {type: prefix}}")), Catch::Contains("path.type: Unsupported value: \"prefix\""));
+  CHECK_THAT(refusal_of(route("{path: {value: 5}}")), Catch::Contains("path.value: is a number"));
+  CHECK(std::get<HttpRoute>(*decode_yaml(route("{path: {type: prefix}}"), Origin::kServer)->object)
+            .rules.at(0)
+            .matches.at(0)
+            .path_type == RouteMatch::Path::kRegularExpression);
+  CHECK_THAT(refusal_of("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\n"
+                        "spec: {listeners: [{name: a, port: 80, allowedRoutes: {namespaces: {from: all}}}]}\n"),
+             Catch::Contains("from: Unsupported value: \"all\""));
+}
