@@ -234,7 +234,7 @@ TEST_CASE("Endpoints of a Service without selector are mirrored") {
   CHECK(cluster.put(endpoints) == 0);
   CHECK(cluster.put("{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {clusterIP: 10.0.0.1,"
                     " ports: [{port: 5432}]}}") == 1);
-  const EndpointSlice mirrored = cluster.slices.at("db~ipv4~:5432/TCP");
+  const EndpointSlice mirrored = cluster.slices.at("db~ipv4~:5432/tcp");
   CHECK(mirrored.service == "db");
   REQUIRE(mirrored.endpoints.size() == 2);
   CHECK(mirrored.endpoints[0] == SliceEndpoint{address("192.0.2.1"), true, true, false, "n1", {}, {}});
