@@ -58,10 +58,11 @@ struct CommandWord {
 };
 
 constexpr std::array kCommands{
-    CommandWord{"run", Command::kRun, config::Command::kRun, "",
-                "Program the chains and keep them so; needs CAP_NET_ADMIN\n"
-                "SIGHUP reads the configuration and all objects again, also files that do not seem to have changed, and\n"
-                "logs what had changed. SIGTERM ends it; the rules stay."},
+    CommandWord{
+        "run", Command::kRun, config::Command::kRun, "",
+        "Program the chains and keep them so; needs CAP_NET_ADMIN\n"
+        "SIGHUP reads the configuration and all objects again, also files that do not seem to have changed, and\n"
+        "logs what had changed. SIGTERM ends it; the rules stay."},
     CommandWord{"render", Command::kRender, config::Command::kRender, "",
                 "Print the desired state as iptables-save or nft would; needs no rights and does not touch the kernel"},
     CommandWord{"diff", Command::kDiff, config::Command::kDiff, "",

@@ -185,7 +185,17 @@ std::vector<std::string> joined_remarks(const ConfigFindings& findings) {
 void take_logging(const FlagValues& values, const Config& read, Config& config) {
   if (find(values, "v") != nullptr) config.logging.verbosity = read.logging.verbosity;
   if (find(values, "logging-format") != nullptr) config.logging.format = read.logging.format;
-  if (find(values, "log-flush-frequency") != nullptr) config.logging.flush_frequency = read.logging.flush_frequency;
+  if (find(values, "log-flush-frequency") != nullptr) {
+    config.logging.flush_frequency = read.logging.flush_frequency;
+    config.logging.flush_frequency_is_number = false;
+  }
+  if (find(values, "vmodule") != nullptr) config.logging.vmodule = read.logging.vmodule;
+  if (find(values, "log-text-split-stream") != nullptr) config.logging.text.split = read.logging.text.split;
+  if (find(values, "log-json-split-stream") != nullptr) config.logging.json.split = read.logging.json.split;
+  if (find(values, "log-text-info-buffer-size") != nullptr)
+    config.logging.text.info_buffer_size = read.logging.text.info_buffer_size;
+  if (find(values, "log-json-info-buffer-size") != nullptr)
+    config.logging.json.info_buffer_size = read.logging.json.info_buffer_size;
 }
 
 /// Everything but the flags that are told apart in FlagValues.
@@ -201,6 +211,8 @@ rules::Result<std::vector<std::string>> apply_given(const FlagValues& values, Co
   ConfigFindings findings(std::move(names));
   std::vector<std::string> ignored;
   json document = json::object();
+  // The file's gates decide about options of the log; those of flags do not count beside it.
+  if (has_file && !config.feature_gates.empty()) document["featureGates"] = config.feature_gates;
   for (const KubeProxyFlag& flag : kube_proxy_flags()) {
     const std::vector<std::string>* given = find(values, flag.name);
     if (given == nullptr) continue;

@@ -20,6 +20,8 @@ using enum KubeProxyFlag::Zero;
 
 constexpr std::string_view kIpvs = "Of ipvs mode, which is not here";
 constexpr std::string_view kLogBuffer = "Of kube-proxy's log buffers";
+constexpr std::string_view kSplit =
+    "All but errors goes to standard output; needs the feature gate LoggingAlphaOptions";
 constexpr std::string_view kMachine = "Of cAdvisor, which kube-proxy is linked with";
 constexpr std::string_view kOldLog = "Of kube-proxy's log before v1.26";
 
@@ -85,10 +87,10 @@ constexpr auto kFlags = std::to_array<KubeProxyFlag>({
     {"log-flush-frequency", kDuration, "logging.flushFrequency", kRun, "Accepted: every line is written at once",
      kRefused},
     {"vmodule", kPatterns, "logging.vmodule", kNowhere, "Verbosity of single source files of kube-proxy"},
-    {"log-text-split-stream", kBool, "", kNowhere, kLogBuffer},
-    {"log-text-info-buffer-size", kQuantity, "", kNowhere, kLogBuffer},
-    {"log-json-split-stream", kBool, "", kNowhere, kLogBuffer},
-    {"log-json-info-buffer-size", kQuantity, "", kNowhere, kLogBuffer},
+    {"log-text-split-stream", kBool, "logging.options.text.splitStream", kRun, kSplit},
+    {"log-text-info-buffer-size", kQuantity, "logging.options.text.infoBufferSize", kNowhere, kLogBuffer},
+    {"log-json-split-stream", kBool, "logging.options.json.splitStream", kRun, kSplit},
+    {"log-json-info-buffer-size", kQuantity, "logging.options.json.infoBufferSize", kNowhere, kLogBuffer},
     {"boot-id-file", kText, "", kNowhere, kMachine},
     {"machine-id-file", kText, "", kNowhere, kMachine},
     // kube-proxy v1.36 does not have the following any more.

@@ -95,7 +95,8 @@ WatchPods pods_to_watch(Purpose purpose, const config::Config& config) {
 
 rules::Result<api::ClusterAccess> access_of(const config::Config& config) {
   const std::string& kubeconfig = config.client_connection.kubeconfig;
-  auto access = api::find_access({.kubeconfig = kubeconfig, .context = {}, .master = config.master, .pod = {}, .proxies = {}});
+  auto access =
+      api::find_access({.kubeconfig = kubeconfig, .context = {}, .master = config.master, .pod = {}, .proxies = {}});
   if (access) return access;
   rules::Error error = access.error();
   if (kubeconfig.empty()) {

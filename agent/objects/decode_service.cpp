@@ -260,9 +260,8 @@ Service decode_service(const Field& root, ObjectKey key) {
   service.selector = selector.labels();
   service.distribution = read_distribution(root);
   service.wants_node_ports =
-      service.type == Service::Type::kNodePort ||
-      (service.type == Service::Type::kLoadBalancer &&
-       spec.member("allocateLoadBalancerNodePorts").flag().value_or(true));
+      service.type == Service::Type::kNodePort || (service.type == Service::Type::kLoadBalancer &&
+                                                   spec.member("allocateLoadBalancerNodePorts").flag().value_or(true));
   if (service.cluster_ips.empty() && !service.headless)
     service.ip_families = families_without_cluster_ip(spec, service);
   return service;

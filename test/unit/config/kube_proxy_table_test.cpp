@@ -116,7 +116,6 @@ std::vector<Difference> differences() {
   return {
       {"feature gates have no effect, so their names are not looked at", true,
        [](const Row& row) { return has(row.message, "feature gate"); }},
-      {"options of log buffers have no effect, with or without their gate", true, says("LoggingAlphaOptions")},
       {"kube-proxy panics when a value comes behind an empty address", true, says("panic")},
       {"-v without a number means more than by default", true,
        [](const Row& row) {
