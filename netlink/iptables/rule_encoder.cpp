@@ -73,31 +73,26 @@ class ExpressionWriter {
     match("comment", 0, info);
   }
 
-  /// `-m tcp|udp --dport PORT` natively; without a port, and for sctp, as the xt match.
+  /// `-m tcp|udp|sctp [--dport PORT]`
   void operator()(const rules::PortMatch& port) {
-    if (port.protocol == rules::Protocol::kSctp) {
-      xt::Sctp info;
-      if (port.destination) {
-        info.destinations = {*port.destination, *port.destination};
-        info.flags = xt::Sctp::kDestinationPorts;
+    switch (port.protocol) {
+      case rules::Protocol::kTcp: return match("tcp", 0, with_port(xt::Tcp{}, port));
+      case rules::Protocol::kUdp: return match("udp", 0, with_port(xt::Udp{}, port));
+      case rules::Protocol::kSctp: {
+        xt::Sctp info = with_port(xt::Sctp{}, port);
+        if (port.destination) info.flags = xt::Sctp::kDestinationPorts;
+        return match("sctp", 0, info);
       }
-      match("sctp", 0, info);
-    } else if (port.destination) {
-      payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
-      const std::uint16_t value = htobe16(*port.destination);
-      compare(false, &value, sizeof value);
-    } else if (port.protocol == rules::Protocol::kTcp) {
-      match("tcp", 0, xt::Tcp{});
-    } else {
-      match("udp", 0, xt::Udp{});
     }
   }
 
   /// `-m mark [!] --mark VALUE[/MASK]`
   void operator()(const rules::MarkMatch& mark) {
-    meta(NFT_META_MARK);
-    if (mark.mask != 0xffffffff) bitwise_and(&mark.mask, sizeof mark.mask);
-    compare(mark.negate, &mark.value, sizeof mark.value);
+    xt::Mark info;
+    info.value = mark.value;
+    info.mask = mark.mask;
+    info.invert = mark.negate ? 1 : 0;
+    match("mark", 1, info);
   }
 
   /// `-m conntrack [!] --ctstate STATES`
@@ -138,7 +133,9 @@ class ExpressionWriter {
     std::copy(kDefault.begin(), kDefault.end(), info.name.begin());
     std::copy(recent.name.begin(), recent.name.end(), info.name.begin());
     info.name[recent.name.size()] = '\0';
-    info.mask.fill(0xff);
+    // The address's own bytes: so iptables keeps the mask that its listing shows, and its -C compares all 16. What
+    // stands behind them is nothing to the kernel.
+    std::fill_n(info.mask.begin(), rules::bits_of(family_) / 8, std::uint8_t{0xff});
     match("recent", 1, info);
   }
 
@@ -275,6 +272,11 @@ class ExpressionWriter {
     out_.close(nest, NFTA_DATA_VERDICT);
     out_.close(data, NFTA_IMMEDIATE_DATA);
     end(element);
+  }
+  template <class Info>
+  static Info with_port(Info info, const rules::PortMatch& port) {
+    if (port.destination) info.destinations = {*port.destination, *port.destination};
+    return info;
   }
   template <std::size_t N, class Info>
   void match(const char (&name)[N], std::uint32_t revision, const Info& info) {
