@@ -26,7 +26,7 @@ constexpr std::size_t kMatchBound = 352;
 /// Writes the expressions of one rule. Every value travels through register 1, the first 16-byte register.
 class ExpressionWriter {
  public:
-  ExpressionWriter(char* at, Family family) : out_(at), family_(family) {}
+  ExpressionWriter(char* at, Family family, RuleForm form) : out_(at), family_(family), form_(form) {}
 
   [[nodiscard]] AttributeWriter& out() { return out_; }
 
@@ -75,6 +75,11 @@ class ExpressionWriter {
 
   /// `-m tcp|udp|sctp [--dport PORT]`
   void operator()(const rules::PortMatch& port) {
+    if (form_ == RuleForm::kNative && port.destination && port.protocol != rules::Protocol::kSctp) {
+      payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
+      const std::uint16_t value = htobe16(*port.destination);
+      return compare(false, &value, sizeof value);
+    }
     switch (port.protocol) {
       case rules::Protocol::kTcp: return match("tcp", 0, with_port(xt::Tcp{}, port));
       case rules::Protocol::kUdp: return match("udp", 0, with_port(xt::Udp{}, port));
@@ -88,6 +93,11 @@ class ExpressionWriter {
 
   /// `-m mark [!] --mark VALUE[/MASK]`
   void operator()(const rules::MarkMatch& mark) {
+    if (form_ == RuleForm::kNative) {
+      meta(NFT_META_MARK);
+      if (mark.mask != 0xffffffff) bitwise_and(&mark.mask, sizeof mark.mask);
+      return compare(mark.negate, &mark.value, sizeof mark.value);
+    }
     xt::Mark info;
     info.value = mark.value;
     info.mask = mark.mask;
@@ -297,6 +307,7 @@ class ExpressionWriter {
 
   AttributeWriter out_;
   Family family_;
+  RuleForm form_;
   char* data_ = nullptr;
 };
 
@@ -311,8 +322,8 @@ std::size_t encoded_bound(const rules::Rule& rule) {
   return kFrameBound + rule.matches.size() * kMatchBound;
 }
 
-char* encode_rule(char* at, const rules::Rule& rule, Family family) {
-  ExpressionWriter writer(at, family);
+char* encode_rule(char* at, const rules::Rule& rule, Family family, RuleForm form) {
+  ExpressionWriter writer(at, family, form);
   char* list = writer.out().open();
   if (rule.in_interface) writer.interface_name(NFT_META_IIFNAME, *rule.in_interface);
   if (rule.out_interface) writer.interface_name(NFT_META_OIFNAME, *rule.out_interface);

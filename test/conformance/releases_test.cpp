@@ -124,7 +124,7 @@ void check_release(const std::filesystem::path& state, const Release& release, b
     report(state, what + "-restore", differences(joined(save), joined(saved(applied, release, ipv6))));
     report(state, what + "-restore", differences(joined(save), applied.live(ipv6)));
   }
-  // From 1.8.8 on iptables has written ports and marks in another form than kubenatd.
+  // From 1.8.9 on iptables has written ports and marks in another form than kubenatd.
   check_nothing_to_write(applied, release.name + ", restored");
 }
 

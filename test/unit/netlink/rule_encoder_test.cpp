@@ -21,17 +21,18 @@
 #include "test/unit/netlink/sample_rules.h"
 
 using namespace kubenatd;
+using netlink::iptables::RuleForm;
 using rules::Family;
 
 namespace {
 
 /// The rule as libnftnl prints it, one expression after the other.
-std::string nftnl_text(const rules::Rule& rule, Family family) {
+std::string nftnl_text(const rules::Rule& rule, Family family, RuleForm form = RuleForm::kPortable) {
   std::vector<char> buffer(65536);
   nlmsghdr* message =
       nftnl_nlmsg_build_hdr(buffer.data(), NFT_MSG_NEWRULE, family == Family::kIpv4 ? AF_INET : AF_INET6, 0, 0);
   char* at = static_cast<char*>(mnl_nlmsg_get_payload_tail(message));
-  message->nlmsg_len += static_cast<std::uint32_t>(netlink::iptables::encode_rule(at, rule, family) - at);
+  message->nlmsg_len += static_cast<std::uint32_t>(netlink::iptables::encode_rule(at, rule, family, form) - at);
   const std::unique_ptr<nftnl_rule, void (*)(nftnl_rule*)> parsed(nftnl_rule_alloc(),
                                                                   [](nftnl_rule* freed) { nftnl_rule_free(freed); });
   REQUIRE(nftnl_rule_nlmsg_parse(message, parsed.get()) == 0);
@@ -118,6 +119,23 @@ TEST_CASE("Ports and marks are the structures of x_tables that iptables 1.8.7 wr
                                                               std::string(16, '0'));
   CHECK(match_structure(rules::MarkMatch{0x4000, 0xc000, true}) == "mark 1 0040000000c000000100000000000000");
   CHECK(match_structure(rules::MarkMatch{0x12, 0xffffffff, false}) == "mark 1 12000000ffffffff0000000000000000");
+}
+
+TEST_CASE("In the native form ports of tcp and udp and marks are expressions, as iptables 1.8.9 writes them") {
+  rules::Rule rule = service_rule();
+  rule.in_interface.reset();
+  rule.destination.reset();
+  rule.matches.emplace_back(rules::MarkMatch{0x4000, 0xc000, true});
+  rule.matches.emplace_back(rules::MarkMatch{0x12, 0xffffffff, false});
+  CHECK(nftnl_text(rule, Family::kIpv4, RuleForm::kNative) ==
+        "[meta load l4proto => reg 1 ][cmp eq reg 1 0x00000006 ]"
+        "[payload load 2b @ transport header + 2 => reg 1 ][cmp eq reg 1 0x00005000 ]"
+        "[meta load mark => reg 1 ][bitwise reg 1 = ( reg 1 & 0x0000c000 ) ^ 0x00000000 ][cmp neq reg 1 0x00004000 ]"
+        "[meta load mark => reg 1 ][cmp eq reg 1 0x00000012 ]"
+        "[counter pkts 0 bytes 0 ][immediate reg 0 jump -> KUBE-SVC-A ][proto 6]");
+  rule.protocol = rules::Protocol::kSctp;
+  rule.matches = {rules::PortMatch{rules::Protocol::kSctp, 9}};
+  CHECK(nftnl_text(rule, Family::kIpv4, RuleForm::kNative) == nftnl_text(rule, Family::kIpv4));
 }
 
 TEST_CASE("The mask of a recent list has the bytes of an address, as iptables keeps the mask that it lists") {
