@@ -26,7 +26,7 @@ constexpr std::size_t kMatchBound = 352;
 /// Writes the expressions of one rule. Every value travels through register 1, the first 16-byte register.
 class ExpressionWriter {
  public:
-  ExpressionWriter(char* at, Family family) : out_(at), family_(family) {}
+  ExpressionWriter(char* at, Family family, RuleForm form) : out_(at), family_(family), form_(form) {}
 
   [[nodiscard]] AttributeWriter& out() { return out_; }
 
@@ -73,31 +73,36 @@ class ExpressionWriter {
     match("comment", 0, info);
   }
 
-  /// `-m tcp|udp --dport PORT` natively; without a port, and for sctp, as the xt match.
+  /// `-m tcp|udp|sctp [--dport PORT]`
   void operator()(const rules::PortMatch& port) {
-    if (port.protocol == rules::Protocol::kSctp) {
-      xt::Sctp info;
-      if (port.destination) {
-        info.destinations = {*port.destination, *port.destination};
-        info.flags = xt::Sctp::kDestinationPorts;
-      }
-      match("sctp", 0, info);
-    } else if (port.destination) {
+    if (form_ == RuleForm::kNative && port.destination && port.protocol != rules::Protocol::kSctp) {
       payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
       const std::uint16_t value = htobe16(*port.destination);
-      compare(false, &value, sizeof value);
-    } else if (port.protocol == rules::Protocol::kTcp) {
-      match("tcp", 0, xt::Tcp{});
-    } else {
-      match("udp", 0, xt::Udp{});
+      return compare(false, &value, sizeof value);
+    }
+    switch (port.protocol) {
+      case rules::Protocol::kTcp: return match("tcp", 0, with_port(xt::Tcp{}, port));
+      case rules::Protocol::kUdp: return match("udp", 0, with_port(xt::Udp{}, port));
+      case rules::Protocol::kSctp: {
+        xt::Sctp info = with_port(xt::Sctp{}, port);
+        if (port.destination) info.flags = xt::Sctp::kDestinationPorts;
+        return match("sctp", 0, info);
+      }
     }
   }
 
   /// `-m mark [!] --mark VALUE[/MASK]`
   void operator()(const rules::MarkMatch& mark) {
-    meta(NFT_META_MARK);
-    if (mark.mask != 0xffffffff) bitwise_and(&mark.mask, sizeof mark.mask);
-    compare(mark.negate, &mark.value, sizeof mark.value);
+    if (form_ == RuleForm::kNative) {
+      meta(NFT_META_MARK);
+      if (mark.mask != 0xffffffff) bitwise_and(&mark.mask, sizeof mark.mask);
+      return compare(mark.negate, &mark.value, sizeof mark.value);
+    }
+    xt::Mark info;
+    info.value = mark.value;
+    info.mask = mark.mask;
+    info.invert = mark.negate ? 1 : 0;
+    match("mark", 1, info);
   }
 
   /// `-m conntrack [!] --ctstate STATES`
@@ -138,7 +143,9 @@ class ExpressionWriter {
     std::copy(kDefault.begin(), kDefault.end(), info.name.begin());
     std::copy(recent.name.begin(), recent.name.end(), info.name.begin());
     info.name[recent.name.size()] = '\0';
-    info.mask.fill(0xff);
+    // The address's own bytes: so iptables keeps the mask that its listing shows, and its -C compares all 16. What
+    // stands behind them is nothing to the kernel.
+    std::fill_n(info.mask.begin(), rules::bits_of(family_) / 8, std::uint8_t{0xff});
     match("recent", 1, info);
   }
 
@@ -276,6 +283,11 @@ class ExpressionWriter {
     out_.close(data, NFTA_IMMEDIATE_DATA);
     end(element);
   }
+  template <class Info>
+  static Info with_port(Info info, const rules::PortMatch& port) {
+    if (port.destination) info.destinations = {*port.destination, *port.destination};
+    return info;
+  }
   template <std::size_t N, class Info>
   void match(const char (&name)[N], std::uint32_t revision, const Info& info) {
     char* element = begin("match");
@@ -295,6 +307,7 @@ class ExpressionWriter {
 
   AttributeWriter out_;
   Family family_;
+  RuleForm form_;
   char* data_ = nullptr;
 };
 
@@ -309,8 +322,8 @@ std::size_t encoded_bound(const rules::Rule& rule) {
   return kFrameBound + rule.matches.size() * kMatchBound;
 }
 
-char* encode_rule(char* at, const rules::Rule& rule, Family family) {
-  ExpressionWriter writer(at, family);
+char* encode_rule(char* at, const rules::Rule& rule, Family family, RuleForm form) {
+  ExpressionWriter writer(at, family, form);
   char* list = writer.out().open();
   if (rule.in_interface) writer.interface_name(NFT_META_IIFNAME, *rule.in_interface);
   if (rule.out_interface) writer.interface_name(NFT_META_OIFNAME, *rule.out_interface);

@@ -14,7 +14,6 @@
 
 #include "netlink/core/attributes.h"
 #include "netlink/core/names.h"
-#include "netlink/iptables/rule_encoder.h"
 
 namespace kubenatd::netlink::iptables {
 namespace {
@@ -149,7 +148,7 @@ void flush_chain(Batch& batch, Family family, Table table, std::string_view chai
 }
 
 void add_rule(Batch& batch, Family family, Table table, std::string_view chain, const rules::Rule& rule,
-              Placement placement, bool echo) {
+              Placement placement, bool echo, RuleForm form) {
   if (!is_name(batch, family, table, chain)) return;
   if (const std::string_view why = refusal_of(rule, family); !why.empty())
     return refuse(batch, family, table, chain, "write rule", why);
@@ -163,7 +162,7 @@ void add_rule(Batch& batch, Family family, Table table, std::string_view chain, 
     out.text(NFTA_RULE_CHAIN, chain);
     if (placement.where == Where::kBefore || placement.where == Where::kAfter)
       out.be64(NFTA_RULE_POSITION, placement.handle);
-    return encode_rule(out.at(), rule, family);
+    return encode_rule(out.at(), rule, family, form);
   });
 }
 

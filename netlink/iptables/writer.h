@@ -4,11 +4,12 @@
 #include <string_view>
 
 #include "netlink/core/batch.h"
+#include "netlink/iptables/rule_encoder.h"
 #include "rules/iptables/plan.h"
 #include "rules/rule.h"
 
-/// Tables, chains and rules of iptables mode as messages of a transaction, byte for byte as iptables-nft 1.8.9 writes
-/// them (see rule_encoder.h).
+/// Tables, chains and rules of iptables mode as messages of a transaction, byte for byte as iptables-nft writes them
+/// (see rule_encoder.h).
 namespace kubenatd::netlink::iptables {
 
 using rules::iptables::Placement;
@@ -26,7 +27,7 @@ void delete_chain(Batch& batch, rules::Family family, rules::Table table, std::s
 void flush_chain(Batch& batch, rules::Family family, rules::Table table, std::string_view chain);
 /// With `echo` the commit reports the handle that the kernel gave to the rule.
 void add_rule(Batch& batch, rules::Family family, rules::Table table, std::string_view chain, const rules::Rule& rule,
-              Placement placement = {}, bool echo = false);
+              Placement placement = {}, bool echo = false, RuleForm form = RuleForm::kPortable);
 void delete_rule(Batch& batch, rules::Family family, rules::Table table, std::string_view chain, std::uint64_t handle);
 
 }  // namespace kubenatd::netlink::iptables

@@ -59,7 +59,7 @@ struct Sctp {
 };
 static_assert(sizeof(Sctp) == 296 && offsetof(Sctp, flags) == 284);
 
-/// xt_mark_mtinfo1; iptables 1.8.9 writes the mark match natively, other versions as this.
+/// xt_mark_mtinfo1
 struct Mark {
   std::uint32_t value = 0;
   std::uint32_t mask = 0;

@@ -1,12 +1,11 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
 #include "test/conformance/compare.h"
+#include "test/conformance/states.h"
 #include "test/support/cluster.h"
-#include "test/support/lab.h"
 
 /// States: objects, a configuration and the iptables-save texts that they must lead to.
 namespace kubenatd::test {
@@ -14,73 +13,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::path> states_in(const fs::path& folder) {
-  std::vector<fs::path> states;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (fs::exists(entry.path() / "objects.yaml")) states.push_back(entry.path());
-  }
-  std::ranges::sort(states);
-  return states;
-}
-
-/// States that were recorded from kube-proxy; they are not part of this project.
-fs::path recorded_folder() {
-  if (const char* named = std::getenv("KUBENATD_CONFORMANCE")) return named;
-  return fs::path(KUBENATD_SOURCE_DIR).parent_path() / "shared" / "conformance";
-}
-
-std::vector<fs::path> own_states() {
-  return states_in(fs::path(KUBENATD_SOURCE_DIR) / "test" / "conformance" / "states");
-}
-
-std::vector<fs::path> recorded_states() {
-  auto states = states_in(recorded_folder() / "kube-proxy");
-  if (states.empty()) {
+/// For a test that is nothing without them.
+std::vector<fs::path> needed_recorded_states() {
+  auto states = recorded_states();
+  if (states.empty())
     std::printf("SKIPPED: no recorded states in %s (set KUBENATD_CONFORMANCE)\n", recorded_folder().c_str());
-  }
   return states;
-}
-
-/// One state on a node of its own.
-struct Applied {
-  explicit Applied(const fs::path& folder) : state(folder) {}
-
-  [[nodiscard]] std::vector<std::string> arguments(const std::string& verb) const {
-    return {binary,
-            verb,
-            "--manifests",
-            state.string(),
-            "--config",
-            (state / "config.yaml").string(),
-            "--hostname-override",
-            "node-1"};
-  }
-  [[nodiscard]] ProcessResult run_once() const {
-    auto all = arguments("run");
-    all.emplace_back("--once");
-    return run_in(bare.node, all);
-  }
-  [[nodiscard]] std::string rendered(const std::string& family) const {
-    auto all = arguments("render");
-    all.insert(all.end(), {"--family", family});
-    const auto result = run_in(bare.node, all);
-    return result.ok() ? result.out : result.describe();
-  }
-  [[nodiscard]] std::string live(bool ipv6) const {
-    return must_run_in(bare.node, {ipv6 ? "ip6tables-save" : "iptables-save"});
-  }
-
-  fs::path state;
-  std::string binary = KUBENATD_BINARY;
-  BareNode bare;
-};
-
-void report(const fs::path& state, const std::string& what, const std::vector<std::string>& found) {
-  if (found.empty()) return;
-  std::string text = state.filename().string() + " " + what + ":";
-  for (const auto& line : found) text += "\n  " + line;
-  FAIL_CHECK(text);
 }
 
 void check_state(const fs::path& state) {
@@ -113,13 +51,13 @@ TEST_CASE("The project's own states lead to their expected rules") {
 
 TEST_CASE("States recorded from kube-proxy lead to its rules") {
   KUBENATD_NEEDS_NAMESPACES();
-  for (const auto& state : recorded_states()) check_state(state);
+  for (const auto& state : needed_recorded_states()) check_state(state);
 }
 
 TEST_CASE("States recorded from kube-proxy are equal by the comparison that comes with them") {
   KUBENATD_NEEDS_NAMESPACES();
   const auto script = recorded_folder() / "compare.py";
-  const auto states = recorded_states();
+  const auto states = needed_recorded_states();
   if (!states.empty() && (!fs::exists(script) || !run({"python3", "--version"}).ok())) {
     std::printf("SKIPPED: no %s or no python3\n", script.c_str());
     return;
@@ -148,7 +86,7 @@ TEST_CASE("One node that goes from state to state keeps nothing of the last") {
   const BareNode bare;
   // Forward and backward, so that every kind of rule is also taken away.
   auto states = own_states();
-  const auto recorded = states_in(recorded_folder() / "kube-proxy");
+  const auto recorded = recorded_states();
   states.insert(states.end(), recorded.begin(), recorded.end());
   auto order = states;
   order.insert(order.end(), states.rbegin(), states.rend());

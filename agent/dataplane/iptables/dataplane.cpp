@@ -17,10 +17,13 @@ using rules::hostport::HostPorts;
 using rules::iptables::DesiredTables;
 
 IptablesDataplane::IptablesDataplane(rules::Family family, const NodeFacts& facts)
-    : family_(family), desired_{DesiredTables(compile_options(facts, family)), {}}, sync_(family, desired_) {}
+    : family_(family), desired_{DesiredTables(compile_options(facts, family)), {}}, sync_(family, desired_) {
+  sync_.set_rule_form(rule_form(facts));
+}
 
 void IptablesDataplane::set_node(const NodeFacts& facts) {
   desired_.service_ports.set_options(compile_options(facts, family_));
+  sync_.set_rule_form(rule_form(facts));
 }
 
 void IptablesDataplane::apply(const state::ViewChange& change) {

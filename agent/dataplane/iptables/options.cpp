@@ -32,4 +32,9 @@ rules::iptables::CompileOptions compile_options(const NodeFacts& facts, rules::F
   return options;
 }
 
+netlink::iptables::RuleForm rule_form(const NodeFacts& facts) {
+  using netlink::iptables::RuleForm;
+  return facts.config.rule_form == Config::RuleForm::kNative ? RuleForm::kNative : RuleForm::kPortable;
+}
+
 }  // namespace kubenatd::agent::dataplane::iptables

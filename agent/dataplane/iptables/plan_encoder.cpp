@@ -42,7 +42,7 @@ void PlanEncoder::flush_chain(Part part, Table table, std::string_view chain) {
 
 void PlanEncoder::add_rule(Part part, Table table, std::string_view chain, const rules::Rule& rule,
                            rules::iptables::Placement place, bool echo) {
-  writer::add_rule(batch_of(part), family_, table, chain, rule, place, echo);
+  writer::add_rule(batch_of(part), family_, table, chain, rule, place, echo, form_);
 }
 
 void PlanEncoder::delete_rule(Part part, Table table, std::string_view chain, std::uint64_t handle) {

@@ -6,6 +6,7 @@
 
 #include "netlink/core/batch.h"
 #include "netlink/core/nf_tables.h"
+#include "netlink/iptables/rule_encoder.h"
 #include "rules/iptables/plan.h"
 
 namespace kubenatd::agent::dataplane::iptables {
@@ -20,8 +21,8 @@ class PlanEncoder final : public rules::iptables::PlanSink {
   using Stage = std::function<std::expected<void, netlink::CommitFailure>(netlink::Batch&)>;
 
   /// `batch` must be empty and outlive this: after finish() it is the transaction.
-  PlanEncoder(rules::Family family, netlink::Batch& batch, Stage stage)
-      : family_(family), fresh_(batch), stage_(std::move(stage)) {}
+  PlanEncoder(rules::Family family, netlink::iptables::RuleForm form, netlink::Batch& batch, Stage stage)
+      : family_(family), form_(form), fresh_(batch), stage_(std::move(stage)) {}
 
   void make_table(rules::iptables::Part part, rules::Table table) override;
   void make_base_chain(rules::iptables::Part part, rules::Table table, std::string_view chain) override;
@@ -44,6 +45,7 @@ class PlanEncoder final : public rules::iptables::PlanSink {
   [[nodiscard]] netlink::Batch& batch_of(rules::iptables::Part part);
 
   rules::Family family_;
+  netlink::iptables::RuleForm form_;
   netlink::Batch& fresh_;
   netlink::Batch visible_;
   netlink::Batch garbage_;

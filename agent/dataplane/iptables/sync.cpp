@@ -149,7 +149,7 @@ std::expected<void, netlink::CommitFailure> IptablesSync::prepare(NfSession& ses
   std::ranges::move(desired_.host_ports.take_remarks(), std::back_inserter(report.host_ports));
   if (auto known = look_for_host_port_jumps(session); !known) return std::unexpected(failure_of(known.error()));
 
-  encoder_.emplace(family_, batch, stage);
+  encoder_.emplace(family_, rule_form_, batch, stage);
   diff_.emplace(desired_.service_ports.options(), live_, undeletable_, *encoder_);
   compare();
   if (auto failure = encoder_->failure()) {

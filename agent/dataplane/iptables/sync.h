@@ -32,6 +32,9 @@ class IptablesSync final : public SyncSteps {
         live_(family, [&desired](const rules::ChainId& chain) { return desired.wants(chain); }),
         refusals_(family, desired) {}
 
+  /// Of rules that are written from now on. What is there already is right in either form.
+  void set_rule_form(netlink::iptables::RuleForm form) { rule_form_ = form; }
+
   // As in Dataplane.
   bool note(const netlink::TableEvent& event, Time now);
   void require_audit(Dataplane::Audit why, Time now);
@@ -82,6 +85,7 @@ class IptablesSync final : public SyncSteps {
 
   rules::Family family_;
   rules::iptables::DesiredChains& desired_;
+  netlink::iptables::RuleForm rule_form_ = netlink::iptables::RuleForm::kPortable;
   LiveTables live_;
   Refusals refusals_;
   Drift drift_;

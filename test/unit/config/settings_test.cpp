@@ -70,6 +70,7 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
   Settings values;
   values.dispatch = Settings::Dispatch::kTree;
   values.tree_threshold = 7;
+  values.rule_form = Settings::RuleForm::kNative;
   values.host_ports = Settings::HostPorts::kOff;
   values.audit_period = 90s;
   values.counted_services = kMostCountedServices;
@@ -88,12 +89,13 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
 
 TEST_CASE("settings: a file sets them in a document of its own") {
   const LoadedConfig loaded = with_own(
-      "dispatch: linear\ntreeThreshold: 50\nhostPorts: \"off\"\nauditPeriod: 1m30s\nserviceMetrics: 20\n"
-      "serviceCIDRs: [10.96.0.0/12, \"fd00:10:96::/112\"]\n");
+      "dispatch: linear\ntreeThreshold: 50\nruleForm: native\nhostPorts: \"off\"\nauditPeriod: 1m30s\n"
+      "serviceMetrics: 20\nserviceCIDRs: [10.96.0.0/12, \"fd00:10:96::/112\"]\n");
   CHECK(loaded.remarks.empty());
   const Config& config = loaded.config;
   CHECK(config.dispatch == Config::Dispatch::kLinear);
   CHECK(config.tree_threshold == 50);
+  CHECK(config.rule_form == Config::RuleForm::kNative);
   CHECK(config.host_ports == Config::HostPorts::kOff);
   CHECK(config.audit_period == 90s);
   CHECK(config.counted_services == 20);
@@ -123,10 +125,11 @@ TEST_CASE("settings: plain on and off, which YAML takes for bools, are words") {
 }
 
 TEST_CASE("settings: mistakes in a file name the document and the field, all of them") {
-  CHECK(refused_own("dispatch: bush\ntreeThreshold: many\nserviceMetrics: 10001\nauditPeriod: 0s\n"
+  CHECK(refused_own("dispatch: bush\ntreeThreshold: many\nruleForm: xt\nserviceMetrics: 10001\nauditPeriod: 0s\n"
                     "serviceCIDRs: [10.0.0.0/33]\nhostPorts: [on]\n") ==
         R"(KubenatdConfiguration.dispatch: "bush" is not one of linear, tree, auto; )"
         R"(KubenatdConfiguration.treeThreshold: "many" is not a number; )"
+        R"(KubenatdConfiguration.ruleForm: "xt" is not one of portable, native; )"
         R"(KubenatdConfiguration.hostPorts: a list is not text; )"
         R"(KubenatdConfiguration.serviceCIDRs: "10.0.0.0/33" is not a CIDR; )"
         R"(KubenatdConfiguration.auditPeriod: 0s is not in 1s..24h0m0s; )"
@@ -238,7 +241,7 @@ TEST_CASE("settings: check tells each of them") {
 TEST_CASE("settings: what was written to a file is read back") {
   CHECK(settings_document(Settings{}).empty());
   const Config config = with_own(
-                            "dispatch: linear\ntreeThreshold: 50\nhostPorts: on\nauditPeriod: 1m30s\n"
+                            "dispatch: linear\ntreeThreshold: 50\nruleForm: native\nhostPorts: on\nauditPeriod: 1m30s\n"
                             "serviceMetrics: 20\nserviceCIDRs: [10.96.0.0/12, \"fd00::/64\"]\n")
                             .config;
   const auto again = parse_config(to_json(config) + "\n" + settings_document(config), "written");

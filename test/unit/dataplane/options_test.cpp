@@ -223,6 +223,9 @@ TEST_CASE("what the kernel has decides about counters and invalid packets") {
   CHECK_FALSE(v4.count_localhost);
   CHECK(v4.node.masquerade_all);
   CHECK(v4.form == DispatchForm::kTree);
+  CHECK(rule_form({config, here, this_node, 0, {}}) == netlink::iptables::RuleForm::kPortable);
+  config.rule_form = Config::RuleForm::kNative;
+  CHECK(rule_form({config, here, this_node, 0, {}}) == netlink::iptables::RuleForm::kNative);
   CHECK(v4.tree_threshold == 7);
 }
 

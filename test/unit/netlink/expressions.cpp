@@ -60,10 +60,10 @@ std::string expressions(const std::vector<Expression>& list) {
   return result;
 }
 
-std::string encoded(const rules::Rule& rule, rules::Family family) {
+std::string encoded(const rules::Rule& rule, rules::Family family, netlink::iptables::RuleForm form) {
   if (!netlink::iptables::refusal_of(rule, family).empty()) throw std::runtime_error("the rule is refused");
   std::string bytes(netlink::iptables::encoded_bound(rule), '\xee');
-  const char* end = netlink::iptables::encode_rule(bytes.data(), rule, family);
+  const char* end = netlink::iptables::encode_rule(bytes.data(), rule, family, form);
   const auto size = static_cast<std::size_t>(end - bytes.data());
   if (size > bytes.size()) throw std::runtime_error("the bound is too small");
   nlattr list;

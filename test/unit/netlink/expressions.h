@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "netlink/iptables/rule_encoder.h"
 #include "rules/rule.h"
 
 /// Expressions made by libnftnl, which shares no code with what is tested.
@@ -29,7 +30,8 @@ struct Expression {
 [[nodiscard]] std::string expressions(const std::vector<Expression>& list);
 
 /// What is encoded for the rule: payload of NFTA_RULE_EXPRESSIONS.
-[[nodiscard]] std::string encoded(const rules::Rule& rule, rules::Family family);
+[[nodiscard]] std::string encoded(const rules::Rule& rule, rules::Family family,
+                                  netlink::iptables::RuleForm form = netlink::iptables::RuleForm::kPortable);
 
 [[nodiscard]] rules::Rule decoded(std::string_view expressions, rules::Family family = rules::Family::kIpv4);
 

@@ -15,6 +15,7 @@
 
 using namespace kubenatd;
 namespace xt = netlink::iptables::xt;
+using netlink::iptables::RuleForm;
 using rules::Family;
 using test::bytes_of;
 using test::decoded;
@@ -90,7 +91,8 @@ TEST_CASE("Every sample decodes to itself, and not to the same rule of another f
   for (const Family family : rules::kFamilies)
     for (const auto& sample : test::sample_rules(family)) {
       INFO(sample.text);
-      CHECK(decoded(test::encoded(sample.rule, family), family) == sample.rule);
+      for (const auto form : {RuleForm::kPortable, RuleForm::kNative})
+        CHECK(decoded(test::encoded(sample.rule, family, form), family) == sample.rule);
     }
 }
 
@@ -122,16 +124,27 @@ TEST_CASE("Forms of other versions and of nft are understood") {
               {header(12, 4), mask("\xff\xff\xff" + std::string(1, '\0')), compare(std::string("\x0a\x01\x02") + '\0')})
               .source == test::address_match("10.1.2.0/24"));
   }
-  SECTION("mark as an xt match") {
-    xt::Mark mark{0x4000, 0x4000, 1, {}};
-    CHECK(understood({match("mark", 1, mark)}).matches ==
+  SECTION("mark loaded and compared") {
+    const std::uint32_t bits = 0x4000;
+    CHECK(understood({meta(NFT_META_MARK), mask(bytes_of(bits)), compare(bytes_of(bits), NFT_CMP_NEQ)}).matches ==
           std::vector<rules::Match>{rules::MarkMatch{0x4000, 0x4000, true}});
+    CHECK(understood({meta(NFT_META_MARK), compare(bytes_of(bits))}).matches ==
+          std::vector<rules::Match>{rules::MarkMatch{0x4000, 0xffffffff, false}});
   }
-  SECTION("ports as an xt match") {
-    xt::Tcp tcp;
-    tcp.destinations = {80, 80};
-    CHECK(understood({meta(NFT_META_L4PROTO), compare(kTcp), match("tcp", 0, tcp)}).matches ==
-          std::vector<rules::Match>{rules::PortMatch{rules::Protocol::kTcp, 80}});
+  SECTION("ports loaded and compared") {
+    for (const auto protocol : {rules::Protocol::kTcp, rules::Protocol::kUdp})
+      CHECK(understood({meta(NFT_META_L4PROTO), compare(std::string(1, static_cast<char>(protocol))),
+                        payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2), compare(std::string("\x1f\x90", 2))})
+                .matches == std::vector<rules::Match>{rules::PortMatch{protocol, 8080}});
+  }
+  SECTION("both, behind another match, as iptables 1.8.9 writes them") {
+    const std::uint32_t bits = 0x12;
+    CHECK(understood({meta(NFT_META_L4PROTO), compare(kTcp), match("comment", 0, xt::Comment{}),
+                      payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2), compare(std::string("\0\x50", 2)),
+                      meta(NFT_META_MARK), compare(bytes_of(bits)), counter(), verdict(NF_DROP)}) ==
+          understood({meta(NFT_META_L4PROTO), compare(kTcp), match("comment", 0, xt::Comment{}),
+                      match("tcp", 0, xt::Tcp{{0, 0xffff}, {80, 80}, 0, 0, 0, 0, 0}),
+                      match("mark", 1, xt::Mark{0x12, 0xffffffff, 0, {}}), counter(), verdict(NF_DROP)}));
   }
   SECTION("DNAT of older revisions") {
     xt::NatRange4 four;

@@ -6,29 +6,33 @@
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <sys/socket.h>
 
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "netlink/core/attributes.h"
 #include "test/unit/netlink/expressions.h"
 #include "test/unit/netlink/sample_rules.h"
 
 using namespace kubenatd;
+using netlink::iptables::RuleForm;
 using rules::Family;
 
 namespace {
 
 /// The rule as libnftnl prints it, one expression after the other.
-std::string nftnl_text(const rules::Rule& rule, Family family) {
+std::string nftnl_text(const rules::Rule& rule, Family family, RuleForm form = RuleForm::kPortable) {
   std::vector<char> buffer(65536);
   nlmsghdr* message =
       nftnl_nlmsg_build_hdr(buffer.data(), NFT_MSG_NEWRULE, family == Family::kIpv4 ? AF_INET : AF_INET6, 0, 0);
   char* at = static_cast<char*>(mnl_nlmsg_get_payload_tail(message));
-  message->nlmsg_len += static_cast<std::uint32_t>(netlink::iptables::encode_rule(at, rule, family) - at);
+  message->nlmsg_len += static_cast<std::uint32_t>(netlink::iptables::encode_rule(at, rule, family, form) - at);
   const std::unique_ptr<nftnl_rule, void (*)(nftnl_rule*)> parsed(nftnl_rule_alloc(),
                                                                   [](nftnl_rule* freed) { nftnl_rule_free(freed); });
   REQUIRE(nftnl_rule_nlmsg_parse(message, parsed.get()) == 0);
@@ -49,6 +53,28 @@ std::string nftnl_text(const rules::Rule& rule, Family family) {
       &text);
   if (nftnl_rule_is_set(parsed.get(), NFTNL_RULE_COMPAT_PROTO))
     text += "[proto " + std::to_string(nftnl_rule_get_u32(parsed.get(), NFTNL_RULE_COMPAT_PROTO)) + "]";
+  return text;
+}
+
+/// Structure of the rule's only match as hexadecimal digits, behind its name and revision.
+std::string match_structure(const rules::Match& match, Family family = Family::kIpv4) {
+  rules::Rule rule;
+  if (const auto* port = std::get_if<rules::PortMatch>(&match)) rule.protocol = port->protocol;
+  rule.matches = {match};
+  const std::string bytes = test::encoded(rule, family);
+  std::string text;
+  netlink::Attribute element;
+  for (netlink::AttributeReader reader(bytes); reader.next(element);) {
+    if (netlink::find_attribute(element.payload, NFTA_EXPR_NAME).text() != "match") continue;
+    const std::string_view data = netlink::find_attribute(element.payload, NFTA_EXPR_DATA).payload;
+    text += netlink::find_attribute(data, NFTA_MATCH_NAME).text();
+    text += " " + std::to_string(netlink::find_attribute(data, NFTA_MATCH_REV).be32()) + " ";
+    for (const char byte : netlink::find_attribute(data, NFTA_MATCH_INFO).payload) {
+      constexpr const char* kDigits = "0123456789abcdef";
+      text += kDigits[static_cast<std::uint8_t>(byte) >> 4];
+      text += kDigits[static_cast<std::uint8_t>(byte) & 15];
+    }
+  }
   return text;
 }
 
@@ -76,8 +102,46 @@ TEST_CASE("libnftnl reads what is encoded, in the order of iptables") {
         "[meta load l4proto => reg 1 ][cmp eq reg 1 0x00000006 ]"
         "[payload load 4b @ network header + 16 => reg 1 ]"
         "[bitwise reg 1 = ( reg 1 & 0x00f0ffff ) ^ 0x00000000 ][cmp eq reg 1 0x0000600a ]"
+        "[match name tcp rev 0 ][counter pkts 0 bytes 0 ][immediate reg 0 jump -> KUBE-SVC-A ][proto 6]");
+}
+
+TEST_CASE("Ports and marks are the structures of x_tables that iptables 1.8.7 writes") {
+  if constexpr (std::endian::native != std::endian::little) return;
+  using rules::PortMatch;
+  using rules::Protocol;
+  CHECK(match_structure(PortMatch{Protocol::kTcp, 80}) == "tcp 0 0000ffff500050000000000000000000");
+  CHECK(match_structure(PortMatch{Protocol::kTcp, std::nullopt}) == "tcp 0 0000ffff0000ffff0000000000000000");
+  CHECK(match_structure(PortMatch{Protocol::kUdp, 65534}) == "udp 0 0000fffffefffeff0000000000000000");
+  CHECK(match_structure(PortMatch{Protocol::kUdp, std::nullopt}, Family::kIpv6) ==
+        "udp 0 0000ffff0000ffff0000000000000000");
+  CHECK(match_structure(PortMatch{Protocol::kSctp, 9}) == "sctp 0 09000900" + std::string(528, '0') +
+                                                              "ff0000ff0000ff0000ff0000" + "00000000" + "02000000" +
+                                                              std::string(16, '0'));
+  CHECK(match_structure(rules::MarkMatch{0x4000, 0xc000, true}) == "mark 1 0040000000c000000100000000000000");
+  CHECK(match_structure(rules::MarkMatch{0x12, 0xffffffff, false}) == "mark 1 12000000ffffffff0000000000000000");
+}
+
+TEST_CASE("In the native form ports of tcp and udp and marks are expressions, as iptables 1.8.9 writes them") {
+  rules::Rule rule = service_rule();
+  rule.in_interface.reset();
+  rule.destination.reset();
+  rule.matches.emplace_back(rules::MarkMatch{0x4000, 0xc000, true});
+  rule.matches.emplace_back(rules::MarkMatch{0x12, 0xffffffff, false});
+  CHECK(nftnl_text(rule, Family::kIpv4, RuleForm::kNative) ==
+        "[meta load l4proto => reg 1 ][cmp eq reg 1 0x00000006 ]"
         "[payload load 2b @ transport header + 2 => reg 1 ][cmp eq reg 1 0x00005000 ]"
+        "[meta load mark => reg 1 ][bitwise reg 1 = ( reg 1 & 0x0000c000 ) ^ 0x00000000 ][cmp neq reg 1 0x00004000 ]"
+        "[meta load mark => reg 1 ][cmp eq reg 1 0x00000012 ]"
         "[counter pkts 0 bytes 0 ][immediate reg 0 jump -> KUBE-SVC-A ][proto 6]");
+  rule.protocol = rules::Protocol::kSctp;
+  rule.matches = {rules::PortMatch{rules::Protocol::kSctp, 9}};
+  CHECK(nftnl_text(rule, Family::kIpv4, RuleForm::kNative) == nftnl_text(rule, Family::kIpv4));
+}
+
+TEST_CASE("The mask of a recent list has the bytes of an address, as iptables keeps the mask that it lists") {
+  const rules::RecentMatch recent{"abc", rules::RecentMatch::Action::kSet, 0, false};
+  CHECK_THAT(match_structure(recent), Catch::EndsWith("00" + std::string(8, 'f') + std::string(32, '0')));
+  CHECK_THAT(match_structure(recent, Family::kIpv6), Catch::EndsWith("00" + std::string(32, 'f') + "00000000"));
 }
 
 TEST_CASE("A prefix of no bits is no match at all") {

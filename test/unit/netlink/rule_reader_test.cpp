@@ -472,3 +472,23 @@ TEST_CASE("Changed bytes never crash the reader") {
     CHECK(walk_text(rule.statements).size() < 1'000'000);
   }
 }
+
+TEST_CASE("A rule of iptables says the same in both of its forms") {
+  using netlink::iptables::RuleForm;
+  std::size_t different = 0;
+  for (const Family family : rules::kFamilies)
+    for (const auto& sample : sample_rules(family)) {
+      INFO(sample.text);
+      WalkTable table = table_of(family == Family::kIpv4 ? TableFamily::kIp : TableFamily::kIp6);
+      table.name = rules::name_of(sample.table);
+      const std::string portable = encoded(sample.rule, family, RuleForm::kPortable);
+      const std::string native = encoded(sample.rule, family, RuleForm::kNative);
+      different += portable == native ? 0 : 1;
+      const WalkRule one = netlink::walk::read_rule(portable, {}, table);
+      const WalkRule other = netlink::walk::read_rule(native, {}, table);
+      CHECK(one.text == sample.text);
+      CHECK(other.text == sample.text);
+      CHECK(walk_text(one.statements) == walk_text(other.statements));
+    }
+  CHECK(different >= 10);
+}
