@@ -24,8 +24,9 @@ constexpr auto kSettings = std::to_array<Setting>({
     {.flag = "manifests",
      .field = "",
      .type = "DIR",
-     .help = "Folder of Kubernetes objects (*.yaml, *.yml, *.json, at any depth): Services, EndpointSlices, Nodes,\n"
-             "Pods. May be given more than once. Without it objects come from an API server: --kubeconfig, --master\n"
+     .help = "Folder of Kubernetes objects (*.yaml, *.yml, *.json, at any depth): Services, EndpointSlices,\n"
+             "Endpoints, Nodes, Pods. May be given more than once. Without it objects come from an API server: "
+             "--kubeconfig, --master\n"
              "or, in a pod, its service account",
      .run_only = false,
      .member = &Settings::manifests},

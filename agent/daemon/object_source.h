@@ -60,7 +60,7 @@ class ObjectSource {
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> open_manifests(
     const std::vector<std::filesystem::path>& folders);
 /// The same, followed in a thread of its own, so that a file system that does not answer holds up nobody. It is synced
-/// when each folder was read or is known to be missing; one that is missing may come.
+/// when each folder was read once; one that is missing from the start may come.
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> follow_manifests(
     const std::vector<std::filesystem::path>& folders);
 /// Whether an API server is asked for this node's Pods. kOptional: where the role does not allow it, nothing waits for

@@ -94,6 +94,7 @@ struct ManifestSource::Impl {
         lister(watch, [this](const std::string& path, std::string_view what) { tell(path, what); }) {}
 
   void choose_roots();
+  void tell_missing(const Listing& listing);
   void scan(const std::string& folder);
   void scan_all(Reading reading);
   void sweep(std::map<std::string, FileState>::iterator from, const std::string& below, const Listing& listing);
@@ -123,7 +124,7 @@ struct ManifestSource::Impl {
   std::map<std::string, FileState> files;
   std::map<std::string, FileSignature> changing;  ///< changed, and perhaps half written
   std::set<std::string> folders;
-  std::set<std::string> unread_roots;       ///< never read yet, and not known to be missing
+  std::set<std::string> unread_roots;       ///< never read yet
   std::map<std::string, std::string> told;  ///< see tell()
   std::set<std::string> standing;           ///< of those: seen by the look that runs
   ObjectStore store;
@@ -276,14 +277,21 @@ void ManifestSource::Impl::sweep(std::map<std::string, FileState>::iterator from
   standing.clear();
 }
 
+void ManifestSource::Impl::tell_missing(const Listing& listing) {
+  for (const std::string& root : listing.missing)
+    if (is_root(root))
+      tell(root, unread_roots.contains(root) ? "the folder is not there: nothing is written before it comes"
+                                             : "the folder is not there, and gives nothing");
+}
+
 void ManifestSource::Impl::scan(const std::string& folder) {
   const auto root = std::find_if(roots.begin(), roots.end(),
                                  [&](const std::string& one) { return folder == one || is_below(folder, one); });
   if (root == roots.end()) return;
   Listing listing;
   lister.list(folder, *root, listing);
-  if (!listing.missing.empty() && is_root(folder)) tell(folder, "the folder is not there, and gives nothing");
-  if (listing.knows(folder)) unread_roots.erase(folder);
+  tell_missing(listing);
+  if (listing.knows(folder) && !listing.missing.contains(folder)) unread_roots.erase(folder);
   sweep(files.lower_bound(folder), folder, listing);
   take_files(listing, Reading::kAtOnce);
 }
@@ -292,9 +300,10 @@ void ManifestSource::Impl::scan_all(Reading reading) {
   choose_roots();
   Listing listing;
   for (const std::string& root : roots) lister.list(root, root, listing);
-  for (const std::string& root : listing.missing) tell(root, "the folder is not there, and gives nothing");
+  tell_missing(listing);
   std::erase_if(unread_roots, [&](const std::string& root) {
-    return !is_root(root) || std::find(listing.unknown.begin(), listing.unknown.end(), root) == listing.unknown.end();
+    const bool is_unknown = std::find(listing.unknown.begin(), listing.unknown.end(), root) != listing.unknown.end();
+    return !is_root(root) || !(is_unknown || listing.missing.contains(root));
   });
   sweep(files.begin(), {}, listing);
   std::erase_if(changing, [&](const auto& one) { return !listing.files.contains(one.first); });

@@ -35,13 +35,13 @@ struct SourceUpdate {
 /// documents give the same object, the later file counts (by path, then by place in the file) and a problem line says
 /// so; when that one goes, the other is back.
 ///
-/// What is gone and what is kept: a file or folder that is not there (any more) gives nothing; that is so for ENOENT,
-/// ENOTDIR and ELOOP, also after an unmount, and at the start, where a folder that is missing is waited for. What is
-/// there and cannot be read (EACCES; EIO, ESTALE, ETIMEDOUT of a file server that is away) keeps what it gave, because
-/// nothing is known about it; it is tried again at each look, and complete() is false as long as that is so for a whole
-/// folder from the start. A file that cannot be parsed keeps what it gave, too, because a half-written file must not
-/// take services away; of a file with a document that cannot be read, the other documents count, and objects that it
-/// gave before and that are not in them stay.
+/// What is gone and what is kept: a file or folder that is not there any more gives nothing; that is so for ENOENT,
+/// ENOTDIR and ELOOP, also after an unmount. A folder that is missing from the start is waited for: a mount may be
+/// late, and what a run before has written must not go for it. What is there and cannot be read (EACCES; EIO, ESTALE,
+/// ETIMEDOUT of a file server that is away) keeps what it gave, because nothing is known about it; it is tried again at
+/// each look, and complete() is false as long as that is so for a whole folder from the start. A file that cannot be
+/// parsed keeps what it gave, too, because a half-written file must not take services away; of a file with a document
+/// that cannot be read, the other documents count, and objects that it gave before and that are not in them stay.
 ///
 /// How changes are noticed: by inotify at once, and by look() in any case. After a look in which nothing is unsettled
 /// the objects are those that a fresh load would give. A file that a look finds changed, and of which inotify has told
@@ -81,7 +81,7 @@ class ManifestSource {
   /// Looks at those, and reads what is as it was at the last look.
   [[nodiscard]] SourceUpdate settle();
 
-  /// Every folder was read once, or was not there.
+  /// Every folder was read once.
   [[nodiscard]] bool complete() const;
 
  private:

@@ -78,7 +78,7 @@ bool has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-/// What is read otherwise on purpose; agent/README.md lists it.
+/// What is read otherwise on purpose; agent/config/README.md lists it.
 bool on_purpose(const Case& one, const rules::Result<LoadedConfig>& here) {
   const std::string error = here ? "" : here.error().cause;
   if (!one.out.is_null() && one.out.at("mode") == "ipvs") return has(error, "kubenatd has no ipvs");

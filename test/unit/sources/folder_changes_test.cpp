@@ -208,13 +208,21 @@ TEST_CASE("inotify alone tells of an ancestor that is replaced") {
 TEST_CASE("a folder that is missing at the start is told once and served when it comes") {
   const Folder base;
   Follower follower({base / "up/root", base / "there"});
-  CHECK(follower.source().complete());
+  CHECK_FALSE(follower.source().complete());
   CHECK(follower.problems.size() == 2);
   CHECK(follower.just_look().empty());
   fs::create_directories(base / "up/root");
   write(base / "up/root/a.yaml", service("a"));
   follower.follow();
   CHECK(follower.port_of("a") == 80);
+  CHECK_FALSE(follower.source().complete());
+  fs::create_directories(base / "there");
+  follower.follow();
+  CHECK(follower.source().complete());
+  // One that goes again gives nothing; it was read once.
+  fs::remove_all(base / "up");
+  follower.look();
+  CHECK(follower.source().complete());
 }
 
 TEST_CASE("a file that changes by another name is found by a look") {
