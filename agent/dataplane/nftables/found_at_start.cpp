@@ -36,7 +36,9 @@ std::vector<UdpFrontend> udp_frontends_of(const LiveElements& live, rules::Famil
       frontends.push_back({std::nullopt, port_at(key.key.data.data() + 4)});
     const bool node_port = key.set.id == SetId::kNodePortEndpoints || key.set.id == SetId::kNodePortLocalEndpoints;
     const bool address = key.set.id == SetId::kEndpoints || key.set.id == SetId::kLocalEndpoints;
-    if ((!node_port && !address) || last_number(key.key) != 0) continue;
+    if (!node_port && !address) continue;
+    // 0 is the first one's in a table of version 0.1.0.
+    if (const std::uint32_t number = last_number(key.key); number != first_number(key.set.id) && number != 0) continue;
     const std::uint8_t* protocol = key.key.data.data() + (address ? address_size : 0);
     if (*protocol != kUdp) continue;
     UdpFrontend frontend{std::nullopt, port_at(protocol + 4)};

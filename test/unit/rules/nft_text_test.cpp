@@ -332,7 +332,8 @@ TEST_CASE("nft text: any part of a text and any mistake in it ends") {
       "{\n" +
       text + "\t}\n}\n";
   must_read(text);
-  for (std::size_t end = 0; end < text.size(); end += 7) {
+  // Without its last line feed it is whole.
+  for (std::size_t end = 0; end + 1 < text.size(); end += 7) {
     Ruleset ruleset;
     CHECK_FALSE(nft::read_ruleset_text(text.substr(0, end), ruleset));
   }
