@@ -183,7 +183,7 @@ bool FieldReader::read(std::string_view key, double& value) {
   if (node->is_number()) {
     const auto number = node->get<double>();
     // Go's field is a float32.
-    if (std::fabs(number) > static_cast<double>(std::numeric_limits<float>::max())) {
+    if (!std::isfinite(static_cast<float>(number))) {
       findings_->mistake(path_of(key), named(*node) + " is out of range");
       return false;
     }

@@ -134,6 +134,11 @@ std::optional<std::string> take_quoted(std::string& line, std::string_view& text
   }
 }
 
+std::size_t count_digits(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::find_if_not(text, [](char c) { return c >= '0' && c <= '9'; }) -
+                                  text.begin());
+}
+
 }  // namespace
 
 std::optional<bool> parse_go_bool(std::string_view text) {
@@ -223,6 +228,25 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     if (at == std::string_view::npos) return parts;
     text.remove_prefix(at + 1);
   }
+}
+
+std::optional<bool> is_zero_quantity(std::string_view text) {
+  static constexpr std::array<std::string_view, 16> kSuffixes{"",  "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "n",
+                                                              "u", "m",  "k",  "M",  "G",  "T",  "P",  "E"};
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  const std::size_t whole = count_digits(text);
+  std::size_t end = whole;
+  if (end < text.size() && text[end] == '.') end += 1 + count_digits(text.substr(end + 1));
+  const std::string_view number = text.substr(0, end);
+  if (number.empty()) return std::nullopt;
+  std::string_view suffix = text.substr(end);
+  if (std::ranges::find(kSuffixes, suffix) == kSuffixes.end()) {
+    if (!suffix.starts_with('e') && !suffix.starts_with('E')) return std::nullopt;
+    suffix.remove_prefix(1);
+    if (suffix.starts_with('-') || suffix.starts_with('+')) suffix.remove_prefix(1);
+    if (suffix.empty() || count_digits(suffix) != suffix.size()) return std::nullopt;
+  }
+  return std::ranges::all_of(number, [](char c) { return c == '0' || c == '.'; });
 }
 
 }  // namespace kubenatd::agent::config

@@ -30,4 +30,8 @@ namespace kubenatd::agent::config {
 /// The parts of "a,b,c"; of an empty text one empty part, as strings.Split has it.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
 
+/// Whether a quantity is zero; none: the text is no quantity, that is a decimal number with a suffix or an exponent
+/// (k8s.io/apimachinery v0.36 pkg/api/resource).
+[[nodiscard]] std::optional<bool> is_zero_quantity(std::string_view text);
+
 }  // namespace kubenatd::agent::config

@@ -134,22 +134,9 @@ bool is_endpoint(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string::npos) return false;
   const std::string_view port = std::string_view(text).substr(colon + 1);
+  if (port.starts_with('+')) return false;  // the file's field takes that
   const bool is_zero = !port.empty() && port.find_first_not_of('0') == std::string_view::npos;
   return parse_bind_address(is_zero ? text.substr(0, colon) + ":1" : text).has_value();
-}
-
-/// A quantity of Kubernetes: a decimal number with a suffix or an exponent.
-bool is_quantity(std::string_view text) {
-  constexpr std::array<std::string_view, 16> kSuffixes{"",  "n", "u",  "m",  "k",  "M",  "G",  "T",
-                                                       "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
-  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
-  const std::size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
-  const std::string_view number = text.substr(0, end);
-  const std::string_view suffix = text.substr(end);
-  if (number.empty() || std::ranges::count(number, '.') > 1) return false;
-  if (std::ranges::find(kSuffixes, suffix) != kSuffixes.end()) return true;
-  return (suffix[0] == 'e' || suffix[0] == 'E') && suffix.find('_') == std::string_view::npos &&
-         parse_go_float32("1" + std::string("e") + std::string(suffix.substr(1))).has_value();
 }
 
 std::optional<std::string> unless(bool fine, const char* wrong) {
@@ -184,7 +171,7 @@ std::optional<std::string> wrong_with(KubeProxyFlag::Kind kind, const std::strin
     case kPatterns: return wrong_patterns(text);
     case kAddress: return unless(text.empty() || rules::Address::parse(text), "it is not an IP address");
     case kEndpoint: return unless(text.empty() || is_endpoint(text), "it is not IP or IP:port");
-    case kQuantity: return unless(is_quantity(text), R"(it is not a size such as "512" or "4Ki")");
+    case kQuantity: return unless(is_zero_quantity(text).has_value(), R"(it is not a size such as "512" or "4Ki")");
   }
   return std::nullopt;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "agent/base/printable.h"
+#include "agent/config/go_values.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -23,31 +24,6 @@ bool gate(const std::map<std::string, bool>& gates, const std::string& name, con
   for (const std::string& each : {name, stage})
     if (const auto found = gates.find(each); found != gates.end()) return found->second;
   return fallback;
-}
-
-std::size_t count_digits(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::find_if_not(text, [](char c) { return c >= '0' && c <= '9'; }) -
-                                  text.begin());
-}
-
-/// Whether a quantity is zero; none when the text is no quantity (k8s.io/apimachinery v0.36 pkg/api/resource).
-std::optional<bool> is_zero_quantity(std::string_view text) {
-  static constexpr std::array<std::string_view, 16> kSuffixes{"",  "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "n",
-                                                              "u", "m",  "k",  "M",  "G",  "T",  "P",  "E"};
-  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
-  const std::size_t whole = count_digits(text);
-  std::size_t end = whole;
-  if (end < text.size() && text[end] == '.') end += 1 + count_digits(text.substr(end + 1));
-  const std::string_view number = text.substr(0, end);
-  if (number.empty() || number == ".") return std::nullopt;
-  std::string_view suffix = text.substr(end);
-  if (std::ranges::find(kSuffixes, suffix) == kSuffixes.end()) {
-    if (!suffix.starts_with('e') && !suffix.starts_with('E')) return std::nullopt;
-    suffix.remove_prefix(1);
-    if (suffix.starts_with('-') || suffix.starts_with('+')) suffix.remove_prefix(1);
-    if (suffix.empty() || count_digits(suffix) != suffix.size()) return std::nullopt;
-  }
-  return std::ranges::all_of(number, [](char c) { return c == '0' || c == '.'; });
 }
 
 void read_stream(FieldReader reader, bool is_alpha, Config::Logging::Stream& stream, ConfigFindings& findings) {

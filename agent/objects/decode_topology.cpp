@@ -1,6 +1,7 @@
-#include <fmt/format.h>
+#include <array>
 
 #include "agent/base/printable.h"
+#include "agent/objects/api_words.h"
 #include "agent/objects/decoders.h"
 #include "agent/objects/quantity.h"
 
@@ -23,15 +24,15 @@ bool wants_topology_hints(const Field& annotations) {
 Service::Distribution read_distribution(const Field& root) {
   using Distribution = Service::Distribution;
   const Field field = root.member("spec").member("trafficDistribution");
-  const std::string text = field.text(Wrong::kRefuse);
+  const std::string text = field.text();
   Distribution distribution = Distribution::kAny;
-  if (text == "PreferClose" || text == "PreferSameZone")
+  constexpr std::array<std::string_view, 3> kWords{"PreferClose", "PreferSameZone", "PreferSameNode"};
+  if (text == kWords[0] || text == kWords[1])
     distribution = Distribution::kSameZone;
-  else if (text == "PreferSameNode")
+  else if (text == kWords[2])
     distribution = Distribution::kSameNode;
-  else if (field.is_text())
-    field.tell(Wrong::kRefuse,
-               fmt::format("{} is not PreferClose, PreferSameZone or PreferSameNode", base::in_quotes(text)));
+  else if (field.present())
+    field.disallow(not_supported(text, kWords));  // kube-proxy does not look at it
   const bool by_cpu = wants_topology_hints(root.member("metadata").member("annotations", Wrong::kLeave));
   return by_cpu ? Distribution::kByCpu : distribution;
 }

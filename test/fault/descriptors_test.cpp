@@ -27,7 +27,9 @@ Child start_limited(const BareNode& bare, const Agent& agent, int soft, int hard
   std::vector<std::string> command{"sh", "-c", fmt::format("ulimit -Hn {} && ulimit -Sn {} && exec \"$@\"", hard, soft),
                                    "sh"};
   for (std::string& word : agent.command("run")) command.push_back(std::move(word));
-  return Child(command, {.namespace_fd = bare.node.fd()});
+  ProcessOptions options;
+  options.namespace_fd = bare.node.fd();
+  return Child(command, options);
 }
 
 std::string status_of(const BareNode& bare, const std::string& path, int port) {

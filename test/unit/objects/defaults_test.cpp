@@ -37,7 +37,7 @@ TEST_CASE("what nobody allocates is told by name") {
     return sources::unallocated(service(spec, more));
   };
   CHECK(told("clusterIP: 10.0.0.1, ports: [{port: 80}]").empty());
-  CHECK(told("clusterIP: None, type: NodePort, ports: [{port: 80}]").empty());
+  CHECK(told("clusterIP: None, ports: [{port: 80}]").empty());
   CHECK(told("ports: [{port: 80}]") ==
         Lines{"Service demo/web: spec.clusterIP: is not set and nothing here allocates one: no rules are made for it"});
   CHECK(told("type: NodePort, ports: [{port: 80, nodePort: 30080}]") ==

@@ -44,6 +44,8 @@ constexpr Exception kNotRefused[] = {
 // What Kubernetes takes and kubenatd refuses, by the beginning of its own words.
 constexpr Exception kRefusedHere[] = {
     {"spec.ports.nodePort", "the allocator of ports refuses it, not the validation"},
+    {"spec.clusterIP", "0.0.0.0 and :: are no addresses of a Service; the allocator refuses them"},
+    {"spec.clusterIPs", "the same"},
 };
 
 std::string without_indexes(const std::string& path) {
@@ -218,6 +220,8 @@ TEST_CASE("what Kubernetes refuses is refused and what it accepts has its defaul
     const json fields = typed_fields(*decoded->object);
     for (const auto& [name, value] : fields.items()) {
       INFO(name);
+      // A Service without a cluster IP has the families that the API server would give it with one.
+      if (name == "families" && line.fields[name].is_null() && fields["clusterIPs"].empty()) continue;
       CHECK(value == as_read_here(name, line.fields[name]));
     }
   });
