@@ -62,8 +62,8 @@ TEST_CASE("a distribution that the API server does not take is refused") {
   CHECK(service("trafficDistribution: PreferSameNode").distribution == Service::Distribution::kSameNode);
   CHECK(refusal_of("{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: 10.0.0.1,"
                    " trafficDistribution: preferclose}}") ==
-        "Service default/web: spec.trafficDistribution: \"preferclose\" is not PreferClose, PreferSameZone or "
-        "PreferSameNode");
+        "Service default/web: spec.trafficDistribution: Unsupported value: \"preferclose\": supported values: "
+        "\"PreferClose\", \"PreferSameZone\", \"PreferSameNode\"");
 }
 
 TEST_CASE("quantities are read as Kubernetes reads them") {

@@ -207,7 +207,8 @@ TEST_CASE("clients of one listener do not keep those of another out") {
   }
   CHECK(fetch("127.0.0.1", other->port(), "/hello").status == 200);
   CHECK(silent.front().read_to_end().empty());
-  // One that asks stays while others are silent.
+  // One that asks stays while others are silent. All of these are accepted before it.
+  CHECK(fetch("127.0.0.1", held->port(), "/hello").status == 200);
   Connection asking("127.0.0.1", other->port());
   for (int i = 0; i < 20; ++i) {
     asking.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
