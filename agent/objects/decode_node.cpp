@@ -19,13 +19,14 @@ bool has_taint(const Field& taints, std::string_view key) {
   return found;
 }
 
-/// The singular counts when the two differ, as for clients that know only that one.
+/// In a folder the singular counts when the two differ, as for clients that know only that one: the API server writes
+/// it into the plural, which is what kube-proxy reads of a server's object.
 void read_pod_cidrs(const Field& spec, Node& node) {
   const Field list = spec.member("podCIDRs");
   const Field single = spec.member("podCIDR");
   std::vector<Field> fields = list.elements();
   const std::string single_text = single.text();
-  if (!single_text.empty() && (fields.empty() || fields.front().text() != single_text)) {
+  if (!single_text.empty() && (fields.empty() || (spec.is_from_folder() && fields.front().text() != single_text))) {
     for (const Field& field : fields) (void)field.text();  // the types count even so
     fields = {single};
   }

@@ -104,7 +104,8 @@ void read_ports(const Field& spec, Pod& pod) {
   pod.ports.shrink_to_fit();
 }
 
-/// The singular counts when the two differ, as for kubelets that know only that one.
+/// In a folder the singular counts when the two differ, as for kubelets that know only that one: the API server writes
+/// it into the plural.
 void read_addresses(const Field& status, Pod& pod) {
   const Field list = status.member("podIPs");
   const Field single = status.member("podIP");
@@ -112,7 +113,8 @@ void read_addresses(const Field& status, Pod& pod) {
   std::vector<Field> fields;
   for (const Field& element : list.elements()) fields.push_back(element.member("ip"));
   for (const Field& field : fields) (void)field.text();
-  if (!single_text.empty() && (fields.empty() || fields.front().text() != single_text)) fields = {single};
+  if (!single_text.empty() && (fields.empty() || (status.is_from_folder() && fields.front().text() != single_text)))
+    fields = {single};
   std::vector<rules::Family> families;
   for (const Field& field : fields)
     if (const auto address = field.listed_address(Wrong::kLeave)) {

@@ -63,7 +63,8 @@ TEST_CASE("A file that cannot be read is told with the flag that named it") {
              Contains("Is a directory: --config wants the file in it, config.conf"));
   CHECK_THAT(kubenatd({"run", "--kubeconfig", "/nonexistent"}).err,
              Contains("No such file or directory (--kubeconfig, clientConnection.kubeconfig)"));
-  CHECK_THAT(kubenatd({"run", "--manifests", "/nonexistent"}).err, Contains("/nonexistent") && Contains("--manifests"));
+  CHECK_THAT(kubenatd({"run", "--once", "--manifests", "/nonexistent"}).err,
+             Contains("/nonexistent") && Contains("--manifests"));
   CHECK_THAT(kubenatd({"run", "--write-config-to", "/nonexistent/x"}).err,
              Contains("No such file or directory") && Contains("--write-config-to"));
   CHECK_THAT(kubenatd({"run"}).err, Contains("--kubeconfig FILE, --master URL or --manifests DIR"));
