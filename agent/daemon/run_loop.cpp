@@ -1,5 +1,6 @@
 #include "agent/daemon/run_loop.h"
 
+#include <fmt/format.h>
 #include <malloc.h>
 #include <sys/epoll.h>
 
