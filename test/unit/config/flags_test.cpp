@@ -156,7 +156,7 @@ TEST_CASE("the log's verbosity is taken in every spelling") {
   CHECK(mistake({"--v"}) == "flag needs an argument: --v");
 }
 
-TEST_CASE("-v without a number, and --verbose, ask for more than by default") {
+TEST_CASE("a verbosity without a number and --verbose ask for more than by default") {
   CHECK(parsed({"-v"}).verbosity == 1);
   CHECK(parsed({"-v", "--masquerade-all"}).verbosity == 1);
   CHECK(parsed({"-vv", "-v"}).verbosity == 3);
