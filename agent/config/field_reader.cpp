@@ -285,8 +285,10 @@ std::vector<FieldReader> FieldReader::list(std::string_view key) {
     findings_->mistake(path_of(key), named(*node) + " is not a list");
     return items;
   }
-  for (const json& each : *node)
-    items.push_back(FieldReader(each, fmt::format("{}[{}]", path_of(key), items.size()), *findings_));
+  for (const json& each : *node) {
+    FieldReader item(each, fmt::format("{}[{}]", path_of(key), items.size()), *findings_);
+    items.push_back(std::move(item));
+  }
   return items;
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "agent/objects/api_words.h"
 #include "agent/objects/checks.h"
 #include "agent/objects/decoders.h"
@@ -60,7 +62,8 @@ Node decode_node(const Field& root, ObjectKey key) {
     const std::string type = element.member("type").text();
     const Field field = element.member("address");
     const std::string text = field.text();
-    if (element.is_from_folder() && !seen.add(type + " " + text)) element.disallow(duplicate(type + " " + text));
+    const std::string both = fmt::format("{} {}", type, text);
+    if (element.is_from_folder() && !seen.add(both)) element.disallow(duplicate(both));
     const bool is_internal = type == "InternalIP";
     if (!is_internal && type != "ExternalIP") continue;
     // The API server takes any text.
