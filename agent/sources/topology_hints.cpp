@@ -32,8 +32,8 @@ std::int64_t sum(std::int64_t one, std::int64_t other) {
 
 double millis(std::int64_t nanos) {
   constexpr std::int64_t kNanosPerMilli = 1'000'000;
-  const std::int64_t millis = nanos / kNanosPerMilli + (nanos % kNanosPerMilli != 0 ? 1 : 0);
-  return static_cast<double>(millis);
+  const std::int64_t whole = nanos / kNanosPerMilli + (nanos % kNanosPerMilli != 0 ? 1 : 0);
+  return static_cast<double>(whole);
 }
 
 std::vector<objects::SliceEndpoint*> ready_endpoints(std::vector<objects::EndpointSlice>& slices,
