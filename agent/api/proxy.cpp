@@ -1,92 +1,21 @@
 #include "agent/api/proxy.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 
-#include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstdlib>
 #include <string_view>
 
 #include "agent/api/url.h"
 #include "agent/base/printable.h"
+#include "rules/address.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::api {
 namespace {
 
-/// IPv4 as ::ffff:a.b.c.d, so that both ways to write an address are one.
-using Bytes = std::array<std::uint8_t, 16>;
-constexpr std::size_t kMappedBits = 96;
-
-bool is_mapped(const Bytes& bytes) {
-  return std::all_of(bytes.begin(), bytes.begin() + 10, [](auto byte) { return byte == 0; }) && bytes[10] == 0xff &&
-         bytes[11] == 0xff;
-}
-
-std::optional<Bytes> address_of(const std::string& text) {
-  Bytes bytes{};
-  if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) return bytes;
-  bytes[10] = bytes[11] = 0xff;
-  if (::inet_pton(AF_INET, text.c_str(), bytes.data() + 12) == 1) return bytes;
-  return std::nullopt;
-}
-
-/// "010.96.0.1" as client-go's sloppy parser takes it: decimal.
-std::string without_leading_zeros(std::string_view text) {
-  std::string out;
-  bool at_start = true;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool digit_follows = i + 1 < text.size() && text[i + 1] >= '0' && text[i + 1] <= '9';
-    if (at_start && text[i] == '0' && digit_follows) continue;
-    at_start = text[i] == '.';
-    out.push_back(text[i]);
-  }
-  return out;
-}
-
-struct Prefix {
-  Bytes bytes;
-  std::size_t bits;
-};
-
-std::optional<Prefix> prefix_of(std::string_view text) {
-  const auto slash = text.find('/');
-  if (slash == std::string_view::npos) return std::nullopt;
-  std::string address(text.substr(0, slash));
-  if (!address.contains(':')) address = without_leading_zeros(address);
-  auto bytes = address_of(address);
-  unsigned bits = 0;
-  const std::string_view length = text.substr(slash + 1);
-  const auto [end, code] = std::from_chars(length.data(), length.data() + length.size(), bits);
-  const bool v4 = !address.contains(':');
-  if (!bytes || code != std::errc() || end != length.data() + length.size() || bits > (v4 ? 32U : 128U))
-    return std::nullopt;
-  if (v4) bits += kMappedBits;
-  for (std::size_t bit = bits; bit < 128; ++bit)
-    (*bytes)[bit / 8] = static_cast<std::uint8_t>((*bytes)[bit / 8] & ~(0x80U >> (bit % 8)));
-  return Prefix{*bytes, bits};
-}
-
-bool contains(const Prefix& prefix, const Bytes& address) {
-  // An IPv6 prefix holds no IPv4 address, also ::/0 not.
-  if (is_mapped(prefix.bytes) != is_mapped(address)) return false;
-  for (std::size_t bit = 0; bit < prefix.bits; ++bit)
-    if (((prefix.bytes[bit / 8] ^ address[bit / 8]) & (0x80U >> (bit % 8))) != 0) return false;
-  return true;
-}
-
-bool is_loopback(const Bytes& address) {
-  constexpr Bytes kOne{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-  return address == kOne || (is_mapped(address) && address[12] == 127);
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
+/// Without leading zeros, which only client-go's CIDRs may have.
+std::optional<rules::Address> address_of(const std::string& text) {
+  return is_ipv4(text) || (is_ipv6(text) && !text.contains('%')) ? rules::Address::parse(text) : std::nullopt;
 }
 
 /// Go's net.SplitHostPort.
@@ -113,11 +42,11 @@ bool split_host_port(std::string_view text, std::string& host, std::string& port
 struct Target {
   std::string host;  ///< in lower case
   std::string port;
-  std::optional<Bytes> address;
+  std::optional<rules::Address> address;
 };
 
 bool matches(std::string_view entry, const Target& target) {
-  if (const auto prefix = prefix_of(entry)) return target.address && contains(*prefix, *target.address);
+  if (const auto prefix = rules::Prefix::parse(entry)) return target.address && prefix->contains(*target.address);
   std::string host;
   std::string port;
   if (split_host_port(entry, host, port)) {
@@ -137,16 +66,12 @@ bool matches(std::string_view entry, const Target& target) {
 
 bool goes_straight(const std::string& none, const ServerUrl& server) {
   if (server.host == "localhost") return true;
-  const Target target{lower(server.host), std::to_string(server.port),
+  const Target target{rules::lower_case(server.host), std::to_string(server.port),
                       address_of(server.host.substr(0, server.host.find('%')))};
-  if (target.address && is_loopback(*target.address)) return true;
+  if (target.address && target.address->is_loopback()) return true;
   bool found = false;
-  std::string_view rest = none;
-  for (bool more = true; more;) {
-    const auto comma = rest.find(',');
-    const std::string entry = lower(base::trimmed(rest.substr(0, comma)));
-    more = comma != std::string_view::npos;
-    if (more) rest.remove_prefix(comma + 1);
+  for (const std::string_view part : rules::split(none, ',')) {
+    const std::string entry = rules::lower_case(base::trimmed(part));
     if (entry == "*") return true;
     found = found || (!entry.empty() && matches(entry, target));
   }

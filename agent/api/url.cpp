@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/base/printable.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::api {
 namespace {
@@ -78,9 +79,7 @@ std::optional<std::string> take_scheme(std::string_view& text) {
     }
     if (c != ':') return "";
     if (i == 0) return std::nullopt;
-    std::string scheme(text.substr(0, i));
-    std::transform(scheme.begin(), scheme.end(), scheme.begin(),
-                   [](char l) { return l >= 'A' && l <= 'Z' ? static_cast<char>(l - 'A' + 'a') : l; });
+    std::string scheme = rules::lower_case(text.substr(0, i));
     text.remove_prefix(i + 1);
     return scheme;
   }
@@ -199,10 +198,7 @@ std::optional<Url> Url::parse(std::string_view text, std::string& cause, bool re
 
 std::string cleaned_path(std::string_view path) {
   std::vector<std::string_view> kept;
-  while (!path.empty()) {
-    const auto slash = path.find('/');
-    const std::string_view part = path.substr(0, slash);
-    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+  for (const std::string_view part : rules::split(path, '/')) {
     if (part.empty() || part == ".") continue;
     if (part != "..")
       kept.push_back(part);

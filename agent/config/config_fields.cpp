@@ -9,6 +9,7 @@
 #include "agent/base/printable.h"
 #include "agent/config/bind_address.h"
 #include "agent/config/logging_fields.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -215,15 +216,11 @@ void read_detect_local(FieldReader& reader, Config& config, ConfigFindings& find
 
 /// What is wrong with a list of CIDRs; empty: nothing.
 std::string parse_cluster_cidrs(std::string_view list, std::vector<rules::Prefix>& cidrs) {
-  for (bool more = true; more;) {
-    const std::size_t comma = list.find(',');
-    more = comma != std::string_view::npos;
-    const std::string_view text = list.substr(0, comma);
+  for (const std::string_view text : rules::split(list, ',')) {
     const std::optional<rules::Prefix> prefix = rules::Prefix::parse(text);
     if (!prefix) return base::in_quotes(text) + " is not a CIDR such as 10.244.0.0/16";
     cidrs.push_back(*prefix);
     if (cidrs.size() > 2) return "names more than two CIDRs";
-    if (more) list.remove_prefix(comma + 1);
   }
   if (cidrs.size() == 2 && cidrs[0].address.family == cidrs[1].address.family)
     return fmt::format("names two {} CIDRs, at most one of each family is possible",

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "agent/base/printable.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -79,13 +80,11 @@ rules::Result<std::string> node_name(const Config& config, const std::optional<s
     }
     name = static_cast<const char*>(system.nodename);
   }
-  name = std::string(base::trimmed(name));
+  name = rules::lower_case(base::trimmed(name));
   if (name.empty()) {
     return rules::fail("node name", "choose", "it is empty: give --hostname-override or hostnameOverride a name",
                        EINVAL);
   }
-  std::ranges::transform(name, name.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return name;
 }
 

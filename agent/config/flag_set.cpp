@@ -7,6 +7,7 @@
 
 #include "agent/base/printable.h"
 #include "agent/config/go_values.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -40,8 +41,8 @@ rules::Status set(const Flag& flag, const std::string& value) {
 std::string wrapped(std::string_view text) {
   std::string lines;
   std::size_t column = kHelpColumn;
-  for (const std::string_view line : split(text, '\n')) {
-    for (const std::string_view word : split(line, ' ')) {
+  for (const std::string_view line : rules::split(text, '\n')) {
+    for (const std::string_view word : rules::split(line, ' ')) {
       const bool is_first = column == kHelpColumn;
       if (!is_first && column + 1 + word.size() > kHelpWidth) {
         lines += "\n" + std::string(kHelpColumn, ' ');

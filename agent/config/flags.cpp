@@ -19,6 +19,7 @@
 #include "agent/config/field_reader.h"
 #include "agent/config/go_values.h"
 #include "agent/config/kube_proxy_flags.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -73,7 +74,7 @@ json node_of(Kind kind, const std::vector<std::string>& texts) {
     case Kind::kGates: {
       json gates = json::object();
       for (const std::string& text : texts) {
-        for (const std::string_view part : split(text, ',')) {
+        for (const std::string_view part : rules::split(text, ',')) {
           const std::size_t equals = part.find('=');
           if (equals == std::string_view::npos) continue;  // an empty part
           gates[std::string(base::trimmed(part.substr(0, equals)))] =
@@ -257,14 +258,6 @@ rules::Result<std::vector<std::string>> apply_given(const FlagValues& values, Co
   return remarks;
 }
 
-/// As hostnameOverride has it: kube-proxy trims it and makes it lower case.
-std::string host_name(std::string_view text) {
-  std::string name(base::trimmed(text));
-  std::ranges::transform(name, name.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return name;
-}
-
 /// The default of a field, as the help tells it.
 std::string default_of(std::string_view field) {
   static const json kDefaults = json::parse(to_json(default_config()));
@@ -374,7 +367,7 @@ rules::Result<std::vector<std::string>> apply(const FlagValues& values, Config& 
   }
   if (!remarks) return remarks;
   if (values.hostname_override && !values.hostname_override->empty()) {
-    changed.hostname_override = host_name(*values.hostname_override);
+    changed.hostname_override = rules::lower_case(base::trimmed(*values.hostname_override));
   }
   for (const Setting& setting : settings())
     if (values.settings_given.contains(setting.flag)) setting.copy(values.settings, changed);

@@ -10,22 +10,20 @@
 #include <limits>
 #include <system_error>
 
+#include "rules/words.h"
+
 namespace kubenatd::agent::config {
 namespace {
 
 constexpr const char* kNotWhole = "it is not a whole number";
 constexpr const char* kNotNumber = "it is not a number";
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
 bool is_hex_digit(char c) {
-  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f');
+  return is_digit(c) || (rules::lower_case(c) >= 'a' && rules::lower_case(c) <= 'f');
 }
 
 bool takes_sign(std::string_view& text) {
@@ -36,12 +34,13 @@ bool takes_sign(std::string_view& text) {
 
 /// "0x", "0b", "0o" in front.
 bool has_base_prefix(std::string_view text) {
-  return text.size() >= 2 && text[0] == '0' && std::string_view("xbo").find(lower(text[1])) != std::string_view::npos;
+  return text.size() >= 2 && text[0] == '0' &&
+         std::string_view("xbo").find(rules::lower_case(text[1])) != std::string_view::npos;
 }
 
 /// Go's rule for "_" in numbers: only between digits, or between a base prefix and a digit.
 bool underscores_fit(std::string_view text) {
-  const bool hex = has_base_prefix(text) && lower(text[1]) == 'x';
+  const bool hex = has_base_prefix(text) && rules::lower_case(text[1]) == 'x';
   bool behind_digit = has_base_prefix(text);
   bool behind_underscore = false;
   for (const char c : text.substr(behind_digit ? 2 : 0)) {
@@ -60,7 +59,7 @@ std::string without_underscores(std::string_view text) {
 }
 
 bool equals_ignoring_case(std::string_view text, std::string_view lower_case) {
-  return std::ranges::equal(text, lower_case, {}, lower);
+  return rules::lower_case(text) == lower_case;
 }
 
 /// Takes digits off the front; how many.
@@ -73,7 +72,7 @@ std::size_t take_digits(std::string_view& text, bool hex) {
 
 /// The syntax of Go's floating-point numbers, without sign and underscores.
 bool is_float(std::string_view text) {
-  const bool hex = text.size() >= 2 && text[0] == '0' && lower(text[1]) == 'x';
+  const bool hex = text.size() >= 2 && text[0] == '0' && rules::lower_case(text[1]) == 'x';
   if (hex) text.remove_prefix(2);
   std::size_t digits = take_digits(text, hex);
   if (text.starts_with('.')) {
@@ -82,7 +81,7 @@ bool is_float(std::string_view text) {
   }
   if (digits == 0) return false;
   if (text.empty()) return !hex;  // hexadecimal ones need their exponent
-  if (lower(text[0]) != (hex ? 'p' : 'e')) return false;
+  if (rules::lower_case(text[0]) != (hex ? 'p' : 'e')) return false;
   text.remove_prefix(1);
   takes_sign(text);
   return take_digits(text, false) > 0 && text.empty();
@@ -134,11 +133,6 @@ std::optional<std::string> take_quoted(std::string& line, std::string_view& text
   }
 }
 
-std::size_t count_digits(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::find_if_not(text, [](char c) { return c >= '0' && c <= '9'; }) -
-                                  text.begin());
-}
-
 }  // namespace
 
 std::optional<bool> parse_go_bool(std::string_view text) {
@@ -155,7 +149,7 @@ std::expected<std::int64_t, std::string> parse_go_int(std::string_view text, int
   if (text.empty() || (underscored && !underscores_fit(text))) return std::unexpected(kNotWhole);
   int base = 10;
   if (has_base_prefix(text) && text.size() > 2) {
-    base = lower(text[1]) == 'x' ? 16 : lower(text[1]) == 'b' ? 2 : 8;
+    base = rules::lower_case(text[1]) == 'x' ? 16 : rules::lower_case(text[1]) == 'b' ? 2 : 8;
     text.remove_prefix(2);
   } else if (text.size() > 1 && text[0] == '0') {
     base = 8;
@@ -220,31 +214,23 @@ std::expected<std::vector<std::string>, std::string> parse_csv_record(std::strin
   return fields;
 }
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const std::size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
-
 std::optional<bool> is_zero_quantity(std::string_view text) {
   static constexpr std::array<std::string_view, 16> kSuffixes{"",  "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "n",
                                                               "u", "m",  "k",  "M",  "G",  "T",  "P",  "E"};
-  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
-  const std::size_t whole = count_digits(text);
-  std::size_t end = whole;
-  if (end < text.size() && text[end] == '.') end += 1 + count_digits(text.substr(end + 1));
-  const std::string_view number = text.substr(0, end);
+  takes_sign(text);
+  std::string_view suffix = text;
+  take_digits(suffix, false);
+  if (suffix.starts_with('.')) {
+    suffix.remove_prefix(1);
+    take_digits(suffix, false);
+  }
+  const std::string_view number = text.substr(0, text.size() - suffix.size());
   if (number.empty()) return std::nullopt;
-  std::string_view suffix = text.substr(end);
   if (std::ranges::find(kSuffixes, suffix) == kSuffixes.end()) {
     if (!suffix.starts_with('e') && !suffix.starts_with('E')) return std::nullopt;
     suffix.remove_prefix(1);
-    if (suffix.starts_with('-') || suffix.starts_with('+')) suffix.remove_prefix(1);
-    if (suffix.empty() || count_digits(suffix) != suffix.size()) return std::nullopt;
+    takes_sign(suffix);
+    if (take_digits(suffix, false) == 0 || !suffix.empty()) return std::nullopt;
   }
   return std::ranges::all_of(number, [](char c) { return c == '0' || c == '.'; });
 }

@@ -27,9 +27,6 @@ namespace kubenatd::agent::config {
 /// empty text is an empty list. Nothing is trimmed.
 [[nodiscard]] std::expected<std::vector<std::string>, std::string> parse_csv_record(std::string_view text);
 
-/// The parts of "a,b,c"; of an empty text one empty part, as strings.Split has it.
-[[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
-
 /// Whether a quantity is zero; none: the text is no quantity, that is a decimal number with a suffix or an exponent
 /// (k8s.io/apimachinery v0.36 pkg/api/resource).
 [[nodiscard]] std::optional<bool> is_zero_quantity(std::string_view text);

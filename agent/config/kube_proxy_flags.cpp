@@ -10,6 +10,7 @@
 #include "agent/config/duration.h"
 #include "agent/config/go_values.h"
 #include "rules/address.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -22,23 +23,23 @@ constexpr std::string_view kIpvs = "Of ipvs mode, which is not here";
 constexpr std::string_view kLogBuffer = "Of kube-proxy's log buffers";
 constexpr std::string_view kSplit =
     "All but errors goes to standard output; needs the feature gate LoggingAlphaOptions";
+constexpr std::string_view kNotThrottled = "Watches are few and not held back; retries have delays of their own";
 constexpr std::string_view kMachine = "Of cAdvisor, which kube-proxy is linked with";
 constexpr std::string_view kOldLog = "Of kube-proxy's log before v1.26";
 
 constexpr auto kFlags = std::to_array<KubeProxyFlag>({
     {"feature-gates", kGates, "featureGates", kNowhere, "Kubernetes' feature gates; any name is accepted"},
     {"kubeconfig", kText, "clientConnection.kubeconfig", kEverywhere, "How to reach the API server"},
-    {"kube-api-content-type", kText, "clientConnection.contentType", kRun, "Form of requests to the API server", kKept},
-    {"kube-api-burst", kNumber, "clientConnection.burst", kRun, "Requests to the API server in a row", kKept},
-    {"kube-api-qps", kFloat, "clientConnection.qps", kRun, "Requests to the API server in a second", kKept},
+    {"kube-api-content-type", kText, "clientConnection.contentType", kNowhere, "Requests are JSON", kKept},
+    {"kube-api-burst", kNumber, "clientConnection.burst", kNowhere, kNotThrottled, kKept},
+    {"kube-api-qps", kFloat, "clientConnection.qps", kNowhere, kNotThrottled, kKept},
     {"bind-address", kAddress, "bindAddress", kEverywhere,
      "The node's address of that family, instead of its Node's; 0.0.0.0 and ::, the Node's"},
     {"healthz-bind-address", kEndpoint, "healthzBindAddress", kRun, "IP or IP:port of the health check server"},
     {"metrics-bind-address", kEndpoint, "metricsBindAddress", kRun, "IP or IP:port of the metrics server"},
     {"bind-address-hard-fail", kBool, "bindAddressHardFail", kRun, "Exit when a server's port cannot be had"},
-    {"profiling", kBool, "enableProfiling", kRun, "Serve /debug/pprof"},
-    {"show-hidden-metrics-for-version", kText, "showHiddenMetricsForVersion", kRun,
-     "Show the metrics that were hidden since this version"},
+    {"profiling", kBool, "enableProfiling", kNowhere, "There is no /debug/pprof"},
+    {"show-hidden-metrics-for-version", kText, "showHiddenMetricsForVersion", kNowhere, "No metric is hidden"},
     {"proxy-mode", kText, "mode", kEverywhere, "iptables or nftables"},
     {"iptables-masquerade-bit", kNumber, "iptables.masqueradeBit", kEverywhere,
      "iptables mode: bit of the packet mark that says \"masquerade\", 0 to 31"},
@@ -66,7 +67,8 @@ constexpr auto kFlags = std::to_array<KubeProxyFlag>({
     {"cluster-cidr", kText, "clusterCIDR", kEverywhere,
      "Addresses of the cluster's Pods: one CIDR, or two with a comma, one of each family"},
     {"nodeport-addresses", kList, "nodePortAddresses", kEverywhere,
-     "Addresses of the node that have NodePorts: CIDRs, or primary. Default: all, in nftables mode primary"},
+     "Addresses of the node that have NodePorts: CIDRs, primary, localhost, all. Default: all, in nftables mode "
+     "primary"},
     {"oom-score-adj", kNumber, "oomScoreAdj", kRun, "oom_score_adj of the process, -1000 to 1000"},
     {"conntrack-max-per-core", kNumber, "conntrack.maxPerCore", kRun,
      "Connections that the kernel tracks, for each CPU; 0: as it is"},
@@ -109,7 +111,7 @@ constexpr auto kFlags = std::to_array<KubeProxyFlag>({
 });
 
 std::optional<std::string> wrong_gates(const std::string& text) {
-  for (const std::string_view part : split(text, ',')) {
+  for (const std::string_view part : rules::split(text, ',')) {
     if (part.empty()) continue;
     const std::size_t equals = part.find('=');
     if (equals == std::string_view::npos || !parse_go_bool(base::trimmed(part.substr(equals + 1))))
@@ -119,9 +121,9 @@ std::optional<std::string> wrong_gates(const std::string& text) {
 }
 
 std::optional<std::string> wrong_patterns(const std::string& text) {
-  for (const std::string_view part : split(text, ',')) {
+  for (const std::string_view part : rules::split(text, ',')) {
     if (part.empty()) continue;
-    const auto sides = split(part, '=');
+    const auto sides = rules::split(part, '=');
     if (sides.size() != 2 || sides[0].empty() || !parse_go_verbosity(sides[1]))
       return base::in_quotes(part) + " is not PATTERN=N";
   }

@@ -14,6 +14,7 @@
 
 #include "agent/base/printable.h"
 #include "agent/config/go_values.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -47,11 +48,7 @@ void read_stream(FieldReader reader, bool is_alpha, Config::Logging::Stream& str
 /// "PATTERN=N,PATTERN=N", the form of the flag; none when it is something else.
 std::optional<std::vector<Config::Logging::Module>> parse_vmodule(std::string_view text) {
   std::vector<Config::Logging::Module> modules;
-  for (bool more = true; more;) {
-    const std::size_t comma = text.find(',');
-    more = comma != std::string_view::npos;
-    const std::string_view item = text.substr(0, comma);
-    if (more) text.remove_prefix(comma + 1);
+  for (const std::string_view item : rules::split(text, ',')) {
     if (item.empty()) continue;
     const std::size_t equals = item.find('=');
     if (equals == 0 || equals == std::string_view::npos) return std::nullopt;

@@ -12,6 +12,7 @@
 #include "agent/base/printable.h"
 #include "agent/config/duration.h"
 #include "agent/config/go_values.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::config {
 namespace {
@@ -108,12 +109,6 @@ constexpr std::array<Word<bool>, 2> kWords<bool>{{{"true", true}, {"false", fals
 template <class T>
 concept HasWords = !kWords<T>.empty();
 
-std::string lower_case(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return text;
-}
-
 std::string to_words(std::size_t value) {
   return std::to_string(value);
 }
@@ -156,7 +151,7 @@ std::expected<std::filesystem::path, std::string> read_value(const std::string& 
 }
 template <HasWords T>
 std::expected<T, std::string> read_value(const std::string& text, T /*type*/) {
-  const auto* const found = std::ranges::find(kWords<T>, lower_case(text), &Word<T>::text);
+  const auto* const found = std::ranges::find(kWords<T>, rules::lower_case(text), &Word<T>::text);
   if (found != kWords<T>.end()) return found->value;
   std::string known;
   for (const Word<T>& word : kWords<T>) known += (known.empty() ? "" : ", ") + std::string(word.text);

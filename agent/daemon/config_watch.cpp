@@ -1,7 +1,6 @@
 #include "agent/daemon/config_watch.h"
 
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -30,11 +29,6 @@ std::optional<std::string> content_of(const std::string& file) {
   return std::move(*text);
 }
 
-sources::FileSignature signature_of(const std::string& file) {
-  struct stat info {};
-  return ::stat(file.c_str(), &info) == 0 ? sources::FileSignature::of(info) : sources::FileSignature{};
-}
-
 }  // namespace
 
 /// What the thread works on.
@@ -47,8 +41,7 @@ class ConfigWatch::Reader final : public sources::LookThread::Followed {
     // At once: a change from here on is one.
     for (const std::filesystem::path& file : files) {
       const std::string path = std::filesystem::absolute(file);
-      const auto signature = signature_of(path);
-      files_.insert_or_assign(path, File{.signature = signature, .content = content_of(path)});
+      files_.insert_or_assign(path, File{.content = content_of(path), .seen = {}});
     }
   }
 
@@ -69,17 +62,12 @@ class ConfigWatch::Reader final : public sources::LookThread::Followed {
     if (!had_notifications && watch_.able()) follow();
     unsettled_ = false;
     for (auto& [path, file] : files_) {
-      const auto now = signature_of(path);
-      const bool same = now == file.signature;
-      // What was just written may be written again within a tick of the file system's clock.
-      if (everything || !file.content || (same && file.looks_to_confirm == 1)) {
-        read(path, file);
-        file.looks_to_confirm = 0;
-      } else if (same) {
-        file.looks_to_confirm -= file.looks_to_confirm > 0 ? 1 : 0;
+      auto now = content_of(path);
+      if (everything) {
+        take(file, std::move(now));
       } else {
-        unsettled_ = true;
-        file.seen = now;
+        unsettled_ = unsettled_ || now != file.content;
+        file.seen = std::move(now);
       }
     }
     give_notes();
@@ -88,11 +76,12 @@ class ConfigWatch::Reader final : public sources::LookThread::Followed {
   void settle() override {
     unsettled_ = false;
     for (auto& [path, file] : files_) {
-      const auto now = signature_of(path);
-      if (now == file.signature) continue;
-      if (std::exchange(file.seen, now) == now) {
-        read(path, file);
+      auto now = content_of(path);
+      if (now == file.content) continue;
+      if (now == file.seen) {
+        take(file, std::move(now));
       } else {
+        file.seen = std::move(now);
         unsettled_ = true;
       }
     }
@@ -112,10 +101,8 @@ class ConfigWatch::Reader final : public sources::LookThread::Followed {
 
  private:
   struct File {
-    sources::FileSignature signature;
-    std::optional<std::string> content;
-    sources::FileSignature seen{};  ///< at the last look, when it had changed
-    int looks_to_confirm = 2;
+    std::optional<std::string> content;  ///< none: it cannot be read
+    std::optional<std::string> seen;     ///< at the last look; when it is another one, perhaps half written
   };
 
   void follow() {
@@ -124,12 +111,9 @@ class ConfigWatch::Reader final : public sources::LookThread::Followed {
     give_notes();
   }
   void read_all() {
-    for (auto& [path, file] : files_) read(path, file);
+    for (auto& [path, file] : files_) take(file, content_of(path));
   }
-  void read(const std::string& path, File& file) KUBENATD_EXCLUDES(mutex_) {
-    file.signature = signature_of(path);
-    file.looks_to_confirm = 2;
-    auto content = content_of(path);
+  void take(File& file, std::optional<std::string> content) KUBENATD_EXCLUDES(mutex_) {
     if (content == file.content) return;
     file.content = std::move(content);
     const base::MutexLock lock(mutex_);

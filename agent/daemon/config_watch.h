@@ -15,7 +15,7 @@ namespace kubenatd::agent::daemon {
 ///
 /// Threading: one thread; the files are read by one of its own (LookThread), none when there is no file. Failure: a
 /// file that cannot be read has changed when it could be read before. Without inotify changes are found by looks alone,
-/// which take_notes() tells. Cost: a look stats each file; a changed file is read once.
+/// which take_notes() tells. Cost: a look reads each file, which are two small ones.
 class ConfigWatch {
  public:
   [[nodiscard]] static rules::Result<ConfigWatch> open(const std::vector<std::filesystem::path>& files);

@@ -154,29 +154,21 @@ std::uint16_t Field::port_or_zero(Wrong wrong) const {
 }
 
 Labels Field::labels(Wrong wrong) const {
+  check_labels(wrong);
   Labels labels;
-  if (!present()) return labels;
-  if (!value_->is_object()) {
-    wrong_type(wrong, "a map");
-    return labels;
-  }
-  for (const auto& [name, value] : value_->get_ref<const json::object_t&>()) {
-    if (value.is_string())
-      labels.emplace(name, value.get<std::string>());
-    else if (value.is_null())
-      labels.emplace(name, std::string());
-    else
-      tell(wrong, fmt::format("the value of {} is {}, not a string", base::in_quotes(name), type_of(value)));
-  }
+  if (!present() || !value_->is_object()) return labels;
+  for (const auto& [name, value] : value_->get_ref<const json::object_t&>())
+    if (value.is_string() || value.is_null())
+      labels.emplace(name, value.is_null() ? std::string() : value.get<std::string>());
   return labels;
 }
 
-void Field::check_labels() const {
+void Field::check_labels(Wrong wrong) const {
   if (!present()) return;
-  if (!value_->is_object()) return wrong_type(Wrong::kRefuse, "a map");
+  if (!value_->is_object()) return wrong_type(wrong, "a map");
   for (const auto& [name, value] : value_->get_ref<const json::object_t&>())
     if (!value.is_string() && !value.is_null())
-      tell(Wrong::kRefuse, fmt::format("the value of {} is {}, not a string", base::in_quotes(name), type_of(value)));
+      tell(wrong, fmt::format("the value of {} is {}, not a string", base::in_quotes(name), type_of(value)));
 }
 
 std::optional<rules::Address> Field::parse_address(const std::string& value, Wrong wrong) const {

@@ -77,7 +77,7 @@ class Field {
   [[nodiscard]] std::uint16_t port_or_zero(Wrong wrong) const;  ///< the same, and 0 is not wrong
   [[nodiscard]] Labels labels(Wrong wrong = Wrong::kRefuse) const;
   /// As labels(), for who does not need them: only the types are looked at.
-  void check_labels() const;
+  void check_labels(Wrong wrong = Wrong::kRefuse) const;
   /// Absent and empty text: none, silently.
   [[nodiscard]] std::optional<rules::Address> address(Wrong wrong) const;
   /// An element of a list of addresses, in which an absent or empty one is wrong, too.

@@ -6,6 +6,7 @@
 
 #include "agent/base/printable.h"
 #include "agent/objects/api_words.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::objects {
 namespace {
@@ -37,14 +38,11 @@ void check_ranges_annotation(const Field& root, const Service& service) {
   if (service.type != Type::kLoadBalancer)
     return annotation.disallow(forbidden("may only be used when `type` is 'LoadBalancer'"));
   const std::string text = annotation.text();
-  std::string_view rest = base::trimmed(text);
-  while (!rest.empty()) {
-    const std::size_t comma = std::min(rest.find(','), rest.size());
-    const std::string_view one = base::trimmed(rest.substr(0, comma));
-    if (!rules::Prefix::parse(one)) annotation.disallow(invalid(one, kMustBeCidr));
-    if (comma + 1 == rest.size()) annotation.disallow(invalid("", kMustBeCidr));
-    rest.remove_prefix(std::min(comma + 1, rest.size()));
-  }
+  const std::string_view list = base::trimmed(text);
+  if (!list.empty())
+    for (const std::string_view part : rules::split(list, ','))
+      if (const auto one = base::trimmed(part); !rules::Prefix::parse(one))
+        annotation.disallow(invalid(one, kMustBeCidr));
   annotation.note("is for load balancers outside: only spec.loadBalancerSourceRanges restricts here");
 }
 

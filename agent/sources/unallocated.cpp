@@ -13,15 +13,14 @@ constexpr std::string_view kNotSet = "is not set and nothing here allocates one"
 void add_node_ports(const objects::Service& service, std::vector<std::string>& fields) {
   std::string ports;
   std::size_t missing = 0;
+  constexpr std::size_t kShown = 5;
   for (const objects::ServicePort& port : service.ports) {
     if (port.node_port != 0) continue;
-    constexpr std::size_t kShown = 5;
     if (++missing <= kShown)
       ports += fmt::format("{}{}/{}", missing == 1 ? "" : ", ", port.port, name_of(port.protocol));
   }
   if (missing == 0) return;
-  const std::size_t shown = static_cast<std::size_t>(std::ranges::count(ports, ',')) + 1;
-  if (missing > shown) ports += fmt::format(" and {} more", missing - shown);
+  if (missing > kShown) ports += fmt::format(" and {} more", missing - kShown);
   fields.push_back(fmt::format("spec.ports: nodePort {}: no NodePort leads to port {}", kNotSet, ports));
 }
 

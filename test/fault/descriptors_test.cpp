@@ -12,15 +12,22 @@ namespace {
 constexpr int kServices = 300;
 constexpr int kFirstPort = 32000;
 
-void put_services(const Manifests& manifests) {
-  for (int i = 0; i < kServices; ++i) {
-    ServiceSpec service{.name = fmt::format("lb-{}", i), .cluster_ips = {fmt::format("10.96.{}.{}", i / 250, i % 250)}};
-    service.type = "LoadBalancer";
-    service.external_policy = "Local";
-    service.health_check_node_port = kFirstPort + i;
-    manifests.put(service, ready({kPodA}));
+/// A node whose folder has the Services, and its agent, not started yet.
+struct BusyNode {
+  BusyNode() {
+    for (int i = 0; i < kServices; ++i) {
+      ServiceSpec service{.name = fmt::format("lb-{}", i),
+                          .cluster_ips = {fmt::format("10.96.{}.{}", i / 250, i % 250)}};
+      service.type = "LoadBalancer";
+      service.external_policy = "Local";
+      service.health_check_node_port = kFirstPort + i;
+      manifests.put(service, ready({kPodA}));
+    }
   }
-}
+  BareNode bare;
+  Manifests manifests;
+  Agent agent{bare.node, manifests};
+};
 
 /// `run` with limits of descriptors, soft and hard.
 Child start_limited(const BareNode& bare, const Agent& agent, int soft, int hard) {
@@ -56,10 +63,8 @@ std::size_t listeners(const BareNode& bare) {
 
 TEST_CASE("Many health check ports under a low soft limit of descriptors are all open") {
   KUBENATD_NEEDS_NAMESPACES();
-  const BareNode bare;
-  const Manifests manifests;
-  put_services(manifests);
-  const Agent agent(bare.node, manifests);
+  const BusyNode node;
+  const auto& [bare, manifests, agent] = node;
   Child child = start_limited(bare, agent, 256, 2048);
   CHECK(eventually([&] { return listeners(bare) == kServices; }, std::chrono::seconds(30)));
   CHECK(status_of(bare, "/", kFirstPort + kServices - 1) == "200");
@@ -68,10 +73,8 @@ TEST_CASE("Many health check ports under a low soft limit of descriptors are all
 
 TEST_CASE("More health check ports than descriptors: the rest is named and everything else goes on") {
   KUBENATD_NEEDS_NAMESPACES();
-  const BareNode bare;
-  const Manifests manifests;
-  put_services(manifests);
-  const Agent agent(bare.node, manifests);
+  const BusyNode node;
+  const auto& [bare, manifests, agent] = node;
   Child child = start_limited(bare, agent, 256, 256);
   CHECK(eventually([&] { return status_of(bare, "/healthz", 10256) == "200"; }, std::chrono::seconds(30)));
   CHECK(eventually([&] { return child.err().find("LimitNOFILE=") != std::string::npos; }));

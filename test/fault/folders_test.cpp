@@ -51,6 +51,33 @@ std::size_t count(const std::string& text, const std::string& part) {
   return found;
 }
 
+/// A node whose folder has the Service "good", and its agent, not started yet.
+struct GoodNode {
+  GoodNode() { manifests.put(kGood, ready({kPodA})); }
+  BareNode bare;
+  Manifests manifests;
+  Agent agent{bare.node, manifests};
+};
+
+/// The program in a user namespace of its own, where `limit` of inotify's is `most`. Its arguments are to be added.
+std::vector<std::string> limited(const std::string& limit, int most) {
+  return {"unshare",
+          "-Urn",
+          "bash",
+          "-c",
+          fmt::format("echo {} > /proc/sys/user/{} && ip link set lo up && exec \"$@\"", most, limit),
+          "bash"};
+}
+
+/// Whether there may be such a namespace; else a line that counts the test as skipped.
+bool may_limit(const std::string& limit) {
+  auto command = limited(limit, 1);
+  command.emplace_back("true");
+  const auto can = run(command);
+  if (!can.ok()) std::printf("SKIPPED: no rights: a user namespace of its own: %s\n", can.err.c_str());
+  return can.ok();
+}
+
 /// Waits until no agent runs on the mount any more, then takes it away.
 class Mount {
  public:
@@ -76,12 +103,10 @@ class Mount {
 TEST_CASE("What is mounted over a folder later is served, and goes with the mount") {
   KUBENATD_NEEDS_NAMESPACES();
   if (!enter_mount_namespace()) return;
-  const BareNode bare;
-  const Manifests manifests;
-  manifests.put(kGood, ready({kPodA}));
+  const GoodNode node;
+  const auto& [bare, manifests, agent] = node;
   const Manifests later;
   later.put(kLate, ready({kPodB}));
-  const Agent agent(bare.node, manifests);
   auto daemon = agent.start();
   REQUIRE(comes(bare, "10.96.0.10/32"));
   REQUIRE(::mount(later.path().c_str(), manifests.path().c_str(), nullptr, MS_BIND, nullptr) == 0);
@@ -123,11 +148,9 @@ TEST_CASE("A file that changes below an overlay is noticed") {
 TEST_CASE("A look that finds nothing new writes nothing and says nothing") {
   KUBENATD_NEEDS_NAMESPACES();
   if (!enter_mount_namespace()) return;
-  const BareNode bare;
-  const Manifests manifests;
-  manifests.put(kGood, ready({kPodA}));
+  const GoodNode node;
+  const auto& [bare, manifests, agent] = node;
   manifests.write("bad.yaml", "kind: [\n");
-  const Agent agent(bare.node, manifests);
   auto daemon = agent.start();
   REQUIRE(comes(bare, "10.96.0.10/32"));
   REQUIRE(says(daemon, "ready"));
@@ -146,10 +169,8 @@ TEST_CASE("A look that finds nothing new writes nothing and says nothing") {
 
 TEST_CASE("SIGHUP reads all files again, says what changed and forgets nothing that a broken file gave") {
   KUBENATD_NEEDS_NAMESPACES();
-  const BareNode bare;
-  const Manifests manifests;
-  manifests.put(kGood, ready({kPodA}));
-  const Agent agent(bare.node, manifests);
+  const GoodNode node;
+  const auto& [bare, manifests, agent] = node;
   auto daemon = agent.start();
   REQUIRE(comes(bare, "10.96.0.10/32"));
   manifests.write("good.yaml", "kind: [\n");
@@ -170,10 +191,8 @@ TEST_CASE("SIGHUP reads all files again, says what changed and forgets nothing t
 
 TEST_CASE("A configuration that changes by another name is noticed") {
   KUBENATD_NEEDS_NAMESPACES();
-  const BareNode bare;
-  const Manifests manifests;
-  manifests.put(kGood, ready({kPodA}));
-  const Agent agent(bare.node, manifests);
+  const GoodNode node;
+  const auto& [bare, manifests, agent] = node;
   const TempFolder elsewhere;
   const fs::path other = elsewhere.path() / "other";
   fs::create_hard_link(agent.command("run").at(4), other);
@@ -187,11 +206,9 @@ TEST_CASE("A configuration that changes by another name is noticed") {
 
 TEST_CASE("A folder that is missing at the start is waited for, and one that goes may come back") {
   KUBENATD_NEEDS_NAMESPACES();
-  const BareNode bare;
-  const Manifests manifests;
-  manifests.put(kGood, ready({kPodA}));
+  GoodNode node;
+  auto& [bare, manifests, agent] = node;
   const TempFolder place;
-  Agent agent(bare.node, manifests);
   const fs::path late = place.path() / "up/late";
   agent.extra_arguments = {"--manifests", late.string()};
   must_run_in(bare.node, {"iptables", "-t", "nat", "-N", "KUBE-SERVICES"});
@@ -220,10 +237,8 @@ TEST_CASE("A folder that is missing at the start is waited for, and one that goe
 TEST_CASE("A file system that does not answer holds up neither healing nor the end") {
   KUBENATD_NEEDS_NAMESPACES();
   if (!enter_mount_namespace()) return;
-  const BareNode bare;
-  const Manifests manifests;
-  manifests.put(kGood, ready({kPodA}));
-  const Agent agent(bare.node, manifests);
+  const GoodNode node;
+  const auto& [bare, manifests, agent] = node;
   auto daemon = agent.start();
   REQUIRE(comes(bare, "10.96.0.10/32"));
   REQUIRE(says(daemon, "ready"));
@@ -251,29 +266,16 @@ TEST_CASE("A file system that does not answer holds up neither healing nor the e
 
 TEST_CASE("Without an inotify instance run looks from time to time and says so once") {
   KUBENATD_NEEDS_NAMESPACES();
-  const BareNode bare;
-  const Manifests manifests;
-  manifests.put(kGood, ready({kPodA}));
-  const Agent agent(bare.node, manifests);
-  // The limit of a user namespace of its own.
-  std::vector<std::string> command{"unshare",
-                                   "-Urn",
-                                   "bash",
-                                   "-c",
-                                   "echo 0 > /proc/sys/user/max_inotify_instances && ip link set lo up && exec \"$@\"",
-                                   "bash",
-                                   KUBENATD_BINARY};
+  const GoodNode node;
+  const auto& [bare, manifests, agent] = node;
+  if (!may_limit("max_inotify_instances")) return;
   const auto invoke = [&](const std::string& verb, const std::vector<std::string>& more = {}) {
-    auto arguments = command;
+    auto arguments = limited("max_inotify_instances", 0);
+    arguments.emplace_back(KUBENATD_BINARY);
     for (const std::string& argument : agent.command(verb)) arguments.push_back(argument);
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   };
-  if (const auto can = run({"unshare", "-Urn", "bash", "-c", "echo 0 > /proc/sys/user/max_inotify_instances"});
-      !can.ok()) {
-    std::printf("SKIPPED: no rights: a user namespace of its own: %s\n", can.err.c_str());
-    return;
-  }
   for (const auto& [verb, more] :
        {std::pair<std::string, std::vector<std::string>>{"render", {}}, {"diff", {}}, {"run", {"--once"}}}) {
     const auto once = run(invoke(verb, more));
@@ -302,23 +304,12 @@ TEST_CASE("Without an inotify instance run looks from time to time and says so o
 
 TEST_CASE("When watches run out run looks from time to time and says so once") {
   KUBENATD_NEEDS_NAMESPACES();
-  const Manifests manifests;
-  manifests.put(kGood, ready({kPodA}));
+  if (!may_limit("max_inotify_watches")) return;
+  const GoodNode node;
+  const auto& [bare, manifests, agent] = node;
   for (int i = 0; i < 20; ++i) manifests.write(fmt::format("sub{}/good-{}.yaml", i, i), "");
-  const BareNode bare;
-  const Agent agent(bare.node, manifests);
-  if (const auto can = run({"unshare", "-Urn", "bash", "-c", "echo 8 > /proc/sys/user/max_inotify_watches"});
-      !can.ok()) {
-    std::printf("SKIPPED: no rights: a user namespace of its own: %s\n", can.err.c_str());
-    return;
-  }
-  std::vector<std::string> command{"unshare",
-                                   "-Urn",
-                                   "bash",
-                                   "-c",
-                                   "echo 8 > /proc/sys/user/max_inotify_watches && ip link set lo up && exec \"$@\"",
-                                   "bash",
-                                   KUBENATD_BINARY};
+  auto command = limited("max_inotify_watches", 8);
+  command.emplace_back(KUBENATD_BINARY);
   for (const std::string& argument : agent.command("run")) command.push_back(argument);
   Child daemon(command);
   REQUIRE(says(daemon, "endpoint_slices="));

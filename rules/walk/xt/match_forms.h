@@ -10,6 +10,7 @@
 #include "rules/walk/xt/matches.h"
 #include "rules/walk/xt/option.h"
 #include "rules/walk/xt/words.h"
+#include "rules/words.h"
 
 /// What the readers of matches share.
 namespace kubenatd::rules::walk::xt {

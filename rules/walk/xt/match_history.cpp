@@ -3,6 +3,7 @@
 
 #include "rules/walk/xt/match_forms.h"
 #include "rules/walk/xt/time_text.h"
+#include "rules/words.h"
 
 /// Matches of time, chance, memory and sets; and comments.
 namespace kubenatd::rules::walk::xt {

@@ -1,6 +1,7 @@
 #include <linux/if_packet.h>
 
 #include "rules/walk/xt/match_forms.h"
+#include "rules/words.h"
 
 /// Matches of addresses, of other fields of the packet, and of marks.
 namespace kubenatd::rules::walk::xt {

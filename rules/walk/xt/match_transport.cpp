@@ -1,5 +1,7 @@
 #include "rules/walk/xt/match_forms.h"
 
+#include "rules/words.h"
+
 /// Matches of the transport header, and of headers that the packets of a walk do not have.
 namespace kubenatd::rules::walk::xt {
 namespace {

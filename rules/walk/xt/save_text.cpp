@@ -10,6 +10,7 @@
 #include "rules/walk/xt/rule_text.h"
 #include "rules/walk/xt/save_lines.h"
 #include "rules/walk/xt/words.h"
+#include "rules/words.h"
 
 namespace kubenatd::rules::walk::xt {
 namespace {

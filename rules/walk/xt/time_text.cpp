@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "rules/walk/xt/words.h"
+#include "rules/words.h"
 
 namespace kubenatd::rules::walk::xt {
 namespace {

@@ -39,14 +39,4 @@ std::optional<std::uint32_t> read_number(std::string_view text, std::uint32_t mo
   return value;
 }
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const auto end = text.find(separator);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
 }  // namespace kubenatd::rules::walk::xt

@@ -26,7 +26,4 @@ struct Word {
 /// `most`.
 [[nodiscard]] std::optional<std::uint32_t> read_number(std::string_view text, std::uint32_t most = 0xffffffff);
 
-/// Splits at every `separator`.
-[[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
-
 }  // namespace kubenatd::rules::walk::xt

@@ -288,7 +288,8 @@ TEST_CASE("oom-score-adj is set, and the help does not say that it has no effect
   FlagValues values;
   FlagSet flags;
   register_kube_proxy_flags(flags, Command::kRun, values);
-  CHECK(flags.find("oom-score-adj")->group == flags.find("profiling")->group);
+  CHECK(flags.find("oom-score-adj")->group == flags.find("healthz-bind-address")->group);
+  CHECK(flags.find("profiling")->group == flags.find("ipvs-scheduler")->group);
   CHECK(flags.find("oom-score-adj")->group != flags.find("vmodule")->group);
 }
 

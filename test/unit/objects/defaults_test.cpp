@@ -103,16 +103,18 @@ TEST_CASE("Endpoints are taken or refused as the API server does it") {
                                                                    {address("2001:db8::1"), false, "", ""}});
   CHECK(good.subsets[0].ports.size() == 2);
   const std::string begin = "Endpoints demo/db: subsets[0]";
-  CHECK(refusal_of(endpoints("{ports: [{port: 1}]}")) == begin + ": has neither addresses nor notReadyAddresses");
+  CHECK(refusal_of(endpoints("{ports: [{port: 1}]}")) ==
+        begin + ": Required value: must specify `addresses` or `notReadyAddresses`");
   CHECK(refusal_of(endpoints("{addresses: [{ip: 127.0.0.1}]}")) ==
-        begin + ".addresses[0].ip: may not be in the loopback range (127.0.0.0/8, ::1/128)");
+        begin +
+            ".addresses[0].ip: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)");
   CHECK(refusal_of(endpoints("{addresses: [{ip: 169.254.1.1}]}")).find("link-local range") != std::string::npos);
   CHECK(refusal_of(endpoints("{addresses: [{ip: 'fe80::1'}]}")).find("link-local range") != std::string::npos);
   CHECK(refusal_of(endpoints("{addresses: [{ip: 224.0.0.5}]}")).find("multicast") != std::string::npos);
   CHECK(refusal_of(endpoints("{addresses: [{hostname: a}]}")) ==
-        begin + ".addresses[0].ip: is missing or not an IP address");
+        begin + ".addresses[0].ip: Invalid value: \"\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
   CHECK(refusal_of(endpoints("{addresses: [{ip: 192.0.2.1}], ports: [{port: 1}, {port: 2}]}")) ==
-        begin + ".ports[0].name: is missing, and there is more than one port");
+        begin + ".ports[0].name: Required value");
   CHECK(refusal_of(endpoints("{addresses: [{ip: 192.0.2.1}], ports: [{port: 0}]}")).find("ports[0].port") !=
         std::string::npos);
   for (const char* metadata : {"labels: {endpointslice.kubernetes.io/skip-mirror: 'true'}",

@@ -25,6 +25,42 @@ bool enter_mount_namespace() {
   return false;
 }
 
+/// A file in memory whose content changes without another size, and mostly without another time.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& text) : file_(::memfd_create("manifest", MFD_CLOEXEC)), size_(text.size()) {
+    REQUIRE(file_ >= 0);
+    REQUIRE(::ftruncate(file_, static_cast<off_t>(size_)) == 0);
+    mapped_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+    REQUIRE(mapped_ != MAP_FAILED);
+    put(text);
+  }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile() {
+    ::munmap(mapped_, size_);
+    ::close(file_);
+  }
+
+  /// A text as long as the first one.
+  void put(const std::string& text) {
+    REQUIRE(text.size() == size_);
+    std::memcpy(mapped_, text.data(), size_);
+  }
+  void appear_as(const fs::path& link) const { fs::create_symlink(fmt::format("/proc/self/fd/{}", file_), link); }
+  /// The nanoseconds of the time of its last write.
+  [[nodiscard]] long written_at() const {
+    struct stat info {};
+    REQUIRE(::fstat(file_, &info) == 0);
+    return info.st_mtim.tv_nsec;
+  }
+
+ private:
+  int file_;
+  std::size_t size_;
+  void* mapped_ = nullptr;
+};
+
 /// Random changes in a tree: at the folder itself, above it, below it, and beside it where its links lead.
 ///
 /// Threading: one thread. Failure: a change that is not possible is none. Cost: a few system calls.
@@ -255,30 +291,18 @@ TEST_CASE("a look reads a file only when it is the same twice") {
 }
 
 TEST_CASE("contents that change without another time or size are found when everything is read") {
-  const int memory = ::memfd_create("manifest", MFD_CLOEXEC);
-  REQUIRE(memory >= 0);
-  const std::string text = service("a", 80);
-  REQUIRE(::ftruncate(memory, static_cast<off_t>(text.size())) == 0);
-  void* mapped = ::mmap(nullptr, text.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-  REQUIRE(mapped != MAP_FAILED);
-  std::memcpy(mapped, text.data(), text.size());
   const Folder folder;
-  fs::create_symlink(fmt::format("/proc/self/fd/{}", memory), folder / "a.yaml");
+  MappedFile file(service("a", 80));
+  file.appear_as(folder / "a.yaml");
   Follower follower({folder.path()});
   REQUIRE(follower.port_of("a") == 80);
   // Until no file counts as written lately.
   for (int i = 0; i < 4; ++i) follower.look();
 
-  struct stat before {};
-  struct stat after {};
-  REQUIRE(::fstat(memory, &before) == 0);
-  const std::string other = service("a", 81);
-  std::memcpy(mapped, other.data(), other.size());
-  REQUIRE(::fstat(memory, &after) == 0);
-  ::munmap(mapped, text.size());
-  if (before.st_mtim.tv_nsec != after.st_mtim.tv_nsec) {
+  const long before = file.written_at();
+  file.put(service("a", 81));
+  if (before != file.written_at()) {
     std::puts("SKIPPED: this kernel tells the time of a write by mmap to tmpfs");
-    ::close(memory);
     return;
   }
   for (int i = 0; i < 4; ++i) follower.look();
@@ -286,27 +310,17 @@ TEST_CASE("contents that change without another time or size are found when ever
   follower.look(ManifestSource::Depth::kContents);
   CHECK(follower.port_of("a") == 81);
   CHECK(follower.read_again == 1U);
-  ::close(memory);
 }
 
 TEST_CASE("what was just read is read once more for the sake of coarse clocks") {
-  const int memory = ::memfd_create("manifest", MFD_CLOEXEC);
-  REQUIRE(memory >= 0);
-  const std::string text = service("a", 80);
-  REQUIRE(::ftruncate(memory, static_cast<off_t>(text.size())) == 0);
-  void* mapped = ::mmap(nullptr, text.size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-  REQUIRE(mapped != MAP_FAILED);
-  std::memcpy(mapped, text.data(), text.size());
   const Folder folder;
-  fs::create_symlink(fmt::format("/proc/self/fd/{}", memory), folder / "a.yaml");
+  MappedFile file(service("a", 80));
+  file.appear_as(folder / "a.yaml");
   Follower follower({folder.path()});
-  const std::string other = service("a", 81);
-  std::memcpy(mapped, other.data(), other.size());
+  file.put(service("a", 81));
   follower.look();
   follower.look();
   CHECK(follower.port_of("a") == 81);
-  ::munmap(mapped, text.size());
-  ::close(memory);
 }
 
 TEST_CASE("everything that is read again tells again what is wrong with it and keeps what it gave") {
