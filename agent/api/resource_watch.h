@@ -49,6 +49,10 @@ class ResourceWatch {
   void run(const std::stop_token& stop);
 
  private:
+  /// A longer resourceVersion is none.
+  static constexpr std::size_t kLongestVersion = 256;
+  static constexpr unsigned kGone = 410;
+
   using Clock = std::chrono::steady_clock;
   using Duration = ApiTiming::Duration;
 

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "agent/explain/nft_json_members.h"
 #include "agent/explain/nft_json_rule.h"
+#include "agent/explain/nft_json_term.h"
 #include "rules/walk/nft/assemble.h"
 
 namespace kubenatd::agent::explain {
@@ -28,28 +30,6 @@ constexpr const char* kObject = "nft ruleset (JSON)";
 
 Status failed(std::string cause) {
   return rules::fail(kObject, "read", std::move(cause));
-}
-
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::uint64_t number_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
-
-/// A word, or a list of words.
-std::vector<std::string> words_at(const json& object, const char* key) {
-  std::vector<std::string> words;
-  const auto found = object.find(key);
-  if (found == object.end()) return words;
-  if (found->is_string()) words.push_back(found->get<std::string>());
-  if (found->is_array())
-    for (const json& word : *found)
-      if (word.is_string()) words.push_back(word.get<std::string>());
-  return words;
 }
 
 /// Collects the objects of the list: what belongs to a table names it.

@@ -5,13 +5,11 @@
 
 #include "rules/walk/nft/language.h"
 
-/// Parts of rules in nft's JSON, as its language (libnftables-json(5)). Pure; failure: what is not understood says so.
+/// Statements of rules in nft's JSON, as its language (libnftables-json(5)). Pure; failure: what is not understood says
+/// so.
 namespace kubenatd::agent::explain {
 
 [[nodiscard]] rules::walk::nft::Clause nft_clause(const nlohmann::json& statement);
-[[nodiscard]] rules::walk::nft::Term nft_term(const nlohmann::json& expression);
-/// "{ ... }"; elements of a map are pairs.
-[[nodiscard]] rules::walk::nft::Term nft_elements(const nlohmann::json& elements, bool is_map);
 /// The text of a limit, quota or the like; empty: it is another statement.
 [[nodiscard]] std::string nft_condition(const nlohmann::json& statement);
 

@@ -15,6 +15,7 @@
 
 #include "netlink/core/attributes.h"
 #include "netlink/core/batch.h"
+#include "netlink/trace/trace_rules.h"
 
 namespace kubenatd::netlink::trace {
 namespace {
@@ -22,9 +23,6 @@ namespace {
 using rules::Family;
 
 constexpr std::uint32_t kOwner = 0x2;  // NFT_TABLE_F_OWNER
-constexpr char kSet[] = "traced";
-constexpr std::uint32_t kSetId = 1;
-
 // Behind the defragmentation (-400), so that ports are there, and before raw (-300).
 constexpr std::int32_t kBeforeRaw = -350;
 // Behind connection tracking (-200), before mangle (-150).
@@ -47,205 +45,14 @@ constexpr std::array<PlacedChain, 6> kChains{{
     {"left", NF_INET_POST_ROUTING, kLast, TracePlace::kLeft},
 }};
 
-/// Packets a second.
-struct Limit {
-  std::uint64_t rate;
-  std::uint32_t burst;
-};
-constexpr Limit kFirstPackets{20, 20};
-constexpr Limit kOtherPackets{2, 4};
-constexpr Limit kReplies{10, 10};
-
 // What nft calls its types (include/datatype.h of 1.0.6), so that it can list the set.
 constexpr std::uint32_t kTypeIpv4 = 7, kTypeIpv6 = 8, kTypeProtocol = 12, kTypeService = 13;
 constexpr unsigned kTypeBits = 6;
 
 constexpr std::size_t kNamesBound = 1024;
-constexpr std::size_t kExpressionsBound = 2048;
 // One attribute holds 64 KiB.
 constexpr std::size_t kElementBound = 128;
 constexpr std::size_t kMostSources = 400;
-
-constexpr std::uint32_t size_of(Family family) {
-  return rules::bits_of(family) / 8U;
-}
-
-/// Expressions of a rule, in a buffer of its own.
-class Expressions {
- public:
-  Expressions() : memory_(kExpressionsBound, '\0'), out_(memory_.data()) {}
-
-  [[nodiscard]] std::string take() {
-    memory_.resize(static_cast<std::size_t>(out_.at() - memory_.data()));
-    return std::move(memory_);
-  }
-
-  void payload(std::uint32_t base, std::uint32_t offset, std::uint32_t size) {
-    expression("payload", [&] {
-      out_.be32(NFTA_PAYLOAD_DREG, NFT_REG32_00 + word_);
-      out_.be32(NFTA_PAYLOAD_BASE, base);
-      out_.be32(NFTA_PAYLOAD_OFFSET, offset);
-      out_.be32(NFTA_PAYLOAD_LEN, size);
-    });
-    word_ += (size + 3) / 4;
-  }
-  void meta(std::uint32_t key) {
-    expression("meta", [&] {
-      out_.be32(NFTA_META_DREG, NFT_REG32_00 + word_);
-      out_.be32(NFTA_META_KEY, key);
-    });
-    ++word_;
-  }
-  void original(std::uint32_t key, std::uint32_t size) {
-    expression("ct", [&] {
-      out_.be32(NFTA_CT_DREG, NFT_REG32_00 + word_);
-      out_.be32(NFTA_CT_KEY, key);
-      constexpr std::uint8_t kOriginal = 0;  // IP_CT_DIR_ORIGINAL
-      out_.raw(NFTA_CT_DIRECTION, &kOriginal, sizeof kOriginal);
-    });
-    word_ += (size + 3) / 4;
-  }
-  /// The packet goes against the direction of its connection.
-  void is_reply() {
-    expression("ct", [&] {
-      out_.be32(NFTA_CT_DREG, NFT_REG32_00);
-      out_.be32(NFTA_CT_KEY, NFT_CT_DIRECTION);
-    });
-    constexpr std::uint8_t kReply = 1;  // IP_CT_DIR_REPLY
-    compare(&kReply, sizeof kReply);
-  }
-  void is_protocol(std::uint8_t protocol) {
-    expression("meta", [&] {
-      out_.be32(NFTA_META_DREG, NFT_REG32_00);
-      out_.be32(NFTA_META_KEY, NFT_META_L4PROTO);
-    });
-    compare(&protocol, sizeof protocol);
-  }
-  /// SYN without ACK, RST and FIN.
-  void is_syn() {
-    constexpr std::uint32_t kFlagsAt = 13;
-    constexpr std::uint8_t kMask = 0x17, kSyn = 0x02, kNothing = 0;
-    expression("payload", [&] {
-      out_.be32(NFTA_PAYLOAD_DREG, NFT_REG32_00);
-      out_.be32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
-      out_.be32(NFTA_PAYLOAD_OFFSET, kFlagsAt);
-      out_.be32(NFTA_PAYLOAD_LEN, sizeof kSyn);
-    });
-    expression("bitwise", [&] {
-      out_.be32(NFTA_BITWISE_SREG, NFT_REG32_00);
-      out_.be32(NFTA_BITWISE_DREG, NFT_REG32_00);
-      out_.be32(NFTA_BITWISE_LEN, sizeof kSyn);
-      value(NFTA_BITWISE_MASK, &kMask, sizeof kMask);
-      value(NFTA_BITWISE_XOR, &kNothing, sizeof kNothing);
-    });
-    compare(&kSyn, sizeof kSyn);
-  }
-  /// The words that were loaded are in the set.
-  void in_set() {
-    expression("lookup", [&] {
-      out_.text(NFTA_LOOKUP_SET, kSet);
-      out_.be32(NFTA_LOOKUP_SET_ID, kSetId);
-      out_.be32(NFTA_LOOKUP_SREG, NFT_REG32_00);
-    });
-    word_ = 0;
-  }
-  void limit(Limit limit) {
-    expression("limit", [&] {
-      out_.be64(NFTA_LIMIT_RATE, limit.rate);
-      out_.be64(NFTA_LIMIT_UNIT, 1);
-      out_.be32(NFTA_LIMIT_BURST, limit.burst);
-      out_.be32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
-      out_.be32(NFTA_LIMIT_FLAGS, 0);
-    });
-  }
-  void trace() {
-    constexpr std::uint8_t kOn = 1;
-    expression("immediate", [&] {
-      out_.be32(NFTA_IMMEDIATE_DREG, NFT_REG32_00);
-      value(NFTA_IMMEDIATE_DATA, &kOn, sizeof kOn);
-    });
-    expression("meta", [&] {
-      out_.be32(NFTA_META_KEY, NFT_META_NFTRACE);
-      out_.be32(NFTA_META_SREG, NFT_REG32_00);
-    });
-  }
-  /// No other rule of the chain is asked.
-  void accept() {
-    expression("immediate", [&] {
-      out_.be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-      char* data = out_.open();
-      char* verdict = out_.open();
-      out_.be32(NFTA_VERDICT_CODE, NF_ACCEPT);
-      out_.close(verdict, NFTA_DATA_VERDICT);
-      out_.close(data, NFTA_IMMEDIATE_DATA);
-    });
-  }
-
- private:
-  template <class Write>
-  void expression(std::string_view name, Write write) {
-    char* element = out_.open();
-    out_.text(NFTA_EXPR_NAME, name);
-    char* data = out_.open();
-    write();
-    out_.close(data, NFTA_EXPR_DATA);
-    out_.close(element, NFTA_LIST_ELEM);
-  }
-  void value(std::uint16_t type, const void* bytes, std::uint16_t size) {
-    char* nest = out_.open();
-    out_.raw(NFTA_DATA_VALUE, bytes, size);
-    out_.close(nest, type);
-  }
-  void compare(const void* bytes, std::uint16_t size) {
-    expression("cmp", [&] {
-      out_.be32(NFTA_CMP_SREG, NFT_REG32_00);
-      out_.be32(NFTA_CMP_OP, NFT_CMP_EQ);
-      value(NFTA_CMP_DATA, bytes, size);
-    });
-  }
-
-  std::string memory_;
-  AttributeWriter out_;
-  std::uint32_t word_ = 0;  ///< the next free register
-};
-
-// Both of them load a key as the elements have it: destination . protocol . port, and source where one was given.
-
-std::string start_rule(Family family, bool has_source, bool only_syn, Limit limit) {
-  constexpr std::uint32_t kPortAt = 2;
-  Expressions rule;
-  if (only_syn) {
-    rule.is_protocol(IPPROTO_TCP);
-    rule.is_syn();
-  }
-  const bool is_ipv4 = family == Family::kIpv4;
-  rule.payload(NFT_PAYLOAD_NETWORK_HEADER, is_ipv4 ? 16 : 24, size_of(family));
-  rule.meta(NFT_META_L4PROTO);
-  rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, kPortAt, sizeof(std::uint16_t));
-  if (has_source) rule.payload(NFT_PAYLOAD_NETWORK_HEADER, is_ipv4 ? 12 : 8, size_of(family));
-  rule.in_set();
-  rule.limit(limit);
-  rule.trace();
-  rule.accept();
-  return rule.take();
-}
-
-std::string reply_rule(Family family, bool has_source) {
-  Expressions rule;
-  rule.is_reply();
-  // The keys that name their family (Linux 4.16): nft 1.0.6 cannot list a concatenation with the other ones, and
-  // aborts.
-  const bool is_ipv4 = family == Family::kIpv4;
-  rule.original(is_ipv4 ? NFT_CT_DST_IP : NFT_CT_DST_IP6, size_of(family));
-  // The protocol of the connection: that of the packet is another one in ICMP errors.
-  rule.original(NFT_CT_PROTOCOL, 1);
-  rule.original(NFT_CT_PROTO_DST, sizeof(std::uint16_t));
-  if (has_source) rule.original(is_ipv4 ? NFT_CT_SRC_IP : NFT_CT_SRC_IP6, size_of(family));
-  rule.in_set();
-  rule.limit(kReplies);
-  rule.trace();
-  return rule.take();
-}
 
 void add_table(Batch& batch, Family family, bool owned) {
   batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
@@ -260,18 +67,18 @@ void add_set(Batch& batch, Family family, bool has_source) {
   batch.add(NFT_MSG_NEWSET, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
     const std::uint32_t address = family == Family::kIpv4 ? kTypeIpv4 : kTypeIpv6;
     std::uint32_t type = (address << kTypeBits | kTypeProtocol) << kTypeBits | kTypeService;
-    std::uint32_t length = size_of(family) + 4 + 4;
+    std::uint32_t length = address_size(family) + 4 + 4;
     if (has_source) {
       type = type << kTypeBits | address;
-      length += size_of(family);
+      length += address_size(family);
     }
     AttributeWriter out(at);
     out.text(NFTA_SET_TABLE, kTraceTable);
-    out.text(NFTA_SET_NAME, kSet);
+    out.text(NFTA_SET_NAME, kTracedSet);
     out.be32(NFTA_SET_FLAGS, NFT_SET_TIMEOUT);
     out.be32(NFTA_SET_KEY_TYPE, type);
     out.be32(NFTA_SET_KEY_LEN, length);
-    out.be32(NFTA_SET_ID, kSetId);
+    out.be32(NFTA_SET_ID, kTracedSetId);
     return out.at();
   });
 }
@@ -282,12 +89,12 @@ std::string key_of(const TraceTarget& target, const rules::Address* source) {
     key.append(static_cast<const char*>(bytes), size);
     while (key.size() % 4 != 0) key.push_back('\0');
   };
-  add(target.destination.bytes.data(), size_of(target.destination.family));
+  add(target.destination.bytes.data(), address_size(target.destination.family));
   const auto protocol = static_cast<std::uint8_t>(target.protocol);
   add(&protocol, sizeof protocol);
   const std::uint16_t port = htobe16(target.port);
   add(&port, sizeof port);
-  if (source != nullptr) add(source->bytes.data(), size_of(source->family));
+  if (source != nullptr) add(source->bytes.data(), address_size(source->family));
   return key;
 }
 
@@ -301,8 +108,8 @@ void add_elements(Batch& batch, const TraceTarget& target) {
   batch.add(NFT_MSG_NEWSETELEM, NLM_F_CREATE, family, kNamesBound + keys.size() * kElementBound, [&](char* at) {
     AttributeWriter out(at);
     out.text(NFTA_SET_ELEM_LIST_TABLE, kTraceTable);
-    out.text(NFTA_SET_ELEM_LIST_SET, kSet);
-    out.be32(NFTA_SET_ELEM_LIST_SET_ID, kSetId);
+    out.text(NFTA_SET_ELEM_LIST_SET, kTracedSet);
+    out.be32(NFTA_SET_ELEM_LIST_SET_ID, kTracedSetId);
     char* list = out.open();
     for (const std::string& bytes : keys) {
       char* element = out.open();

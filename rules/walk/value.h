@@ -88,6 +88,14 @@ struct Bytes {
   return bytes;
 }
 
+/// A number of `bytes` bytes with ones at the bits `offset` to `offset + bits`, counted from the left.
+[[nodiscard]] inline Bytes bit_mask(std::size_t bytes, unsigned offset, unsigned bits) {
+  Bytes mask = Bytes::filled(bytes, 0);
+  for (unsigned bit = offset; bit < offset + bits && bit / 8 < bytes; ++bit)
+    mask.data[bit / 8] = static_cast<std::uint8_t>(mask.data[bit / 8] | 0x80U >> bit % 8);
+  return mask;
+}
+
 /// What a rule loads from a packet: bytes of which some bits may not be known.
 struct Value {
   Bytes bits;   ///< unknown bits are 0

@@ -1,10 +1,7 @@
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "test/support/cluster.h"
-#include "test/support/lab.h"
+#include "test/cli/cli_support.h"
 
 /// What a user reads when something is wrong: the file, the reason in words, and what helps.
 namespace kubenatd::test {
@@ -13,11 +10,6 @@ namespace {
 using Catch::Matchers::Contains;
 
 constexpr const char* kHeader = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
-
-ProcessResult kubenatd(std::vector<std::string> arguments, const ProcessOptions& options = {}) {
-  arguments.insert(arguments.begin(), KUBENATD_BINARY);
-  return run(arguments, options);
-}
 
 /// `run` in a namespace of its own, by a shell that prepares it and has the arguments as "$@".
 ProcessResult run_in(const BareNode& node, const std::string& script, std::vector<std::string> arguments) {

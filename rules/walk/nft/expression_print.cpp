@@ -32,13 +32,6 @@ std::string_view option_family(const ExtensionHeader& what) {
 
 }  // namespace
 
-Bytes field_mask(std::size_t bytes, unsigned offset, unsigned size) {
-  Bytes mask = Bytes::filled(bytes, 0);
-  for (unsigned bit = offset; bit < offset + size && bit / 8 < bytes; ++bit)
-    mask.data[bit / 8] = static_cast<std::uint8_t>(mask.data[bit / 8] | 0x80U >> bit % 8);
-  return mask;
-}
-
 Bytes as_loaded(const Bytes& bytes, const Text& left) {
   if (left.shift != 0 && bytes.size <= 8) {
     const std::uint64_t number = bytes.as_network() >> left.shift;
@@ -132,7 +125,7 @@ const Field* ExpressionPrinter::cut_out(const Payload& payload, const Bytes& mas
   for (const Field& field : fields())
     if (told_.fits(field, payload.base) && field.bits % 8 != 0 && field.offset >= start && field.offset < start + 8 &&
         field.offset + field.bits <= start + 8U * payload.size &&
-        mask == field_mask(payload.size, field.offset - start, field.bits))
+        mask == bit_mask(payload.size, field.offset - start, field.bits))
       return &field;
   return nullptr;
 }
@@ -234,7 +227,7 @@ Text ExpressionPrinter::words(const Bits& what) {
       const unsigned start = 8U * from->offset;
       if (option.operation != from->operation || option.type != from->type || option.bits % 8 == 0 ||
           option.offset < start || option.offset + option.bits > start + 8U * from->size ||
-          what.mask != field_mask(from->size, option.offset - start, option.bits))
+          what.mask != bit_mask(from->size, option.offset - start, option.bits))
         continue;
       return {fmt::format("{}{} {}", option_family(*from), option.option, option.name),
               option.value,

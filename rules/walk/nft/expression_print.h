@@ -17,8 +17,6 @@ struct Text {
   unsigned shift = 0;       ///< values are bits at their place in a field: so far from the right
 };
 
-/// The bits `offset` to `offset + size` of a number of `bytes` bytes, as a mask.
-[[nodiscard]] Bytes field_mask(std::size_t bytes, unsigned offset, unsigned size);
 /// What is compared with an expression, in the order in which its type is written.
 [[nodiscard]] Bytes as_loaded(const Bytes& bytes, const Text& left);
 /// An operand of & and |: names joined by "|", in brackets when there are more.

@@ -89,6 +89,13 @@ struct Clause {
   std::string family;               ///< "ip", "ip6" or nothing
   std::vector<Term> address, port;  ///< one, or none
   std::vector<std::string> flags;
+
+  [[nodiscard]] static Clause of(Kind kind, std::string text = {}) {
+    Clause clause;
+    clause.kind = kind;
+    clause.text = std::move(text);
+    return clause;
+  }
 };
 
 /// "limit rate over 10/second burst 5 packets": what nft leaves away is said, so that text and JSON are the same.

@@ -18,6 +18,10 @@ struct Load {
   Place place;
   std::vector<Load> parts;  ///< of a concatenation
   bool known = true;        ///< false: a part of it was not understood
+
+  [[nodiscard]] static Load of(ExpressionPtr expression, Type type, std::uint16_t size) {
+    return {std::move(expression), {type, size, 0}, {}, true};
+  }
 };
 
 /// Turns terms into expressions for one rule. Keeps what the rule says of the packet's protocols: a field of another
@@ -76,7 +80,5 @@ class Loader {
 };
 
 [[nodiscard]] Load unread(std::string_view text, std::uint16_t size = 4);
-/// Only the bits of a field, still where they are.
-[[nodiscard]] Bytes mask_of(unsigned offset, unsigned bits, std::size_t bytes);
 
 }  // namespace kubenatd::rules::walk::nft

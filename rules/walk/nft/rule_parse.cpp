@@ -25,12 +25,6 @@ std::uint64_t number_in(std::string_view text) {
   return read_number(text).value_or(0);
 }
 
-Clause clause_of(Clause::Kind kind) {
-  Clause clause;
-  clause.kind = kind;
-  return clause;
-}
-
 }  // namespace
 
 const Token& RuleParser::peek(std::size_t ahead) const {
@@ -83,7 +77,7 @@ RuleParser::Rule RuleParser::rule(std::size_t& at) {
     if (token.kind == Token::Kind::kComment) {
       if (token.text.starts_with("xt_")) {
         const bool is_match = token.text.size() > 3 && token.text[3] >= 'a' && token.text[3] <= 'z';
-        Clause clause = clause_of(is_match ? Clause::Kind::kUnjudged : Clause::Kind::kNotKnown);
+        Clause clause = Clause::of(is_match ? Clause::Kind::kUnjudged : Clause::Kind::kNotKnown);
         clause.text = token.text;
         rule.clauses.push_back(std::move(clause));
       } else if (const std::size_t handle = token.text.find("handle "); handle != std::string_view::npos) {
@@ -104,7 +98,7 @@ RuleParser::Rule RuleParser::rule(std::size_t& at) {
       ++failures;
       at_ = start;
       recover();
-      clause = clause_of(Clause::Kind::kNotKnown);
+      clause = Clause::of(Clause::Kind::kNotKnown);
     }
     if (clause->text.empty()) clause->text = text_between(start, at_);
     if (clause->kind == Clause::Kind::kCounter && clause->terms.size() == 2)
@@ -163,7 +157,7 @@ std::optional<Clause> RuleParser::verdict() {
   if (!to) return std::nullopt;
   // "queue to symhash mod 2": the number of the queue does not matter.
   if (queue && is_load_start() && !operand()) return std::nullopt;
-  Clause clause = clause_of(Clause::Kind::kVerdict);
+  Clause clause = Clause::of(Clause::Kind::kVerdict);
   clause.verdict = std::move(*to);
   return clause;
 }
@@ -188,7 +182,7 @@ std::optional<Clause> RuleParser::statement() {
   if (word == "tproxy") return tproxy();
   if (word == "notrack") {
     ++at_;
-    return clause_of(Clause::Kind::kNoTrack);
+    return Clause::of(Clause::Kind::kNoTrack);
   }
   if (word == "synproxy") return synproxy();
   if (word == "dup" || word == "fwd") return duplicate();
@@ -197,17 +191,17 @@ std::optional<Clause> RuleParser::statement() {
   if (word == "flow") {
     at_ += 2;
     if (quoted_or_word().empty()) return std::nullopt;
-    return clause_of(Clause::Kind::kNever);
+    return Clause::of(Clause::Kind::kNever);
   }
   if (word == "last") {
     ++at_;
     if (accept("used")) ++at_;
-    return clause_of(Clause::Kind::kNoEffect);
+    return Clause::of(Clause::Kind::kNoEffect);
   }
   if (word == "reset") {
     ++at_;
     if (!primary()) return std::nullopt;
-    return clause_of(Clause::Kind::kNoEffect);
+    return Clause::of(Clause::Kind::kNoEffect);
   }
   return expression_statement();
 }
@@ -216,11 +210,11 @@ std::optional<Clause> RuleParser::object(Clause::Kind kind, std::string_view nam
   if (!is_load_start()) {
     const std::string object = quoted_or_word();
     if (object.empty()) return std::nullopt;
-    Clause clause = clause_of(kind);
+    Clause clause = Clause::of(kind);
     clause.text = fmt::format("{} \"{}\"", name, object);
     return clause;
   }
-  Clause clause = clause_of(Clause::Kind::kObjectMap);
+  Clause clause = Clause::of(Clause::Kind::kObjectMap);
   auto key = load_concat();
   if (!key || !accept("map")) return std::nullopt;
   auto map = value_one();
@@ -234,7 +228,7 @@ std::optional<Clause> RuleParser::object(Clause::Kind kind, std::string_view nam
 std::optional<Clause> RuleParser::counter() {
   ++at_;
   if (accept("name")) return object(Clause::Kind::kNoEffect, "counter name");
-  Clause clause = clause_of(Clause::Kind::kCounter);
+  Clause clause = Clause::of(Clause::Kind::kCounter);
   if (peek().is("packets") && peek(2).is("bytes")) {
     clause.terms.push_back(Term::symbol(std::string(peek(1).text)));
     clause.terms.push_back(Term::symbol(std::string(peek(3).text)));
@@ -258,7 +252,7 @@ std::optional<Clause> RuleParser::log() {
       ++at_;
     }
   }
-  return clause_of(Clause::Kind::kNoEffect);
+  return Clause::of(Clause::Kind::kNoEffect);
 }
 
 std::string RuleParser::condition(std::size_t& at) {
@@ -315,7 +309,7 @@ std::optional<Clause> RuleParser::limit_or_quota() {
     return object(Clause::Kind::kUnjudged, limit ? "limit name" : "quota name");
   }
   std::size_t at = at_;
-  Clause clause = clause_of(Clause::Kind::kUnjudged);
+  Clause clause = Clause::of(Clause::Kind::kUnjudged);
   clause.text = condition(at);
   if (clause.text.empty()) return std::nullopt;
   return clause;
@@ -324,7 +318,7 @@ std::optional<Clause> RuleParser::limit_or_quota() {
 std::optional<Clause> RuleParser::connection_object() {
   if (peek(1).is("count")) {
     std::size_t at = at_;
-    Clause clause = clause_of(Clause::Kind::kUnjudged);
+    Clause clause = Clause::of(Clause::Kind::kUnjudged);
     clause.text = condition(at);
     if (clause.text.empty()) return std::nullopt;
     return clause;
@@ -338,178 +332,13 @@ std::optional<Clause> RuleParser::connection_object() {
   return object(decides ? Clause::Kind::kUnjudged : Clause::Kind::kNoEffect, name);
 }
 
-std::optional<Clause> RuleParser::reject() {
-  ++at_;
-  Clause clause = clause_of(Clause::Kind::kReject);
-  if (!accept("with")) return clause;
-  if (accept("tcp")) {
-    if (!accept("reset")) return std::nullopt;
-    clause.name = "tcp reset";
-    return clause;
-  }
-  clause.name = quoted_or_word();
-  accept("type");
-  std::string code = quoted_or_word();
-  if (code.empty()) return std::nullopt;
-  clause.terms.push_back(Term::symbol(std::move(code)));
-  return clause;
-}
-
-void RuleParser::nat_flags(Clause& clause) {
-  while (peek().is("random") || peek().is("fully-random") || peek().is("persistent")) {
-    clause.flags.emplace_back(peek().text);
-    ++at_;
-    if (!accept(",")) return;
-  }
-}
-
-/// ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT, :PORT, with ranges, maps and what is looked at in place of both.
-bool RuleParser::endpoint(Clause& clause) {
-  if (at_end() || peek().kind == Token::Kind::kComment) return true;
-  const auto port = [&](std::string_view text) {
-    if (read_number(text.substr(0, text.find('-')))) {
-      clause.port.push_back(Term::symbol(std::string(text)));
-      ++at_;
-      return true;
-    }
-    // ":tcp dport map { ... }": the first word of an expression hangs on the colon.
-    cut_ = peek();
-    cut_.text = text;
-    cut_at_ = at_;
-    auto term = operand();
-    if (!term) return false;
-    clause.port.push_back(std::move(*term));
-    return true;
-  };
-  const Token& token = peek();
-  if (token.kind == Token::Kind::kWord && token.text.starts_with(':') && token.text.size() > 1 && token.text[1] != ':')
-    return port(token.text.substr(1));
-  if (is_load_start() || token.kind == Token::Kind::kMark) {
-    auto address = operand();
-    if (!address) return false;
-    clause.address.push_back(std::move(*address));
-    if (peek().kind == Token::Kind::kWord && peek().text.starts_with(':') && peek().text.size() > 1)
-      return port(peek().text.substr(1));
-    return true;
-  }
-  if (token.kind != Token::Kind::kWord) return false;
-  std::string_view text = token.text;
-  std::string address;
-  if (text.starts_with('[')) {
-    // "[a]-[b]:80"
-    const std::size_t end = text.rfind(']');
-    if (end == std::string_view::npos) return false;
-    for (const char c : text.substr(0, end))
-      if (c != '[' && c != ']') address += c;
-    text.remove_prefix(end + 1);
-  } else {
-    // A single colon is one of a port: addresses of IPv6 stand in brackets then.
-    const std::size_t colon = text.find(':');
-    const bool with_port = colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos;
-    address = text.substr(0, with_port ? colon : text.size());
-    text.remove_prefix(address.size());
-  }
-  clause.address.push_back(Term::symbol(std::move(address)));
-  if (text.empty()) {
-    ++at_;
-    return true;
-  }
-  return text.starts_with(':') && text.size() > 1 && port(text.substr(1));
-}
-
-std::optional<Clause> RuleParser::nat() {
-  Clause clause = clause_of(Clause::Kind::kNat);
-  clause.name = peek().text;
-  ++at_;
-  if (peek().is("ip") || peek().is("ip6")) {
-    clause.family = peek().text;
-    ++at_;
-  }
-  if (accept("prefix")) clause.flags.emplace_back("prefix");
-  if (accept("interval")) clause.flags.emplace_back("interval");
-  // nft before 1.0.3: "dnat ip addr . port to"
-  if (peek().is("addr") && peek(1).is(".") && peek(2).is("port")) at_ += 3;
-  if (accept("to") && !endpoint(clause)) return std::nullopt;
-  nat_flags(clause);
-  return clause;
-}
-
-std::optional<Clause> RuleParser::tproxy() {
-  Clause clause = clause_of(Clause::Kind::kTproxy);
-  ++at_;
-  if (peek().is("ip") || peek().is("ip6")) {
-    clause.family = peek().text;
-    ++at_;
-  }
-  if (!accept("to") || !endpoint(clause)) return std::nullopt;
-  return clause;
-}
-
-std::optional<Clause> RuleParser::duplicate() {
-  Clause clause = clause_of(peek().is("fwd") ? Clause::Kind::kStolen : Clause::Kind::kNoEffect);
-  ++at_;
-  if (!accept("ip")) accept("ip6");
-  if (!accept("to") || !operand()) return std::nullopt;
-  if (accept("device") && !operand()) return std::nullopt;
-  return clause;
-}
-
-std::optional<Clause> RuleParser::synproxy() {
-  ++at_;
-  if (accept("name")) {
-    auto clause = object(Clause::Kind::kSynproxy, "synproxy name");
-    if (clause && clause->kind == Clause::Kind::kObjectMap) return std::nullopt;
-    return clause;
-  }
-  while (peek().is("mss") || peek().is("wscale") || peek().is("timestamp") || peek().is("sack-perm"))
-    at_ += peek().is("mss") || peek().is("wscale") ? 2 : 1;
-  return clause_of(Clause::Kind::kSynproxy);
-}
-
-std::optional<Clause> RuleParser::update() {
-  Clause clause = clause_of(Clause::Kind::kUpdate);
-  clause.operation = peek().text;
-  ++at_;
-  if (peek().kind != Token::Kind::kWord || !peek().text.starts_with('@') || peek().text.size() < 2) return std::nullopt;
-  clause.name = peek().text.substr(1);
-  ++at_;
-  if (!peek().is("{")) return std::nullopt;
-  const std::size_t end = peek().partner;
-  ++at_;
-  skip_newlines();
-  auto key = load_concat();
-  if (!key || end == 0 || at_ > end) return std::nullopt;
-  clause.terms.push_back(std::move(*key));
-  while (at_ < end) {
-    std::size_t at = at_;
-    const std::string limit = condition(at);
-    if (!limit.empty()) {
-      clause.detail.append(clause.detail.empty() ? "" : " ").append(limit);
-    } else {
-      // Timeouts, comments, counters and the data say nothing of who fits.
-      at_ = at + 1;
-    }
-  }
-  at_ = end + 1;
-  return clause;
-}
-
-std::optional<Clause> RuleParser::xt() {
-  ++at_;
-  const bool target = accept("target");
-  if (!target && !accept("match") && !accept("watcher")) return std::nullopt;
-  const std::string name = quoted_or_word();
-  if (name.empty()) return std::nullopt;
-  return clause_of(target ? Clause::Kind::kNotKnown : Clause::Kind::kUnjudged);
-}
-
 std::optional<Clause> RuleParser::expression_statement() {
   auto left = load_concat();
   if (!left) return std::nullopt;
   if (accept("vmap")) {
     auto map = value_one();
     if (!map) return std::nullopt;
-    Clause clause = clause_of(Clause::Kind::kVerdictMap);
+    Clause clause = Clause::of(Clause::Kind::kVerdictMap);
     clause.terms.push_back(std::move(*left));
     clause.terms.push_back(std::move(*map));
     return clause;
@@ -517,12 +346,12 @@ std::optional<Clause> RuleParser::expression_statement() {
   if (accept("set")) {
     auto right = operand();
     if (!right) return std::nullopt;
-    Clause clause = clause_of(Clause::Kind::kChange);
+    Clause clause = Clause::of(Clause::Kind::kChange);
     clause.terms.push_back(std::move(*left));
     clause.terms.push_back(std::move(*right));
     return clause;
   }
-  Clause clause = clause_of(Clause::Kind::kMatch);
+  Clause clause = Clause::of(Clause::Kind::kMatch);
   for (const std::string_view operation : {"==", "!=", "<=", ">=", "<", ">", "!"}) {
     if (!accept(operation)) continue;
     clause.operation = operation;

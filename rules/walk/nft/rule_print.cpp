@@ -67,7 +67,7 @@ class RulePrinter {
           const unsigned start = 8U * set.where.offset;
           if (!told_.fits(field, set.where.base) || field.offset < start ||
               field.offset + field.bits > start + 8U * set.where.size ||
-              free != field_mask(set.where.size, field.offset - start, field.bits))
+              free != bit_mask(set.where.size, field.offset - start, field.bits))
             continue;
           return fmt::format("{} {} set {}", info_of(field.header).name, field.name,
                              field_value(bits->flip, field, set.where.offset));

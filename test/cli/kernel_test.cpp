@@ -1,0 +1,176 @@
+#include <catch2/catch.hpp>
+#include <cstdio>
+
+#include "test/cli/cli_support.h"
+
+/// Commands that read or change the kernel's rules.
+namespace kubenatd::test {
+namespace {
+
+TEST_CASE("diff exits 0 when live and desired are equal, 1 and the rules when they are not") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  const Agent agent(bare.node, manifests);
+
+  const auto empty = agent.invoke(agent.command("diff"));
+  INFO(empty.describe());
+  CHECK(empty.status == 1);
+  CHECK(empty.out.find("KUBE-SERVICES") != std::string::npos);
+  const auto generation = nf_tables_generation(bare.node);
+
+  agent.apply();
+  CHECK(agent.invoke(agent.command("diff")).status == 0);
+  must_run_in(bare.node, {"iptables", "-t", "nat", "-I", "KUBE-SERVICES", "-d", "192.0.2.7", "-j", "RETURN"});
+  const auto stray = agent.invoke(agent.command("diff"));
+  INFO(stray.describe());
+  CHECK(stray.status == 1);
+  CHECK(stray.out.find("192.0.2.7") != std::string::npos);
+  CHECK(has_rule(bare.node, "192.0.2.7"));  // it only looks
+  must_run_in(bare.node, {"iptables", "-t", "nat", "-D", "KUBE-SERVICES", "1"});
+  must_run_in(bare.node, {"iptables", "-A", "FORWARD", "-s", "192.0.2.8", "-j", "ACCEPT"});
+  CHECK(agent.invoke(agent.command("diff")).status == 0);  // a rule of others is no difference
+  CHECK(nf_tables_generation(bare.node) > generation);
+}
+
+TEST_CASE("diff and a first look write nothing") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  const Agent agent(bare.node, manifests);
+  const auto generation = nf_tables_generation(bare.node);
+  static_cast<void>(agent.invoke(agent.command("diff")));
+  static_cast<void>(agent.invoke(agent.command("render")));
+  CHECK(nf_tables_generation(bare.node) == generation);
+}
+
+TEST_CASE("cleanup takes away what kubenatd made, twice without complaint") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA, kPodA6}));
+  Agent agent(bare.node, manifests);
+  SECTION("linear") {
+    agent.extra_arguments = {"--dispatch", "linear"};
+  }
+  SECTION("tree") {
+    agent.extra_arguments = {"--dispatch", "tree"};
+  }
+  must_run_in(bare.node, {"iptables", "-t", "nat", "-A", "POSTROUTING", "-s", "172.17.0.0/16", "-j", "MASQUERADE"});
+  const auto before = saved_rules(bare.node);
+  agent.apply();
+  REQUIRE(has_rule(bare.node, "KUBE-SVC-"));
+
+  for (int i = 0; i < 2; ++i) {
+    const auto result = agent.invoke({"cleanup"});
+    INFO(result.describe());
+    CHECK(result.status == 0);
+  }
+  // KUBE-FIREWALL is kubelet's too and may stay.
+  std::string after;
+  for (const auto& line : lines_of(saved_rules(bare.node))) {
+    if (line.find("KUBE-FIREWALL") == std::string::npos) after += line + "\n";
+  }
+  INFO(after);
+  CHECK(after.find("KUBE-") == std::string::npos);
+  CHECK(after.find("-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE") != std::string::npos);
+  for (const auto& line : lines_of(saved_rules(bare.node, true))) {
+    INFO(line);
+    CHECK((line.find("KUBE-") == std::string::npos || line.find("KUBE-FIREWALL") != std::string::npos));
+  }
+}
+
+TEST_CASE("cleanup takes away what kube-proxy made") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  const Agent agent(bare.node, manifests);
+  must_run_in(bare.node, {"iptables-restore"},
+              "*mangle\n:KUBE-PROXY-CANARY - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n"
+              "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-PROXY-CANARY - [0:0]\n:KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]\n"
+              ":KUBE-SEP-AAAAAAAAAAAAAAAA - [0:0]\n"
+              "-A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
+              "-A KUBE-SERVICES -d 10.96.0.9/32 -p tcp -m tcp --dport 80 -j KUBE-SVC-AAAAAAAAAAAAAAAA\n"
+              "-A KUBE-SVC-AAAAAAAAAAAAAAAA -j KUBE-SEP-AAAAAAAAAAAAAAAA\n"
+              "-A KUBE-SEP-AAAAAAAAAAAAAAAA -p tcp -m tcp -j DNAT --to-destination 10.244.1.5:80\nCOMMIT\n");
+  const auto result = agent.invoke({"cleanup"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  const auto all = must_run_in(bare.node, {"iptables-save"});
+  INFO(all);
+  for (const auto* gone : {"KUBE-SERVICES", "KUBE-SVC-", "KUBE-SEP-", "KUBE-PROXY-CANARY"}) {
+    CHECK(all.find(gone) == std::string::npos);
+  }
+  CHECK(all.find("KUBE-KUBELET-CANARY") != std::string::npos);
+}
+
+TEST_CASE("run without rights fails with a reason and no crash") {
+  if (::geteuid() != 0) {
+    std::puts("SKIPPED: no rights: only root can drop its rights here");
+    return;
+  }
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  const TempFolder folder;
+  ProcessOptions options;
+  options.namespace_fd = bare.node.fd();
+  options.uid = kNobody;
+  const auto result =
+      run({install_binary(folder), "run", "--manifests", manifests.path(), "--hostname-override", "node-1", "--once"},
+          options);
+  INFO(result.describe());
+  CHECK(result.status == 1);
+  CHECK(result.err.find("ermi") != std::string::npos);  // "Operation not permitted", "permission denied"
+}
+
+TEST_CASE("field F12: run warns once when objects know this node by another name") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  ProcessOptions options;
+  options.namespace_fd = bare.node.fd();
+  const auto warnings = [&](const std::string& name) {
+    const auto result = run({KUBENATD_BINARY, "run", "--manifests", KUBENATD_SOURCE_DIR "/test/field/F12",
+                             "--hostname-override", name, "--once"},
+                            options);
+    INFO(result.describe());
+    CHECK(result.status == 0);
+    std::size_t count = 0;
+    constexpr std::string_view kWarning = "no Node, Pod or endpoint has this node's name";
+    for (auto at = result.err.find(kWarning); at != std::string::npos; at = result.err.find(kWarning, at + 1)) ++count;
+    if (count > 0) CHECK(result.err.find("worker-1.example.internal") != std::string::npos);
+    return count;
+  };
+  CHECK(warnings("worker-1") == 1);
+  CHECK(warnings("Worker-1.Example.INTERNAL") == 0);
+}
+
+TEST_CASE("kubenatd runs no other program") {
+  KUBENATD_NEEDS_NAMESPACES();
+  if (run({"strace", "-V"}).status != 0) {
+    std::puts("SKIPPED: strace is not installed");
+    return;
+  }
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  const TempFolder folder;
+  const auto traced = run_in(
+      bare.node, {"strace", "-f", "-e", "trace=execve,execveat,fork,vfork", "-o", (folder.path() / "trace").string(),
+                  KUBENATD_BINARY, "run", "--manifests", manifests.path(), "--hostname-override", "node-1", "--once"});
+  INFO(traced.describe());
+  CHECK(traced.ok());
+  const auto trace = read_file(folder.path() / "trace");
+  INFO(trace);
+  int calls = 0;
+  for (const auto& line : lines_of(trace)) {
+    if (line.find("exec") != std::string::npos || line.find("fork(") != std::string::npos) ++calls;
+  }
+  CHECK(calls == 1);  // strace starting kubenatd itself
+}
+
+}  // namespace
+}  // namespace kubenatd::test
