@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "test/support/places.h"
 #include "test/support/process.h"
 
 /// `kubenatd check`: what is understood of a configuration.
@@ -9,7 +10,7 @@ namespace {
 constexpr const char* kHeader = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
 
 ProcessResult check(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {KUBENATD_BINARY, "check"});
+  arguments.insert(arguments.begin(), {program(), "check"});
   return run(arguments);
 }
 
@@ -81,7 +82,7 @@ TEST_CASE("check tells kubenatd's own settings, of the file and of the flags ove
 TEST_CASE("the file that --write-config-to writes holds kubenatd's own settings, and a command takes them from it") {
   const TempFolder folder;
   const std::string file = folder.path() / "written.conf";
-  const auto written = run({KUBENATD_BINARY, "run", "--write-config-to", file, "--dispatch=tree"});
+  const auto written = run({program(), "run", "--write-config-to", file, "--dispatch=tree"});
   INFO(written.describe());
   CHECK(written.status == 0);
   CHECK(value_of(check({"--config", file}).out, "--dispatch") == "tree");
@@ -100,8 +101,8 @@ TEST_CASE("the file that --write-config-to writes holds kubenatd's own settings,
   }
   objects.write("services.yaml", services);
   const auto rendered = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> arguments{KUBENATD_BINARY, "render",       "--config", file,
-                                       "--manifests",   objects.path(), "--family", "ipv4"};
+    std::vector<std::string> arguments{program(),     "render",       "--config", file,
+                                       "--manifests", objects.path(), "--family", "ipv4"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(arguments).out;
   };
@@ -127,7 +128,7 @@ TEST_CASE("check refuses with exit code 1 and all mistakes in one line") {
 }
 
 TEST_CASE("the configurations of the project's manifests are accepted without a remark") {
-  const std::string manifests = std::string(KUBENATD_SOURCE_DIR) + "/manifests/";
+  const std::string manifests = project_file("manifests/");
   const TempFolder folder;
   for (const char* name : {"base/configmap.yaml", "kind/configmap.yaml"}) {
     const std::string map = read_file(manifests + name);

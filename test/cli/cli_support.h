@@ -4,6 +4,7 @@
 
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
+#include "test/support/places.h"
 
 /// What tests of the command line share.
 namespace kubenatd::test {
@@ -11,7 +12,7 @@ namespace kubenatd::test {
 inline constexpr uid_t kNobody = 65534;
 
 [[nodiscard]] inline ProcessResult kubenatd(std::vector<std::string> arguments, const ProcessOptions& options = {}) {
-  arguments.insert(arguments.begin(), KUBENATD_BINARY);
+  arguments.insert(arguments.begin(), program());
   return run(arguments, options);
 }
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "test/cli/cli_support.h"
+#include "test/support/places.h"
 
 /// Commands that read or change the kernel's rules.
 namespace kubenatd::test {
@@ -133,9 +134,9 @@ TEST_CASE("field F12: run warns once when objects know this node by another name
   ProcessOptions options;
   options.namespace_fd = bare.node.fd();
   const auto warnings = [&](const std::string& name) {
-    const auto result = run({KUBENATD_BINARY, "run", "--manifests", KUBENATD_SOURCE_DIR "/test/field/F12",
-                             "--hostname-override", name, "--once"},
-                            options);
+    const auto result =
+        run({program(), "run", "--manifests", project_file("test/field/F12"), "--hostname-override", name, "--once"},
+            options);
     INFO(result.describe());
     CHECK(result.status == 0);
     std::size_t count = 0;
@@ -160,7 +161,7 @@ TEST_CASE("kubenatd runs no other program") {
   const TempFolder folder;
   const auto traced = run_in(
       bare.node, {"strace", "-f", "-e", "trace=execve,execveat,fork,vfork", "-o", (folder.path() / "trace").string(),
-                  KUBENATD_BINARY, "run", "--manifests", manifests.path(), "--hostname-override", "node-1", "--once"});
+                  program(), "run", "--manifests", manifests.path(), "--hostname-override", "node-1", "--once"});
   INFO(traced.describe());
   CHECK(traced.ok());
   const auto trace = read_file(folder.path() / "trace");

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "test/cli/cli_support.h"
+#include "test/support/places.h"
 
 /// What a user reads when something is wrong: the file, the reason in words, and what helps.
 namespace kubenatd::test {
@@ -13,7 +14,7 @@ constexpr const char* kHeader = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nk
 
 /// `run` in a namespace of its own, by a shell that prepares it and has the arguments as "$@".
 ProcessResult run_in(const BareNode& node, const std::string& script, std::vector<std::string> arguments) {
-  std::vector<std::string> command{"sh", "-c", script, "sh", KUBENATD_BINARY, "run", "--hostname-override", "node-1"};
+  std::vector<std::string> command{"sh", "-c", script, "sh", program(), "run", "--hostname-override", "node-1"};
   command.insert(command.end(), arguments.begin(), arguments.end());
   return run(command, {.namespace_fd = node.node.fd(), .input = {}, .uid = {}});
 }
@@ -63,7 +64,7 @@ TEST_CASE("A file that cannot be read is told with the flag that named it") {
 }
 
 TEST_CASE("Output that cannot be written is told and is no success") {
-  const std::string binary = KUBENATD_BINARY;
+  const std::string binary = program();
   for (const std::string command : {"check", "version"}) {
     const auto result = run({"sh", "-c", binary + " " + command + " > /dev/full"});
     INFO(result.describe());

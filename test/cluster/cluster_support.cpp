@@ -1,4 +1,5 @@
 #include "test/cluster/cluster_support.h"
+#include "test/support/places.h"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -107,7 +108,7 @@ void ClusterNode::write_kubeconfig(const std::string& url, const json& credentia
 }
 
 std::vector<std::string> ClusterNode::command(const std::string& verb, const std::vector<std::string>& more) const {
-  std::vector<std::string> all{KUBENATD_BINARY, verb, "--config", (files.path() / "config.yaml").string()};
+  std::vector<std::string> all{program(), verb, "--config", (files.path() / "config.yaml").string()};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }

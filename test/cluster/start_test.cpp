@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "test/cluster/cluster_support.h"
+#include "test/support/places.h"
 
 /// From the first request to the first chains, and what comes after.
 namespace kubenatd::test {
@@ -134,12 +135,12 @@ TEST_CASE("run --once, render and diff with an API server") {
 
   // The same by flags alone, and with --master before the kubeconfig's server.
   const std::string kubeconfig = (cluster.files.path() / "kubeconfig.yaml").string();
-  const std::vector<std::string> flags{KUBENATD_BINARY,       "render", "--kubeconfig", kubeconfig,
-                                       "--hostname-override", "node-1"};
+  const std::vector<std::string> flags{program(), "render", "--kubeconfig", kubeconfig, "--hostname-override",
+                                       "node-1"};
   CHECK(run_in(cluster.bare.node, flags).out.find("demo/web:http -> 10.244.2.7:8080") != std::string::npos);
   cluster.write_kubeconfig("http://127.0.0.1:1");
-  CHECK(run_in(cluster.bare.node, {KUBENATD_BINARY, "render", "--kubeconfig", kubeconfig, "--hostname-override",
-                                   "node-1", "--master", cluster.server.url()})
+  CHECK(run_in(cluster.bare.node, {program(), "render", "--kubeconfig", kubeconfig, "--hostname-override", "node-1",
+                                   "--master", cluster.server.url()})
             .ok());
 }
 

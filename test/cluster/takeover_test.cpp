@@ -6,6 +6,7 @@
 
 #include "netlink/host/counters.h"
 #include "test/cluster/cluster_support.h"
+#include "test/support/places.h"
 
 /// On a node where kube-proxy was, or still is.
 namespace kubenatd::test {
@@ -44,11 +45,10 @@ void make_canary(const Namespace& node) {
 /// Recorded states are not part of the project; its own have no canaries, but the same form.
 std::vector<fs::path> states() {
   const char* named = std::getenv("KUBENATD_CONFORMANCE");
-  const fs::path source(KUBENATD_SOURCE_DIR);
   std::vector<fs::path> found;
-  for (const fs::path& folder : {named != nullptr ? fs::path(named) / "kube-proxy"
-                                                  : source.parent_path() / "shared" / "conformance" / "kube-proxy",
-                                 source / "test" / "conformance" / "states"}) {
+  for (const fs::path& folder :
+       {named != nullptr ? fs::path(named) / "kube-proxy" : fs::path(project_file("../shared/conformance/kube-proxy")),
+        fs::path(project_file("test/conformance/states"))}) {
     std::error_code missing;
     for (const auto& entry : fs::directory_iterator(folder, missing))
       if (fs::exists(entry.path() / "objects.yaml")) found.push_back(entry.path());
@@ -58,8 +58,8 @@ std::vector<fs::path> states() {
 }
 
 ProcessResult run_once(const Namespace& node, const fs::path& objects, const fs::path& config) {
-  return run_in(node, {KUBENATD_BINARY, "run", "--once", "--hostname-override", "node-1", "--manifests",
-                       objects.string(), "--config", config.string()});
+  return run_in(node, {program(), "run", "--once", "--hostname-override", "node-1", "--manifests", objects.string(),
+                       "--config", config.string()});
 }
 
 /// Leaves the namespace as kube-proxy's own iptables-restore does when it brings a state about. Of a state that was not
@@ -128,7 +128,7 @@ TEST_CASE("what differs from kube-proxy's chains is replaced in one transaction 
     CHECK(result.ok());
     for (const auto& line : lines_of(result.err))
       if (line.find("msg=\"synced\"") != std::string::npos) CHECK(line.find(" transactions=1 ") != std::string::npos);
-    const auto diff = run_in(bare.node, {KUBENATD_BINARY, "diff", "--hostname-override", "node-1", "--manifests",
+    const auto diff = run_in(bare.node, {program(), "diff", "--hostname-override", "node-1", "--manifests",
                                          all[i + 1].string(), "--config", (all[i + 1] / "config.yaml").string()});
     INFO(diff.describe());
     CHECK(diff.ok());

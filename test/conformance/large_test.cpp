@@ -6,6 +6,7 @@
 #include "test/conformance/compare.h"
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
+#include "test/support/places.h"
 
 /// Past 1000 endpoints kube-proxy leaves out the comments of endpoints, and those only.
 namespace kubenatd::test {
@@ -24,8 +25,8 @@ struct Counts {
 };
 
 Counts count(const Manifests& manifests) {
-  const auto result = run({KUBENATD_BINARY, "render", "--manifests", manifests.path(), "--hostname-override", "node-1",
-                           "--family", "ipv4"});
+  const auto result =
+      run({program(), "render", "--manifests", manifests.path(), "--hostname-override", "node-1", "--family", "ipv4"});
   INFO(result.err);
   REQUIRE(result.ok());
   Counts counts;

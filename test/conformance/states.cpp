@@ -1,4 +1,5 @@
 #include "test/conformance/states.h"
+#include "test/support/places.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -22,12 +23,12 @@ std::vector<fs::path> states_in(const fs::path& folder) {
 }  // namespace
 
 std::vector<fs::path> own_states() {
-  return states_in(fs::path(KUBENATD_SOURCE_DIR) / "test" / "conformance" / "states");
+  return states_in(fs::path(project_file("test/conformance/states")));
 }
 
 fs::path recorded_folder() {
   if (const char* named = std::getenv("KUBENATD_CONFORMANCE")) return named;
-  return fs::path(KUBENATD_SOURCE_DIR).parent_path() / "shared" / "conformance";
+  return fs::path(project_file("../shared/conformance"));
 }
 
 std::vector<fs::path> recorded_states() {
@@ -37,8 +38,14 @@ std::vector<fs::path> recorded_states() {
 Applied::Applied(fs::path folder) : state(std::move(folder)) {}
 
 std::vector<std::string> Applied::arguments(const std::string& verb) const {
-  return {KUBENATD_BINARY,       verb,    "--manifests", state.string(), "--config", (state / "config.yaml").string(),
-          "--hostname-override", "node-1"};
+  return {program(),
+          verb,
+          "--manifests",
+          state.string(),
+          "--config",
+          (state / "config.yaml").string(),
+          "--hostname-override",
+          "node-1"};
 }
 
 ProcessResult Applied::run_once() const {

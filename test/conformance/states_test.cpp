@@ -6,6 +6,7 @@
 #include "test/conformance/compare.h"
 #include "test/conformance/states.h"
 #include "test/support/cluster.h"
+#include "test/support/places.h"
 
 /// States: objects, a configuration and the iptables-save texts that they must lead to.
 namespace kubenatd::test {
@@ -94,7 +95,7 @@ TEST_CASE("One node that goes from state to state keeps nothing of the last") {
     // One state asks for it; it lasts, and what is in the kernel at start decides about a rule.
     set_sysctl(bare.node, "net/netfilter/nf_conntrack_tcp_be_liberal", "0");
     const auto result =
-        run_in(bare.node, {KUBENATD_BINARY, "run", "--manifests", state.string(), "--config",
+        run_in(bare.node, {program(), "run", "--manifests", state.string(), "--config",
                            (state / "config.yaml").string(), "--hostname-override", "node-1", "--once"});
     if (!result.ok()) report(state, "run --once", {result.describe()});
     auto found = differences(read_file(state / "iptables-save"), must_run_in(bare.node, {"iptables-save"}));

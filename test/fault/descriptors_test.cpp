@@ -4,6 +4,7 @@
 
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
+#include "test/support/places.h"
 
 /// More health check ports than the process may have descriptors.
 namespace kubenatd::test {
@@ -32,7 +33,7 @@ struct BusyNode {
 /// `run` with limits of descriptors, soft and hard.
 Child start_limited(const BareNode& bare, const Agent& agent, int soft, int hard) {
   std::vector<std::string> command{"sh", "-c", fmt::format("ulimit -Sn {} && ulimit -Hn {} && exec \"$@\"", soft, hard),
-                                   "sh", KUBENATD_BINARY};
+                                   "sh", program()};
   for (std::string& word : agent.command("run")) command.push_back(std::move(word));
   ProcessOptions options;
   options.namespace_fd = bare.node.fd();

@@ -14,6 +14,7 @@
 
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
+#include "test/support/places.h"
 
 /// Folders whose changes inotify does not tell, that are missing, or whose file system does not answer.
 namespace kubenatd::test {
@@ -271,7 +272,7 @@ TEST_CASE("Without an inotify instance run looks from time to time and says so o
   if (!may_limit("max_inotify_instances")) return;
   const auto invoke = [&](const std::string& verb, const std::vector<std::string>& more = {}) {
     auto arguments = limited("max_inotify_instances", 0);
-    arguments.emplace_back(KUBENATD_BINARY);
+    arguments.emplace_back(program());
     for (const std::string& argument : agent.command(verb)) arguments.push_back(argument);
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
@@ -309,7 +310,7 @@ TEST_CASE("When watches run out run looks from time to time and says so once") {
   const auto& [bare, manifests, agent] = node;
   for (int i = 0; i < 20; ++i) manifests.write(fmt::format("sub{}/good-{}.yaml", i, i), "");
   auto command = limited("max_inotify_watches", 8);
-  command.emplace_back(KUBENATD_BINARY);
+  command.emplace_back(program());
   for (const std::string& argument : agent.command("run")) command.push_back(argument);
   Child daemon(command);
   REQUIRE(says(daemon, "endpoint_slices="));

@@ -7,12 +7,13 @@
 
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
+#include "test/support/places.h"
 
 /// The container image: what scripts/image.sh makes, and whether it runs with what the DaemonSet gives it.
 namespace kubenatd::test {
 namespace {
 
-constexpr const char* kScript = KUBENATD_SOURCE_DIR "/scripts/image.sh";
+const std::string kScript = project_file("scripts/image.sh");
 constexpr const char* kProgram = "/usr/sbin/kubenatd";
 
 /// Why no image can be made here, or nothing.
@@ -21,7 +22,7 @@ std::optional<std::string> packages_missing() {
     return "the image is made of Debian's packages with dpkg, ldd and strip, which are not all here";
   }
   // The sanitizers' libraries are not for an image.
-  if (run({"sh", "-c", "ldd \"$0\" | grep -q -E 'lib(a|t|ub)san'", KUBENATD_BINARY}).ok()) {
+  if (run({"sh", "-c", "ldd \"$0\" | grep -q -E 'lib(a|t|ub)san'", program()}).ok()) {
     return "the binary is built with sanitizers";
   }
   return std::nullopt;
@@ -39,7 +40,7 @@ struct Image {
   std::string root = folder.path() / "root";
 
   Image() {
-    const auto made = run({kScript, "--binary", KUBENATD_BINARY, "--rootfs", root}, with_time());
+    const auto made = run({kScript, "--binary", program(), "--rootfs", root}, with_time());
     INFO(made.describe());
     REQUIRE(made.ok());
   }
@@ -160,7 +161,7 @@ TEST_CASE("the image becomes an archive with its name and entry point") {
   }
   const TempFolder folder;
   const std::string archive = folder.path() / "image.tar";
-  const auto made = run({kScript, "--binary", KUBENATD_BINARY, "--output", archive}, with_time());
+  const auto made = run({kScript, "--binary", program(), "--output", archive}, with_time());
   INFO(made.describe());
   REQUIRE(made.ok());
   CHECK(tells(made, archive.c_str()));
@@ -177,7 +178,7 @@ TEST_CASE("wrong usage of the image script is told and makes nothing") {
   const TempFolder folder;
   CHECK(run({kScript, "--what"}).status == 2);
   CHECK(run({kScript, "--output"}).status == 2);
-  const auto existing = run({kScript, "--binary", KUBENATD_BINARY, "--rootfs", folder.path()});
+  const auto existing = run({kScript, "--binary", program(), "--rootfs", folder.path()});
   CHECK(existing.status == 1);
   CHECK(existing.err.find("exists") != std::string::npos);
   const auto absent = run({kScript, "--binary", folder.path() / "none", "--rootfs", folder.path() / "root"});

@@ -1,4 +1,5 @@
 #include "test/support/cluster.h"
+#include "test/support/places.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -147,8 +148,8 @@ std::vector<EndpointSpec> ready(const std::vector<std::string>& addresses) {
 std::string install_binary(const TempFolder& folder) {
   const auto target = folder.path() / "kubenatd";
   std::error_code error;
-  std::filesystem::copy_file(KUBENATD_BINARY, target, error);
-  if (error) throw std::runtime_error("cannot copy " KUBENATD_BINARY ": " + error.message());
+  std::filesystem::copy_file(program(), target, error);
+  if (error) throw std::runtime_error("cannot copy " + program() + ": " + error.message());
   std::filesystem::permissions(target, std::filesystem::perms(0755));
   return target.string();
 }

@@ -12,6 +12,7 @@
 #include "agent/api/url.h"
 #include "agent/base/base64.h"
 #include "test/server/certificates.h"
+#include "test/support/places.h"
 #include "test/unit/api/scratch_folder.h"
 
 /// Kubeconfigs, server addresses and the proxy's environment against tables that Go made (test/oracle/kubeconfig).
@@ -23,7 +24,7 @@ using agent::api::Credentials;
 using nlohmann::json;
 
 std::vector<json> table(const std::string& name) {
-  std::ifstream file(std::string(KUBENATD_SOURCE_DIR "/test/unit/api/") + name);
+  std::ifstream file(project_file("test/unit/api/") + name);
   std::vector<json> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(json::parse(line));
   REQUIRE(lines.size() > 1000);

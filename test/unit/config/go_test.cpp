@@ -8,6 +8,7 @@
 
 #include "agent/config/config.h"
 #include "agent/config/config_json.h"
+#include "test/support/places.h"
 
 /// The table that test/oracle/config made with kube-proxy's packages.
 namespace kubenatd::agent::config {
@@ -27,7 +28,7 @@ struct Table {
 };
 
 Table read_table() {
-  std::ifstream file(KUBENATD_SOURCE_DIR "/test/unit/config/go_configs.jsonl");
+  std::ifstream file(kubenatd::test::project_file("test/unit/config/go_configs.jsonl"));
   Table table;
   std::string line;
   REQUIRE(std::getline(file, line));

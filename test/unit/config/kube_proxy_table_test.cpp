@@ -10,6 +10,7 @@
 #include "agent/config/config_json.h"
 #include "agent/config/flags.h"
 #include "rules/address.h"
+#include "test/support/places.h"
 
 /// The table that test/oracle/flags made with kube-proxy v1.36.3: the same verdict on each command line, and the same
 /// configuration.
@@ -28,7 +29,7 @@ struct Row {
 };
 
 std::vector<Row> table() {
-  std::ifstream file(KUBENATD_SOURCE_DIR "/test/unit/config/kube_proxy_flags.jsonl");
+  std::ifstream file(kubenatd::test::project_file("test/unit/config/kube_proxy_flags.jsonl"));
   std::vector<Row> rows;
   for (std::string line; std::getline(file, line);) {
     const json one = json::parse(line);

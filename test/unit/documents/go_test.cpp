@@ -4,6 +4,7 @@
 #include <string>
 
 #include "agent/documents/read.h"
+#include "test/support/places.h"
 
 /// The tables that test/oracle/documents made with sigs.k8s.io/yaml.
 namespace kubenatd::agent::documents {
@@ -18,7 +19,7 @@ struct Case {
 };
 
 std::vector<Case> table(const std::string& name) {
-  std::ifstream file(std::string(KUBENATD_SOURCE_DIR "/test/unit/documents/") + name);
+  std::ifstream file(kubenatd::test::project_file("test/unit/documents/") + name);
   std::vector<Case> cases;
   for (std::string line; std::getline(file, line);) {
     json one = json::parse(line);

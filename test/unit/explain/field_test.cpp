@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "test/support/places.h"
 #include "test/unit/explain/explain_support.h"
 
 /// Cases that users met (test/field).
@@ -9,7 +10,7 @@ namespace kubenatd::agent::test {
 namespace {
 
 std::string field(const std::string& file) {
-  std::ifstream in(std::string(KUBENATD_SOURCE_DIR) + "/test/field/" + file);
+  std::ifstream in(kubenatd::test::project_file("test/field/") + file);
   std::stringstream text;
   text << in.rdbuf();
   REQUIRE_FALSE(text.str().empty());

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "agent/sources/endpoint_deriver.h"
+#include "test/support/places.h"
 #include "test/unit/objects/objects_support.h"
 
 /// The table that test/oracle/endpoints made with Kubernetes' own controllers.
@@ -95,7 +96,7 @@ class Case {
 };
 
 std::vector<json> table() {
-  std::ifstream file(KUBENATD_SOURCE_DIR "/test/unit/objects/go_endpoints.jsonl");
+  std::ifstream file(kubenatd::test::project_file("test/unit/objects/go_endpoints.jsonl"));
   std::vector<json> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(json::parse(line));
   REQUIRE(lines.size() > 100);

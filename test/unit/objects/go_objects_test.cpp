@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "test/support/places.h"
 #include "test/unit/objects/objects_support.h"
 #include "test/unit/objects/typed_fields.h"
 
@@ -15,7 +16,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kTable = KUBENATD_SOURCE_DIR "/test/unit/objects/go_objects.jsonl";
+const std::string kTable = kubenatd::test::project_file("test/unit/objects/go_objects.jsonl");
 
 struct Exception {
   const char* path;    ///< a field, as Go names it, without indexes

@@ -1,4 +1,5 @@
 #include "rules/walk/xt/save_text.h"
+#include "test/support/places.h"
 
 #include <fmt/format.h>
 
@@ -45,7 +46,7 @@ Saved read(std::string_view text) {
 }
 
 std::string file(std::string_view name) {
-  std::ifstream in(fmt::format("{}/test/field/{}", KUBENATD_SOURCE_DIR, name));
+  std::ifstream in(kubenatd::test::project_file("test/field/").append(name));
   REQUIRE(in);
   std::stringstream text;
   text << in.rdbuf();

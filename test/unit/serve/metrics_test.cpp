@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "agent/serve/metric_buckets.h"
+#include "test/support/places.h"
 #include "test/support/process.h"
 
 using namespace kubenatd::agent::base;
@@ -275,7 +276,7 @@ TEST_CASE("alerts and the dashboard are about metrics and labels that are told")
     for (std::sregex_iterator one(all.begin(), all.end(), label), end; one != end; ++one) labels.insert((*one)[1]);
   }
   for (const char* file : {"alerts.yaml", "dashboard.json"}) {
-    std::ifstream in(std::string(KUBENATD_SOURCE_DIR) + "/manifests/monitoring/" + file);
+    std::ifstream in(kubenatd::test::project_file("manifests/monitoring/") + file);
     REQUIRE(in);
     const std::string manifest((std::istreambuf_iterator<char>(in)), {});
     static const std::regex name("\\b(?:kubeproxy|kubenatd|process|kubernetes)_[a-z_]+");
