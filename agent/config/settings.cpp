@@ -61,7 +61,9 @@ constexpr auto kSettings = std::to_array<Setting>({
      .field = "hostPorts",
      .type = "auto|on|off",
      .help = "hostPorts of this node's Pods as CNI-* chains, as the portmap plugin makes them; auto: unless\n"
-             "the API server does not let its Pods be seen; on: wait until it does",
+             "the API server does not let its Pods be seen; on: wait until it does. An entry that another portmap\n"
+             "left, which takes the port of a Pod and leads to an address of the node's pod range where no Pod has\n"
+             "that port, is reported, and removed after a minute",
      .run_only = false,
      .member = &Settings::host_ports},
     {.flag = "service-cidr",

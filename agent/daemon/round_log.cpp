@@ -48,6 +48,7 @@ void log_family(const RoundReport::Family& family, const std::string& writer) {
     return;
   }
   const dataplane::SyncReport& sync = family.sync;
+  for (const auto& claim : sync.removed) base::log_warning(to_text_of_removed(claim), {{"family", name}});
   for (const auto& remark : sync.host_ports) base::log_warning(to_text(remark), {{"family", name}});
   for (const auto& refused : sync.refused)
     base::log_error("not applied", {{"family", name}, {"what", dataplane::describe(refused)}});

@@ -145,6 +145,7 @@ void RunLoop::tell_silence() {
   const auto silent = inputs_.source->silent_for();
   if ((silent > kLongestSilence) == silence_told_) return;
   silence_told_ = !silence_told_;
+  tell_pods_current();
   if (silence_told_) {
     base::log_warning("the file system of the folders does not answer; what they gave stays in force",
                       {{"for_s", std::chrono::floor<std::chrono::seconds>(silent).count()}});
@@ -221,6 +222,7 @@ void RunLoop::take_objects() {
   if (serving_ != nullptr)
     for (const api::WatchState& state : states_)
       serving_->note_source(state.resource, state.synced && state.failure.empty());
+  tell_pods_current();
   for (const objects::ObjectEvent& event : update.events) node_names_.apply(event);
   if (objects_synced_) tell_node_name();
   if (update.events.empty()) return;
@@ -228,6 +230,12 @@ void RunLoop::take_objects() {
   reconciler_.apply(std::move(update.events));
   for (const std::string& remark : inputs_.model->take_remarks()) base::log_warning(remark);
   objects_changed_ = true;
+}
+
+void RunLoop::tell_pods_current() {
+  const auto pods = std::ranges::find(states_, "pods", &api::WatchState::resource);
+  const bool follows = pods == states_.end() || (pods->synced && pods->failure.empty());
+  inputs_.model->set_pods_current(objects_synced_ && follows && !silence_told_);
 }
 
 void RunLoop::tell_node_name() {

@@ -62,6 +62,8 @@ class RunLoop {
   [[nodiscard]] bool wants_reload() const;
   void take_objects();
   void tell_node_name();
+  /// To the model: whether changes of Pods are heard of at present.
+  void tell_pods_current();
   void listen_to_source(bool listen);
   void refresh_environment();
   /// What the first sync still waits for; empty: nothing.

@@ -61,6 +61,7 @@ struct SyncReport {
   std::vector<std::string> in_force;      ///< names of those that were refused before and are taken now
   std::vector<rules::ObjectRef> emptied;  ///< chains that are not wanted, but a rule of another program jumps to
   std::vector<rules::hostport::Remark> host_ports;  ///< withheld, or in force after that
+  std::vector<rules::hostport::Claim> removed;      ///< dead entries of others for host ports
 };
 
 /// How one chain, set or table differs from what is wanted.
@@ -111,6 +112,8 @@ class Dataplane {
   virtual void apply(const state::ViewChange& change) = 0;
   /// All pods of this node with host ports, in place of those before.
   virtual void set_pods(std::vector<rules::hostport::PodPorts> pods) = 0;
+  /// What host ports of others are judged by.
+  virtual void set_known_pods(rules::hostport::KnownPods pods) = 0;
   [[nodiscard]] virtual const rules::NodeOptions& node_options() const = 0;
   [[nodiscard]] virtual const rules::hostport::HostPorts& host_ports() const = 0;
   /// Service ports that are wanted and not refused.

@@ -33,7 +33,8 @@ std::vector<state::ViewChange> Model::apply(std::vector<objects::ObjectEvent> ev
     if (config_.host_ports != config::Config::HostPorts::kOff) host_ports_.apply(event);
     state_.apply(std::move(event));
   }
-  hand_on_pods();
+  const bool pods_changed = hand_on_pods();
+  if (pods_changed || facts_changed) hand_on_known_pods();
   std::vector<state::ViewChange> changes = state_.take_changes();
   for (const Family family : rules::kFamilies)
     facts_changed =
@@ -55,12 +56,29 @@ void Model::hand_on_facts() {
   }
 }
 
-void Model::hand_on_pods() {
+bool Model::hand_on_pods() {
   auto wanted = host_ports_.take_changes();
-  if (!wanted) return;
+  if (!wanted) return false;
   for (const Family family : rules::kFamilies)
     dataplane(family).set_pods(std::move(wanted->pods[static_cast<std::size_t>(family)]));
   std::ranges::move(wanted->remarks, std::back_inserter(remarks_));
+  known_pods_ = std::move(wanted->known);
+  return true;
+}
+
+void Model::hand_on_known_pods() {
+  for (const Family family : rules::kFamilies) {
+    rules::hostport::KnownPods known = known_pods_[static_cast<std::size_t>(family)];
+    if (state_.node())
+      std::ranges::copy_if(state_.node()->pod_cidrs, std::back_inserter(known.ranges),
+                           [&](const rules::Prefix& range) { return range.address.family == family; });
+    known.current = pods_current_;
+    if (known != dataplane(family).host_ports().known_pods()) dataplane(family).set_known_pods(std::move(known));
+  }
+}
+
+void Model::set_pods_current(bool current) {
+  if (std::exchange(pods_current_, current) != current) hand_on_known_pods();
 }
 
 }  // namespace kubenatd::agent::dataplane

@@ -27,6 +27,8 @@ class Model {
   /// Takes events in and returns what changed of the service ports, already handed on to the dataplanes.
   std::vector<state::ViewChange> apply(std::vector<objects::ObjectEvent> events);
   void set_environment(config::Environment environment);
+  /// Whether the source tells of changes of Pods at present. True until something else is said.
+  void set_pods_current(bool current);
   /// What there is to say about pods that want the same host port since the last call, one line each.
   [[nodiscard]] std::vector<std::string> take_remarks() { return std::exchange(remarks_, {}); }
 
@@ -44,7 +46,9 @@ class Model {
 
  private:
   void hand_on_facts();
-  void hand_on_pods();
+  /// True when there was something to hand on.
+  [[nodiscard]] bool hand_on_pods();
+  void hand_on_known_pods();
 
   config::Config config_;
   config::Environment environment_;
@@ -52,7 +56,9 @@ class Model {
   state::HostPortState host_ports_;
   std::vector<std::string> remarks_;
   std::array<std::unique_ptr<Dataplane>, 2> dataplanes_;
-  std::array<std::size_t, 2> known_endpoints_{};  ///< as handed on
+  std::array<std::size_t, 2> known_endpoints_{};          ///< as handed on
+  std::array<rules::hostport::KnownPods, 2> known_pods_;  ///< as the pods tell; ranges are the node's
+  bool pods_current_ = true;
 };
 
 }  // namespace kubenatd::agent::dataplane

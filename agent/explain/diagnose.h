@@ -10,6 +10,14 @@ namespace kubenatd::agent::explain {
 /// names, and what was left out while loading. Where every way ends at a working endpoint, it is worth a remark only.
 void diagnose_objects(const ExplainContext& context, const Identity& identity, Answer& answer);
 
+/// The part of that about a hostPort of a Pod.
+void diagnose_host_port(const ExplainContext& context, const Identity& identity, Answer& answer);
+/// A port of this node that no Pod asks for leads to nobody: what the portmap plugin left of a dead container. Only
+/// where Pods of this node are known.
+void diagnose_left_entry(const ExplainContext& context, Answer& answer);
+/// A finding that stays a problem even where a pod answers.
+inline constexpr const char* kHostPortWrongPod = "host-port-wrong-pod";
+
 /// Adds what is wrong about the way by the rules: foreign rules that decide, rules that are missing, doubts.
 void diagnose_walk(const ExplainContext& context, const Identity& identity, const rules::walk::Walk& walk,
                    const Ways& ways, Answer& answer);

@@ -16,7 +16,6 @@ using Weight = Finding::Weight;
 
 constexpr std::size_t kMostDetails = 10;
 constexpr std::size_t kShown = 200;
-constexpr const char* kWrongPod = "host-port-wrong-pod";
 
 /// Endpoints or pods that could serve, and why each does not.
 std::vector<std::string> unready(const ExplainContext& context, const Identity& identity) {
@@ -172,46 +171,6 @@ void diagnose_near(const Identity& identity, Answer& answer) {
               std::move(lines));
 }
 
-/// Whether a pod of this node with that address has the hostPort.
-bool is_claimed_at(const ExplainContext& context, const rules::walk::Packet& packet, const rules::Address& address) {
-  return std::ranges::any_of(context.inventory.all<objects::Pod>(), [&](const objects::Pod* pod) {
-    return std::ranges::find(pod->addresses, address) != pod->addresses.end() &&
-           claims(*pod, context.node_name, packet.destination, packet.destination_port, packet.protocol);
-  });
-}
-
-void diagnose_host_port(const ExplainContext& context, const Identity& identity, Answer& answer) {
-  const auto& packet = answer.packet;
-  std::vector<std::string> others;
-  for (const objects::Pod* pod : context.inventory.all<objects::Pod>())
-    if (pod != identity.pod &&
-        claims(*pod, context.node_name, packet.destination, packet.destination_port, packet.protocol))
-      others.push_back("pod " + pod->key.to_string());
-  if (!others.empty())
-    add_finding(answer, Weight::kProblem, "host-port-claimed-twice",
-                fmt::format("hostPort {} of pod {} is claimed by another pod of this node, too; only one can have it",
-                            packet.destination_port, identity.subject.name),
-                std::move(others));
-  const bool served = std::ranges::any_of(answer.ends, &PathEnd::destination_changed);
-  std::vector<std::string> wrong;
-  for (const PathEnd& end : answer.ends)
-    if (end.destination_changed && !is_claimed_at(context, packet, end.destination))
-      wrong.push_back(rules::join_host_port(end.destination, end.port) + (end.who.empty() ? "" : ", " + end.who));
-  if (!wrong.empty())
-    add_finding(answer, Weight::kProblem, kWrongPod,
-                fmt::format("hostPort {} of pod {} leads to another pod: a rule that somebody left or made by hand",
-                            packet.destination_port, identity.subject.name),
-                std::move(wrong));
-  if (!served)
-    add_finding(
-        answer, Weight::kProblem, "host-port-withheld",
-        fmt::format(
-            "hostPort {} of pod {} has no rule here: it is withheld, or nobody on this node makes hostPort rules",
-            packet.destination_port, identity.subject.name));
-  if (const std::string why = why_not_ready(*identity.pod); !why.empty())
-    add_finding(answer, Weight::kRemark, "pod-not-ready", fmt::format("pod {}: {}", identity.subject.name, why));
-}
-
 /// Whether the inventory has an object of that name ("Service demo/web"), so that only a part of it was left out.
 bool is_here(const ExplainContext& context, std::string_view object) {
   const auto is = [&](const auto& all, std::string_view kind) {
@@ -326,7 +285,7 @@ void weigh(const ExplainContext& context, Answer& answer) {
   const auto good = [&](const PathEnd& end) { return works(context, answer, end); };
   if (answer.ends.empty() || !std::ranges::all_of(answer.ends, good)) return;
   for (Finding& finding : answer.findings)
-    if (finding.code != kWrongPod) finding.weight = Weight::kRemark;
+    if (finding.code != kHostPortWrongPod) finding.weight = Weight::kRemark;
 }
 
 }  // namespace
@@ -374,6 +333,7 @@ void diagnose_objects(const ExplainContext& context, const Identity& identity, A
                 fmt::format("port {}/{} of this node is neither a NodePort nor a hostPort",
                             answer.packet.destination_port, name_of(answer.packet.protocol)));
   }
+  if (identity.subject.kind == Target::kNode && changed) diagnose_left_entry(context, answer);
   if (!identity.rivals.empty())
     add_finding(answer, Weight::kRemark, "address-claimed-twice",
                 fmt::format("{} has a rival: other Services have the same address and port", answer.subject.name),

@@ -24,7 +24,7 @@ bool may_run(const objects::Pod& pod) {
 }
 
 bool counts(const objects::Pod& pod, const std::string& node_name) {
-  return pod.node_name == node_name && !pod.host_network && may_run(pod) && !pod.addresses.empty() &&
+  return pod.node_name == node_name && !pod.host_network && may_run(pod) &&
          std::ranges::any_of(pod.ports, [](const objects::ContainerPort& port) { return port.host_port != 0; });
 }
 
@@ -34,6 +34,16 @@ std::optional<Mapping> mapping_of(const objects::ContainerPort& port, Family fam
   Mapping mapping{port.protocol, port.host_port, port.container_port, port.host_ip};
   if (mapping.host_ip && mapping.host_ip->is_unspecified()) mapping.host_ip.reset();
   return mapping;
+}
+
+void add_known(const objects::Pod& pod, Family family, rules::hostport::KnownPods& known) {
+  for (const objects::ContainerPort& port : pod.ports) {
+    const auto mapping = mapping_of(port, family);
+    if (!mapping) continue;
+    if (pod.addresses.empty()) known.unsettled.push_back(*mapping);
+    for (const rules::Address& address : pod.addresses)
+      if (address.family == family) known.holders.push_back({*mapping, address});
+  }
 }
 
 struct Taken {
@@ -81,6 +91,7 @@ std::optional<HostPortState::Wanted> HostPortState::take_changes() {
     all.reserve(by_age.size());  // `taken` points into it
     for (const Known* known : by_age) {
       const objects::Pod& pod = pod_of(known->pod);
+      add_known(pod, family, wanted.known[static_cast<std::size_t>(family)]);
       const auto address = std::ranges::find(pod.addresses, family, &rules::Address::family);
       if (address == pod.addresses.end()) continue;
       PodPorts& ports = all.emplace_back(

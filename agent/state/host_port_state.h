@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/objects/objects.h"
+#include "rules/hostport/known_pods.h"
 #include "rules/hostport/mapping.h"
 
 namespace kubenatd::agent::state {
@@ -29,13 +30,11 @@ class HostPortState {
 
   struct Wanted {
     std::array<std::vector<rules::hostport::PodPorts>, 2> pods;  ///< by family
+    std::array<rules::hostport::KnownPods, 2> known;             ///< by family: holders, and what is not settled
     std::vector<std::string> remarks;                            ///< one line each: conflicts that are new
   };
   /// What is wanted, when that may have changed since the last call.
   [[nodiscard]] std::optional<Wanted> take_changes();
-
-  /// Pods of this node that have host ports.
-  [[nodiscard]] std::size_t pods() const { return pods_.size(); }
 
  private:
   struct Known {
@@ -44,7 +43,7 @@ class HostPortState {
   };
 
   std::string node_name_;
-  std::map<objects::ObjectKey, Known> pods_;
+  std::map<objects::ObjectKey, Known> pods_;  ///< of this node, with host ports; some have no address yet
   std::map<std::string, std::string> conflicts_;
   std::uint64_t next_order_ = 0;
   bool changed_ = false;

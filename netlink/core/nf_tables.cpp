@@ -220,8 +220,9 @@ rules::Status NfTables::dump_foreign_rules(Family family, std::string_view table
   const auto read = [&](const Message& message) {
     const std::string_view attributes = message.attributes();
     if (find_attribute(attributes, NFTA_RULE_TABLE).text() != table) return;
-    visit(find_attribute(attributes, NFTA_RULE_CHAIN).text(),
-          find_attribute(attributes, NFTA_RULE_EXPRESSIONS).payload);
+    visit({.chain = find_attribute(attributes, NFTA_RULE_CHAIN).text(),
+           .expressions = find_attribute(attributes, NFTA_RULE_EXPRESSIONS).payload,
+           .handle = find_attribute(attributes, NFTA_RULE_HANDLE).be64()});
   };
   const auto once = [&](bool loose) { return dump_once({family, NFT_MSG_GETRULE, table, {}}, read, loose); };
   // Whoever asks hears of every change from the monitor.

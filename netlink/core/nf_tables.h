@@ -105,7 +105,11 @@ class NfTables {
   [[nodiscard]] rules::Result<bool> has_table(rules::Family family, std::string_view table);
   /// Rules of a table that is none of iptables', with their undecoded NFTA_RULE_EXPRESSIONS. A table that is not there
   /// has none.
-  using ForeignVisitor = std::function<void(std::string_view chain, std::string_view expressions)>;
+  struct ForeignRule {
+    std::string_view chain, expressions;
+    std::uint64_t handle = 0;
+  };
+  using ForeignVisitor = std::function<void(const ForeignRule& rule)>;
   [[nodiscard]] rules::Status dump_foreign_rules(rules::Family family, std::string_view table,
                                                  const ForeignVisitor& visit, const std::function<void()>& restart);
 

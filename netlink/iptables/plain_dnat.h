@@ -14,6 +14,8 @@ struct PlainDnat {
   rules::Protocol protocol = rules::Protocol::kTcp;
   std::uint16_t port = 0;
   std::optional<rules::Address> address;
+  std::optional<rules::Address> target;  ///< one address; none: that could not be read
+  std::uint16_t target_port = 0;         ///< 0: the port stays as it is, or it could not be read
 };
 
 /// Reads NFTA_RULE_EXPRESSIONS. Gives nothing when the rule does not translate one port. Matches other than protocol,

@@ -62,13 +62,12 @@ struct FreeChain {
   void operator()(nftnl_chain* chain) const { nftnl_chain_free(chain); }
 };
 
-void refuse(Batch& batch, Family family, Table table, std::string_view chain, std::string_view operation,
+void refuse(Batch& batch, Family family, std::string_view table, std::string_view chain, std::string_view operation,
             std::string_view why) {
-  batch.refuse(
-      {describe_object(family, rules::name_of(table), chain), std::string(operation), std::string(why), EINVAL});
+  batch.refuse({describe_object(family, table, chain), std::string(operation), std::string(why), EINVAL});
 }
 
-bool is_name(Batch& batch, Family family, Table table, std::string_view chain) {
+bool is_name(Batch& batch, Family family, std::string_view table, std::string_view chain) {
   if (!chain.empty() && chain.size() <= kMaxChainName && chain.find('\0') == std::string_view::npos) return true;
   refuse(batch, family, table, chain.substr(0, kMaxChainName), "write", "the name of a chain has 1 to 255 bytes");
   return false;
@@ -98,7 +97,8 @@ void delete_table(Batch& batch, Family family, Table table) {
 
 void add_base_chain(Batch& batch, Family family, Table table, std::string_view chain) {
   const Hook* hook = find_hook(table, chain);
-  if (hook == nullptr) return refuse(batch, family, table, chain, "create chain", "it is no builtin chain of iptables");
+  if (hook == nullptr)
+    return refuse(batch, family, rules::name_of(table), chain, "create chain", "it is no builtin chain of iptables");
   const std::unique_ptr<nftnl_chain, FreeChain> description(nftnl_chain_alloc());
   if (!description || nftnl_chain_set_str(description.get(), NFTNL_CHAIN_TABLE, rules::name_of(table).data()) != 0 ||
       nftnl_chain_set_str(description.get(), NFTNL_CHAIN_NAME, hook->chain.data()) != 0 ||
@@ -116,7 +116,7 @@ void add_base_chain(Batch& batch, Family family, Table table, std::string_view c
 }
 
 void add_chain(Batch& batch, Family family, Table table, std::string_view chain, bool only_new) {
-  if (!is_name(batch, family, table, chain)) return;
+  if (!is_name(batch, family, rules::name_of(table), chain)) return;
   const std::uint16_t flags = NLM_F_CREATE | (only_new ? NLM_F_EXCL : 0);
   batch.add(NFT_MSG_NEWCHAIN, flags, family, kNamesBound, [&](char* at) {
     AttributeWriter out(at);
@@ -127,7 +127,7 @@ void add_chain(Batch& batch, Family family, Table table, std::string_view chain,
 }
 
 void delete_chain(Batch& batch, Family family, Table table, std::string_view chain) {
-  if (!is_name(batch, family, table, chain)) return;
+  if (!is_name(batch, family, rules::name_of(table), chain)) return;
   // NLM_F_NONREC: the kernel refuses a chain with rules in it (EBUSY) instead of deleting them too.
   batch.add(NFT_MSG_DELCHAIN, NLM_F_NONREC, family, kNamesBound, [&](char* at) {
     AttributeWriter out(at);
@@ -138,7 +138,7 @@ void delete_chain(Batch& batch, Family family, Table table, std::string_view cha
 }
 
 void flush_chain(Batch& batch, Family family, Table table, std::string_view chain) {
-  if (!is_name(batch, family, table, chain)) return;
+  if (!is_name(batch, family, rules::name_of(table), chain)) return;
   batch.add(NFT_MSG_DELRULE, 0, family, kNamesBound, [&](char* at) {
     AttributeWriter out(at);
     out.text(NFTA_RULE_TABLE, rules::name_of(table));
@@ -149,9 +149,9 @@ void flush_chain(Batch& batch, Family family, Table table, std::string_view chai
 
 void add_rule(Batch& batch, Family family, Table table, std::string_view chain, const rules::Rule& rule,
               Placement placement, bool echo, RuleForm form) {
-  if (!is_name(batch, family, table, chain)) return;
+  if (!is_name(batch, family, rules::name_of(table), chain)) return;
   if (const std::string_view why = refusal_of(rule, family); !why.empty())
-    return refuse(batch, family, table, chain, "write rule", why);
+    return refuse(batch, family, rules::name_of(table), chain, "write rule", why);
   using Where = Placement::Where;
   // NLM_F_APPEND means after the neighbour, or at the end when there is none.
   const bool append = placement.where == Where::kLast || placement.where == Where::kAfter;
@@ -167,10 +167,14 @@ void add_rule(Batch& batch, Family family, Table table, std::string_view chain, 
 }
 
 void delete_rule(Batch& batch, Family family, Table table, std::string_view chain, std::uint64_t handle) {
+  delete_rule(batch, family, rules::name_of(table), chain, handle);
+}
+
+void delete_rule(Batch& batch, Family family, std::string_view table, std::string_view chain, std::uint64_t handle) {
   if (!is_name(batch, family, table, chain)) return;
   batch.add(NFT_MSG_DELRULE, 0, family, kNamesBound, [&](char* at) {
     AttributeWriter out(at);
-    out.text(NFTA_RULE_TABLE, rules::name_of(table));
+    out.text(NFTA_RULE_TABLE, table);
     out.text(NFTA_RULE_CHAIN, chain);
     out.be64(NFTA_RULE_HANDLE, handle);
     return out.at();

@@ -29,5 +29,8 @@ void flush_chain(Batch& batch, rules::Family family, rules::Table table, std::st
 void add_rule(Batch& batch, rules::Family family, rules::Table table, std::string_view chain, const rules::Rule& rule,
               Placement placement = {}, bool echo = false, RuleForm form = RuleForm::kPortable);
 void delete_rule(Batch& batch, rules::Family family, rules::Table table, std::string_view chain, std::uint64_t handle);
+/// The same in a table of another program.
+void delete_rule(Batch& batch, rules::Family family, std::string_view table, std::string_view chain,
+                 std::uint64_t handle);
 
 }  // namespace kubenatd::netlink::iptables

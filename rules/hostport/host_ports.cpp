@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "rules/hostport/compiler.h"
@@ -13,7 +14,14 @@ namespace kubenatd::rules::hostport {
 std::string to_text(const Remark& remark) {
   const std::string port = fmt::format("Pod {}: hostPort {}", remark.pod, to_text(remark.mapping));
   if (!remark.owner) return port + " is no longer withheld";
+  if (!remark.fault.empty()) return fmt::format("{} is withheld: {} {}", port, *remark.owner, remark.fault);
   return fmt::format("{} is withheld: {} serves it already", port, *remark.owner);
+}
+
+std::string to_text_of_removed(const Claim& claim) {
+  const Mapping mapping{claim.protocol, claim.port, 0, claim.address};
+  return fmt::format("the entry for hostPort {} of {} {}: it is removed", to_text(mapping), claim.owner,
+                     fault_of(claim));
 }
 
 void HostPorts::set_pods(std::vector<PodPorts> pods) {
@@ -31,6 +39,25 @@ void HostPorts::set_foreign(std::vector<Claim> claims) {
   update();
 }
 
+void HostPorts::set_known_pods(KnownPods pods) {
+  if (pods == known_pods_) return;
+  known_pods_ = std::move(pods);
+  if (!foreign_.empty()) update();
+}
+
+std::vector<Claim> HostPorts::dead_among(const std::vector<Claim>& claims) const {
+  std::vector<Claim> dead;
+  std::ranges::copy_if(claims, std::back_inserter(dead), [&](const Claim& claim) {
+    const auto wants = [&](const PodPorts& pod) {
+      return std::ranges::any_of(pod.mappings, [&](const Mapping& mapping) {
+        return overlap(mapping, claim.protocol, claim.port, claim.address);
+      });
+    };
+    return std::ranges::any_of(pods_, wants) && judge(claim, known_pods_) == Verdict::kDead;
+  });
+  return dead;
+}
+
 void HostPorts::refuse(const std::string& id) {
   const auto pod = std::ranges::find(pods_, id, &PodPorts::id);
   if (pod == pods_.end() || !refused_.emplace(id, *pod).second) return;
@@ -42,9 +69,14 @@ void HostPorts::readmit(const std::string& id) {
 }
 
 const Claim* HostPorts::claimed_by(const Mapping& mapping) const {
-  for (const Claim& claim : foreign_)
-    if (overlap(mapping, claim.protocol, claim.port, claim.address)) return &claim;
-  return nullptr;
+  const Claim* first = nullptr;
+  for (const Claim& claim : foreign_) {
+    if (!overlap(mapping, claim.protocol, claim.port, claim.address)) continue;
+    // The dead one is what there is to say something about, and what goes.
+    if (judge(claim, known_pods_) == Verdict::kDead) return &claim;
+    if (first == nullptr) first = &claim;
+  }
+  return first;
 }
 
 void HostPorts::update() {
@@ -55,7 +87,9 @@ void HostPorts::update() {
     PodPorts in_force{.id = pod.id, .address = pod.address, .mappings = {}};
     for (const Mapping& mapping : pod.mappings) {
       if (const Claim* claim = claimed_by(mapping)) {
-        withheld.emplace(pod.id + ' ' + to_text(mapping), Withheld{pod.id, mapping, claim->owner});
+        withheld.emplace(pod.id + ' ' + to_text(mapping),
+                         Withheld{pod.id, mapping, claim->owner,
+                                  judge(*claim, known_pods_) == Verdict::kDead ? fault_of(*claim) : std::string()});
       } else {
         in_force.mappings.push_back(mapping);
       }
@@ -66,8 +100,8 @@ void HostPorts::update() {
   }
   for (const auto& [key, port] : withheld) {
     const auto before = withheld_.find(key);
-    if (before == withheld_.end() || before->second.owner != port.owner)
-      remarks_.push_back({port.pod, port.mapping, port.owner});
+    if (before == withheld_.end() || before->second.owner != port.owner || before->second.fault != port.fault)
+      remarks_.push_back({port.pod, port.mapping, port.owner, port.fault});
   }
   for (const auto& [key, port] : withheld_)
     if (!withheld.contains(key)) remarks_.push_back({port.pod, port.mapping, std::nullopt});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rules/digest.h"
+#include "rules/hostport/known_pods.h"
 #include "rules/hostport/mapping.h"
 #include "rules/rule.h"
 
@@ -18,9 +19,12 @@ struct Remark {
   std::string pod;  ///< PodPorts::id
   Mapping mapping;
   std::optional<std::string> owner;  ///< who serves it; none: it is not withheld any more
+  std::string fault = {};            ///< why the owner serves nobody; empty: it may serve
 };
 /// One line: "Pod demo/web: hostPort 8080/tcp is withheld: chain CNI-DN-X serves it already".
 [[nodiscard]] std::string to_text(const Remark& remark);
+/// One line about a dead entry whose rules were removed, so that the hostPort is free.
+[[nodiscard]] std::string to_text_of_removed(const Claim& claim);
 
 /// The desired host ports of one family: which of them are in force, and what changed.
 ///
@@ -33,6 +37,11 @@ class HostPorts {
   void set_pods(std::vector<PodPorts> pods);
   /// All ports that others serve, in place of those before.
   void set_foreign(std::vector<Claim> claims);
+  /// What entries of others are judged by.
+  void set_known_pods(KnownPods pods);
+  [[nodiscard]] const KnownPods& known_pods() const { return known_pods_; }
+  /// Those that take a port from a pod here and lead to nobody.
+  [[nodiscard]] std::vector<Claim> dead_among(const std::vector<Claim>& claims) const;
   /// Takes a pod out because the kernel refused its rules; it comes back when it changes, or by readmit().
   void refuse(const std::string& id);
   void readmit(const std::string& id);
@@ -73,12 +82,14 @@ class HostPorts {
 
   std::vector<PodPorts> pods_;
   std::vector<Claim> foreign_;
+  KnownPods known_pods_;
   std::map<std::string, PodPorts> refused_;  ///< as they were refused
   std::map<ChainName, Chain> chains_;
   struct Withheld {
     std::string pod;
     Mapping mapping;
     std::string owner;
+    std::string fault;
   };
   std::map<std::string, Withheld> withheld_;  ///< by pod and port
   Changes changes_;

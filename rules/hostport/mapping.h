@@ -31,8 +31,10 @@ struct PodPorts {
 struct Claim {
   Protocol protocol = Protocol::kTcp;
   std::uint16_t port = 0;
-  std::optional<Address> address;  ///< none: every address of the node
-  std::string owner;               ///< whose it is, for people
+  std::optional<Address> address;      ///< none: every address of the node
+  std::string owner;                   ///< whose it is, for people
+  std::optional<Address> target = {};  ///< where it leads; none: not known
+  std::uint16_t target_port = 0;       ///< 0: the port stays as it is
   auto operator<=>(const Claim&) const = default;
 };
 

@@ -40,6 +40,11 @@ void IptablesDataplane::set_pods(std::vector<rules::hostport::PodPorts> pods) {
   sync_.refusals().set_pods(std::move(pods));
 }
 
+void IptablesDataplane::set_known_pods(rules::hostport::KnownPods pods) {
+  desired_.host_ports.set_known_pods(std::move(pods));
+  sync_.look_at_others_again();
+}
+
 const rules::NodeOptions& IptablesDataplane::node_options() const {
   return desired_.service_ports.options().node;
 }
@@ -78,9 +83,9 @@ rules::Result<Dataplane::Difference> IptablesDataplane::diff(netlink::NfTables& 
 rules::Result<rules::walk::Ruleset> IptablesDataplane::desired_ruleset(netlink::NfTables* kernel) const {
   HostPorts host_ports = desired_.host_ports;
   if (kernel != nullptr) {
-    auto claims = read_foreign_host_ports(*kernel, family_);
-    if (!claims) return std::unexpected(claims.error());
-    host_ports.set_foreign(std::move(*claims));
+    const auto others = read_foreign_host_ports(*kernel, family_);
+    if (!others) return std::unexpected(others.error());
+    host_ports.set_foreign(others->claims());
   }
   rules::walk::Ruleset ruleset;
   for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))

@@ -25,6 +25,7 @@ class IptablesDataplane final : public Dataplane {
   void set_node(const NodeFacts& facts) override;
   void apply(const state::ViewChange& change) override;
   void set_pods(std::vector<rules::hostport::PodPorts> pods) override;
+  void set_known_pods(rules::hostport::KnownPods pods) override;
   [[nodiscard]] const rules::NodeOptions& node_options() const override;
   [[nodiscard]] const rules::hostport::HostPorts& host_ports() const override { return desired_.host_ports; }
   void for_each_view(const std::function<void(const rules::ServicePortView&)>& visit) const override;

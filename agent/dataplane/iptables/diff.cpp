@@ -45,10 +45,10 @@ rules::Result<ForeignHostPorts> look_at_host_ports(netlink::NfTables& kernel, ru
   ForeignHostPorts seen;
   for (const auto& [name, rules] : nat)
     for (const Rule& rule : rules) seen.note(name, rule);
-  LiveTables plain(family);
-  if (auto read = plain.reload_plain_host_ports(kernel); !read) return std::unexpected(read.error());
+  PlainHostPorts plain;
+  if (auto read = plain.read(kernel, family); !read) return std::unexpected(read.error());
   auto claims = seen.claims();
-  std::ranges::move(plain.foreign_host_ports(), std::back_inserter(claims));
+  std::ranges::move(plain.claims(), std::back_inserter(claims));
   host_ports.set_foreign(std::move(claims));
   return seen;
 }

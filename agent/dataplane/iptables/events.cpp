@@ -103,9 +103,10 @@ bool IptablesSync::has_work() const {
 
 std::optional<Time> IptablesSync::due() const {
   if (has_work()) return Time{};
-  const auto drift = drift_.due(), refused = refusals_.due();
-  if (!drift || !refused) return drift ? drift : refused;
-  return std::min(*drift, *refused);
+  std::optional<Time> first;
+  for (const std::optional<Time>& one : {drift_.due(), refusals_.due(), takeover_.due()})
+    if (one && (!first || *one < *first)) first = one;
+  return first;
 }
 
 bool IptablesSync::settled() const {

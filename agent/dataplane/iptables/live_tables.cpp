@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "netlink/iptables/plain_dnat.h"
 #include "netlink/iptables/reader.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
@@ -147,7 +146,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
             base = found != fresh.bases_.end() ? &found->second : nullptr;
           }
           if (!followed && base == nullptr) return;
-          if (table == Table::kNat) fresh.host_ports_.note(current, live.rule);
+          if (table == Table::kNat) fresh.host_ports_.nat.note(current, live.rule, live.handle);
           const rules::Digest rule = rules::digest_of(live.rule);
           if (base != nullptr) {
             if (is_own_jump(table, current, rule)) base->push_back({live.handle, rule});
@@ -162,7 +161,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
           current.clear();
           followed = false;
           refs = base = nullptr;
-          fresh.host_ports_.clear();
+          fresh.host_ports_.nat.clear();
           if (frontends != nullptr) frontends->resize(noted);
           for (auto& [key, rules] : fresh.bases_)
             if (key.first == table) rules.clear();
@@ -176,7 +175,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
   }
   std::erase_if(fresh.digests_, [&](const auto& one) {
     return rules::hostport::is_container_chain(one.first.table, one.first.name) &&
-           !is_ours(fresh.host_ports_, one.first);
+           !is_ours(fresh.host_ports_.nat, one.first);
   });
   if (auto plain = fresh.reload_plain_host_ports(kernel); !plain) return plain;
   *this = std::move(fresh);
@@ -189,23 +188,7 @@ bool LiveTables::is_ours(const ForeignHostPorts& seen, const ChainId& container)
 }
 
 rules::Status LiveTables::reload_plain_host_ports(netlink::NfTables& kernel) {
-  std::vector<rules::hostport::Claim> claims;
-  auto read = kernel.dump_foreign_rules(
-      family_, kPortmapTable,
-      [&](std::string_view /*chain*/, std::string_view expressions) {
-        if (const auto dnat = netlink::iptables::decode_plain_dnat(expressions, family_))
-          claims.push_back({dnat->protocol, dnat->port, dnat->address, fmt::format("table {}", kPortmapTable)});
-      },
-      [&] { claims.clear(); });
-  if (!read) return read;
-  plain_claims_ = std::move(claims);
-  return {};
-}
-
-std::vector<rules::hostport::Claim> LiveTables::foreign_host_ports() const {
-  std::vector<rules::hostport::Claim> claims = host_ports_.claims();
-  claims.insert(claims.end(), plain_claims_.begin(), plain_claims_.end());
-  return claims;
+  return host_ports_.plain.read(kernel, family_);
 }
 
 rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<UdpFrontend>* frontends) {
@@ -235,7 +218,7 @@ rules::Status LiveTables::load_piecewise(netlink::NfTables& kernel, std::vector<
       if (auto read = fresh.reload(kernel, chain, frontends); !read) return read;
   }
   for (const ChainId& chain : containers)
-    if (is_ours(fresh.host_ports_, chain))
+    if (is_ours(fresh.host_ports_.nat, chain))
       if (auto read = fresh.reload(kernel, chain, frontends); !read) return read;
   if (auto plain = fresh.reload_plain_host_ports(kernel); !plain) return plain;
   for (const auto& jump : rules::iptables::builtin_jumps()) {
@@ -252,7 +235,7 @@ rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain
   const bool dnat = chain.table == Table::kNat && chain.name.view() == rules::hostport::kDnatChain;
   if (!*exists) {
     erase(chain);
-    if (dnat) host_ports_.clear();
+    if (dnat) host_ports_.nat.clear();
     return {};
   }
   std::vector<LiveRuleRef> refs;
@@ -262,7 +245,7 @@ rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain
       kernel, family_, chain.table, chain.name,
       [&](netlink::iptables::LiveRule& live) {
         if (is_own_part(chain, live.rule, refs)) refs.push_back({live.handle, rules::digest_of(live.rule)});
-        if (dnat) host_ports.note(live.chain, live.rule);
+        if (dnat) host_ports.note(live.chain, live.rule, live.handle);
         if (frontends != nullptr) note_frontend(chain, live.rule, *frontends);
       },
       [&] {
@@ -274,13 +257,13 @@ rules::Status LiveTables::reload(netlink::NfTables& kernel, const ChainId& chain
   if (!read) return read;
   if (dnat) {
     for (const std::string& container : host_ports.foreign_chains()) {
-      const auto note = [&](netlink::iptables::LiveRule& live) { host_ports.note(live.chain, live.rule); };
+      const auto note = [&](netlink::iptables::LiveRule& live) { host_ports.note(live.chain, live.rule, live.handle); };
       const auto restart = [&] { host_ports.forget(container); };
       const auto inside = netlink::iptables::dump_rules(kernel, family_, chain.table, container, note, restart,
                                                         netlink::Interrupted::kAccept);
       if (!inside) return inside;
     }
-    host_ports_ = std::move(host_ports);
+    host_ports_.nat = std::move(host_ports);
   }
   if (is_by_rule(chain)) {
     by_rule_[chain] = std::move(refs);

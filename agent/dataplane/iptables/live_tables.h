@@ -53,7 +53,7 @@ class LiveTables final : public rules::iptables::LiveChains {
   [[nodiscard]] const std::vector<rules::LiveRuleRef>& rules_in(const rules::ChainId& chain) const override;
 
   /// The host ports that others serve.
-  [[nodiscard]] std::vector<rules::hostport::Claim> foreign_host_ports() const;
+  [[nodiscard]] const AllForeignHostPorts& foreign_host_ports() const { return host_ports_; }
 
   /// True for a chain that was empty, with no rule of anybody jumping to it, when everything was read last.
   [[nodiscard]] bool was_unused(const rules::ChainId& chain) const { return unused_.contains(chain); }
@@ -81,8 +81,7 @@ class LiveTables final : public rules::iptables::LiveChains {
   std::unordered_map<rules::ChainId, rules::Digest> digests_;
   std::map<rules::ChainId, std::vector<rules::LiveRuleRef>> by_rule_;
   std::set<rules::ChainId> unused_;
-  ForeignHostPorts host_ports_;
-  std::vector<rules::hostport::Claim> plain_claims_;
+  AllForeignHostPorts host_ports_;
 };
 
 /// True for chains whose live content is followed: our own ones, KUBE-FIREWALL, and our rules in the chains that all

@@ -145,7 +145,7 @@ void IptablesSync::compare() {
 std::expected<void, netlink::CommitFailure> IptablesSync::prepare(NfSession& session, netlink::Batch& batch,
                                                                   const Stage& stage, SyncReport& report) {
   if (auto refreshed = refresh(session, report); !refreshed) return std::unexpected(failure_of(refreshed.error()));
-  desired_.host_ports.set_foreign(live_.foreign_host_ports());
+  look_at_others();
   std::ranges::move(desired_.host_ports.take_remarks(), std::back_inserter(report.host_ports));
   if (auto known = look_for_host_port_jumps(session); !known) return std::unexpected(failure_of(known.error()));
 
@@ -158,7 +158,20 @@ std::expected<void, netlink::CommitFailure> IptablesSync::prepare(NfSession& ses
   }
   diff_->finish();
   encoder_->finish();
+  remove_dead(batch);
   return {};
+}
+
+void IptablesSync::look_at_others() {
+  rules::hostport::HostPorts& host_ports = desired_.host_ports;
+  host_ports.set_foreign(takeover_.look(live_.foreign_host_ports().claims(), host_ports, now_));
+}
+
+void IptablesSync::remove_dead(netlink::Batch& batch) const {
+  if (!takeover_.ripe().empty())
+    remove_entries(batch, family_,
+                   dead_entries(live_.foreign_host_ports(), takeover_.ripe(), desired_.host_ports.known_pods()),
+                   takeover_.kept());
 }
 
 bool IptablesSync::is_outdated() const {
@@ -188,7 +201,12 @@ rules::Result<bool> IptablesSync::committed(NfSession& session, const netlink::C
   drifted_.clear();
   refusals_.succeeded(report);
   // It is committed; what is not known now has to be looked at again.
-  const auto learned = learn(session, commit);
+  auto learned = learn(session, commit);
+  if (!takeover_.ripe().empty()) {
+    std::ranges::move(takeover_.removed(), std::back_inserter(report.removed));
+    if (learned) learned = live_.reload(session.kernel(), kHostPortEntries);
+    if (learned) learned = live_.reload_plain_host_ports(session.kernel());
+  }
   forget_plan();
   if (!learned) {
     audit_ = true;
@@ -221,6 +239,10 @@ void IptablesSync::report_healed() {
 bool IptablesSync::take_out(const rules::Refusal& refusal, SyncReport& report) {
   const auto table = netlink::table_of(refusal.object.table);
   const auto name = ChainName::from(refusal.object.name);
+  if (refusal.code == EBUSY && table && name && !follows(*table, name->view()) && takeover_.keep({*table, *name})) {
+    report.emptied.push_back(rules::chain_ref(family_, refusal.object.table, refusal.object.name));
+    return true;
+  }
   if (refusal.code == EBUSY && table && name && undeletable_.insert({*table, *name}).second) {
     report.emptied.push_back(rules::chain_ref(family_, refusal.object.table, refusal.object.name));
     return true;

@@ -13,6 +13,7 @@
 #include "agent/dataplane/iptables/plan_encoder.h"
 #include "agent/dataplane/iptables/refusals.h"
 #include "agent/dataplane/nf_session.h"
+#include "agent/dataplane/takeover.h"
 #include "rules/iptables/desired_chains.h"
 #include "rules/iptables/diff.h"
 
@@ -43,6 +44,9 @@ class IptablesSync final : public SyncSteps {
   [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const { return found_at_start_; }
   [[nodiscard]] Refusals& refusals() { return refusals_; }
   [[nodiscard]] const Refusals& refusals() const { return refusals_; }
+
+  /// What host ports of others are judged by has changed.
+  void look_at_others_again() { takeover_.look_again(); }
 
   /// Before the steps of a sync.
   void begin(const SyncRequest& request);
@@ -81,6 +85,10 @@ class IptablesSync final : public SyncSteps {
   [[nodiscard]] bool may_heal(const rules::ObjectRef& object, bool is_drift);
   [[nodiscard]] rules::Status learn(NfSession& session, const netlink::CommitReport& commit);
   void report_healed();
+  /// Takes the host ports of others into account.
+  void look_at_others();
+  /// The dead entries among those are removed with the same transaction.
+  void remove_dead(netlink::Batch& batch) const;
   void forget_plan();
 
   rules::Family family_;
@@ -89,6 +97,7 @@ class IptablesSync final : public SyncSteps {
   LiveTables live_;
   Refusals refusals_;
   Drift drift_;
+  Takeover takeover_;
   Time now_{};  ///< of the sync
   bool everything_ = false;
 

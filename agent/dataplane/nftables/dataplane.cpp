@@ -40,6 +40,11 @@ void NftablesDataplane::set_pods(std::vector<rules::hostport::PodPorts> pods) {
   replace_pods(wanted_.host_ports, wanted_.refused_pods, std::move(pods));
 }
 
+void NftablesDataplane::set_known_pods(rules::hostport::KnownPods pods) {
+  wanted_.host_ports.set_known_pods(std::move(pods));
+  sync_.look_at_others_again();
+}
+
 std::vector<RefusedObject> NftablesDataplane::refused() const {
   std::vector<RefusedObject> all;
   wanted_.refused_ports.for_each([&](const rules::ServicePortKey& key, const rules::Refusal& refusal) {
@@ -61,9 +66,9 @@ rules::Result<NftablesDataplane::Beside> NftablesDataplane::beside_others(netlin
   host_ports.set_foreign({});
   (void)host_ports.take_remarks();
   if (host_ports.any_wanted()) {
-    auto claims = read_foreign_host_ports(kernel, family_);
-    if (!claims) return std::unexpected(claims.error());
-    host_ports.set_foreign(std::move(*claims));
+    const auto others = read_foreign_host_ports(kernel, family_);
+    if (!others) return std::unexpected(others.error());
+    host_ports.set_foreign(others->claims());
   }
   return Beside{.elements = emit_host_ports(host_ports.in_force()), .withheld = host_ports.take_remarks()};
 }

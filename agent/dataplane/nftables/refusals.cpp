@@ -1,3 +1,4 @@
+#include <cerrno>
 #include <utility>
 
 #include "agent/dataplane/nftables/sync.h"
@@ -27,6 +28,11 @@ bool NftablesSync::is_trial(const rules::Refusal& refusal) const {
 }
 
 bool NftablesSync::take_out(const rules::Refusal& refusal, SyncReport& report) {
+  if (const auto chain = rules::ChainName::from(refusal.object.name);
+      refusal.code == EBUSY && refusal.object.table == name_of(rules::Table::kNat) && chain) {
+    report.emptied.push_back(rules::chain_ref(family_, refusal.object.table, refusal.object.name));
+    return takeover_.keep({rules::Table::kNat, *chain});
+  }
   const Owner owner = owner_of(refusal);
   if (owner.pod) {
     wanted_.host_ports.refuse(*owner.pod);

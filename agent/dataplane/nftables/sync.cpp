@@ -101,7 +101,7 @@ std::optional<Time> NftablesSync::due() const {
   if (suspects_anything() || wanted_.elements.has_changes() || wanted_.host_ports.has_changes()) return Time{};
   std::optional<Time> first;
   for (const std::optional<Time>& one :
-       {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due(), affinity_.due()})
+       {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due(), takeover_.due(), affinity_.due()})
     if (one && (!first || *one < *first)) first = one;
   return first;
 }
@@ -154,11 +154,13 @@ void NftablesSync::take_due() {
 
 rules::Status NftablesSync::update_host_ports(NfSession& session, SyncReport& report) {
   if (must_see_others()) {
-    auto claims = read_foreign_host_ports(session.kernel(), family_);
-    if (!claims) return std::unexpected(claims.error());
-    wanted_.host_ports.set_foreign(std::move(*claims));
+    auto others = read_foreign_host_ports(session.kernel(), family_);
+    if (!others) return std::unexpected(others.error());
+    others_ = std::move(*others);
     suspect_host_ports_ = false;
   }
+  rules::hostport::HostPorts& host_ports = wanted_.host_ports;
+  host_ports.set_foreign(takeover_.look(others_.claims(), host_ports, request_.now));
   for (rules::hostport::Remark& remark : wanted_.host_ports.take_remarks())
     report.host_ports.push_back(std::move(remark));
   if (wanted_.host_ports.has_changes() && wanted_.host_ports.take_changes().any)
@@ -184,13 +186,21 @@ std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& ses
   report.audited = report.audited || round.looked_at.audit;
   round.table_drifted = plan->table_drifted;
   round.drifted = std::move(plan->drifted);
-  if (plan->empty()) return {};
-  BatchPlanWriter writer(batch, family_);
-  rules::nftables::write(*plan, wanted_.elements, writer);
-  writer.finish();
-  round.elements = writer.elements();
-  round.chains = plan->rewritten.size() + plan->old_chains.size();
+  if (!plan->empty()) {
+    BatchPlanWriter writer(batch, family_);
+    rules::nftables::write(*plan, wanted_.elements, writer);
+    writer.finish();
+    round.elements = writer.elements();
+    round.chains = plan->rewritten.size() + plan->old_chains.size();
+  }
+  remove_dead(batch);
   return {};
+}
+
+void NftablesSync::remove_dead(netlink::Batch& batch) const {
+  if (!takeover_.ripe().empty())
+    remove_entries(batch, family_, dead_entries(others_, takeover_.ripe(), wanted_.host_ports.known_pods()),
+                   takeover_.kept());
 }
 
 rules::Result<Plan> NftablesSync::plan_round(NfSession& session, Round& round) {
@@ -277,6 +287,10 @@ rules::Result<bool> NftablesSync::committed(NfSession& /*session*/, const netlin
   for (const std::string& chain : round.drifted.chains) drift_.heal(chain_object(chain), request_.now);
   for (const rules::ServicePortKey& key : wanted_.refused_ports.succeeded()) report.in_force.push_back(key.first);
   for (const std::string& pod : wanted_.refused_pods.succeeded()) report.in_force.push_back(pod);
+  if (!takeover_.ripe().empty()) {
+    report.removed = takeover_.removed();
+    suspect_host_ports_ = true;
+  }
   written_ = round.ruleset;
   wanted_.elements.committed();
   if (wanted_.elements.take_forgotten() || round.purge) affinity_.start(request_.now);

@@ -8,8 +8,10 @@
 
 #include "agent/dataplane/commit_loop.h"
 #include "agent/dataplane/drift.h"
+#include "agent/dataplane/foreign_host_ports.h"
 #include "agent/dataplane/nftables/affinity.h"
 #include "agent/dataplane/nftables/wanted.h"
+#include "agent/dataplane/takeover.h"
 #include "rules/nftables/diff.h"
 
 namespace kubenatd::agent::dataplane::nftables {
@@ -52,6 +54,8 @@ class NftablesSync final : public SyncSteps {
     return written_ && !wanted_.elements.has_changes() && !wanted_.host_ports.has_changes();
   }
   [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const { return found_at_start_; }
+  /// What host ports of others are judged by has changed.
+  void look_at_others_again() { takeover_.look_again(); }
 
   [[nodiscard]] rules::Result<SyncReport> run(NfSession& session, const NfSession::Visit& others,
                                               const SyncRequest& request);
@@ -86,6 +90,8 @@ class NftablesSync final : public SyncSteps {
   [[nodiscard]] rules::ObjectRef table_object() const;
 
   void take_due();
+  /// Dead entries of others for host ports are removed with the same transaction.
+  void remove_dead(netlink::Batch& batch) const;
   [[nodiscard]] rules::Status update_host_ports(NfSession& session, SyncReport& report);
   [[nodiscard]] rules::Result<rules::nftables::Plan> plan_round(NfSession& session, Round& round);
   [[nodiscard]] rules::Result<rules::nftables::LiveTable> read_live(NfSession& session, const Suspects& suspects,
@@ -101,6 +107,8 @@ class NftablesSync final : public SyncSteps {
   Drift drift_;
   Suspects suspects_;
   bool suspect_host_ports_ = true;
+  AllForeignHostPorts others_;  ///< as they were read last
+  Takeover takeover_;
   RulesetPtr written_;  ///< what the kernel holds, as far as we know; none: nothing was written yet
   std::optional<Round> round_;
   std::set<std::string, std::less<>> disputed_;  ///< sets read in this round though they are held

@@ -180,8 +180,8 @@ TEST_CASE("xt forms: what the kernel keeps of every match and target is what ipt
     }
     const auto status = kernel->dump_foreign_rules(
         family, table,
-        [&](std::string_view chain, std::string_view expressions) {
-          dumped[std::string(chain)].emplace_back(expressions);
+        [&](const netlink::NfTables::ForeignRule& rule) {
+          dumped[std::string(rule.chain)].emplace_back(rule.expressions);
         },
         [&] { dumped.clear(); });
     REQUIRE(status);

@@ -235,4 +235,50 @@ TEST_CASE("field F31: a firewall in a table of nft is looked at like any other")
   }
 }
 
+TEST_CASE("field F42: a hostPort that is withheld for a dead container's entry is a problem") {
+  for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
+    World world(field("F42/objects.yaml"), mode, "node-1", kNoNode);
+    CHECK(problem(world.ask("node:8080")) == "none");
+    CHECK(ends(world.ask("node:8080")) == "forwarded 10.244.1.11:8080");
+    // What is in the kernel while it is withheld: the entry alone.
+    world.replace_rules(field("F42/stale-portmap.rules"));
+    const explain::Answer answer = world.ask("node:8080");
+    INFO(to_text(answer, false));
+    CHECK(has_problem(answer));
+    CHECK(ends(answer) == "forwarded 10.244.1.99:8080");
+    REQUIRE(finding(answer, "host-port-withheld") != nullptr);
+    CHECK(finding(answer, "host-port-withheld")->weight == explain::Finding::Weight::kProblem);
+    CHECK(finding(answer, "host-port-withheld")->text ==
+          "hostPort 8080 of pod demo/web-new is withheld for an entry that leads to 10.244.1.99, which no Pod of this "
+          "node has; kubenatd removes it a minute after it has seen that");
+    CHECK(finding(answer, "host-port-withheld")->details == std::vector<std::string>{"10.244.1.99:8080"});
+    CHECK(finding(answer, "host-port-wrong-pod") == nullptr);
+    const auto json = nlohmann::json::parse(to_json(answer));
+    CHECK(json.dump().find("host-port-withheld") != std::string::npos);
+    // An entry of another network is left alone, and said to be.
+    std::string other = field("F42/stale-portmap.rules");
+    const auto at = other.find("10.244.1.99:8080");
+    other.replace(at, std::string("10.244.1.99:8080").size(), "10.88.0.99:8080");
+    world.context.rules = read_rules(other);
+    const explain::Answer outside = world.ask("node:8080");
+    REQUIRE(finding(outside, "host-port-withheld") != nullptr);
+    CHECK(finding(outside, "host-port-withheld")->text.find("outside the range of this node's pods") !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("a dead container's entry for a port that no pod asks for is told") {
+  std::string objects = field("F42/objects.yaml");
+  const auto at = objects.find("hostPort: 8080");
+  objects.replace(at, std::string("hostPort: 8080").size(), "hostPort: 9090");
+  World world(objects, config::Config::Mode::kIptables, "node-1", kNoNode);
+  world.replace_rules(field("F42/stale-portmap.rules"));
+  world.context.desired.reset();
+  const explain::Answer answer = world.ask("node:8080");
+  INFO(to_text(answer, false));
+  CHECK_FALSE(has_problem(answer));
+  REQUIRE(finding(answer, "host-port-wrong-pod") != nullptr);
+  CHECK(finding(answer, "host-port-wrong-pod")->details == std::vector<std::string>{"10.244.1.99:8080"});
+}
+
 }  // namespace kubenatd::agent::test

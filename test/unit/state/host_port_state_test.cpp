@@ -69,14 +69,15 @@ TEST_CASE("pods of this node with host ports count while they may run") {
     web.host_network = true;
     CHECK_FALSE(counts());
   }
-  SECTION("not one without an address or a host port") {
-    SECTION("address") {
-      web.addresses.clear();
-    }
-    SECTION("port") {
-      web.ports[0].host_port = 0;
-    }
+  SECTION("not one without a host port") {
+    web.ports[0].host_port = 0;
     CHECK_FALSE(counts());
+  }
+  SECTION("not one without an address: its port is wanted, and no more") {
+    web.addresses.clear();
+    node.put(web);
+    CHECK(node.ids().empty());
+    CHECK(node.wanted.pods[1].empty());
   }
 }
 
@@ -187,6 +188,37 @@ TEST_CASE("two containers of a pod cannot have one port") {
   CHECK(node.wanted.pods[0][0].mappings.size() == 1);
   CHECK(node.wanted.remarks ==
         std::vector<std::string>{"Pod demo/web: hostPort 8080/tcp is left out: it has that port already"});
+}
+
+TEST_CASE("what is known of host ports for judging the entries of others") {
+  Node node;
+  objects::Pod web = pod("web", 8080, 1);
+  node.put(web);
+  CHECK(node.ids() == Ids{"demo/web"});
+  const Mapping mapping{Protocol::kTcp, 8080, 80, {}};
+  CHECK(node.wanted.known[0].holders == std::vector<rules::hostport::KnownPods::Holder>{{mapping, ip("10.244.1.5")}});
+  CHECK(node.wanted.known[1].holders == std::vector<rules::hostport::KnownPods::Holder>{{mapping, ip("fd00::5")}});
+  CHECK(node.wanted.known[0].unsettled.empty());
+
+  // A pod that cannot have the port has an entry of its own all the same, and so has one that is being set up.
+  objects::Pod late = pod("late", 8080, 2);
+  late.addresses.clear();
+  node.put(late);
+  CHECK(node.ids() == Ids{"demo/web"});
+  CHECK(node.wanted.remarks.empty());
+  CHECK(node.wanted.known[0].unsettled == std::vector{mapping});
+  CHECK(node.wanted.known[1].unsettled == std::vector{mapping});
+  late.addresses = {ip("10.244.1.6")};
+  node.put(late);
+  CHECK(node.ids() == Ids{"demo/web"});
+  CHECK(node.wanted.remarks.size() == 1);
+  CHECK(node.wanted.known[0].unsettled.empty());
+  CHECK(node.wanted.known[0].holders.size() == 2);
+  CHECK(node.wanted.known[1].holders.size() == 1);
+  late.phase = objects::Pod::Phase::kSucceeded;
+  node.put(late);
+  CHECK(node.ids() == Ids{"demo/web"});
+  CHECK(node.wanted.known[0].holders.size() == 1);
 }
 
 }  // namespace
