@@ -7,6 +7,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/signals.h"
+#include "agent/daemon/address_pace.h"
 #include "agent/daemon/config_watch.h"
 #include "agent/daemon/inputs.h"
 #include "agent/daemon/localhost_routing.h"
@@ -63,6 +64,7 @@ class RunLoop {
   void take_objects();
   void tell_node_name();
   void listen_to_source(bool listen);
+  /// Reads what is local anew, when that is due.
   void refresh_environment();
   /// What the first sync still waits for; empty: nothing.
   [[nodiscard]] std::string waits_for() const;
@@ -83,6 +85,7 @@ class RunLoop {
   const config::FlagValues& flags_;
   const bool once_;
   LocalhostRouting localhost_;
+  AddressPace address_pace_;
   state::NodeNames node_names_;
   base::Descriptor epoll_;
   bool listening_ = true;         ///< to the source

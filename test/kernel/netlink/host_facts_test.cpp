@@ -223,23 +223,6 @@ TEST_CASE("A next hop that does not answer is told") {
   CHECK(!ask(sent("10.2.0.7")).neighbour_failed);
 }
 
-TEST_CASE("Prefixes that are local by route") {
-  if (!test::enter_fresh_namespace()) return;
-  make_node();
-  const std::vector<rules::Address> own{ip("10.1.0.1"), ip("10.2.0.1"), ip("fd00:1::1"), ip("fd00:2::1")};
-  const auto without = local_prefixes(own);
-  REQUIRE(without);
-  for (const auto& prefix : *without) CHECK(prefix.to_string().starts_with("fe80::"));  // link-local ones of the veths
-  sh("ip route add local 192.0.2.0/24 dev lo; ip -6 route add local 2001:db8::/64 dev lo;"
-     "ip route add local 0.0.0.0/0 dev lo table 100");
-  const auto prefixes = local_prefixes(own);
-  REQUIRE(prefixes);
-  std::vector<std::string> found;
-  for (const auto& prefix : *prefixes)
-    if (!prefix.to_string().starts_with("fe80::")) found.push_back(prefix.to_string());
-  CHECK(found == std::vector<std::string>{"192.0.2.0/24", "2001:db8::/64"});
-}
-
 TEST_CASE("Switches: of the interface, of the node, and the stricter of both") {
   if (!test::enter_fresh_namespace()) return;
   make_node();
