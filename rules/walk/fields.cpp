@@ -7,6 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <algorithm>
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 

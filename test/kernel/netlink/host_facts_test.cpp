@@ -104,6 +104,10 @@ TEST_CASE("The kernel's route: local, forwarded, by a gateway, to everybody") {
   CHECK(far6.gateway == ip("fd00:2::9"));
 
   CHECK(ask(arriving("10.1.0.7", "10.1.0.255")).kind == Kind::kBroadcast);
+  // A transparent socket sends with the source of somebody else, to whom no route need lead.
+  CHECK(ask({ip("10.2.0.5"), ip("192.0.2.1"), std::nullopt, 0, 0}).interface == "out");
+  CHECK(ask({ip("10.99.0.1"), ip("192.0.2.1"), std::nullopt, 0, 0}).kind == Kind::kNone);
+  CHECK(ask({ip("10.99.0.1"), ip("10.1.0.1"), std::nullopt, 0, 0}).kind == Kind::kNone);
 }
 
 TEST_CASE("The kernel's route: none and those of other types, each by its name, for packets of both kinds") {
