@@ -84,6 +84,7 @@ rules::Status add_node(const ExplainOptions& options, const explain::Question& q
         if (!live) context.surroundings.local.push_back(address);
         if (!address.is_loopback() && !is_link_local(address)) addresses.push_back(address);
       }
+      if (!live) context.surroundings.local_prefixes = model->environment().local_prefixes;
     }
   }
   const auto& machine = context.surroundings.local;

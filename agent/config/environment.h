@@ -14,6 +14,7 @@ namespace kubenatd::agent::config {
 struct Environment {
   std::string node_name;                        ///< override (flag, then file) or hostname; trimmed, lower case
   std::vector<rules::Address> local_addresses;  ///< of the interfaces
+  std::vector<rules::Prefix> local_prefixes;    ///< local by a route of type local, besides these and loopback
   bool conntrack_be_liberal = false;            ///< net/netfilter/nf_conntrack_tcp_be_liberal is not 0, or is asked for
   bool has_nfacct = true;                       ///< the kernel has nfnetlink_acct and our counters exist
   bool ipv6 = true;                             ///< the kernel has IPv6

@@ -20,6 +20,7 @@
 #include "agent/daemon/configuration.h"
 #include "netlink/host/addresses.h"
 #include "netlink/host/counters.h"
+#include "netlink/host/local_routes.h"
 #include "rules/iptables/options.h"
 
 namespace kubenatd::agent::daemon {
@@ -69,6 +70,11 @@ config::Environment read_environment(const config::Config& config, std::string n
     environment.local_addresses = std::move(*addresses);
   } else {
     base::log_warning("the addresses of this node could not be read", {{"error", addresses.error().to_string()}});
+  }
+  if (auto prefixes = netlink::host::local_prefixes(environment.local_addresses)) {
+    environment.local_prefixes = std::move(*prefixes);
+  } else {
+    base::log_warning("the local routes of this node could not be read", {{"error", prefixes.error().to_string()}});
   }
   const auto liberal = base::read_sysctl(base::kSysctlTcpBeLiberal);
   environment.conntrack_be_liberal = config.conntrack.tcp_be_liberal || (liberal && *liberal != "0");

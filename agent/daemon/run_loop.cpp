@@ -162,6 +162,7 @@ RunLoop::Step RunLoop::wait() {
     until = std::min(until, give_up_);
   }
   if (!listening_) until = std::min(until, take_after_);
+  if (const auto next = address_pace_.next()) until = std::min(until, *next);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
   std::array<epoll_event, 8> events{};
   const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
@@ -171,6 +172,7 @@ RunLoop::Step RunLoop::wait() {
     return Step::kFailed;
   }
   if (!listening_ && Clock::now() >= take_after_) listen_to_source(true);
+  refresh_environment();
   for (int i = 0; i < count; ++i)
     if (const Step step = handle(events[static_cast<std::size_t>(i)].data.fd); step != Step::kGoOn) return step;
   return Step::kGoOn;
@@ -196,7 +198,8 @@ RunLoop::Step RunLoop::handle(int fd) {
       take_objects();
     }
   } else if (fd == addresses_.fd()) {
-    if (addresses_.drain()) refresh_environment();
+    if (addresses_.drain()) address_pace_.changed(Clock::now());
+    refresh_environment();
   } else if (auto handled = reconciler_.handle_events(); !handled) {
     base::log_error(handled.error());
   }
@@ -259,13 +262,17 @@ void RunLoop::listen_to_source(bool listen) {
 }
 
 void RunLoop::refresh_environment() {
+  const Clock::time_point start = Clock::now();
+  if (!address_pace_.is_due(start)) return;
   const config::Environment& before = inputs_.model->environment();
   config::Environment now = read_environment(inputs_.model->config(), before.node_name);
   now.has_nfacct = before.has_nfacct;
   // Read once at start, as kube-proxy does: an administrator's later change does not move rules.
   now.conntrack_be_liberal = before.conntrack_be_liberal;
   now.ipv6 = before.ipv6;
-  if (now.local_addresses != before.local_addresses) reconciler_.set_environment(std::move(now));
+  address_pace_.read(start, Clock::now());
+  if (now.local_addresses != before.local_addresses || now.local_prefixes != before.local_prefixes)
+    reconciler_.set_environment(std::move(now));
 }
 
 }  // namespace kubenatd::agent::daemon

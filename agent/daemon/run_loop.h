@@ -7,6 +7,7 @@
 
 #include "agent/base/descriptor.h"
 #include "agent/base/signals.h"
+#include "agent/daemon/address_pace.h"
 #include "agent/daemon/config_watch.h"
 #include "agent/daemon/inputs.h"
 #include "agent/daemon/localhost_routing.h"
@@ -65,6 +66,7 @@ class RunLoop {
   /// To the model: whether changes of Pods are heard of at present.
   void tell_pods_current();
   void listen_to_source(bool listen);
+  /// Reads what is local anew, when that is due.
   void refresh_environment();
   /// What the first sync still waits for; empty: nothing.
   [[nodiscard]] std::string waits_for() const;
@@ -85,6 +87,7 @@ class RunLoop {
   const config::FlagValues& flags_;
   const bool once_;
   LocalhostRouting localhost_;
+  AddressPace address_pace_;
   state::NodeNames node_names_;
   base::Descriptor epoll_;
   bool listening_ = true;         ///< to the source

@@ -30,10 +30,11 @@ struct NodeFacts {
   std::vector<rules::Prefix> service_cidrs;  ///< of the family, as the cluster's objects say
 };
 
-/// A UDP destination that rules in the kernel serve; no address for a NodePort.
+/// A UDP destination that rules in the kernel serve; no address for a NodePort or hostPort.
 struct UdpFrontend {
   std::optional<rules::Address> address;
   std::uint16_t port = 0;
+  bool is_host_port = false;
   auto operator<=>(const UdpFrontend&) const = default;
 };
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
+#include <unordered_map>
 #include <utility>
 
 namespace kubenatd::agent::dataplane {
@@ -12,9 +12,8 @@ namespace {
 constexpr std::uint8_t kUdp = 17;
 constexpr auto kSecondSweep = std::chrono::seconds(1);
 
-/// To a UDP flow, a host port is a service on the node's addresses.
-rules::ServicePortView view_of(const rules::hostport::PodPorts& pod, const rules::hostport::Mapping& mapping,
-                               const std::vector<rules::Address>& local) {
+/// To a UDP flow, a host port is a service on one address, or on all that is local.
+rules::ServicePortView view_of(const rules::hostport::PodPorts& pod, const rules::hostport::Mapping& mapping) {
   rules::ServicePortView view;
   view.name = fmt::format("hostPort {}", to_text(mapping));  // a name that no service port has
   view.protocol = rules::Protocol::kUdp;
@@ -23,7 +22,7 @@ rules::ServicePortView view_of(const rules::hostport::PodPorts& pod, const rules
   if (mapping.host_ip) {
     view.external_ips = {*mapping.host_ip};
   } else {
-    view.external_ips = local;
+    view.node_port = mapping.host_port;
   }
   rules::Endpoint endpoint;
   endpoint.address = pod.address;
@@ -50,11 +49,12 @@ void FlowSweeper::add(const rules::ServicePortView& view) {
   if (view.protocol == rules::Protocol::kUdp) frontends_.upsert(view);
 }
 
-void FlowSweeper::set_node(const rules::NodeOptions& options, std::vector<rules::Address> local) {
-  std::erase_if(local, [&](const rules::Address& address) { return address.family != family_; });
-  local_ = std::move(local);
-  frontends_.set_node_addresses(options.node_port_addresses ? *options.node_port_addresses : local_);
-  host_port_version_ = 0;  // they are on the node's addresses, too
+void FlowSweeper::set_node(const rules::NodeOptions& options, std::span<const rules::Address> local,
+                           std::span<const rules::Prefix> local_prefixes) {
+  const state::NodeAddresses all(family_, local, local_prefixes);
+  frontends_.set_local(all);
+  frontends_.set_node_addresses(
+      options.node_port_addresses ? state::NodeAddresses(family_, *options.node_port_addresses) : all);
   now_ = true;
 }
 
@@ -64,8 +64,8 @@ void FlowSweeper::follow(const rules::hostport::HostPorts& host_ports) {
   for (const auto& [name, chain] : host_ports.chains())
     for (const auto& mapping : chain.pod.mappings) {
       if (mapping.protocol != rules::Protocol::kUdp) continue;
-      const rules::ServicePortView view = view_of(chain.pod, mapping, local_);
-      frontends_.upsert(view);
+      const rules::ServicePortView view = view_of(chain.pod, mapping);
+      frontends_.upsert_host_port(view);
       names.insert(view.name);
     }
   for (const std::string& name : host_ports_)
@@ -77,6 +77,8 @@ void FlowSweeper::follow(const rules::hostport::HostPorts& host_ports) {
 void FlowSweeper::add_left_over(const UdpFrontend& frontend) {
   if (frontend.address) {
     frontends_.add_removed(*frontend.address, frontend.port);
+  } else if (frontend.is_host_port) {
+    frontends_.add_removed_host_port(frontend.port);
   } else {
     frontends_.add_removed_node_port(frontend.port);
   }
@@ -84,11 +86,19 @@ void FlowSweeper::add_left_over(const UdpFrontend& frontend) {
 
 rules::Result<FlowSweeper::Swept> FlowSweeper::sweep(Kernel& kernel, Time now) {
   const Time start = Clock::now();
+  std::unordered_map<rules::Address, bool> known;
+  const auto is_local = [&](const rules::Address& address) {
+    const auto [place, is_new] = known.try_emplace(address, true);
+    // Where the kernel gives no word the prefix has the last one.
+    if (is_new) place->second = kernel.is_local(address).value_or(true);
+    return place->second;
+  };
   const auto swept = kernel.sweep_flows(family_, kUdp, [&](const netlink::host::ConntrackFlow& flow) {
     return frontends_.is_stale({.original_destination = flow.original_destination,
                                 .original_destination_port = flow.original_destination_port,
                                 .reply_source = flow.reply_source,
-                                .reply_source_port = flow.reply_source_port});
+                                .reply_source_port = flow.reply_source_port},
+                               is_local);
   });
   const bool last = !std::exchange(now_, false);
   if (!swept) {

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
-#include <vector>
 
 #include "agent/dataplane/dataplane.h"
 #include "agent/dataplane/kernel.h"
@@ -26,8 +26,9 @@ class FlowSweeper {
 
   void apply(const state::ViewChange& change);
   void add(const rules::ServicePortView& view);
-  /// Addresses of the node on which NodePorts answer, and all that its interfaces have.
-  void set_node(const rules::NodeOptions& options, std::vector<rules::Address> local);
+  /// Where NodePorts answer, and all that is local: the addresses of interfaces, and prefixes by a route.
+  void set_node(const rules::NodeOptions& options, std::span<const rules::Address> local,
+                std::span<const rules::Prefix> local_prefixes);
   /// The host ports in force may have changed.
   void follow(const rules::hostport::HostPorts& host_ports);
   /// A frontend that rules of an earlier run served.
@@ -47,7 +48,6 @@ class FlowSweeper {
  private:
   rules::Family family_;
   state::UdpFrontends frontends_;
-  std::vector<rules::Address> local_;
   std::uint64_t host_port_version_ = 0;
   std::set<std::string> host_ports_;  ///< names under which frontends_ has them
   bool now_ = true;

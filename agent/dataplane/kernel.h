@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "netlink/core/socket.h"
 #include "netlink/host/conntrack.h"
+#include "netlink/host/local_routes.h"
 #include "rules/address.h"
 #include "rules/error.h"
 
@@ -25,6 +27,8 @@ class Kernel {
   [[nodiscard]] virtual rules::Result<netlink::host::ConntrackSweep> sweep_flows(rules::Family family,
                                                                                  std::uint8_t protocol,
                                                                                  const IsStale& is_stale) = 0;
+  /// As netlink::host::is_local(); none: it cannot be told.
+  [[nodiscard]] virtual std::optional<bool> is_local(const rules::Address& address) = 0;
 };
 
 /// The kernel of this network namespace.
@@ -34,6 +38,10 @@ class NetlinkKernel final : public Kernel {
   [[nodiscard]] rules::Result<netlink::host::ConntrackSweep> sweep_flows(rules::Family family, std::uint8_t protocol,
                                                                          const IsStale& is_stale) override {
     return netlink::host::sweep_conntrack(family, protocol, is_stale);
+  }
+  [[nodiscard]] std::optional<bool> is_local(const rules::Address& address) override {
+    const auto local = netlink::host::is_local(address);
+    return local ? std::optional(*local) : std::nullopt;
   }
 };
 

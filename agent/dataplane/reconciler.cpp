@@ -53,7 +53,8 @@ Reconciler::FamilyState* Reconciler::state_of(Family family) {
 }
 
 void Reconciler::follow_node(FamilyState& family) {
-  family.flows.set_node(family.dataplane.node_options(), model_.environment().local_addresses);
+  const config::Environment& environment = model_.environment();
+  family.flows.set_node(family.dataplane.node_options(), environment.local_addresses, environment.local_prefixes);
 }
 
 void Reconciler::apply(std::vector<objects::ObjectEvent> events) {

@@ -23,6 +23,32 @@ void remove_owner(Map& map, const Key& key, const Owner* owner) {
 
 }  // namespace
 
+NodeAddresses::NodeAddresses(rules::Family family, std::span<const rules::Address> addresses,
+                             std::span<const rules::Prefix> prefixes) {
+  for (const rules::Address& address : addresses) {
+    if (address.family != family) continue;
+    addresses_.insert(address);
+    // Every address of 127.0.0.0/8 is local (RFC 1122); of IPv6 only ::1 is, and that is in the list itself.
+    loopback_ = loopback_ || (family == rules::Family::kIpv4 && address.is_loopback());
+  }
+  for (const rules::Prefix& prefix : prefixes) {
+    if (prefix.address.family != family) continue;
+    if (prefix.length == rules::bits_of(family)) {
+      addresses_.insert(prefix.address);
+    } else {
+      prefixes_.push_back(prefix);
+    }
+  }
+  sort_unique(prefixes_);
+}
+
+NodeAddresses::Has NodeAddresses::has(const rules::Address& address) const {
+  if (addresses_.contains(address) || (loopback_ && address.is_loopback())) return Has::kYes;
+  const bool in_prefix =
+      std::ranges::any_of(prefixes_, [&](const rules::Prefix& prefix) { return prefix.contains(address); });
+  return in_prefix ? Has::kByPrefix : Has::kNo;
+}
+
 UdpFrontends::Port UdpFrontends::port_of(const rules::ServicePortView& view) const {
   Port port;
   port.node_port = view.node_port;
@@ -45,27 +71,37 @@ void UdpFrontends::link(const Port& port) {
     removed_.erase(frontend);
   }
   if (port.node_port != 0) {
-    node_ports_[port.node_port].push_back(&port);
-    removed_node_ports_.erase(port.node_port);
+    ManyAddresses& many = many_of(port);
+    many.ports[port.node_port].push_back(&port);
+    many.removed.erase(port.node_port);
   }
 }
 
 void UdpFrontends::unlink(const Port& port) {
   for (const SocketAddress& frontend : port.frontends) remove_owner(frontends_, frontend, &port);
-  if (port.node_port != 0) remove_owner(node_ports_, port.node_port, &port);
+  if (port.node_port != 0) remove_owner(many_of(port).ports, port.node_port, &port);
 }
 
 void UdpFrontends::remember_removed(const Port& port) {
   for (const SocketAddress& frontend : port.frontends) add_removed(frontend.address, frontend.port);
-  if (port.node_port != 0) add_removed_node_port(port.node_port);
+  add_removed(many_of(port), port.node_port);
 }
 
 void UdpFrontends::upsert(const rules::ServicePortView& view) {
+  put(view, false);
+}
+
+void UdpFrontends::upsert_host_port(const rules::ServicePortView& view) {
+  put(view, true);
+}
+
+void UdpFrontends::put(const rules::ServicePortView& view, bool is_host_port) {
   if (view.protocol != rules::Protocol::kUdp || view.cluster_ip.family != family_) {
     erase(view.name);
     return;
   }
   Port wanted = port_of(view);
+  wanted.is_host_port = is_host_port;
   const auto [place, added] = ports_.try_emplace(view.name);
   Port& port = place->second;
   if (!added && port == wanted) return;
@@ -93,57 +129,67 @@ void UdpFrontends::add_removed(const rules::Address& address, std::uint16_t port
 }
 
 void UdpFrontends::add_removed_node_port(std::uint16_t port) {
-  if (port == 0 || node_ports_.contains(port)) return;
-  if (removed_node_ports_.insert(port).second) changed_ = true;
+  add_removed(node_ports_, port);
 }
 
-void UdpFrontends::set_node_addresses(std::span<const rules::Address> addresses) {
-  std::unordered_set<rules::Address> wanted;
-  bool loopback = false;
-  for (const rules::Address& address : addresses) {
-    if (address.family != family_) continue;
-    wanted.insert(address);
-    // Every address of 127.0.0.0/8 is local (RFC 1122); of IPv6 only ::1 is, and that is in the list itself.
-    loopback = loopback || (family_ == rules::Family::kIpv4 && address.is_loopback());
-  }
-  if (wanted == node_addresses_) return;
-  node_addresses_ = std::move(wanted);
-  node_loopback_ = loopback;
-  if (!node_ports_.empty() || !removed_node_ports_.empty()) changed_ = true;
+void UdpFrontends::add_removed_host_port(std::uint16_t port) {
+  add_removed(host_ports_, port);
 }
 
-bool UdpFrontends::is_node_address(const rules::Address& address) const {
-  return node_addresses_.contains(address) || (node_loopback_ && address.is_loopback());
+void UdpFrontends::add_removed(ManyAddresses& many, std::uint16_t port) {
+  if (port == 0 || many.ports.contains(port)) return;
+  if (many.removed.insert(port).second) changed_ = true;
+}
+
+void UdpFrontends::set_node_addresses(NodeAddresses addresses) {
+  set_addresses(node_ports_, std::move(addresses));
+}
+
+void UdpFrontends::set_local(NodeAddresses local) {
+  set_addresses(host_ports_, std::move(local));
+}
+
+void UdpFrontends::set_addresses(ManyAddresses& many, NodeAddresses addresses) {
+  if (addresses == many.addresses) return;
+  many.addresses = std::move(addresses);
+  if (!many.ports.empty() || !many.removed.empty()) changed_ = true;
 }
 
 bool UdpFrontends::needs_sweep() const {
-  return changed_ && !(ports_.empty() && removed_.empty() && removed_node_ports_.empty());
+  return changed_ &&
+         !(ports_.empty() && removed_.empty() && node_ports_.removed.empty() && host_ports_.removed.empty());
 }
 
 void UdpFrontends::swept() {
   changed_ = false;
   removed_.clear();
-  removed_node_ports_.clear();
+  node_ports_.removed.clear();
+  host_ports_.removed.clear();
 }
 
-bool UdpFrontends::is_stale(const FlowView& flow) const {
+bool UdpFrontends::is_stale(const FlowView& flow, const IsLocal& is_local) const {
   const SocketAddress addressed{flow.original_destination, flow.original_destination_port};
   const SocketAddress answerer{flow.reply_source, flow.reply_source_port};
   bool in_force = false;
   bool served = false;
+  bool removed = removed_.contains(addressed);
   const auto ask = [&](const Owners& owners) {
     in_force = true;
     const auto serves = [&](const Port* port) { return std::ranges::binary_search(port->serving, answerer); };
     served = served || std::ranges::any_of(owners, serves);
   };
   if (const auto found = frontends_.find(addressed); found != frontends_.end()) ask(found->second);
-  if (const auto found = node_ports_.find(addressed.port);
-      found != node_ports_.end() && is_node_address(addressed.address))
-    ask(found->second);
+  for (const ManyAddresses* many : {&node_ports_, &host_ports_}) {
+    const auto found = many->ports.find(addressed.port);
+    const bool was = many->removed.contains(addressed.port);
+    if (found == many->ports.end() && !was) continue;
+    const NodeAddresses::Has has = many->addresses.has(addressed.address);
+    if (has == NodeAddresses::Has::kNo) continue;
+    if (has == NodeAddresses::Has::kByPrefix && is_local && !is_local(addressed.address)) continue;
+    if (found != many->ports.end()) ask(found->second);
+    removed = removed || was;
+  }
   if (in_force) return !served;
-
-  const bool removed = removed_.contains(addressed) ||
-                       (removed_node_ports_.contains(addressed.port) && is_node_address(addressed.address));
   return removed && answerer != addressed;
 }
 

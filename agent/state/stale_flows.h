@@ -36,6 +36,31 @@ struct SocketAddressHash {
   }
 };
 
+/// Addresses of the node, of one family: single ones, and prefixes that are local by a route.
+///
+/// Threading: a value. Failure: none. Cost: `has` one hash look-up, and one pass over the prefixes, of which a node has
+/// few.
+class NodeAddresses {
+ public:
+  enum class Has : std::uint8_t {
+    kNo,
+    kYes,
+    kByPrefix,  ///< it is in a prefix, but a longer route in that may lead elsewhere
+  };
+
+  NodeAddresses() = default;
+  /// An address of 127.0.0.0/8 stands for the whole block. What is of another family is left out.
+  NodeAddresses(rules::Family family, std::span<const rules::Address> addresses,
+                std::span<const rules::Prefix> prefixes = {});
+  [[nodiscard]] Has has(const rules::Address& address) const;
+  bool operator==(const NodeAddresses&) const = default;
+
+ private:
+  std::unordered_set<rules::Address> addresses_;
+  std::vector<rules::Prefix> prefixes_;  ///< longer than none and shorter than an address
+  bool loopback_ = false;
+};
+
 /// Tells which UDP conntrack entries of one family contradict the service ports in force.
 ///
 /// Purpose: a UDP flow keeps its conntrack entry, and with it its endpoint, as long as packets come. So entries that
@@ -51,7 +76,7 @@ struct SocketAddressHash {
 ///
 /// Only UDP service ports count; views of other protocols or another family are taken as "not there".
 /// Threading: none of its own. Failure: none but memory. Cost: upsert and erase O(frontends + endpoints log endpoints)
-/// of that port; is_stale one or two hash look-ups and a binary search among the endpoints; memory proportional to UDP
+/// of that port; is_stale a few hash look-ups and a binary search among the endpoints; memory proportional to UDP
 /// service ports and their endpoints, and at most kMostRemoved removed frontends.
 class UdpFrontends {
  public:
@@ -63,23 +88,27 @@ class UdpFrontends {
   UdpFrontends(const UdpFrontends&) = delete;
   UdpFrontends& operator=(const UdpFrontends&) = delete;
 
-  /// The addresses of this node on which NodePorts answer: those of its interfaces, or the ones chosen by
-  /// nodePortAddresses. A 127.0.0.0/8 address among them stands for the whole block. A flow to any other address is not
-  /// one of a NodePort. None by default.
-  void set_node_addresses(std::span<const rules::Address> addresses);
+  /// Where NodePorts answer: on all that is local, or the addresses chosen by nodePortAddresses. A flow to any other
+  /// address is not one of a NodePort. None by default.
+  void set_node_addresses(NodeAddresses addresses);
+  /// All that is local: where hostPorts answer.
+  void set_local(NodeAddresses local);
 
   /// Adds the service port. A service port with the same name is replaced.
   void upsert(const rules::ServicePortView& view);
+  /// The same for a hostPort, which answers on all that is local: it stands as the view's NodePort.
+  void upsert_host_port(const rules::ServicePortView& view);
   void erase(std::string_view name);
 
   /// Adds a frontend that served before and does not now, as found in the rules of an earlier run. It has no effect
   /// while a service port in force has that frontend.
   void add_removed(const rules::Address& address, std::uint16_t port);
   void add_removed_node_port(std::uint16_t port);
+  void add_removed_host_port(std::uint16_t port);
 
   /// True when something changed since the last swept() and an entry could be stale: at first as soon as there is any
-  /// frontend, then after every change of frontends, of serving endpoints, or of node addresses while there are
-  /// NodePorts.
+  /// frontend, then after every change of frontends, of serving endpoints, or of addresses where NodePorts or
+  /// hostPorts answer while there are any.
   [[nodiscard]] bool needs_sweep() const;
   /// The sweep succeeded: forgets removed frontends.
   void swept();
@@ -89,7 +118,9 @@ class UdpFrontends {
   ///    that serves there (it is gone, has another port, there is none, or the entry was made without DNAT). When
   ///    several service ports have the same frontend, an endpoint of any of them makes it right;
   ///  - or it addresses a removed frontend and is DNATed.
-  [[nodiscard]] bool is_stale(const FlowView& flow) const;
+  /// `is_local` is asked for an address that only a prefix has.
+  using IsLocal = std::function<bool(const rules::Address&)>;
+  [[nodiscard]] bool is_stale(const FlowView& flow, const IsLocal& is_local = {}) const;
 
   /// UDP service ports that are known.
   [[nodiscard]] std::size_t size() const { return ports_.size(); }
@@ -99,6 +130,7 @@ class UdpFrontends {
     std::vector<SocketAddress> frontends;  ///< sorted
     std::vector<SocketAddress> serving;    ///< sorted
     std::uint16_t node_port = 0;
+    bool is_host_port = false;  ///< node_port is one
     bool operator==(const Port&) const = default;
   };
   using Owners = std::vector<const Port*>;  ///< nearly always one; into ports_, whose nodes do not move
@@ -107,20 +139,28 @@ class UdpFrontends {
   };
   using Ports = std::unordered_map<std::string, Port, NameHash, std::equal_to<>>;
 
+  /// Ports that answer on many addresses of the node.
+  struct ManyAddresses {
+    NodeAddresses addresses;
+    std::unordered_map<std::uint16_t, Owners> ports;
+    std::unordered_set<std::uint16_t> removed;
+  };
+
+  void put(const rules::ServicePortView& view, bool is_host_port);
   [[nodiscard]] Port port_of(const rules::ServicePortView& view) const;
   void link(const Port& port);
   void unlink(const Port& port);
   void remember_removed(const Port& port);
-  [[nodiscard]] bool is_node_address(const rules::Address& address) const;
+  void set_addresses(ManyAddresses& many, NodeAddresses addresses);
+  void add_removed(ManyAddresses& many, std::uint16_t port);
+  [[nodiscard]] ManyAddresses& many_of(const Port& port) { return port.is_host_port ? host_ports_ : node_ports_; }
 
   rules::Family family_;
   Ports ports_;
   std::unordered_map<SocketAddress, Owners, SocketAddressHash> frontends_;
-  std::unordered_map<std::uint16_t, Owners> node_ports_;
-  std::unordered_set<rules::Address> node_addresses_;
-  bool node_loopback_ = false;
+  ManyAddresses node_ports_;
+  ManyAddresses host_ports_;
   std::unordered_set<SocketAddress, SocketAddressHash> removed_;
-  std::unordered_set<std::uint16_t> removed_node_ports_;
   bool changed_ = true;
 };
 

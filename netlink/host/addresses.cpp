@@ -1,11 +1,17 @@
 #include "netlink/host/addresses.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/rtnetlink.h>
 #include <netlink/errno.h>
 #include <netlink/route/addr.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -34,6 +40,33 @@ std::optional<rules::Address> address_of(const nl_addr* source) {
   if (nl_addr_get_len(source) != size) return std::nullopt;
   std::copy_n(static_cast<const std::uint8_t*>(nl_addr_get_binary_addr(source)), size, address.bytes.begin());
   return address;
+}
+
+/// Lets the kernel drop, before they are queued, notifications of routes that are neither of type local nor of table
+/// `local`: a router with the routes of the Internet sends thousands a second, which would push out all others and wake
+/// the agent for nothing. A route of another type counts in table `local`, where it may have taken a local one's place.
+rules::Status drop_other_routes(LibnlSocket& socket, const char* object) {
+  constexpr std::uint32_t kAll = 0xffffffff;
+  constexpr std::uint32_t kType = offsetof(nlmsghdr, nlmsg_type);
+  constexpr std::uint32_t kRouteType = NLMSG_HDRLEN + offsetof(rtmsg, rtm_type);
+  constexpr std::uint32_t kRouteTable = NLMSG_HDRLEN + offsetof(rtmsg, rtm_table);
+  // Loads of a filter take numbers from network order; netlink's are in that of the host.
+  std::array<sock_filter, 9> program{{
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kType),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 4),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kRouteType),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTN_LOCAL, 2, 0),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kRouteTable),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RT_TABLE_LOCAL, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, kAll),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+  }};
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  if (::setsockopt(nl_socket_get_fd(socket.get()), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0)
+    return {};
+  const int code = errno;
+  return rules::fail(object, "filter messages", std::strerror(code), code);
 }
 
 }  // namespace
@@ -70,8 +103,10 @@ rules::Result<AddressMonitor> AddressMonitor::open() {
   constexpr const char* kMonitor = "address monitor";
   rules::Result<LibnlSocket> socket = LibnlSocket::connect(NETLINK_ROUTE, kMonitor);
   if (!socket) return std::unexpected(std::move(socket.error()));
+  if (auto filtered = drop_other_routes(*socket, kMonitor); !filtered) return std::unexpected(filtered.error());
   if (const int error = nl_socket_add_memberships(socket->get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                                                  RTNLGRP_NONE);
+                                                  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
+                                                  RTNLGRP_IPV6_RULE, RTNLGRP_NONE);
       error < 0)
     return socket->failure("join groups", error);
   if (const int error = nl_socket_set_nonblocking(socket->get()); error < 0)
@@ -85,7 +120,11 @@ rules::Result<AddressMonitor> AddressMonitor::open() {
       case RTM_NEWADDR:
       case RTM_DELADDR:
       case RTM_NEWLINK:
-      case RTM_DELLINK: static_cast<Impl*>(arg)->changed = true; break;
+      case RTM_DELLINK:
+      case RTM_NEWROUTE:
+      case RTM_DELROUTE:
+      case RTM_NEWRULE:
+      case RTM_DELRULE: static_cast<Impl*>(arg)->changed = true; break;
       default: break;
     }
     return NL_OK;

@@ -13,6 +13,8 @@
 
 #include "netlink/core/attributes.h"
 #include "netlink/core/names.h"
+#include "netlink/host/local_routes.h"
+#include "netlink/host/rtnetlink.h"
 #include "netlink/host/switches.h"
 
 namespace kubenatd::netlink::host {
@@ -24,41 +26,9 @@ using rules::walk::RouteQuestion;
 /// So many unknown bits of a mark are tried out, all values of them.
 constexpr int kMostUnknownBits = 4;
 
-std::string_view octets_of(const rules::Address& address) {
-  const auto octets = address.octets();
-  return {reinterpret_cast<const char*>(octets.data()), octets.size()};
-}
-
-std::optional<rules::Address> address_of(rules::Family family, std::string_view bytes) {
-  rules::Address address;
-  address.family = family;
-  if (bytes.size() != address.octets().size()) return std::nullopt;
-  std::copy(bytes.begin(), bytes.end(), address.bytes.begin());
-  return address;
-}
-
-std::uint32_t number_in(std::string_view payload) {
-  std::uint32_t number = 0;
-  if (payload.size() >= sizeof number) std::memcpy(&number, payload.data(), sizeof number);
-  return number;
-}
-
 std::string name_of_interface(std::uint32_t index) {
   std::array<char, IF_NAMESIZE> name{};
   return ::if_indextoname(index, name.data()) == nullptr ? std::string() : std::string(name.data());
-}
-
-template <class Fixed>
-std::optional<Fixed> fixed_part(const Message& message) {
-  Fixed fixed{};
-  if (message.payload.size() < sizeof fixed) return std::nullopt;
-  std::memcpy(&fixed, message.payload.data(), sizeof fixed);
-  return fixed;
-}
-
-template <class Fixed>
-std::string_view attributes_behind(const Message& message) {
-  return message.payload.substr(std::min<std::size_t>(message.payload.size(), NLMSG_ALIGN(sizeof(Fixed))));
 }
 
 RouteAnswer::Kind kind_of_type(std::uint8_t type) {
@@ -231,8 +201,10 @@ RouteAnswer RouteAsker::ask_marked(const RouteQuestion& question, const Policy& 
   Said said = from_somewhere ? ask_plain() : ask_kernel(question);
   if (said.code == ENODEV) return {};
   // The node sends with a source that is none of its own (a transparent socket): the kernel lets it, this question does
-  // not.
-  const bool sends_for_other = !arrives && said.code == EINVAL && question.source;
+  // not. It refuses it by the words for "no route" (6.18) or EINVAL.
+  const bool sends_for_other =
+      !arrives && question.source &&
+      (said.code == EINVAL || (said.code == ENETUNREACH && !is_local(*question.source).value_or(true)));
   // An interface that does not forward says "no route" for that reason alone.
   const bool forwards_nothing = arrives && !from_somewhere && said.code == EHOSTUNREACH &&
                                 !forwards(question.destination.family, *question.in_interface).value_or(true);
@@ -308,43 +280,6 @@ RouteAnswer RouteAsker::ask(const RouteQuestion& question) {
     if (bits == 0) break;
   }
   return known->second = *answer;
-}
-
-rules::Result<std::vector<rules::Prefix>> local_prefixes(const std::vector<rules::Address>& addresses) {
-  auto talk = KernelTalk::open(NETLINK_ROUTE, "local routes");
-  if (!talk) return std::unexpected(std::move(talk.error()));
-  std::vector<rules::Prefix> prefixes;
-  const auto read = [&](const Message& message) {
-    const auto route = fixed_part<rtmsg>(message);
-    if (!route || message.type != RTM_NEWROUTE || route->rtm_type != RTN_LOCAL) return;
-    const std::string_view attributes = attributes_behind<rtmsg>(message);
-    const auto table = find_attribute(attributes, RTA_TABLE).payload;
-    if ((table.empty() ? route->rtm_table : number_in(table)) != RT_TABLE_LOCAL) return;
-    const auto family = family_of(route->rtm_family);
-    if (!family || route->rtm_dst_len > rules::bits_of(*family)) return;
-    rules::Address any;
-    any.family = *family;
-    // The route to everywhere (`local default`) has no destination.
-    const auto destination = address_of(*family, find_attribute(attributes, RTA_DST).payload);
-    const rules::Prefix prefix = rules::Prefix::of(destination.value_or(any), route->rtm_dst_len);
-    const bool is_address =
-        prefix.length == rules::bits_of(*family) && std::ranges::find(addresses, prefix.address) != addresses.end();
-    if (!is_address && !(prefix.address.is_loopback() && prefix.length >= 8)) prefixes.push_back(prefix);
-  };
-  for (const rules::Family family : rules::kFamilies) {
-    rtmsg fixed{};
-    fixed.rtm_family = number_of(family);
-    KernelRequest request(RTM_GETROUTE, NLM_F_DUMP, fixed);
-    const std::uint32_t table = RT_TABLE_LOCAL;
-    request.number(RTA_TABLE, table);
-    const std::size_t before = prefixes.size();
-    const auto asked = talk->ask(std::move(request), "local routes", read, [&] { prefixes.resize(before); });
-    // A kernel without IPv6 has no such routes.
-    if (!asked && asked.error().code != EOPNOTSUPP && asked.error().code != EAFNOSUPPORT &&
-        asked.error().code != ENOENT)
-      return std::unexpected(asked.error());
-  }
-  return prefixes;
 }
 
 }  // namespace kubenatd::netlink::host

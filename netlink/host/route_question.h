@@ -58,8 +58,4 @@ class RouteAsker {
   std::map<rules::Family, Policy> policy_;
 };
 
-/// Prefixes that are local by a route of table `local`, besides the addresses of interfaces and loopback: anycast
-/// prefixes. Needs no rights.
-[[nodiscard]] rules::Result<std::vector<rules::Prefix>> local_prefixes(const std::vector<rules::Address>& addresses);
-
 }  // namespace kubenatd::netlink::host

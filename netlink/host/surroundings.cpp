@@ -15,6 +15,7 @@
 #include "netlink/host/interfaces.h"
 #include "netlink/host/ipsec.h"
 #include "netlink/host/ipset.h"
+#include "netlink/host/local_routes.h"
 #include "netlink/host/route_question.h"
 #include "netlink/host/routes.h"
 #include "netlink/host/switches.h"
@@ -44,6 +45,13 @@ void add_ways(rules::Family family, LiveNode& node) {
     surroundings.local_prefixes = std::move(*prefixes);
   else
     node.not_looked_at.push_back({"routes of type local", prefixes.error().cause});
+  surroundings.ask_local =
+      [known = std::make_shared<std::map<rules::Address, std::optional<bool>>>()](const rules::Address& address) {
+        const auto [place, is_new] = known->try_emplace(address);
+        if (is_new)
+          if (const auto local = is_local(address)) place->second = *local;
+        return place->second;
+      };
   if (auto asker = RouteAsker::open()) {
     const auto shared = std::make_shared<RouteAsker>(std::move(*asker));
     surroundings.ask_route = [shared](const rules::walk::RouteQuestion& question) { return shared->ask(question); };

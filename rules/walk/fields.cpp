@@ -5,7 +5,9 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/rtnetlink.h>
+#include <algorithm>
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 
@@ -145,7 +147,15 @@ using InterfaceName = std::optional<std::string>;
     if (local && !(interface && interface->empty())) return Value::unknown(4);
     if (!local) return surroundings.ask_route ? Value::unknown(4) : number(RTN_UNICAST);
   }
-  if (local) return number(RTN_LOCAL);
+  if (local) {
+    // The first address of an IPv6 prefix is anycast to fib (nft_fib_ipv6.c) and local to addrtype.
+    const bool is_first = address.family == Family::kIpv6 && !address.is_loopback() &&
+                          std::ranges::find(surroundings.local, address) == surroundings.local.end() &&
+                          std::ranges::any_of(surroundings.local_prefixes, [&](const Prefix& prefix) {
+                            return prefix.length < 127 && prefix.address == address;
+                          });
+    return is_first ? Value::unknown(4) : number(RTN_LOCAL);
+  }
   if (!surroundings.ask_route) return number(RTN_UNICAST);
   RouteQuestion question;
   question.destination = address;
@@ -186,7 +196,7 @@ RouteQuestion route_question(const PacketState& state) {
   RouteQuestion question;
   question.destination = state.packet.destination;
   question.source = state.packet.source;
-  if (state.packet.origin == Packet::Origin::kArriving) question.in_interface = state.in_interface;
+  if (state.packet.origin == Packet::Origin::kArriving) question.in_interface = state.in_interface.value_or("");
   question.mark = state.mark.bits;
   question.unknown_mark = state.mark.unknown;
   return question;

@@ -72,7 +72,9 @@ struct Surroundings {
   };
   std::vector<Address> local;          ///< addresses of its interfaces; loopback is local without being named
   std::vector<Prefix> local_prefixes;  ///< routes of type local besides them (anycast)
-  std::vector<Route> routes;           ///< the longest prefix that fits counts; none fits: the way out is not known
+  /// The kernel's own answer, in place of `local_prefixes`, in which longer routes may lead elsewhere.
+  std::function<std::optional<bool>(const Address&)> ask_local;
+  std::vector<Route> routes;  ///< the longest prefix that fits counts; none fits: the way out is not known
   /// The kernel's own answer, in place of `routes`.
   std::function<RouteAnswer(const RouteQuestion&)> ask_route;
 

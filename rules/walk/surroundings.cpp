@@ -5,8 +5,10 @@
 namespace kubenatd::rules::walk {
 
 bool Surroundings::is_local(const Address& address) const {
-  return address.is_loopback() || std::ranges::find(local, address) != local.end() ||
-         std::ranges::any_of(local_prefixes, [&](const Prefix& prefix) { return prefix.contains(address); });
+  if (address.is_loopback() || std::ranges::find(local, address) != local.end()) return true;
+  if (ask_local)
+    if (const auto answer = ask_local(address)) return *answer;
+  return std::ranges::any_of(local_prefixes, [&](const Prefix& prefix) { return prefix.contains(address); });
 }
 
 RouteAnswer Surroundings::route(const RouteQuestion& question) const {

@@ -30,6 +30,7 @@ class Interposer final : public dataplane::Kernel {
                                                            const IsStale& is_stale) override {
     return inner_.sweep_flows(family, protocol, is_stale);
   }
+  std::optional<bool> is_local(const rules::Address& address) override { return inner_.is_local(address); }
 
  private:
   class Wrapped;

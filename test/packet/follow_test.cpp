@@ -75,6 +75,43 @@ TEST_CASE("UDP flows follow when their endpoint is replaced") {
   flows.must_move_to("pod-b");
 }
 
+TEST_CASE("UDP flows to NodePorts follow on addresses that are local by a route") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Lab lab;
+  const auto routes = [&](const std::string& words) {
+    must_run_in(lab.node, {"sh", "-ec", "ip route " + words});
+    must_run_in(lab.client, {"sh", "-ec", "ip route replace 203.0.113.0/24 via " + std::string(kNode)});
+  };
+  routes("add local 203.0.113.5/32 dev eth0 proto 66; ip route add local 203.0.113.128/28 dev lo");
+  must_run_in(lab.node, {"ip", "-6", "route", "add", "local", "2001:db8:113::/64", "dev", "lo"});
+  must_run_in(lab.client, {"ip", "-6", "route", "replace", "2001:db8:113::/64", "via", kNode6});
+  const Manifests manifests;
+  const auto service = dns_service();
+  manifests.put(service, ready({kPodA, kPodA6}));
+  const Agent agent(lab.node, manifests, "nodePortAddresses: [all]\n");
+  agent.apply();
+  const auto daemon = agent.start();
+  std::vector<Conversation> flows;
+  for (const char* address : {"203.0.113.5", "203.0.113.130", "2001:db8:113::130"})
+    flows.emplace_back(lab.client, Transport::kUdp, address, 30053);
+  for (auto& flow : flows) {
+    const auto outcome = flow.ask();
+    INFO("flow " << (&flow - flows.data()) << ": " << outcome);
+    REQUIRE(outcome.by == "pod-a");
+  }
+  // This one is answered by nobody yet, and known to connection tracking so.
+  flows.emplace_back(lab.client, Transport::kUdp, "203.0.113.70", 30053);
+  CHECK(flows.back().ask(kSilenceTime).by.empty());
+  manifests.put_endpoints(service, ready({kPodB, kPodB6}));
+  routes("add local 203.0.113.64/28 dev lo");
+  for (auto& flow : flows) {
+    Outcome last;
+    const bool moved = eventually([&] { return (last = flow.ask(kSilenceTime)).by == "pod-b"; });
+    INFO("flow " << (&flow - flows.data()) << ": " << last);
+    CHECK(moved);
+  }
+}
+
 TEST_CASE("UDP flows follow when the port of their endpoint changes") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;

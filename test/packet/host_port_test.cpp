@@ -92,15 +92,18 @@ TEST_CASE("a Service's port comes before a host port of the same number") {
 TEST_CASE("UDP flows follow a host port to its new pod, and leave with it") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
+  must_run_in(lab.node, {"ip", "route", "add", "local", "203.0.113.128/28", "dev", "lo"});
+  must_run_in(lab.client, {"ip", "route", "replace", "203.0.113.128/28", "via", kNode});
   const Manifests manifests;
   const Agent agent(lab.node, manifests);
   agent.apply();
   const auto daemon = agent.start();
   Conversation outside(lab.client, Transport::kUdp, kNode, 80);
+  Conversation by_route(lab.client, Transport::kUdp, "203.0.113.130", 80);
   Conversation outside6(lab.client, Transport::kUdp, kNode6, 80);
   Conversation inside(lab.node, Transport::kUdp, kNode, 80);
   const auto all_at = [&](const std::string& by) {
-    for (Conversation* flow : {&outside, &outside6, &inside}) {
+    for (Conversation* flow : {&outside, &by_route, &outside6, &inside}) {
       Outcome last;
       const bool there = eventually([&] { return (last = flow->ask(kSilenceTime)).by == by; });
       INFO(by << ": " << last);
@@ -108,13 +111,13 @@ TEST_CASE("UDP flows follow a host port to its new pod, and leave with it") {
     }
   };
   // Each flow has an entry from before there was a host port.
-  for (Conversation* flow : {&outside, &outside6, &inside}) CHECK(flow->ask(kSilenceTime).refused());
+  for (Conversation* flow : {&outside, &by_route, &outside6, &inside}) CHECK(flow->ask(kSilenceTime).refused());
   manifests.write("controller.yaml", pod_with_ports(kPodA, kPodA6));
   all_at("pod-a");
   manifests.write("controller.yaml", pod_with_ports(kPodB, kPodB6));
   all_at("pod-b");
   manifests.remove("controller.yaml");
-  for (Conversation* flow : {&outside, &outside6, &inside})
+  for (Conversation* flow : {&outside, &by_route, &outside6, &inside})
     CHECK(eventually([&] { return flow->ask(kSilenceTime).refused(); }));
 }
 

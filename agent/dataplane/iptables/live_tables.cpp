@@ -54,7 +54,7 @@ void note_host_ports(const ChainId& chain, const rules::Rule& rule, std::vector<
   if (rule.protocol != rules::Protocol::kUdp || !rules::hostport::own_entry(rule)) return;
   for (const rules::Match& match : rule.matches)
     if (const auto* several = std::get_if<rules::MultiportMatch>(&match))
-      for (const std::uint16_t port : several->destinations) frontends.push_back({std::nullopt, port});
+      for (const std::uint16_t port : several->destinations) frontends.push_back({std::nullopt, port, true});
 }
 
 void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<UdpFrontend>& frontends) {
@@ -63,7 +63,7 @@ void note_frontend(const ChainId& chain, const rules::Rule& rule, std::vector<Ud
   for (const rules::Match& match : rule.matches) {
     const auto* port = std::get_if<rules::PortMatch>(&match);
     if (port == nullptr || !port->destination) continue;
-    UdpFrontend frontend{.address = std::nullopt, .port = *port->destination};
+    UdpFrontend frontend{.address = std::nullopt, .port = *port->destination, .is_host_port = false};
     if (rule.destination && chain.name.view() != "KUBE-NODEPORTS") frontend.address = rule.destination->prefix.address;
     frontends.push_back(frontend);
   }

@@ -33,7 +33,7 @@ std::vector<UdpFrontend> udp_frontends_of(const LiveElements& live, rules::Famil
   std::vector<UdpFrontend> frontends;
   for (const auto& [key, value] : live) {
     if (key.set.id == SetId::kHostPorts && key.key.data[0] == kUdp)
-      frontends.push_back({std::nullopt, port_at(key.key.data.data() + 4)});
+      frontends.push_back({std::nullopt, port_at(key.key.data.data() + 4), true});
     const bool node_port = key.set.id == SetId::kNodePortEndpoints || key.set.id == SetId::kNodePortLocalEndpoints;
     const bool address = key.set.id == SetId::kEndpoints || key.set.id == SetId::kLocalEndpoints;
     if (!node_port && !address) continue;
@@ -41,7 +41,7 @@ std::vector<UdpFrontend> udp_frontends_of(const LiveElements& live, rules::Famil
     if (const std::uint32_t number = last_number(key.key); number != first_number(key.set.id) && number != 0) continue;
     const std::uint8_t* protocol = key.key.data.data() + (address ? address_size : 0);
     if (*protocol != kUdp) continue;
-    UdpFrontend frontend{std::nullopt, port_at(protocol + 4)};
+    UdpFrontend frontend{std::nullopt, port_at(protocol + 4), false};
     if (address) frontend.address = address_at(key.key.data.data(), family);
     frontends.push_back(frontend);
   }

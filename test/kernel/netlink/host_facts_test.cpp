@@ -104,6 +104,10 @@ TEST_CASE("The kernel's route: local, forwarded, by a gateway, to everybody") {
   CHECK(far6.gateway == ip("fd00:2::9"));
 
   CHECK(ask(arriving("10.1.0.7", "10.1.0.255")).kind == Kind::kBroadcast);
+  // A transparent socket sends with the source of somebody else, to whom no route need lead.
+  CHECK(ask({ip("10.2.0.5"), ip("192.0.2.1"), std::nullopt, 0, 0}).interface == "out");
+  CHECK(ask({ip("10.99.0.1"), ip("192.0.2.1"), std::nullopt, 0, 0}).kind == Kind::kNone);
+  CHECK(ask({ip("10.99.0.1"), ip("10.1.0.1"), std::nullopt, 0, 0}).kind == Kind::kNone);
 }
 
 TEST_CASE("The kernel's route: none and those of other types, each by its name, for packets of both kinds") {
@@ -221,23 +225,6 @@ TEST_CASE("A next hop that does not answer is told") {
   CHECK(ask(sent("10.9.0.1")).neighbour_failed);
   CHECK(!ask(sent("10.2.0.6")).neighbour_failed);
   CHECK(!ask(sent("10.2.0.7")).neighbour_failed);
-}
-
-TEST_CASE("Prefixes that are local by route") {
-  if (!test::enter_fresh_namespace()) return;
-  make_node();
-  const std::vector<rules::Address> own{ip("10.1.0.1"), ip("10.2.0.1"), ip("fd00:1::1"), ip("fd00:2::1")};
-  const auto without = local_prefixes(own);
-  REQUIRE(without);
-  for (const auto& prefix : *without) CHECK(prefix.to_string().starts_with("fe80::"));  // link-local ones of the veths
-  sh("ip route add local 192.0.2.0/24 dev lo; ip -6 route add local 2001:db8::/64 dev lo;"
-     "ip route add local 0.0.0.0/0 dev lo table 100");
-  const auto prefixes = local_prefixes(own);
-  REQUIRE(prefixes);
-  std::vector<std::string> found;
-  for (const auto& prefix : *prefixes)
-    if (!prefix.to_string().starts_with("fe80::")) found.push_back(prefix.to_string());
-  CHECK(found == std::vector<std::string>{"192.0.2.0/24", "2001:db8::/64"});
 }
 
 TEST_CASE("Switches: of the interface, of the node, and the stricter of both") {

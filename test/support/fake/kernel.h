@@ -34,6 +34,8 @@ class FakeKernel final : public agent::dataplane::Kernel {
   [[nodiscard]] rules::Result<netlink::host::ConntrackSweep> sweep_flows(
       rules::Family family, std::uint8_t protocol,
       const std::function<bool(const netlink::host::ConntrackFlow&)>& stale) override;
+  /// It has no routes.
+  [[nodiscard]] std::optional<bool> is_local(const rules::Address&) override { return std::nullopt; }
 
   /// A socket of another program: events carry its port id, process id and name.
   [[nodiscard]] std::unique_ptr<netlink::Socket> connect_as(std::uint32_t process_id, std::string process_name);

@@ -140,7 +140,8 @@ TEST_CASE("UDP destinations are read from the elements that serve them") {
                            });
   std::vector<UdpFrontend> found = udp_frontends_of(live, rules::Family::kIpv4);
   std::ranges::sort(found);
-  CHECK(found == std::vector<UdpFrontend>{{std::nullopt, 5353}, {rules::Address::parse("10.96.0.10").value(), 80}});
+  CHECK(found ==
+        std::vector<UdpFrontend>{{std::nullopt, 5353, true}, {rules::Address::parse("10.96.0.10").value(), 80, false}});
 }
 
 TEST_CASE("before the first commit everything has to be read, whatever is told") {

@@ -240,6 +240,56 @@ TEST_CASE("explain: a DNS cache that takes its Service's address on the node is 
   CHECK(answer.client.code == "local");
 }
 
+TEST_CASE("explain: a NodePort on addresses that are local by a route alone") {
+  World world(kWeb);
+  auto& surroundings = world.context.surroundings;
+  surroundings.local_prefixes = {rules::Prefix::parse("203.0.113.5/32").value(),
+                                 rules::Prefix::parse("203.0.113.128/28").value()};
+  const auto is_served = [&](const std::string& address) {
+    const explain::Answer answer = world.ask(address + ":30080");
+    INFO(to_text(answer, false));
+    if (answer.subject.kind != explain::Subject::Kind::kNodePort) return false;
+    CHECK(answer.subject.name == "demo/web:http");
+    CHECK(codes(answer) == "none answer");
+    return true;
+  };
+  CHECK(is_served("203.0.113.5"));
+  CHECK(is_served("203.0.113.130"));
+  CHECK_FALSE(is_served("203.0.113.6"));
+  // The kernel knows of a longer route.
+  surroundings.ask_local = [](const rules::Address& address) -> std::optional<bool> {
+    if (address == rules::Address::parse("203.0.113.130")) return std::nullopt;
+    return address == rules::Address::parse("203.0.113.134");
+  };
+  CHECK(is_served("203.0.113.134"));
+  CHECK(is_served("203.0.113.130"));
+  CHECK_FALSE(is_served("203.0.113.135"));
+  CHECK_FALSE(is_served("203.0.113.5"));
+}
+
+TEST_CASE("explain: a client to whom the node has no way arrives by an interface that is not known") {
+  World world(kWeb);
+  world.context.source = "live";
+  bool asked = false;
+  world.context.surroundings.ask_route = [&](const RouteQuestion& question) {
+    RouteAnswer answer;
+    if (rules::Prefix::parse("10.244.0.0/16")->contains(question.destination)) {
+      asked = true;
+      // None is a packet that the node sends itself, which may not have that source.
+      answer.kind = question.in_interface == std::string() ? RouteAnswer::Kind::kForward : RouteAnswer::Kind::kNone;
+      answer.interface = "veth1";
+    } else {
+      answer.kind = question.destination == rules::Address::parse("192.168.77.2") ? RouteAnswer::Kind::kLocal
+                                                                                  : RouteAnswer::Kind::kNone;
+    }
+    return answer;
+  };
+  const explain::Answer answer = world.ask("node:30080");
+  INFO(to_text(answer, false));
+  CHECK(asked);
+  CHECK(codes(answer) == "none answer");
+}
+
 TEST_CASE("explain: a saved text without rules of the family is refused, an empty kernel is an answer") {
   World world(kWeb);
   world.context.rules = {};

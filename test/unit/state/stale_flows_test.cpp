@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 namespace kubenatd::agent::state {
 namespace {
@@ -31,6 +32,12 @@ rules::ServicePortView dns(std::initializer_list<rules::Endpoint> endpoints) {
 
 FlowView flow(const std::string& to, std::uint16_t to_port, const std::string& from, std::uint16_t from_port) {
   return {ip(to), to_port, ip(from), from_port};
+}
+
+NodeAddresses node(std::initializer_list<rules::Address> addresses, std::initializer_list<const char*> prefixes = {}) {
+  std::vector<rules::Prefix> by_route;
+  for (const char* prefix : prefixes) by_route.push_back(rules::Prefix::parse(prefix).value());
+  return {rules::Family::kIpv4, std::vector(addresses), by_route};
 }
 
 struct Ipv4 : UdpFrontends {
@@ -108,20 +115,103 @@ TEST_CASE("a NodePort counts on the node's addresses only") {
   frontends.upsert(view);
   CHECK_FALSE(frontends.is_stale(flow("192.168.77.2", 30053, "10.244.1.6", 5353)));
 
-  frontends.set_node_addresses(std::array{ip("192.168.77.2"), ip("127.0.0.1")});
+  frontends.set_node_addresses(node({ip("192.168.77.2"), ip("127.0.0.1")}));
   CHECK(frontends.is_stale(flow("192.168.77.2", 30053, "10.244.1.6", 5353)));
   CHECK(frontends.is_stale(flow("127.0.0.5", 30053, "10.244.1.6", 5353)));
   CHECK_FALSE(frontends.is_stale(flow("192.168.77.2", 30053, "10.244.1.5", 5353)));
   // Somebody else's port 30053: a pod's client that talks to a server outside.
   CHECK_FALSE(frontends.is_stale(flow("203.0.113.1", 30053, "203.0.113.1", 30053)));
 
-  frontends.set_node_addresses(std::array{ip("192.168.77.2")});
+  frontends.set_node_addresses(node({ip("192.168.77.2")}));
   CHECK_FALSE(frontends.is_stale(flow("127.0.0.5", 30053, "10.244.1.6", 5353)));
+}
+
+TEST_CASE("a NodePort counts on addresses that are local by a route") {
+  Ipv4 frontends;
+  rules::ServicePortView view = dns({serving("10.244.1.5", 5353)});
+  view.node_port = 30053;
+  frontends.upsert(view);
+  frontends.swept();
+  frontends.set_node_addresses(node({ip("192.168.77.2")}, {"203.0.113.5/32", "203.0.113.128/28"}));
+  CHECK(frontends.needs_sweep());
+  frontends.swept();
+  frontends.set_node_addresses(node({ip("203.0.113.5"), ip("192.168.77.2")}, {"203.0.113.128/28", "203.0.113.128/28"}));
+  CHECK_FALSE(frontends.needs_sweep());  // the same in other words
+
+  std::vector<std::string> asked;
+  bool is_local = true;
+  const auto ask = [&](const rules::Address& address) {
+    asked.push_back(address.to_string());
+    return is_local;
+  };
+  CHECK(frontends.is_stale(flow("203.0.113.5", 30053, "10.244.1.6", 5353), ask));
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.5", 30053, "10.244.1.5", 5353), ask));
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.6", 30053, "10.244.1.6", 5353), ask));
+  CHECK(asked.empty());  // nothing leads elsewhere from a single address
+  CHECK(frontends.is_stale(flow("203.0.113.130", 30053, "10.244.1.6", 5353), ask));
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.130", 30053, "10.244.1.5", 5353), ask));
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.144", 30053, "10.244.1.6", 5353), ask));
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.130", 30054, "10.244.1.6", 5353), ask));
+  CHECK(asked == std::vector<std::string>{"203.0.113.130", "203.0.113.130"});
+  CHECK(frontends.is_stale(flow("203.0.113.130", 30053, "10.244.1.6", 5353)));
+  is_local = false;  // a longer route has it: the flow is somebody else's
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.130", 30053, "203.0.113.130", 30053), ask));
+
+  frontends.erase(view.name);
+  CHECK(frontends.is_stale(flow("203.0.113.5", 30053, "10.244.1.5", 5353), ask));
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.130", 30053, "10.244.1.5", 5353), ask));
+  is_local = true;
+  CHECK(frontends.is_stale(flow("203.0.113.130", 30053, "10.244.1.5", 5353), ask));
+}
+
+TEST_CASE("a hostPort counts on all that is local whatever NodePorts answer on") {
+  Ipv4 frontends;
+  frontends.set_node_addresses(node({ip("192.168.77.2")}));
+  frontends.set_local(node({ip("192.168.77.2"), ip("192.168.77.3"), ip("127.0.0.1")}, {"203.0.113.128/28"}));
+  rules::ServicePortView pod;
+  pod.name = "hostPort demo/pod";
+  pod.protocol = rules::Protocol::kUdp;
+  pod.node_port = 5354;
+  pod.cluster_ip = {};
+  pod.endpoints = {serving("10.244.1.5", 5353)};
+  SECTION("in force") {
+    frontends.upsert_host_port(pod);
+    CHECK(frontends.needs_sweep());
+    for (const char* address : {"192.168.77.2", "192.168.77.3", "127.0.0.9", "203.0.113.130"}) {
+      INFO(address);
+      CHECK(frontends.is_stale(flow(address, 5354, "10.244.1.6", 5353)));
+      CHECK_FALSE(frontends.is_stale(flow(address, 5354, "10.244.1.5", 5353)));
+    }
+    CHECK_FALSE(frontends.is_stale(flow("203.0.113.1", 5354, "10.244.1.6", 5353)));
+    frontends.swept();
+    frontends.set_local(node({ip("192.168.77.2")}));
+    CHECK(frontends.needs_sweep());
+    frontends.swept();
+    frontends.erase(pod.name);
+    CHECK(frontends.is_stale(flow("192.168.77.2", 5354, "10.244.1.5", 5353)));
+    CHECK_FALSE(frontends.is_stale(flow("192.168.77.3", 5354, "10.244.1.5", 5353)));
+  }
+  SECTION("of an earlier run") {
+    frontends.add_removed_host_port(5354);
+    CHECK(frontends.needs_sweep());
+    CHECK(frontends.is_stale(flow("203.0.113.130", 5354, "10.244.1.5", 5353)));
+    frontends.upsert_host_port(pod);
+    CHECK_FALSE(frontends.is_stale(flow("203.0.113.130", 5354, "10.244.1.5", 5353)));
+  }
+  SECTION("beside a NodePort of the same number") {
+    rules::ServicePortView view = dns({serving("10.244.2.7", 53)});
+    view.node_port = 5354;
+    frontends.upsert(view);
+    frontends.upsert_host_port(pod);
+    CHECK_FALSE(frontends.is_stale(flow("192.168.77.2", 5354, "10.244.1.5", 5353)));
+    CHECK_FALSE(frontends.is_stale(flow("192.168.77.2", 5354, "10.244.2.7", 53)));
+    CHECK(frontends.is_stale(flow("192.168.77.3", 5354, "10.244.2.7", 53)));
+  }
 }
 
 TEST_CASE("the entries of a removed frontend are stale until they have been swept") {
   Ipv4 frontends;
-  frontends.set_node_addresses(std::array{ip("192.168.77.2")});
+  frontends.set_node_addresses(node({ip("192.168.77.2")}));
   rules::ServicePortView view = dns({serving("10.244.1.5", 5353)});
   view.node_port = 30053;
   view.external_ips = {ip("192.0.2.7")};
@@ -170,7 +260,7 @@ TEST_CASE("the entries of a removed frontend are stale until they have been swep
 
 TEST_CASE("frontends of an earlier run can be named as removed") {
   Ipv4 frontends;
-  frontends.set_node_addresses(std::array{ip("192.168.77.2")});
+  frontends.set_node_addresses(node({ip("192.168.77.2")}));
   CHECK_FALSE(frontends.needs_sweep());
   frontends.add_removed(ip("10.96.0.10"), 53);
   frontends.add_removed_node_port(30053);
@@ -186,7 +276,7 @@ TEST_CASE("frontends of an earlier run can be named as removed") {
 
 TEST_CASE("two service ports with one frontend: an endpoint of either makes the flow right") {
   Ipv4 frontends;
-  frontends.set_node_addresses(std::array{ip("192.168.77.2")});
+  frontends.set_node_addresses(node({ip("192.168.77.2")}));
   rules::ServicePortView first = dns({serving("10.244.1.5", 5353)});
   first.external_ips = {ip("192.0.2.7")};
   rules::ServicePortView second = dns({serving("10.244.2.8", 5353)});
@@ -255,17 +345,17 @@ TEST_CASE("a sweep is due after a change that matters, and only then") {
   view.endpoints[0].is_ready = true;
   frontends.upsert(view);
   frontends.erase("no/such");
-  frontends.set_node_addresses(std::array{ip("192.168.77.2")});  // no NodePort: nothing can change
+  frontends.set_node_addresses(node({ip("192.168.77.2")}));  // no NodePort: nothing can change
   CHECK_FALSE(frontends.needs_sweep());
 
   view.node_port = 30053;
   frontends.upsert(view);
   CHECK(frontends.needs_sweep());
   frontends.swept();
-  frontends.set_node_addresses(std::array{ip("192.168.77.2"), ip("192.168.77.3")});
+  frontends.set_node_addresses(node({ip("192.168.77.2"), ip("192.168.77.3")}));
   CHECK(frontends.needs_sweep());
   frontends.swept();
-  frontends.set_node_addresses(std::array{ip("192.168.77.3"), ip("192.168.77.2")});
+  frontends.set_node_addresses(node({ip("192.168.77.3"), ip("192.168.77.2")}));
   CHECK_FALSE(frontends.needs_sweep());
 
   view.endpoints.push_back(serving("10.244.1.6", 5353));
