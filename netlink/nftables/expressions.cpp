@@ -18,6 +18,7 @@ using namespace rules::nftables;
 using rules::Family;
 
 constexpr std::uint32_t kStateNew = 8;        // NF_CT_STATE_BIT(IP_CT_NEW)
+constexpr std::uint32_t kStateStray = 0x41;   // NF_CT_STATE_INVALID_BIT | NF_CT_STATE_UNTRACKED_BIT
 constexpr std::uint32_t kStatusDnat = 0x20;   // IPS_DST_NAT
 constexpr std::uint32_t kFullyRandom = 0x10;  // NF_NAT_RANGE_PROTO_RANDOM_FULLY
 constexpr std::uint32_t kAddressAndPort = 3;  // NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED
@@ -49,7 +50,9 @@ class Expressions {
       out_.be32(NFTA_LOOKUP_FLAGS, match.negate ? NFT_LOOKUP_F_INV : 0);
     });
   }
-  void operator()(const IsNew& /*match*/) { connection(NFT_CT_STATE, kStateNew); }
+  void operator()(const IsNew& match) {
+    connection(NFT_CT_STATE, match.strays ? kStateNew | kStateStray : kStateNew);
+  }
   void operator()(const IsTranslated& /*match*/) { connection(NFT_CT_STATUS, kStatusDnat); }
   void operator()(const InPrefix& match) {
     const std::uint8_t length = match.prefix.length;

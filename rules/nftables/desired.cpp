@@ -75,7 +75,8 @@ void DesiredElements::set_options(RulesetOptions options) {
 void DesiredElements::node_port_addresses(int by) {
   if (!options_.node.node_port_addresses) return;
   for (const Address& address : *options_.node.node_port_addresses) {
-    if (address.family != options_.node.family || address.is_loopback()) continue;
+    if (address.family != options_.node.family || (address.is_loopback() && !options_.node.localhost_node_ports))
+      continue;
     ElementKey key{{SetId::kNodePortAddresses}, {}, 0};
     key.key.address(address);
     count(key, by);

@@ -243,6 +243,7 @@ class Compiler {
   /// "on an address where NodePorts answer"
   [[nodiscard]] std::vector<Statement> to_node() const {
     if (options_.node.node_port_addresses) return {InSet{{kDestination}, {SetId::kNodePortAddresses}}};
+    if (options_.node.localhost_node_ports) return {IsLocal{false}};
     return {IsLocal{false}, InPrefix{options_.node.family == Family::kIpv4 ? kLoopback4 : kLoopback6, false, true}};
   }
 
@@ -271,6 +272,7 @@ class Compiler {
   void checks() {
     chain("firewall", {rule(InSet{frontend(false), {SetId::kFirewalled}},
                             InSet{with(frontend(false), kSource), {SetId::kSourceRanges}, true}, Drop{})});
+    if (options_.node.family == Family::kIpv4) arrivals();
     chain("no-endpoints", {rule(InSet{frontend(false), {SetId::kNoEndpoints}}, Reject{}),
                            rule(InSet{frontend(false), {SetId::kNoLocalEndpoints}}, Drop{})});
     chain("nodeports-no-endpoints", {to_node_port(SetId::kNodePortsNoEndpoints, Reject{}),
@@ -282,6 +284,18 @@ class Compiler {
         unused.push_back(commented("cluster IPs that no Service has", InPrefix{cidr, false, false}, Drop{}));
     chain("unused-cluster-ips", std::move(unused));
     remember_clients();
+  }
+
+  /// route_localnet opens 127.0.0.0/8 to the neighbours (CVE-2020-8558); this closes it again. It comes before the
+  /// translation, unlike the guard of iptables mode: NodePorts on localhost are for the node alone. It is there always:
+  /// the setting may be left from another mode or another configuration, and host ports have it made for their pods.
+  void arrivals() {
+    NftRule guard = commented("nobody else reaches what is for localhost", InPrefix{kLoopback4, false, false},
+                              FromInterface{"lo", false, true});
+    // In a VRF localhost has another interface. With NodePorts there, a forged source must not come through either.
+    if (!options_.node.localhost_node_ports) guard.statements.emplace_back(InPrefix{kLoopback4, true, true});
+    guard.statements.emplace_back(Drop{});
+    chain("arrivals", {std::move(guard), rule(IsNew{}, go("firewall"))});
   }
 
   /// Behind the translation: what the priority was used for has been done, but for clients that are to be remembered.
@@ -314,10 +328,13 @@ class Compiler {
 
   void base_chains() {
     const NftRule firewall = rule(IsNew{}, jump("firewall"));
+    // Of what has a connection the guard is not to know more than its state.
+    const bool ipv4 = options_.node.family == Family::kIpv4;
+    const NftRule arrivals = ipv4 ? rule(IsNew{.strays = true}, jump("arrivals")) : firewall;
     const NftRule no_endpoints = rule(IsNew{}, jump("no-endpoints"));
     const NftRule unused = rule(IsNew{}, jump("unused-cluster-ips"));
     const NftRule remember = rule(IsNew{}, IsTranslated{}, jump("remember"));
-    base("filter-prerouting-pre-dnat", Hook::kPrerouting, false, kBeforeDnat, {firewall});
+    base("filter-prerouting-pre-dnat", Hook::kPrerouting, false, kBeforeDnat, {arrivals});
     base("filter-output-pre-dnat", Hook::kOutput, false, kBeforeDnat, {firewall});
     const std::vector<NftRule> translate{rule(jump("services")), rule(IsLocal{false}, jump("hostports"))};
     base("nat-prerouting", Hook::kPrerouting, true, kDnat, translate);

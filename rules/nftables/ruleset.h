@@ -94,7 +94,8 @@ struct InSet {  ///< KEY @SET
   bool negate = false;
   bool operator==(const InSet&) const = default;
 };
-struct IsNew {  ///< ct state new
+struct IsNew {            ///< ct state new
+  bool strays = false;  ///< or of no connection: ct state invalid,new,untracked
   bool operator==(const IsNew&) const = default;
 };
 struct IsTranslated {  ///< ct status dnat

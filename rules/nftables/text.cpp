@@ -87,7 +87,9 @@ class StatementText {
   std::string operator()(const InSet& match) const {
     return fmt::format("{} {}@{}", key(match.key), match.negate ? "!= " : "", name_of(match.set));
   }
-  std::string operator()(const IsNew& /*match*/) const { return "ct state new"; }
+  std::string operator()(const IsNew& match) const {
+    return match.strays ? "ct state invalid,new,untracked" : "ct state new";
+  }
   std::string operator()(const IsTranslated& /*match*/) const { return "ct status dnat"; }
   std::string operator()(const InPrefix& match) const {
     const Prefix& prefix = match.prefix;

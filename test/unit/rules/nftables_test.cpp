@@ -210,7 +210,9 @@ TEST_CASE("rules read as nft prints them") {
   desired.upsert(sticky);
   const std::string text = to_text(desired, Family::kIpv4);
   for (const char* line :
-       {"ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000 comment",
+       {"ct state invalid,new,untracked jump arrivals",
+        "ip daddr 127.0.0.0/8 iifname != \"lo\" ip saddr != 127.0.0.0/8 drop comment",
+        "ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000 comment",
         "ip daddr . meta l4proto . th dport @larger-4 goto endpoints-16", "meta l4proto udp goto endpoints-udp-4",
         "meta priority set numgen random mod 16 offset 2130706432 dnat ip to ip daddr . meta l4proto . th dport . meta "
         "priority map @endpoints",
@@ -229,6 +231,21 @@ TEST_CASE("rules read as nft prints them") {
     INFO(line);
     CHECK(text.find(line) != std::string::npos);
   }
+}
+
+TEST_CASE("NodePorts answer on localhost where they are to, behind a guard that trusts no source") {
+  RulesetOptions options;
+  options.node.localhost_node_ports = true;
+  options.node.node_port_addresses = {ip("127.0.0.1"), ip("192.0.2.1")};
+  const std::string chosen = to_text(DesiredElements{options}, Family::kIpv4);
+  CHECK(chosen.find("elements = { 127.0.0.1") != std::string::npos);
+  CHECK(chosen.find("ip daddr 127.0.0.0/8 iifname != \"lo\" drop comment") != std::string::npos);
+  options.node.node_port_addresses.reset();
+  const std::string all = to_text(DesiredElements{options}, Family::kIpv4);
+  CHECK(all.find("fib daddr type local meta l4proto . th dport @nodeports goto nodeport") != std::string::npos);
+  options.node.family = Family::kIpv6;
+  options.node.localhost_node_ports = false;
+  CHECK(to_text(DesiredElements{options}, Family::kIpv6).find("arrivals") == std::string::npos);
 }
 
 }  // namespace kubenatd::rules::nftables
