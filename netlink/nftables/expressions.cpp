@@ -51,9 +51,7 @@ class Expressions {
       out_.be32(NFTA_LOOKUP_FLAGS, match.negate ? NFT_LOOKUP_F_INV : 0);
     });
   }
-  void operator()(const IsNew& match) {
-    connection(NFT_CT_STATE, match.strays ? kStateNew | kStateStray : kStateNew);
-  }
+  void operator()(const IsNew& match) { connection(NFT_CT_STATE, match.strays ? kStateNew | kStateStray : kStateNew); }
   void operator()(const IsTranslated& /*match*/) { connection(NFT_CT_STATUS, kStatusDnat); }
   void operator()(const InPrefix& match) {
     const std::uint8_t length = match.prefix.length;

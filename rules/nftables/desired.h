@@ -153,7 +153,7 @@ class DesiredElements {
   std::map<Frontend, std::vector<PortEntry*>> claims_;    ///< the first of them has it
   std::unordered_map<ElementKey, std::uint32_t> counts_;  ///< elements that several service ports share
   std::unordered_set<std::uint32_t> ids_;                 ///< of service ports with affinity
-  std::map<std::uint32_t, std::uint32_t> timeouts_;  ///< service ports by affinity timeout
+  std::map<std::uint32_t, std::uint32_t> timeouts_;       ///< service ports by affinity timeout
   std::unordered_map<ElementKey, Change> changes_;
   HostPortElements host_ports_;
   bool follows_ = false;  ///< changes are collected: before the first commit everything is one

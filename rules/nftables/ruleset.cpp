@@ -166,8 +166,7 @@ class Compiler {
   void remember_again() {
     std::vector<NftRule> rules;
     for (const std::uint32_t timeout : timeouts_)
-      rules.push_back(
-          rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{Remember::What::kAgain, timeout}));
+      rules.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{Remember::What::kAgain, timeout}));
     chain("remember-again", std::move(rules));
   }
 

@@ -94,7 +94,7 @@ struct InSet {  ///< KEY @SET
   bool negate = false;
   bool operator==(const InSet&) const = default;
 };
-struct IsNew {            ///< ct state new
+struct IsNew {          ///< ct state new
   bool strays = false;  ///< or of no connection: ct state invalid,new,untracked
   bool operator==(const IsNew&) const = default;
 };
@@ -127,8 +127,8 @@ struct ChangeMark {  ///< meta mark set meta mark | BITS, or ^ BITS
   bool operator==(const ChangeMark&) const = default;
 };
 /// meta priority set CLIENT map @affinity: the endpoint at which the client is remembered. CLIENT is address, protocol
-/// and, in the priority, the service port's identity; of IPv6 a hash of them: nft 1.0.6 aborts when it loads a rule that
-/// adds to a map with a key of more than 16 bytes.
+/// and, in the priority, the service port's identity; of IPv6 a hash of them: nft 1.0.6 aborts when it loads a rule
+/// that adds to a map with a key of more than 16 bytes.
 struct RecallClient {
   bool operator==(const RecallClient&) const = default;
 };
@@ -189,8 +189,8 @@ struct GoTo {  ///< goto CHAIN, or jump
 };
 
 using Statement = std::variant<InSet, IsNew, IsTranslated, InPrefix, FromInterface, IsLocal, HasMark, ChangeMark,
-                               RecallClient, SetPriority, FixPriority, DrawNumber, HasPriority, HasProtocol, Translate, Remember,
-                               Masquerade, Reject, Drop, GoTo>;
+                               RecallClient, SetPriority, FixPriority, DrawNumber, HasPriority, HasProtocol, Translate,
+                               Remember, Masquerade, Reject, Drop, GoTo>;
 
 struct NftRule {
   std::vector<Statement> statements;

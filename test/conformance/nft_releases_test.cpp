@@ -48,8 +48,9 @@ std::string without_order(const std::string& listed) {
 /// `config` must be in nftables mode.
 std::vector<std::string> kubenatd(const std::string& verb, const std::filesystem::path& state,
                                   const std::filesystem::path& config) {
-  std::vector<std::string> words{KUBENATD_BINARY, verb,   "--manifests", state.string(), "--config",
-                                 config.string(), "--hostname-override", "node-1"};
+  std::vector<std::string> words{KUBENATD_BINARY,       verb,       "--manifests",
+                                 state.string(),        "--config", config.string(),
+                                 "--hostname-override", "node-1"};
   if (verb == "run") words.emplace_back("--once");
   return words;
 }

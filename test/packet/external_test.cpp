@@ -109,8 +109,8 @@ TEST_CASE("A NodePort answers on the node's 127.0.0.1 where nodePortAddresses na
   INFO(addresses);
   Agent(lab.node, manifests, "nodePortAddresses: " + addresses + "\n").apply();
   CHECK(get_sysctl(lab.node, "net/ipv4/conf/all/route_localnet") == "1");
-  for (const auto& [transport, port] : {std::pair{Transport::kTcp, 30080}, std::pair{Transport::kUdp, 30081},
-                                        std::pair{Transport::kSctp, 30082}}) {
+  for (const auto& [transport, port] :
+       {std::pair{Transport::kTcp, 30080}, std::pair{Transport::kUdp, 30081}, std::pair{Transport::kSctp, 30082}}) {
     if (!has_transport(transport)) {
       std::puts("SKIPPED: the kernel has no SCTP sockets");
       continue;

@@ -100,8 +100,7 @@ void NftablesSync::require_audit(Dataplane::Audit why, Time now) {
 std::optional<Time> NftablesSync::due() const {
   if (suspects_anything() || wanted_.elements.has_changes() || wanted_.host_ports.has_changes()) return Time{};
   std::optional<Time> first;
-  for (const std::optional<Time>& one :
-       {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due()})
+  for (const std::optional<Time>& one : {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due()})
     if (one && (!first || *one < *first)) first = one;
   return first;
 }

@@ -90,8 +90,10 @@ TEST_CASE("nft text: kubenatd's own rules are printed as its own words have them
     desired.for_each_element(
         [](const SetRef& set) { return set.id == SetId::kEndpoints; },
         [&](const ElementKey& key, const ElementValue& value) {
-          CHECK(endpoints->elements.front().first == walk::Bytes(std::string_view(key.key.view())));
-          CHECK(endpoints->elements.front().data == walk::Bytes(std::string_view(value.data.view())));
+          const auto read = std::ranges::find(endpoints->elements, walk::Bytes(std::string_view(key.key.view())),
+                                              &walk::SetElement::first);
+          REQUIRE(read != endpoints->elements.end());
+          CHECK(read->data == walk::Bytes(std::string_view(value.data.view())));
         });
   }
 }
