@@ -77,8 +77,7 @@ void read_dataplanes(FieldReader& reader, Config& config, ConfigFindings& findin
   check_periods(in_force, findings);
   config.masquerade_bit = in_force.masquerade_bit;
   config.masquerade_all = in_force.masquerade_all;
-  // nftables mode has no NodePorts on loopback addresses.
-  config.localhost_node_ports = !is_nftables && iptables.localhost_node_ports;
+  config.localhost_node_ports = !is_nftables && iptables.localhost_node_ports;  // nftables: by nodePortAddresses
   config.sync_period = in_force.sync_period;
   config.sync_period_set = in_force.sync_period_set;
   config.min_sync_period = in_force.min_sync_period;
@@ -241,8 +240,14 @@ void read_cluster_cidrs(FieldReader& reader, Config& config, ConfigFindings& fin
   }
 }
 
+/// Nothing but addresses of localhost. A wider prefix is no wish to have the kernel route them.
+bool is_localhost(const rules::Prefix& prefix) {
+  return prefix.address.is_loopback() && (prefix.address.family == rules::Family::kIpv6 || prefix.length >= 8);
+}
+
 /// Prefixes and the words that Kubernetes 1.37 takes among them (KEP-6032; kube-proxy v1.36 takes "primary" alone).
 void read_node_port_addresses(FieldReader& reader, Config& config, ConfigFindings& findings) {
+  const bool is_nftables = config.mode == Config::Mode::kNftables;
   std::vector<std::string> texts;
   const bool given = reader.read("nodePortAddresses", texts);
   const auto add = [&](std::initializer_list<std::string_view> prefixes) {
@@ -254,20 +259,23 @@ void read_node_port_addresses(FieldReader& reader, Config& config, ConfigFinding
       config.node_port_addresses_primary = true;
     } else if (texts[i] == "localhost") {
       add({"127.0.0.0/8", "::1/128"});
-      if (!config.localhost_node_ports)
-        findings.remark(path,
-                        config.mode == Config::Mode::kNftables
-                            ? "localhost: NodePorts do not answer on loopback addresses in mode nftables"
-                            : "localhost: NodePorts do not answer there, as iptables.localhostNodePorts is false");
+      if (!config.localhost_node_ports && !is_nftables)
+        findings.remark(path, "localhost: NodePorts do not answer there, as iptables.localhostNodePorts is false");
     } else if (texts[i] == "all") {
       add({"0.0.0.0/0", "::/0"});
     } else if (const std::optional<rules::Prefix> prefix = rules::Prefix::parse(texts[i])) {
       config.node_port_addresses.push_back(*prefix);
+      if (prefix->address.family == rules::Family::kIpv6 && is_localhost(*prefix))
+        findings.remark(path, texts[i] + ": NodePorts never answer on ::1, which Linux does not route");
     } else {
       findings.mistake(path, base::in_quotes(texts[i]) + R"( is not a CIDR and none of "primary", "localhost", "all")");
     }
   }
-  if (texts.empty() && config.mode == Config::Mode::kNftables) {
+  if (is_nftables)
+    config.localhost_node_ports = std::ranges::any_of(config.node_port_addresses, [](const rules::Prefix& prefix) {
+      return prefix.address.family == rules::Family::kIpv4 && is_localhost(prefix);
+    });
+  if (texts.empty() && is_nftables) {
     texts = {"primary"};
     config.node_port_addresses_primary = true;
   }

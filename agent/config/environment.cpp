@@ -98,8 +98,7 @@ rules::NodeOptions node_options(const Config& config, const Environment& environ
   options.node_address = node_address(config, node, family);
 
   const std::optional<std::vector<Prefix>> blocks = node_port_blocks(config, options.node_address, family);
-  options.localhost_node_ports = family == Family::kIpv4 && config.mode != Config::Mode::kNftables &&
-                                 config.localhost_node_ports &&
+  options.localhost_node_ports = family == Family::kIpv4 && config.localhost_node_ports &&
                                  (!blocks || std::ranges::any_of(*blocks, overlaps_loopback));
   if (!blocks) return options;
   std::vector<Address>& chosen = options.node_port_addresses.emplace();

@@ -22,7 +22,7 @@ bool LocalhostRouting::after(const dataplane::RoundReport& report, const rules::
         {{"help",
           "make the setting writable (privileged, or the node's /proc/sys/net/ipv4/conf/all at the same path "
           "below /host), or do without: iptables.localhostNodePorts false "
-          "(--iptables-localhost-nodeports=false)"},
+          "(--iptables-localhost-nodeports=false), in nftables mode nodePortAddresses without localhost"},
          {"error", written.error().to_string()}});
     return false;
   }

@@ -8,7 +8,7 @@
 
 namespace kubenatd::agent::daemon {
 
-/// Lets NodePorts answer on localhost. Packets to 127.0.0.0/8 may be routed only behind the guard in KUBE-FIREWALL
+/// Lets NodePorts answer on localhost. Packets to 127.0.0.0/8 may be routed only behind the guard of the mode
 /// (CVE-2020-8558), so this comes after the IPv4 rules are in place. Where NodePorts are not to answer there, hostPorts
 /// still are, as with the portmap plugin: then only the interfaces of their pods get the setting.
 class LocalhostRouting {

@@ -18,11 +18,13 @@ using namespace rules::nftables;
 using rules::Family;
 
 constexpr std::uint32_t kStateNew = 8;        // NF_CT_STATE_BIT(IP_CT_NEW)
+constexpr std::uint32_t kStateStray = 0x41;   // NF_CT_STATE_INVALID_BIT | NF_CT_STATE_UNTRACKED_BIT
 constexpr std::uint32_t kStatusDnat = 0x20;   // IPS_DST_NAT
 constexpr std::uint32_t kFullyRandom = 0x10;  // NF_NAT_RANGE_PROTO_RANDOM_FULLY
 constexpr std::uint32_t kAddressAndPort = 3;  // NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED
 constexpr std::size_t kInterfaceSize = 16;    // IFNAMSIZ
-constexpr std::uint32_t kNothing = 0;         // no bit is flipped
+constexpr std::uint32_t kNoBits = 0;          // no bit is flipped
+constexpr std::uint32_t kHashed = 8;          // the word from which on an endpoint is hashed
 // The longest rule: some fifteen expressions with two names of sets.
 constexpr std::size_t kExpressionsBound = 4096;
 
@@ -49,7 +51,7 @@ class Expressions {
       out_.be32(NFTA_LOOKUP_FLAGS, match.negate ? NFT_LOOKUP_F_INV : 0);
     });
   }
-  void operator()(const IsNew& /*match*/) { connection(NFT_CT_STATE, kStateNew); }
+  void operator()(const IsNew& match) { connection(NFT_CT_STATE, match.strays ? kStateNew | kStateStray : kStateNew); }
   void operator()(const IsTranslated& /*match*/) { connection(NFT_CT_STATUS, kStatusDnat); }
   void operator()(const InPrefix& match) {
     const std::uint8_t length = match.prefix.length;
@@ -92,6 +94,15 @@ class Expressions {
     bitwise(&mask, &change.bits, sizeof mask);
     set_meta(NFT_META_MARK);
   }
+  void operator()(const RecallClient& /*recall*/) {
+    load_client();
+    if (family_ == Family::kIpv6) {
+      set_meta(NFT_META_PRIORITY);
+      load({{Operand::Kind::kPriority}});
+    }
+    find(name_of({SetId::kAffinity, 0}));
+    set_meta(NFT_META_PRIORITY);
+  }
   void operator()(const rules::nftables::SetPriority& change) {
     look_up(change.key, change.map);
     set_meta(NFT_META_PRIORITY);
@@ -113,7 +124,7 @@ class Expressions {
   }
   void operator()(const HasPriority& match) {
     meta(NFT_META_PRIORITY, NFT_REG_1);
-    bitwise(&match.mask, &kNothing, sizeof match.mask);
+    bitwise(&match.mask, &kNoBits, sizeof match.mask);
     compare(false, &match.value, sizeof match.value);
   }
   void operator()(const HasProtocol& match) {
@@ -135,18 +146,22 @@ class Expressions {
     });
   }
   void operator()(const Remember& remember) {
-    using enum Operand::Kind;
-    const std::uint32_t data = load({{kSource}, {kProtocol}, {kPriority}});
-    // The value starts at a large register, behind the key.
-    const std::uint32_t word = (data + 3) / 4 * 4;
-    load({{kDestination}, {kPort}}, word);
+    using enum Remember::What;
+    load_client();
+    constexpr std::uint32_t kData = 4;  // the register behind that of the key
+    if (remember.what == kEndpoint) {
+      const std::uint32_t end = load({{Operand::Kind::kDestination}, {Operand::Kind::kPort}}, kHashed);
+      hash({.from = kHashed, .words = end - kHashed, .to = kData}, kEndpointIds, kHashSeed, kOwn);
+    } else {
+      load({{Operand::Kind::kPriority}}, kData);
+    }
     const std::string set = name_of({SetId::kAffinity, 0});
     expression("dynset", [&] {
       out_.text(NFTA_DYNSET_SET_NAME, set);
-      out_.be32(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+      out_.be32(NFTA_DYNSET_OP, remember.what == kNothing ? NFT_DYNSET_OP_DELETE : NFT_DYNSET_OP_UPDATE);
       out_.be32(NFTA_DYNSET_SREG_KEY, NFT_REG_1);
-      out_.be32(NFTA_DYNSET_SREG_DATA, register_at(word));
-      out_.be64(NFTA_DYNSET_TIMEOUT, std::uint64_t{remember.timeout} * 1000);
+      out_.be32(NFTA_DYNSET_SREG_DATA, register_at(kData));
+      if (remember.timeout != 0) out_.be64(NFTA_DYNSET_TIMEOUT, std::uint64_t{remember.timeout} * 1000);
     });
   }
   void operator()(const Masquerade& /*masquerade*/) {
@@ -225,8 +240,8 @@ class Expressions {
   }
   /// What is in the register has one of the bits.
   void test_bits(std::uint32_t bits) {
-    bitwise(&bits, &kNothing, sizeof bits);
-    compare(true, &kNothing, sizeof kNothing);
+    bitwise(&bits, &kNoBits, sizeof bits);
+    compare(true, &kNoBits, sizeof kNoBits);
   }
   void first_of(std::uint32_t key, std::uint32_t to) {
     expression("ct", [&] {
@@ -270,15 +285,33 @@ class Expressions {
     payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, register_at(kWord + address));
     payload(NFT_PAYLOAD_NETWORK_HEADER, destination_offset(), address_size(), register_at(kWord + address + 1));
     payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, register_at(kWord + 2 * address + 1));
+    hash({.from = kWord, .words = 2 * address + 2, .to = 0}, draw.numbers, *draw.seed, draw.first);
+  }
+  struct HashedWords {
+    std::uint32_t from, words, to;
+  };
+  void hash(const HashedWords& what, std::uint32_t modulus, std::uint32_t seed, std::uint32_t offset) {
     expression("hash", [&] {
-      out_.be32(NFTA_HASH_SREG, register_at(kWord));
-      out_.be32(NFTA_HASH_DREG, NFT_REG_1);
-      out_.be32(NFTA_HASH_LEN, (2 * address + 2) * 4);
-      out_.be32(NFTA_HASH_MODULUS, draw.numbers);
-      out_.be32(NFTA_HASH_SEED, *draw.seed);
-      out_.be32(NFTA_HASH_OFFSET, draw.first);
+      out_.be32(NFTA_HASH_SREG, register_at(what.from));
+      out_.be32(NFTA_HASH_DREG, register_at(what.to));
+      out_.be32(NFTA_HASH_LEN, what.words * 4);
+      out_.be32(NFTA_HASH_MODULUS, modulus);
+      out_.be32(NFTA_HASH_SEED, seed);
+      out_.be32(NFTA_HASH_OFFSET, offset);
       out_.be32(NFTA_HASH_TYPE, NFT_HASH_JENKINS);
     });
+  }
+  /// The client as the key of affinity.
+  void load_client() {
+    using enum Operand::Kind;
+    const Key client{{kSource}, {kProtocol}, {kPriority}};
+    if (family_ == Family::kIpv4) {
+      load(client);
+      return;
+    }
+    constexpr std::uint32_t kWord = 4;
+    const std::uint32_t end = load(client, kWord);
+    hash({.from = kWord, .words = end - kWord, .to = 0}, kClientHashes, kHashSeed, 0);
   }
   /// Loads the parts of a key one behind the other; gives the word behind the last.
   std::uint32_t load(const Key& key, std::uint32_t word = 0) {
@@ -302,7 +335,9 @@ class Expressions {
   }
   void look_up(const Key& key, const SetRef& map) {
     load(key);
-    const std::string set = name_of(map);
+    find(name_of(map));
+  }
+  void find(const std::string& set) {
     expression("lookup", [&] {
       out_.text(NFTA_LOOKUP_SET, set);
       out_.be32(NFTA_LOOKUP_SREG, NFT_REG_1);

@@ -75,7 +75,8 @@ void DesiredElements::set_options(RulesetOptions options) {
 void DesiredElements::node_port_addresses(int by) {
   if (!options_.node.node_port_addresses) return;
   for (const Address& address : *options_.node.node_port_addresses) {
-    if (address.family != options_.node.family || address.is_loopback()) continue;
+    if (address.family != options_.node.family || (address.is_loopback() && !options_.node.localhost_node_ports))
+      continue;
     ElementKey key{{SetId::kNodePortAddresses}, {}, 0};
     key.key.address(address);
     count(key, by);
@@ -139,9 +140,6 @@ void DesiredElements::replace(PortEntry& entry, Port next) {
   const bool is = !next.refused;
   const Lists& before = present.state.lists;
   const Lists& after = next.state.lists;
-  if (was && present.view.affinity_seconds && !(is && after.cluster == before.cluster && after.local == before.local))
-    forgotten_ = true;
-
   if (was && is && same_shape(present.view, next.view)) {
     const Touched touched{differing(before.cluster, after.cluster), differing(before.local, after.local)};
     const std::vector<Frontend> frontends = frontends_of(present.view);
@@ -266,13 +264,13 @@ void DesiredElements::count_port(const PortEntry& entry, int by) {
   if (users == 0) timeouts_.erase(*port.view.affinity_seconds);
 }
 
-std::uint32_t DesiredElements::take_id(PortEntry& entry, bool local) {
+std::uint32_t DesiredElements::take_id(const PortEntry& entry, bool local) {
   const std::string text =
       entry.first.first + '/' + std::string(rules::name_of(entry.first.second)) + (local ? "/local" : "");
-  std::uint32_t id = hash_of(text);
-  // 0 and 0xffffffff are "none" and "root" to the kernel's packet schedulers.
-  while (id == 0 || id == 0xffffffffU || (id & kDrawnMask) == kDrawn || ids_.contains(id)) ++id;
-  ids_[id] = {&entry, local};
+  // Below kOwn, and no 0, which is "none".
+  std::uint32_t id = hash_of(text) % kOwn;
+  while (id == 0 || ids_.contains(id)) id = (id + 1) % kOwn;
+  ids_.insert(id);
   return id;
 }
 
@@ -358,14 +356,6 @@ DesiredElements::Lists DesiredElements::in_live_order(const Port& port, const Li
 void DesiredElements::adopt_order(const LiveData& live) {
   for (PortEntry& entry : ports_)
     if (!entry.second.refused) entry.second.state.lists = in_live_order(entry.second, live);
-}
-
-bool DesiredElements::is_sticky_backend(std::uint32_t sticky_id, const Backend& backend) const {
-  const auto found = ids_.find(sticky_id);
-  if (found == ids_.end()) return false;
-  const Lists& lists = found->second.entry->second.state.lists;
-  const std::vector<Backend>& list = found->second.local ? lists.local : lists.cluster;
-  return std::ranges::find(list, backend) != list.end();
 }
 
 std::optional<DesiredElements::PortKey> DesiredElements::owner_of(const ElementKey& element) const {

@@ -103,12 +103,6 @@ class DesiredElements {
   /// restart changes nothing that is right.
   void adopt_order(const LiveData& live);
 
-  /// Whether a client that is remembered for `sticky_id` may go to this endpoint.
-  [[nodiscard]] bool is_sticky_backend(std::uint32_t sticky_id, const Backend& backend) const;
-  /// An endpoint or a service port with affinity has gone since the last call: what is remembered has to be looked
-  /// through.
-  [[nodiscard]] bool take_forgotten() { return std::exchange(forgotten_, false); }
-
   [[nodiscard]] std::optional<PortKey> owner_of(const ElementKey& element) const;
   [[nodiscard]] std::size_t service_ports() const { return ports_.size(); }
   [[nodiscard]] const ServicePortView* view_of(const PortKey& key) const;
@@ -151,25 +145,19 @@ class DesiredElements {
   void assert_element(const ElementKey& key, const ElementValue& value);
   void take_ids(PortEntry& entry);
   void release_ids(PortEntry& entry);
-  [[nodiscard]] std::uint32_t take_id(PortEntry& entry, bool local);
+  [[nodiscard]] std::uint32_t take_id(const PortEntry& entry, bool local);
   void node_port_addresses(int by);
-
-  struct StickyOwner {
-    const PortEntry* entry = nullptr;
-    bool local = false;
-  };
 
   RulesetOptions options_;
   Ports ports_;
   std::map<Frontend, std::vector<PortEntry*>> claims_;    ///< the first of them has it
   std::unordered_map<ElementKey, std::uint32_t> counts_;  ///< elements that several service ports share
-  std::unordered_map<std::uint32_t, StickyOwner> ids_;
-  std::map<std::uint32_t, std::uint32_t> timeouts_;  ///< service ports by affinity timeout
+  std::unordered_set<std::uint32_t> ids_;                 ///< of service ports with affinity
+  std::map<std::uint32_t, std::uint32_t> timeouts_;       ///< service ports by affinity timeout
   std::unordered_map<ElementKey, Change> changes_;
   HostPortElements host_ports_;
   bool follows_ = false;  ///< changes are collected: before the first commit everything is one
   bool ruleset_changed_ = true;
-  bool forgotten_ = false;
 };
 
 }  // namespace kubenatd::rules::nftables

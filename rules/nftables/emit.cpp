@@ -1,6 +1,9 @@
 #include "rules/nftables/emit.h"
 
 #include <algorithm>
+#include <set>
+
+#include "rules/nftables/endpoint_id.h"
 
 namespace kubenatd::rules::nftables {
 namespace {
@@ -91,6 +94,19 @@ class FrontendEmitter {
     ElementValue id;
     id.data.number(list.sticky_id);
     visit_({{sets.sticky}, key_, 0}, id);
+    identities(list, sets);
+  }
+
+  /// By which remembered clients find the endpoint. Of all of the list: one that has gone may have hidden another.
+  void identities(const BackendList& list, const ListSets& sets) {
+    std::set<std::uint32_t> taken;
+    for (const Backend& backend : list.backends) {
+      const std::uint32_t id = endpoint_id(backend.address, backend.port);
+      if (!taken.insert(id).second) continue;
+      ElementKey element{{sets.endpoints}, key_, 0};
+      element.key.number(id);
+      visit_(element, {endpoint_value(backend), nullptr});
+    }
   }
 
   void firewall() {

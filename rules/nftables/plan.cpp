@@ -19,7 +19,8 @@ void add_uses(const Chain& chain, Names& uses) {
       if (const auto* to = std::get_if<Translate>(&statement)) uses.sets.insert(name_of(to->map));
       if (const auto* priority = std::get_if<SetPriority>(&statement); priority != nullptr)
         uses.sets.insert(name_of(priority->map));
-      if (std::holds_alternative<Remember>(statement)) uses.sets.insert(name_of({SetId::kAffinity, 0}));
+      if (std::holds_alternative<Remember>(statement) || std::holds_alternative<RecallClient>(statement))
+        uses.sets.insert(name_of({SetId::kAffinity, 0}));
     }
 }
 

@@ -50,7 +50,7 @@ Key with(Key key, Operand last) {
 
 /// Another for each draw: what missed once must not miss again for the same reason.
 constexpr std::uint32_t seed_of(std::size_t level, std::size_t draw) {
-  return 0x6b756265U + static_cast<std::uint32_t>(level * 64 + draw) * 0x9e3779b9U;
+  return kHashSeed + static_cast<std::uint32_t>(level * 64 + draw) * 0x9e3779b9U;
 }
 
 template <class... Statements>
@@ -102,7 +102,7 @@ class Compiler {
 
   Ruleset compile() {
     sets();
-    chain("affinity", {rule(Translate{{kSource, kProtocol, kPriority}, {SetId::kAffinity, 0}})});
+    remember_again();
     for (const Way& way : kWays) choices(way);
     entries();
     services();
@@ -147,7 +147,9 @@ class Compiler {
         add({way.larger, kSizes[level]}, way.node_port ? node_port : service);
     for (const SetId id : {SetId::kSticky, SetId::kLocalSticky}) add({id}, service, {kClassId});
     for (const SetId id : {SetId::kNodePortSticky, SetId::kNodePortLocalSticky}) add({id}, node_port, {kClassId});
-    SetSpec& affinity = add({SetId::kAffinity}, {kAddress, kProtocol, kClassId}, {kAddress, kPort});
+    const bool ipv4 = options_.node.family == Family::kIpv4;
+    SetSpec& affinity =
+        add({SetId::kAffinity}, ipv4 ? std::vector{kAddress, kProtocol, kClassId} : std::vector{kClassId}, {kClassId});
     affinity.dynamic = true;
     affinity.size = kAffinityEntries;
     add({SetId::kHairpin}, {kAddress, kAddress});
@@ -160,6 +162,14 @@ class Compiler {
     for (const std::uint32_t timeout : timeouts_) add({SetId::kTimeout, timeout}, {kClassId});
   }
 
+  /// In the priority is the service port's identity, which the chains above need once more.
+  void remember_again() {
+    std::vector<NftRule> rules;
+    for (const std::uint32_t timeout : timeouts_)
+      rules.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{Remember::What::kAgain, timeout}));
+    chain("remember-again", std::move(rules));
+  }
+
   /// Draws an endpoint: from four numbers, or from more when there are more endpoints. A number without an endpoint is
   /// no match, and the next rule draws again; the last rule takes what is always there. Packets of UDP are given their
   /// number by a hash: two packets that a socket sends at once, each the first of the connection, go to one endpoint,
@@ -167,8 +177,12 @@ class Compiler {
   void choices(const Way& way) {
     const Key key = frontend(way.node_port);
     for (const bool hashed : {false, true}) draws(way, hashed);
+    // What the client is remembered for may be gone; then it draws as others do.
+    const std::string remembered = fmt::format("remembered-{}", way.name);
+    chain(remembered, {rule(SetPriority{key, {way.sticky}}, jump("remember-again")),
+                       rule(RecallClient{}, Translate{with(key, kPriority), {way.endpoints}})});
     chain(way.name,
-          {rule(SetPriority{key, {way.sticky}}, jump("affinity")),
+          {rule(SetPriority{key, {way.sticky}}, RecallClient{}, jump(remembered)),
            rule(HasProtocol{Protocol::kUdp}, go(draws_name(way, true, 0))), rule(go(draws_name(way, false, 0)))});
   }
 
@@ -243,6 +257,7 @@ class Compiler {
   /// "on an address where NodePorts answer"
   [[nodiscard]] std::vector<Statement> to_node() const {
     if (options_.node.node_port_addresses) return {InSet{{kDestination}, {SetId::kNodePortAddresses}}};
+    if (options_.node.localhost_node_ports) return {IsLocal{false}};
     return {IsLocal{false}, InPrefix{options_.node.family == Family::kIpv4 ? kLoopback4 : kLoopback6, false, true}};
   }
 
@@ -271,6 +286,7 @@ class Compiler {
   void checks() {
     chain("firewall", {rule(InSet{frontend(false), {SetId::kFirewalled}},
                             InSet{with(frontend(false), kSource), {SetId::kSourceRanges}, true}, Drop{})});
+    if (options_.node.family == Family::kIpv4) arrivals();
     chain("no-endpoints", {rule(InSet{frontend(false), {SetId::kNoEndpoints}}, Reject{}),
                            rule(InSet{frontend(false), {SetId::kNoLocalEndpoints}}, Drop{})});
     chain("nodeports-no-endpoints", {to_node_port(SetId::kNodePortsNoEndpoints, Reject{}),
@@ -284,7 +300,20 @@ class Compiler {
     remember_clients();
   }
 
-  /// Behind the translation: what the priority was used for has been done, but for clients that are to be remembered.
+  /// route_localnet opens 127.0.0.0/8 to the neighbours (CVE-2020-8558); this closes it again. It comes before the
+  /// translation, unlike the guard of iptables mode: NodePorts on localhost are for the node alone. It is there always:
+  /// the setting may be left from another mode or another configuration, and host ports have it made for their pods.
+  void arrivals() {
+    NftRule guard = commented("nobody else reaches what is for localhost", InPrefix{kLoopback4, false, false},
+                              FromInterface{"lo", false, true});
+    // In a VRF localhost has another interface. With NodePorts there, a forged source must not come through either.
+    if (!options_.node.localhost_node_ports) guard.statements.emplace_back(InPrefix{kLoopback4, true, true});
+    guard.statements.emplace_back(Drop{});
+    chain("arrivals", {std::move(guard), rule(IsNew{}, go("firewall"))});
+  }
+
+  /// Behind the translation: what the priority was used for has been done, but for clients that are to be remembered:
+  /// those that have drawn an endpoint. What they were remembered for before has gone, if there was anything.
   void remember_clients() {
     std::vector<NftRule> remember;
     if (!timeouts_.empty()) {
@@ -292,9 +321,10 @@ class Compiler {
       remember.push_back(rule(HasPriority{kDrawnMask, kDrawn}, jump("drawn-for")));
     }
     for (const std::uint32_t timeout : timeouts_)
-      remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{timeout}, FixPriority{kDrawn}));
+      remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{Remember::What::kNothing, 0},
+                              Remember{Remember::What::kEndpoint, timeout}, FixPriority{kDrawn}));
     // What it was before is not kept: nothing is told of it once the packet is translated.
-    remember.push_back(rule(HasPriority{kDrawnMask, kDrawn}, FixPriority{0}));
+    remember.push_back(rule(HasPriority{kOwnMask, kOwn}, FixPriority{0}));
     chain("remember", std::move(remember));
   }
 
@@ -314,10 +344,13 @@ class Compiler {
 
   void base_chains() {
     const NftRule firewall = rule(IsNew{}, jump("firewall"));
+    // Of what has a connection the guard is not to know more than its state.
+    const bool ipv4 = options_.node.family == Family::kIpv4;
+    const NftRule arrivals = ipv4 ? rule(IsNew{.strays = true}, jump("arrivals")) : firewall;
     const NftRule no_endpoints = rule(IsNew{}, jump("no-endpoints"));
     const NftRule unused = rule(IsNew{}, jump("unused-cluster-ips"));
     const NftRule remember = rule(IsNew{}, IsTranslated{}, jump("remember"));
-    base("filter-prerouting-pre-dnat", Hook::kPrerouting, false, kBeforeDnat, {firewall});
+    base("filter-prerouting-pre-dnat", Hook::kPrerouting, false, kBeforeDnat, {arrivals});
     base("filter-output-pre-dnat", Hook::kOutput, false, kBeforeDnat, {firewall});
     const std::vector<NftRule> translate{rule(jump("services")), rule(IsLocal{false}, jump("hostports"))};
     base("nat-prerouting", Hook::kPrerouting, true, kDnat, translate);

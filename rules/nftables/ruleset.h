@@ -94,7 +94,8 @@ struct InSet {  ///< KEY @SET
   bool negate = false;
   bool operator==(const InSet&) const = default;
 };
-struct IsNew {  ///< ct state new
+struct IsNew {          ///< ct state new
+  bool strays = false;  ///< or of no connection: ct state invalid,new,untracked
   bool operator==(const IsNew&) const = default;
 };
 struct IsTranslated {  ///< ct status dnat
@@ -124,6 +125,12 @@ struct ChangeMark {  ///< meta mark set meta mark | BITS, or ^ BITS
   std::uint32_t bits = 0;
   bool flip = false;
   bool operator==(const ChangeMark&) const = default;
+};
+/// meta priority set CLIENT map @affinity: the endpoint at which the client is remembered. CLIENT is address, protocol
+/// and, in the priority, the service port's identity; of IPv6 a hash of them: nft 1.0.6 aborts when it loads a rule
+/// that adds to a map with a key of more than 16 bytes.
+struct RecallClient {
+  bool operator==(const RecallClient&) const = default;
 };
 struct SetPriority {  ///< meta priority set KEY map @MAP
   Key key;
@@ -155,7 +162,14 @@ struct Translate {  ///< dnat to KEY map @MAP
   SetRef map;
   bool operator==(const Translate&) const = default;
 };
-struct Remember {  ///< update @affinity { ip saddr . meta l4proto . meta priority timeout T : ip daddr . th dport }
+/// update @affinity { CLIENT timeout T : ENDPOINT }. An entry that is there keeps its endpoint (Linux 5.6 to 6.18).
+struct Remember {
+  enum class What : std::uint8_t {
+    kEndpoint,  ///< ENDPOINT is the hash of the packet's destination and port, see endpoint_id.h
+    kAgain,     ///< the entry is there, and its time begins anew; ENDPOINT is what stands in the priority, and is none
+    kNothing,   ///< delete in place of update
+  };
+  What what = What::kEndpoint;
   std::uint32_t timeout = 0;  ///< seconds
   bool operator==(const Remember&) const = default;
 };
@@ -175,8 +189,8 @@ struct GoTo {  ///< goto CHAIN, or jump
 };
 
 using Statement = std::variant<InSet, IsNew, IsTranslated, InPrefix, FromInterface, IsLocal, HasMark, ChangeMark,
-                               SetPriority, FixPriority, DrawNumber, HasPriority, HasProtocol, Translate, Remember,
-                               Masquerade, Reject, Drop, GoTo>;
+                               RecallClient, SetPriority, FixPriority, DrawNumber, HasPriority, HasProtocol, Translate,
+                               Remember, Masquerade, Reject, Drop, GoTo>;
 
 struct NftRule {
   std::vector<Statement> statements;
@@ -209,8 +223,16 @@ inline constexpr std::uint32_t kMaxLocalEndpoints = kSizes[kLocalSizes - 1];
 
 /// A drawn number is in the packet's priority until the packet is translated: nft has no other place for it in which it
 /// has a type that a key can have (1.0.6 to 1.1.7). So that it is known as one, it is a class of its own.
-inline constexpr std::uint32_t kDrawnMask = 0xff000000U;
+inline constexpr std::uint32_t kDrawnMask = 0xfffc0000U;
 inline constexpr std::uint32_t kDrawn = 0x7f000000U;
+/// Drawn numbers and identities of endpoints; identities of service ports are not in it.
+inline constexpr std::uint32_t kOwnMask = 0xc0000000U;
+inline constexpr std::uint32_t kOwn = 0x40000000U;
+/// How an endpoint's identity follows from its address and port: jhash ... mod kEndpointIds offset kOwn.
+inline constexpr std::uint32_t kEndpointIds = kDrawn - kOwn;
+inline constexpr std::uint32_t kHashSeed = 0x6b756265U;
+/// How a client of IPv6 is hashed: to any number but one.
+inline constexpr std::uint32_t kClientHashes = 0xffffffffU;
 /// And so that it is known of which map of endpoints.
 inline constexpr std::uint32_t kDrawnFromMask = 0xffff0000U;
 /// The number of the first endpoint in one of the four maps of endpoints.

@@ -87,7 +87,9 @@ class StatementText {
   std::string operator()(const InSet& match) const {
     return fmt::format("{} {}@{}", key(match.key), match.negate ? "!= " : "", name_of(match.set));
   }
-  std::string operator()(const IsNew& /*match*/) const { return "ct state new"; }
+  std::string operator()(const IsNew& match) const {
+    return match.strays ? "ct state invalid,new,untracked" : "ct state new";
+  }
   std::string operator()(const IsTranslated& /*match*/) const { return "ct status dnat"; }
   std::string operator()(const InPrefix& match) const {
     const Prefix& prefix = match.prefix;
@@ -106,6 +108,10 @@ class StatementText {
   }
   std::string operator()(const ChangeMark& change) const {
     return fmt::format("meta mark set meta mark {} 0x{:08x}", change.flip ? '^' : '|', change.bits);
+  }
+  std::string operator()(const RecallClient& /*recall*/) const {
+    if (word_ == "ip") return fmt::format("meta priority set {} map @affinity", client());
+    return fmt::format("meta priority set {} meta priority set meta priority map @affinity", client());
   }
   std::string operator()(const SetPriority& change) const {
     return fmt::format("meta priority set {} map @{}", key(change.key), name_of(change.map));
@@ -129,9 +135,13 @@ class StatementText {
     return fmt::format("dnat {} to {} map @{}", word_, key(translate.key), name_of(translate.map));
   }
   std::string operator()(const Remember& remember) const {
-    return fmt::format(
-        "update @affinity {{ {0} saddr . meta l4proto . meta priority timeout {1} : {0} daddr . th dport }}", word_,
-        seconds_text(remember.timeout));
+    using enum Remember::What;
+    if (remember.what == kNothing) return fmt::format("delete @affinity {{ {} : meta priority }}", client());
+    const std::string endpoint = remember.what == kAgain
+                                     ? "meta priority"
+                                     : fmt::format("jhash {} daddr . th dport mod {} seed 0x{:x} offset {}", word_,
+                                                   kEndpointIds, kHashSeed, kOwn);
+    return fmt::format("update @affinity {{ {} timeout {} : {} }}", client(), seconds_text(remember.timeout), endpoint);
   }
   std::string operator()(const Masquerade& /*masquerade*/) const { return "masquerade fully-random"; }
   std::string operator()(const Reject& /*reject*/) const { return "reject"; }
@@ -139,6 +149,11 @@ class StatementText {
   std::string operator()(const GoTo& go) const { return fmt::format("{} {}", go.jump ? "jump" : "goto", go.chain); }
 
  private:
+  [[nodiscard]] std::string client() const {
+    const std::string parts = fmt::format("{} saddr . meta l4proto . meta priority", word_);
+    if (word_ == "ip") return parts;
+    return fmt::format("jhash {} mod {} seed 0x{:x}", parts, kClientHashes, kHashSeed);
+  }
   [[nodiscard]] std::string key(const Key& key) const {
     std::vector<std::string> words;
     for (const Operand& operand : key) {

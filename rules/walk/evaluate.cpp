@@ -180,6 +180,10 @@ void Evaluator::collect_draws(const ExpressionPtr& expression, const Drawn& draw
 LookUp Evaluator::look_up(const std::string& name, const Value& key, const PacketState& state) {
   const WalkSet* asked = table_.set(name);
   if (asked == nullptr) return {};
+  if (asked == assumed.first) {
+    notes.looked_up.push_back({asked, key.bits, true, *assumed.second});
+    return {Found::Answer::kThere, *assumed.second, {}, false};
+  }
   LookUp found = indexes_.find(ruleset_, table_, *asked, key);
   if (asked->dynamic) {
     const bool put = std::ranges::any_of(
@@ -210,6 +214,8 @@ Value Evaluator::map_value(const MapLookup& lookup, const Value& key, const Pack
   }
   if (found.maybe_absent) notes.maybe_absent = true;
   if (found.candidates.empty()) return Value::unknown(lookup.size);
+  notes.asked = table_.set(lookup.map);
+  notes.candidates = found.candidates;
   // Bits that all candidates have in common are known.
   Value common = data_of(*found.candidates.front(), lookup.size);
   for (const SetElement* candidate : found.candidates) {

@@ -26,8 +26,13 @@ class Evaluator {
     bool maybe_absent = false;  ///< a map may have no such key: the value is absent, or what it is
     bool from_memory = false;   ///< a map that packets fill was asked: a client that came lately may be there
     std::vector<LookedUp> looked_up;
+    /// A map may have answered with any of these, and with nothing else.
+    const WalkSet* asked = nullptr;
+    std::vector<const SetElement*> candidates;
   };
   Notes notes;
+  /// A map that is taken to answer with this element.
+  std::pair<const WalkSet*, const SetElement*> assumed{};
   /// The number that the rule has put into the packet's priority; none: the priority is what the state says.
   const Draw* carried = nullptr;
 

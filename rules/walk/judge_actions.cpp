@@ -141,7 +141,6 @@ Step RuleJudge::take(Run& run, const SetElement& element) {
 }
 
 Step RuleJudge::apply(Run& run, const Nat& nat) {
-  NatValues values;
   bool fails = false;
   const auto load = [&](const ExpressionPtr& expression) -> std::optional<Value> {
     if (expression == nullptr || fails) return std::nullopt;
@@ -149,10 +148,15 @@ Step RuleJudge::apply(Run& run, const Nat& nat) {
     fails = value.absent;
     return value;
   };
-  values.address = load(nat.address);
-  values.last_address = load(nat.last_address);
-  values.port = load(nat.port);
-  values.last_port = load(nat.last_port);
+  const auto load_all = [&] {
+    NatValues values;
+    values.address = load(nat.address);
+    values.last_address = load(nat.last_address);
+    values.port = load(nat.port);
+    values.last_port = load(nat.last_port);
+    return values;
+  };
+  const NatValues values = load_all();
   part_ = Part::kSet;
   if (evaluator_.notes.from_memory) {
     Run other = remembered(run);
@@ -167,12 +171,36 @@ Step RuleJudge::apply(Run& run, const Nat& nat) {
     doubt(run);
     settle(run);
   }
-  if (!translate(nat, values, run.branch.after, surroundings_)) {
-    run.branch.anything = true;
+  const auto finish = [&](Run& one, const NatValues& where) {
+    if (!translate(nat, where, one.branch.after, surroundings_)) {
+      one.branch.anything = true;
+      return;
+    }
+    one.branch.nat_done = true;
+    one.branch.verdict.verdict = Verdict::kAccept;
+  };
+  // One of these elements it is: each is a way.
+  const std::vector<const SetElement*> candidates = std::exchange(evaluator_.notes.candidates, {});
+  if (candidates.size() > 1) {
+    run.branch.fit = Fit::kUnknown;
+    run.branch.part = Part::kSet;
+    run.branch.assumed = true;
+    run.branch.odds_known = false;
+    run.branch.odds /= static_cast<double>(candidates.size());
+    const WalkSet* const asked = evaluator_.notes.asked;
+    for (const SetElement* candidate : candidates) {
+      Run other = run;
+      evaluator_.assumed = {asked, candidate};
+      finish(other, load_all());
+      evaluator_.assumed = {};
+      if (!fails) results_.push_back(std::move(other.branch));
+    }
+    if (fails) return Step::kFails;
+    run.branch = std::move(results_.back());
+    results_.pop_back();
     return Step::kDone;
   }
-  run.branch.nat_done = true;
-  run.branch.verdict.verdict = Verdict::kAccept;
+  finish(run, values);
   return Step::kDone;
 }
 

@@ -53,8 +53,9 @@ std::vector<objects::ObjectEvent> objects() {
   outside.source_ranges = {rules::Prefix::parse("192.0.2.0/24").value()};
   add(outside, 70, "10.244.1.");
   add(service("idle", "10.96.0.3"), 0, "");
-  // Without affinity: nft 1.0.6 aborts when it loads the rule that remembers an address of IPv6 and a port.
-  add(service("six", "fd00:10:96::1"), 20, "fd00:10:244:1::");
+  objects::Service six = service("six", "fd00:10:96::1");
+  six.affinity_seconds = 60;
+  add(six, 20, "fd00:10:244:1::");
   return all;
 }
 

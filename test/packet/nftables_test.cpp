@@ -123,7 +123,8 @@ TEST_CASE("After nft has loaded its listing packets go the same ways", "[nftable
   const Manifests manifests;
   ServiceSpec web = kWeb;
   web.affinity_seconds = 60;
-  manifests.put(web, ready({kPodA, kPodB, kPodC}));
+  web.cluster_ips = {"10.96.0.10", "fd00:10:96::10"};
+  manifests.put(web, ready({kPodA, kPodB, kPodC, kPodA6, kPodB6, kPodC6}));
   ServiceSpec idle = kWeb;
   idle.name = "idle";
   idle.cluster_ips = {"10.96.0.11"};
@@ -132,13 +133,17 @@ TEST_CASE("After nft has loaded its listing packets go the same ways", "[nftable
   manifests.put(idle, ready({}));
   Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n").apply();
   const std::string kept = ask(lab.client, Transport::kTcp, "10.96.0.10", 80).by;
+  const std::string kept6 = ask(lab.client, Transport::kTcp, "fd00:10:96::10", 80).by;
   const std::string listed = must_run_in(lab.node, {"nft", "list", "ruleset"});
   must_run_in(lab.node, {"nft", "flush", "ruleset"});
   must_run_in(lab.node, {"nft", "-f", "-"}, listed);
   // Clients that were remembered still are, others become so: by the rules that nft has written.
   for (int i = 0; i < 8; ++i) CHECK(ask(lab.client, Transport::kTcp, kNode, 30080).by == kept);
+  for (int i = 0; i < 8; ++i) CHECK(ask(lab.client, Transport::kTcp, "fd00:10:96::10", 80).by == kept6);
   const std::string other = ask(lab.pod_b, Transport::kTcp, "10.96.0.10", 80).by;
   for (int i = 0; i < 8; ++i) CHECK(ask(lab.pod_b, Transport::kTcp, "10.96.0.10", 80).by == other);
+  const std::string other6 = ask(lab.pod_b, Transport::kTcp, "fd00:10:96::10", 80).by;
+  for (int i = 0; i < 8; ++i) CHECK(ask(lab.pod_b, Transport::kTcp, "fd00:10:96::10", 80).by == other6);
   CHECK(ask(lab.client, Transport::kUdp, "10.96.0.10", 80).answered());
   CHECK(ask(lab.client, Transport::kTcp, "10.96.0.11", 80).refused());
 }

@@ -101,7 +101,7 @@ std::optional<Time> NftablesSync::due() const {
   if (suspects_anything() || wanted_.elements.has_changes() || wanted_.host_ports.has_changes()) return Time{};
   std::optional<Time> first;
   for (const std::optional<Time>& one :
-       {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due(), takeover_.due(), affinity_.due()})
+       {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due(), takeover_.due()})
     if (one && (!first || *one < *first)) first = one;
   return first;
 }
@@ -111,28 +111,16 @@ rules::Result<SyncReport> NftablesSync::run(NfSession& session, const NfSession:
   request_ = request;
   not_taken_out_.reset();
   take_due();
-  const auto purge_due = [&] { return affinity_.due() && *affinity_.due() <= request.now; };
-  SyncReport report;
-  const bool only_purge = purge_due() && due() == affinity_.due() && written_ && !request.everything;
-  if (!only_purge) {
-    auto done = CommitLoop().run(*this, session, others);
-    if (!done) {
-      rules::Error error = std::move(done.error());
-      if (not_taken_out_)
-        if (const std::string missing = missing_feature(*not_taken_out_); !missing.empty())
-          error.cause += "; " + missing;
-      return std::unexpected(std::move(error));
-    }
-    report = std::move(*done);
-    report.drift = drift_.take_report();
-    if (!drift_.due() && !suspects_anything()) drift_.all_clear();
+  auto done = CommitLoop().run(*this, session, others);
+  if (!done) {
+    rules::Error error = std::move(done.error());
+    if (not_taken_out_)
+      if (const std::string missing = missing_feature(*not_taken_out_); !missing.empty()) error.cause += "; " + missing;
+    return std::unexpected(std::move(error));
   }
-  if (!purge_due()) return report;
-  const auto forgotten = affinity_.advance(session, wanted_.elements, request.now);
-  // After a commit, its report goes before: the next slice, which is due at once, tells what is wrong.
-  if (!forgotten) return only_purge ? rules::Result<SyncReport>(std::unexpected(forgotten.error())) : std::move(report);
-  report.elements += forgotten->clients;
-  report.transactions += forgotten->transactions;
+  SyncReport report = std::move(*done);
+  report.drift = drift_.take_report();
+  if (!drift_.due() && !suspects_anything()) drift_.all_clear();
   return report;
 }
 
@@ -217,7 +205,6 @@ rules::Result<Plan> NftablesSync::plan_round(NfSession& session, Round& round) {
     wanted_.elements.adopt_order(order_of(live->elements));
   }
   Plan plan = compare(*round.ruleset, written_.get(), wanted_.elements, std::move(*live));
-  round.purge = look.audit && !plan.everything;
   hold_back(plan);
   return plan;
 }
@@ -293,7 +280,6 @@ rules::Result<bool> NftablesSync::committed(NfSession& /*session*/, const netlin
   }
   written_ = round.ruleset;
   wanted_.elements.committed();
-  if (wanted_.elements.take_forgotten() || round.purge) affinity_.start(request_.now);
   disputed_.clear();
   return true;
 }

@@ -9,7 +9,6 @@
 #include "agent/dataplane/commit_loop.h"
 #include "agent/dataplane/drift.h"
 #include "agent/dataplane/foreign_host_ports.h"
-#include "agent/dataplane/nftables/affinity.h"
 #include "agent/dataplane/nftables/wanted.h"
 #include "agent/dataplane/takeover.h"
 #include "rules/nftables/diff.h"
@@ -32,7 +31,6 @@ struct Round {
   rules::nftables::Names drifted;  ///< and written
   std::size_t chains = 0;
   std::size_t elements = 0;
-  bool purge = false;
 };
 
 /// Keeps the table `kubenatd` of one family equal to what is wanted.
@@ -45,7 +43,7 @@ struct Round {
 class NftablesSync final : public SyncSteps {
  public:
   /// `wanted` must outlive this.
-  NftablesSync(rules::Family family, Wanted& wanted) : family_(family), wanted_(wanted), affinity_(family) {}
+  NftablesSync(rules::Family family, Wanted& wanted) : family_(family), wanted_(wanted) {}
 
   bool note(const netlink::TableEvent& event, Time now);
   void require_audit(Dataplane::Audit why, Time now);
@@ -113,7 +111,6 @@ class NftablesSync final : public SyncSteps {
   std::optional<Round> round_;
   std::set<std::string, std::less<>> disputed_;  ///< sets read in this round though they are held
   bool outdated_ = false;                        ///< one of them has changed since
-  AffinityPurge affinity_;
   std::vector<UdpFrontend> found_at_start_;
   SyncRequest request_;
   std::optional<rules::Refusal> not_taken_out_;  ///< since the sync began

@@ -30,7 +30,7 @@ std::vector<SetSpec> RandomTransactions::sets() {
   add(SetId::kEndpoints, {kAddress, kProtocol, kPort}, {kAddress, kPort});
   add(SetId::kExternal, {kAddress, kProtocol, kPort}, {kClassId}).size = 3;
   add(SetId::kSourceRanges, {kAddress, kProtocol, kPort, kAddress}, {}).interval = true;
-  SetSpec& affinity = add(SetId::kAffinity, {kAddress, kProtocol, kClassId}, {kAddress, kPort});
+  SetSpec& affinity = add(SetId::kAffinity, {kAddress, kProtocol, kClassId}, {kClassId});
   affinity.dynamic = true;
   affinity.size = 1000;
   return sets;
@@ -85,7 +85,7 @@ NftRule RandomTransactions::nft_rule() {
     case 0: rule.statements = {InSet{{{kDestination}}, {SetId::kClusterIps, 0}, below(2) == 0}}; break;
     case 1: rule.statements = {Translate{{{kDestination}, {kProtocol}, {kPort}}, {SetId::kEndpoints, 0}}}; break;
     case 2: rule.statements = {IsNew{}, HasMark{0x4000}}; break;
-    case 3: rule.statements = {Remember{60}}; break;
+    case 3: rule.statements = {Remember{Remember::What::kEndpoint, 60}}; break;
     case 4: rule.statements = {ChangeMark{0x4000, below(2) == 0}}; break;
     default: break;
   }

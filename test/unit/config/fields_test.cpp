@@ -93,11 +93,29 @@ TEST_CASE("NodePorts answer on the primary address in nftables mode and everywhe
   CHECK(accepted("nodePortAddresses: [primary]").config.node_port_addresses_primary);
 }
 
+TEST_CASE("in nftables mode NodePorts answer on localhost where nodePortAddresses names it") {
+  const auto localhost = [](const std::string& addresses) {
+    return accepted("mode: nftables\niptables: {localhostNodePorts: true}\nnodePortAddresses: [" + addresses + "]")
+        .config.localhost_node_ports;
+  };
+  for (const char* named : {"localhost", "127.0.0.0/8", "127.0.0.1/32", "primary, 127.0.0.0/24", "all, localhost"}) {
+    INFO(named);
+    CHECK(localhost(named));
+  }
+  // Whoever names all addresses has not asked for packets to localhost to be routed.
+  for (const char* other : {"", "primary", "all", "0.0.0.0/0", "112.0.0.0/4", "126.0.0.0/7", "'::1/128'"}) {
+    INFO(other);
+    CHECK_FALSE(localhost(other));
+  }
+}
+
 TEST_CASE("words among the NodePort addresses that have no effect are named") {
   using Remarks = std::vector<std::string>;
   CHECK(accepted("nodePortAddresses: [primary, localhost, all, 10.0.0.0/8]").remarks == Remarks{});
-  CHECK(accepted("mode: nftables\nnodePortAddresses: [primary, localhost]").remarks ==
-        Remarks{"nodePortAddresses[1]: localhost: NodePorts do not answer on loopback addresses in mode nftables"});
+  CHECK(accepted("mode: nftables\nnodePortAddresses: [primary, localhost]").remarks == Remarks{});
+  const std::string mode = GENERATE("", "mode: nftables\n");
+  CHECK(accepted(mode + "nodePortAddresses: [10.0.0.0/8, '::1/128']").remarks ==
+        Remarks{"nodePortAddresses[1]: ::1/128: NodePorts never answer on ::1, which Linux does not route"});
   CHECK(accepted("nodePortAddresses: [localhost]\niptables: {localhostNodePorts: false}").remarks ==
         Remarks{
             "nodePortAddresses[0]: localhost: NodePorts do not answer there, as iptables.localhostNodePorts is false"});

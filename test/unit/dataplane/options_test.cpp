@@ -176,17 +176,19 @@ TEST_CASE("primary and localhost and prefixes are taken together") {
   CHECK(v4.node.localhost_node_ports);
   CHECK(options(fields, Family::kIpv6).node.node_port_addresses == addresses({"fd00:77::2"}));
   const CompileOptions nft = options("mode: nftables\n" + fields, Family::kIpv4);
-  CHECK(nft.node.node_port_addresses == addresses({"192.168.77.2", "192.168.77.3"}));
-  CHECK_FALSE(nft.node.localhost_node_ports);
+  CHECK(nft.node.node_port_addresses == addresses({"127.0.0.1", "192.168.77.2", "192.168.77.3"}));
+  CHECK(nft.node.localhost_node_ports);
+  const CompileOptions wide = options("mode: nftables\nnodePortAddresses: [112.0.0.0/4, primary]", Family::kIpv4);
+  CHECK(wide.node.node_port_addresses == addresses({"192.168.77.2"}));
+  CHECK_FALSE(wide.node.localhost_node_ports);
 }
 
-TEST_CASE("localhost alone leaves nothing where NodePorts do not answer on loopback addresses") {
+TEST_CASE("localhost alone leaves nothing in IPv6") {
   const auto v6 = options("nodePortAddresses: [localhost]", Family::kIpv6).node.node_port_addresses;
   REQUIRE(v6);
   CHECK(v6->empty());
   const auto nft = options("mode: nftables\nnodePortAddresses: [localhost]", Family::kIpv4).node.node_port_addresses;
-  REQUIRE(nft);
-  CHECK(nft->empty());
+  CHECK(nft == addresses({"127.0.0.1"}));
 }
 
 TEST_CASE("the word all is every address of both families") {

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <map>
@@ -7,6 +9,7 @@
 
 #include "rules/nftables/desired.h"
 #include "rules/nftables/emit.h"
+#include "rules/nftables/endpoint_id.h"
 #include "rules/nftables/text.h"
 
 namespace kubenatd::rules::nftables {
@@ -179,25 +182,40 @@ TEST_CASE("the ruleset does not grow with service ports, only with affinity time
   CHECK(desired.ruleset().sets.back().name == "affinity-10800s");
 }
 
-TEST_CASE("a remembered client may go to present endpoints of its own service port alone") {
+TEST_CASE("with affinity an endpoint has an identity, too, which stays when its number changes") {
   DesiredElements desired{{}};
   ServicePortView sticky = view("demo/sticky", "10.96.0.1", {endpoint("10.244.1.1"), endpoint("10.244.1.2")});
   sticky.affinity_seconds = 60;
   desired.upsert(sticky);
-  CHECK_FALSE(desired.take_forgotten());
-  std::uint32_t id = 0;
-  desired.for_each_element([](const SetRef& set) { return set.id == SetId::kSticky; },
-                           [&](const ElementKey& /*key*/, const ElementValue& value) {
-                             std::memcpy(&id, value.data.data.data(), sizeof id);
-                           });
-  REQUIRE(id != 0);
-  CHECK(desired.is_sticky_backend(id, {ip("10.244.1.2"), 8080}));
-  CHECK_FALSE(desired.is_sticky_backend(id, {ip("10.244.1.2"), 8081}));
-  CHECK_FALSE(desired.is_sticky_backend(id + 1, {ip("10.244.1.2"), 8080}));
-  sticky.endpoints.pop_back();
+  const auto element = [](const char* address) {
+    const std::uint32_t id = endpoint_id(ip(address), 8080);
+    CHECK((id & kOwnMask) == kOwn);
+    CHECK((id & kDrawnMask) != kDrawn);
+    return fmt::format("endpoints 10.96.0.1 . tcp . 80 . {:x}:{:x} : {} . 8080", id >> 16, id & 0xffff, address);
+  };
+  CHECK(elements_of(desired).contains(element("10.244.1.1")));
+  CHECK(elements_of(desired).contains(element("10.244.1.2")));
+  desired.committed();
+  sticky.endpoints.erase(sticky.endpoints.begin());
   desired.upsert(sticky);
-  CHECK(desired.take_forgotten());
-  CHECK_FALSE(desired.is_sticky_backend(id, {ip("10.244.1.2"), 8080}));
+  CHECK(desired.changes().size() == 3);  // two numbers, an identity
+  CHECK_FALSE(elements_of(desired).contains(element("10.244.1.1")));
+  CHECK(elements_of(desired).contains(element("10.244.1.2")));
+  desired.for_each_element([](const SetRef& set) { return set.id == SetId::kSticky; },
+                           [](const ElementKey& /*key*/, const ElementValue& value) {
+                             std::uint32_t id = 0;
+                             std::memcpy(&id, value.data.data.data(), sizeof id);
+                             CHECK(id != 0);
+                             CHECK(id < kOwn);
+                           });
+}
+
+TEST_CASE("what is hashed here is what the kernel hashes") {
+  // What Linux 6.18 has put into a set by "jhash ip daddr . th dport mod 1056964608 seed 0x6b756265 offset 1073741824".
+  CHECK(endpoint_id(ip("10.244.1.11"), 8080) == 0x4357af15U);
+  CHECK(endpoint_id(ip("127.0.0.1"), 53) == 0x4611fff7U);
+  CHECK(endpoint_id(ip("fd00:10:244:1::7"), 8080) == 0x4d61a706U);
+  CHECK(endpoint_id(ip("::1"), 53) == 0x66fa3b1aU);
 }
 
 TEST_CASE("rules read as nft prints them") {
@@ -210,7 +228,9 @@ TEST_CASE("rules read as nft prints them") {
   desired.upsert(sticky);
   const std::string text = to_text(desired, Family::kIpv4);
   for (const char* line :
-       {"ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000 comment",
+       {"ct state invalid,new,untracked jump arrivals",
+        "ip daddr 127.0.0.0/8 iifname != \"lo\" ip saddr != 127.0.0.0/8 drop comment",
+        "ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000 comment",
         "ip daddr . meta l4proto . th dport @larger-4 goto endpoints-16", "meta l4proto udp goto endpoints-udp-4",
         "meta priority set numgen random mod 16 offset 2130706432 dnat ip to ip daddr . meta l4proto . th dport . meta "
         "priority map @endpoints",
@@ -218,17 +238,37 @@ TEST_CASE("rules read as nft prints them") {
         "dnat",
         "meta l4proto tcp meta priority & ffff:0 == 7f00:0 meta priority set ct original ip daddr . meta l4proto . ct "
         "original proto-dst map @sticky",
-        "meta priority & ff00:0 == 7f00:0 meta priority set none",
-        "meta priority set ip daddr . meta l4proto . th dport map @sticky jump affinity",
-        "meta priority @affinity-10800s update @affinity { ip saddr . meta l4proto . meta priority timeout 3h : ip "
-        "daddr "
-        ". th dport } meta priority set 7f00:0",
+        "meta priority & fffc:0 == 7f00:0 jump drawn-for", "meta priority & c000:0 == 4000:0 meta priority set none",
+        "meta priority set ip daddr . meta l4proto . th dport map @sticky meta priority set ip saddr . meta l4proto . "
+        "meta priority map @affinity jump remembered-endpoints",
+        "meta priority set ip saddr . meta l4proto . meta priority map @affinity dnat ip to ip daddr . meta l4proto . "
+        "th dport . meta priority map @endpoints",
+        "meta priority @affinity-10800s update @affinity { ip saddr . meta l4proto . meta priority timeout 3h : meta "
+        "priority }",
+        "meta priority @affinity-10800s delete @affinity { ip saddr . meta l4proto . meta priority : meta priority } "
+        "update @affinity { ip saddr . meta l4proto . meta priority timeout 3h : jhash ip daddr . th dport mod "
+        "1056964608 seed 0x6b756265 offset 1073741824 } meta priority set 7f00:0",
         "ip daddr 10.96.0.0/12 drop comment",
         "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport @nodeports goto nodeport",
         "type filter hook prerouting priority dstnat - 10; policy accept;"}) {
     INFO(line);
     CHECK(text.find(line) != std::string::npos);
   }
+}
+
+TEST_CASE("NodePorts answer on localhost where they are to, behind a guard that trusts no source") {
+  RulesetOptions options;
+  options.node.localhost_node_ports = true;
+  options.node.node_port_addresses = {ip("127.0.0.1"), ip("192.0.2.1")};
+  const std::string chosen = to_text(DesiredElements{options}, Family::kIpv4);
+  CHECK(chosen.find("elements = { 127.0.0.1") != std::string::npos);
+  CHECK(chosen.find("ip daddr 127.0.0.0/8 iifname != \"lo\" drop comment") != std::string::npos);
+  options.node.node_port_addresses.reset();
+  const std::string all = to_text(DesiredElements{options}, Family::kIpv4);
+  CHECK(all.find("fib daddr type local meta l4proto . th dport @nodeports goto nodeport") != std::string::npos);
+  options.node.family = Family::kIpv6;
+  options.node.localhost_node_ports = false;
+  CHECK(to_text(DesiredElements{options}, Family::kIpv6).find("arrivals") == std::string::npos);
 }
 
 }  // namespace kubenatd::rules::nftables
