@@ -26,6 +26,13 @@ void remove_owner(Map& map, const Key& key, const Owner* owner) {
 UdpFrontends::Port UdpFrontends::port_of(const rules::ServicePortView& view) const {
   Port port;
   port.node_port = view.node_port;
+  port.is_filtered = !view.source_ranges.empty();
+  const rules::Reach reach = rules::reach_of(view);
+  port.external = rules::usability_of(view, {std::nullopt, view.protocol, view.node_port}, reach);
+  if (has_cluster_ip(view)) {
+    port.cluster_ip = SocketAddress{view.cluster_ip, view.port};
+    port.internal = rules::usability_of(view, {view.cluster_ip, view.protocol, view.port}, reach);
+  }
   const auto add_frontend = [&](const rules::Address& address) {
     if (address.family == family_) port.frontends.push_back({address, view.port});
   };
@@ -60,19 +67,33 @@ void UdpFrontends::remember_removed(const Port& port) {
   if (port.node_port != 0) add_removed_node_port(port.node_port);
 }
 
-void UdpFrontends::upsert(const rules::ServicePortView& view) {
+bool UdpFrontends::is_contested(const Port& port) const {
+  const auto shared = [](const auto& map, const auto& key) {
+    const auto found = map.find(key);
+    return found != map.end() && found->second.size() > 1;
+  };
+  return shared(node_ports_, port.node_port) ||
+         std::ranges::any_of(port.frontends, [&](const SocketAddress& one) { return shared(frontends_, one); });
+}
+
+void UdpFrontends::upsert(const rules::ServicePortView& view, Claimant claimant) {
   if (view.protocol != rules::Protocol::kUdp || view.cluster_ip.family != family_) {
     erase(view.name);
     return;
   }
   Port wanted = port_of(view);
+  wanted.is_host_port = claimant == Claimant::kHostPort;
   const auto [place, added] = ports_.try_emplace(view.name);
+  wanted.name = place->first;
   Port& port = place->second;
   if (!added && port == wanted) return;
-  changed_ = true;
+  const bool same_flows = !added && port.frontends == wanted.frontends && port.serving == wanted.serving &&
+                          port.node_port == wanted.node_port;
   unlink(port);
   const Port before = std::exchange(port, std::move(wanted));
   link(port);
+  // What only decides between several claimants makes no flow stale where there is one.
+  changed_ = changed_ || !same_flows || is_contested(port);
   remember_removed(before);
 }
 
@@ -126,20 +147,47 @@ void UdpFrontends::swept() {
   removed_node_ports_.clear();
 }
 
+bool UdpFrontends::may_lead_to(const SocketAddress& endpoint, const Owners& claimants,
+                               const SocketAddress* frontend) const {
+  const auto serves = [&](const Port* port) { return std::ranges::binary_search(port->serving, endpoint); };
+  if (claimants.size() == 1) return serves(claimants.front());
+  const auto usability = [&](const Port* port) {
+    return frontend != nullptr && port->cluster_ip == *frontend ? port->internal : port->external;
+  };
+  Owners services;
+  for (const Port* port : claimants) {
+    if (!port->is_host_port) {
+      services.push_back(port);
+    } else if (serves(port)) {
+      return true;  // no Service may have had an endpoint for it
+    }
+  }
+  if (services.empty()) return false;
+  if (precedence_ == Precedence::kOneOwner)
+    return serves(*std::ranges::min_element(services, {},
+                                            [&](const Port* port) { return std::pair(usability(port), port->name); }));
+  std::ranges::sort(services, {}, &Port::name);
+  for (const Port* port : services) {
+    if (serves(port)) return true;
+    if (usability(port) == rules::Usability::kUsable && !port->is_filtered) return false;
+  }
+  return false;
+}
+
 bool UdpFrontends::is_stale(const FlowView& flow) const {
   const SocketAddress addressed{flow.original_destination, flow.original_destination_port};
   const SocketAddress answerer{flow.reply_source, flow.reply_source_port};
   bool in_force = false;
   bool served = false;
-  const auto ask = [&](const Owners& owners) {
+  if (const auto found = frontends_.find(addressed); found != frontends_.end()) {
     in_force = true;
-    const auto serves = [&](const Port* port) { return std::ranges::binary_search(port->serving, answerer); };
-    served = served || std::ranges::any_of(owners, serves);
-  };
-  if (const auto found = frontends_.find(addressed); found != frontends_.end()) ask(found->second);
+    served = may_lead_to(answerer, found->second, &addressed);
+  }
   if (const auto found = node_ports_.find(addressed.port);
-      found != node_ports_.end() && is_node_address(addressed.address))
-    ask(found->second);
+      found != node_ports_.end() && is_node_address(addressed.address)) {
+    in_force = true;
+    served = served || may_lead_to(answerer, found->second, nullptr);
+  }
   if (in_force) return !served;
 
   const bool removed = removed_.contains(addressed) ||
