@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "agent/base/log.h"
 #include "agent/daemon/advice.h"
@@ -18,6 +20,8 @@ using dataplane::RoundReport;
 /// Objects that a line names; a table that is flushed again and again has thousands.
 constexpr std::size_t kNamed = 5;
 constexpr std::size_t kNamedDisputes = 8;
+/// Lines about clashes in one round.
+constexpr std::size_t kNamedClashes = 100;
 
 /// "nat KUBE-SERVICES, nat KUBE-SVC-X and 7 more"
 std::string list(const std::vector<rules::ObjectRef>& objects) {
@@ -38,6 +42,37 @@ void log_disputes(const std::vector<Drift::Dispute>& disputes, const std::string
   if (disputes.size() > kNamedDisputes)
     base::log_warning("more are changed again and again",
                       {{"family", family}, {"objects", disputes.size() - kNamedDisputes}});
+}
+
+/// "demo/blue:http, demo/green:http and 7 more"
+std::string list(const std::vector<std::string>& names) {
+  const std::size_t named = std::min(kNamed, names.size());
+  std::string text =
+      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(named), ", "));
+  if (names.size() > named) text += fmt::format(" and {} more", names.size() - named);
+  return text;
+}
+
+void log_clash(const RoundReport::Clash& told) {
+  const std::string family(name_of(told.family));
+  const rules::Clash& clash = told.clash;
+  if (clash.claimants.size() < 2) {
+    base::log_info("no longer claimed by several Services",
+                   {{"family", family}, {"frontend", rules::to_text(clash.frontend)}});
+    return;
+  }
+  base::log_warning("several Services claim one frontend: the first by name with usable endpoints serves it",
+                    {{"family", family},
+                     {"frontend", rules::to_text(clash.frontend)},
+                     {"services", list(clash.claimants)},
+                     {"serves", clash.serves.empty() ? "none, for want of endpoints" : clash.serves}});
+}
+
+void log_clashes(const std::vector<RoundReport::Clash>& clashes) {
+  for (std::size_t i = 0; i < std::min(kNamedClashes, clashes.size()); ++i) log_clash(clashes[i]);
+  if (clashes.size() > kNamedClashes)
+    base::log_warning("more frontends are claimed by several Services, or no longer",
+                      {{"frontends", clashes.size() - kNamedClashes}});
 }
 
 void log_family(const RoundReport::Family& family, const std::string& writer) {
@@ -74,6 +109,7 @@ void log_family(const RoundReport::Family& family, const std::string& writer) {
 
 void log_round(const RoundReport& report) {
   for (const RoundReport::Family& family : report.families) log_family(family, report.last_writer);
+  log_clashes(report.clashes);
   for (const rules::Error& problem : report.problems) base::log_error(problem);
   if (report.conntrack_deleted != 0)
     base::log_info("removed stale UDP conntrack entries", {{"entries", report.conntrack_deleted}});

@@ -15,6 +15,7 @@
 #include "agent/objects/objects.h"
 #include "agent/state/service_state.h"
 #include "rules/change.h"
+#include "rules/frontend_claims.h"
 #include "rules/hostport/host_ports.h"
 #include "rules/node_options.h"
 #include "rules/walk/ruleset.h"
@@ -119,6 +120,8 @@ class Dataplane {
   [[nodiscard]] virtual const rules::hostport::HostPorts& host_ports() const = 0;
   /// Service ports that are wanted and not refused.
   virtual void for_each_view(const std::function<void(const rules::ServicePortView&)>& visit) const = 0;
+  /// Service ports that claim one frontend: what there is to tell of them since the last call.
+  [[nodiscard]] virtual std::vector<rules::Clash> take_clashes() = 0;
   /// All that is refused at present.
   [[nodiscard]] virtual std::vector<RefusedObject> refused() const = 0;
   [[nodiscard]] virtual std::vector<OwnedRules> owned_rules() const = 0;

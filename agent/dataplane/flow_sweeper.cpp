@@ -65,7 +65,7 @@ void FlowSweeper::follow(const rules::hostport::HostPorts& host_ports) {
     for (const auto& mapping : chain.pod.mappings) {
       if (mapping.protocol != rules::Protocol::kUdp) continue;
       const rules::ServicePortView view = view_of(chain.pod, mapping);
-      frontends_.upsert_host_port(view);
+      frontends_.upsert(view, state::UdpFrontends::Claimant::kHostPort);
       names.insert(view.name);
     }
   for (const std::string& name : host_ports_)

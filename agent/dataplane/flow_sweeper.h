@@ -22,7 +22,7 @@ namespace kubenatd::agent::dataplane {
 /// reported, and tried again with the next change. Cost: a sweep reads the UDP entries of the family.
 class FlowSweeper {
  public:
-  explicit FlowSweeper(rules::Family family) : family_(family), frontends_(family) {}
+  FlowSweeper(rules::Family family, state::Precedence precedence) : family_(family), frontends_(family, precedence) {}
 
   void apply(const state::ViewChange& change);
   void add(const rules::ServicePortView& view);

@@ -13,6 +13,15 @@ using rules::Family;
 constexpr auto kFirstRetry = std::chrono::seconds(1);
 constexpr auto kLongestRetry = std::chrono::seconds(60);
 
+/// How the rules of a mode stand to each other where several service ports claim one frontend.
+state::Precedence precedence_of(config::Config::Mode mode) {
+  switch (mode) {
+    case config::Config::Mode::kIptables: return state::Precedence::kInTurn;
+    case config::Config::Mode::kNftables: return state::Precedence::kOneOwner;
+  }
+  return state::Precedence::kInTurn;
+}
+
 }  // namespace
 
 bool RoundReport::failed() const {
@@ -40,7 +49,8 @@ Reconciler::Reconciler(Model& model, Kernel& kernel, NfSession session)
   for (const Family family : rules::kFamilies) {
     if (family == Family::kIpv6 && !model_.environment().ipv6) continue;
     FamilyState& state = families_.emplace_back(model_.dataplane(family),
-                                                other_dataplanes(model_.config().mode, family, model_.facts(family)));
+                                                other_dataplanes(model_.config().mode, family, model_.facts(family)),
+                                                precedence_of(model_.config().mode));
     follow_node(state);
     state.dataplane.for_each_view([&](const rules::ServicePortView& view) { state.flows.add(view); });
   }
@@ -125,6 +135,9 @@ RoundReport Reconciler::reconcile(bool everything) {
     if (due && (everything || *due <= start)) sync(family, everything, report);
     const bool settled = family.dataplane.settled();
     report.settled[static_cast<std::size_t>(family.dataplane.family())] = settled;
+    if (settled)
+      for (rules::Clash& clash : family.dataplane.take_clashes())
+        report.clashes.push_back({family.dataplane.family(), std::move(clash)});
     if (settled && family.flows.is_due(start)) sweep(family, start, report);
   }
   report.last_writer = last_writer_;

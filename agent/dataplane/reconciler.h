@@ -37,6 +37,12 @@ struct RoundReport {
   /// Families for which the kernel has all that the objects ask for, also those for which there was nothing to do.
   std::array<bool, 2> settled{};
   std::vector<Sweep> sweeps;
+  /// Service ports that claim one frontend, or do so no longer, of what is in force.
+  struct Clash {
+    rules::Family family;
+    rules::Clash clash;
+  };
+  std::vector<Clash> clashes;
   std::size_t conntrack_deleted = 0;
   std::size_t overruns = 0;                ///< events were lost since the last round
   std::chrono::nanoseconds kernel_time{};  ///< of `took`, in transactions
@@ -85,8 +91,8 @@ class Reconciler {
 
  private:
   struct FamilyState {
-    FamilyState(Dataplane& mode, std::vector<std::unique_ptr<Dataplane>> other_modes)
-        : dataplane(mode), others(std::move(other_modes)), flows(mode.family()) {}
+    FamilyState(Dataplane& mode, std::vector<std::unique_ptr<Dataplane>> other_modes, state::Precedence precedence)
+        : dataplane(mode), others(std::move(other_modes)), flows(mode.family(), precedence) {}
 
     Dataplane& dataplane;
     std::vector<std::unique_ptr<Dataplane>> others;  ///< modes that may have left something behind

@@ -288,6 +288,18 @@ void weigh(const ExplainContext& context, Answer& answer) {
     if (finding.code != kHostPortWrongPod) finding.weight = Weight::kRemark;
 }
 
+/// "demo/blue:http claims it, too, and has no endpoints"
+std::vector<std::string> describe(const std::vector<Identity::Rival>& rivals) {
+  std::vector<std::string> texts;
+  for (const Identity::Rival& rival : rivals) {
+    const char* what = "claims it, too";
+    if (rival.usability == rules::Usability::kNone) what = "claims it, too, and has no endpoints";
+    if (rival.usability == rules::Usability::kElsewhere) what = "claims it, too, and has endpoints on other nodes alone";
+    texts.push_back(fmt::format("{} {}", rival.name, what));
+  }
+  return texts;
+}
+
 }  // namespace
 
 std::string why_not_ready(const objects::Pod& pod) {
@@ -336,8 +348,11 @@ void diagnose_objects(const ExplainContext& context, const Identity& identity, A
   if (identity.subject.kind == Target::kNode && changed) diagnose_left_entry(context, answer);
   if (!identity.rivals.empty())
     add_finding(answer, Weight::kRemark, "address-claimed-twice",
-                fmt::format("{} has a rival: other Services have the same address and port", answer.subject.name),
-                identity.rivals);
+                fmt::format("{} is claimed by several Services, of which {} counts here; kubenatd gives it to the first by name with usable endpoints",
+                            to_text(rules::Frontend{answer.packet.destination, answer.packet.protocol,
+                                                    answer.packet.destination_port}),
+                            answer.subject.name),
+                describe(identity.rivals));
   diagnose_node_name(context, identity, answer);
   weigh(context, answer);
 }

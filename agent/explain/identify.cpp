@@ -1,6 +1,8 @@
 #include "agent/explain/identify.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace kubenatd::agent::explain {
 namespace {
@@ -29,6 +31,12 @@ bool has_node_port(const objects::Service& service, std::uint16_t port, rules::P
   return std::ranges::any_of(service.ports, [&](const objects::ServicePort& one) {
     return one.node_port == port && one.protocol == protocol;
   });
+}
+
+rules::Usability usability_at(const rules::ServicePortView& view, Target kind, const rules::Address& address,
+                              std::uint16_t port) {
+  const std::optional<rules::Address> at = kind == Target::kNodePort ? std::nullopt : std::optional(address);
+  return rules::usability_of(view, {at, view.protocol, port}, rules::reach_of(view));
 }
 
 bool serves(const rules::ServicePortView& view, const std::vector<PathEnd>& ends) {
@@ -68,11 +76,16 @@ Identity identify(const ExplainContext& context, const rules::Address& address, 
     if (view.protocol != protocol) continue;
     const Target kind = kind_in(view, address, port, local);
     if (kind == Target::kNone) continue;
-    if (found.view != nullptr && (serves(*found.view, ends) || !serves(view, ends))) {
-      found.rivals.push_back(view.name);
-      continue;
+    const rules::Usability usability = usability_at(view, kind, address, port);
+    if (found.view != nullptr) {
+      // Views come by name.
+      const rules::Usability before = usability_at(*found.view, found.subject.kind, address, port);
+      if (std::pair(!serves(*found.view, ends), before) <= std::pair(!serves(view, ends), usability)) {
+        found.rivals.push_back({view.name, usability});
+        continue;
+      }
+      found.rivals.push_back({found.view->name, before});
     }
-    if (found.view != nullptr) found.rivals.push_back(found.view->name);
     found.subject = {kind, view.name};
     found.view = &view;
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "agent/explain/context.h"
+#include "rules/frontend.h"
 
 namespace kubenatd::agent::explain {
 
@@ -13,14 +14,19 @@ struct Identity {
   const objects::Pod* pod = nullptr;  ///< kHostPort, kPod
   /// Of a Service that has the address, but not this port, or that no chains are made for.
   const objects::Service* near = nullptr;
-  std::vector<std::string> rivals;  ///< other service ports that have the same address and port
+  /// Other service ports that have the same address and port: name, and what they have for it.
+  struct Rival {
+    std::string name;
+    rules::Usability usability = rules::Usability::kNone;
+  };
+  std::vector<Rival> rivals;
 };
 
 /// "demo", "web" of the service port name "demo/web:http".
 [[nodiscard]] objects::ObjectKey service_key(std::string_view service_port_name);
 
 /// Of several service ports with the same address and port, the one counts that has an endpoint among `ends`, else the
-/// first one.
+/// first by name of those with usable endpoints.
 [[nodiscard]] Identity identify(const ExplainContext& context, const rules::Address& address, std::uint16_t port,
                                 rules::Protocol protocol, const std::vector<PathEnd>& ends = {});
 

@@ -52,6 +52,13 @@ NodeAddresses::Has NodeAddresses::has(const rules::Address& address) const {
 UdpFrontends::Port UdpFrontends::port_of(const rules::ServicePortView& view) const {
   Port port;
   port.node_port = view.node_port;
+  port.is_filtered = !view.source_ranges.empty();
+  const rules::Reach reach = rules::reach_of(view);
+  port.external = rules::usability_of(view, {std::nullopt, view.protocol, view.node_port}, reach);
+  if (has_cluster_ip(view)) {
+    port.cluster_ip = SocketAddress{view.cluster_ip, view.port};
+    port.internal = rules::usability_of(view, {view.cluster_ip, view.protocol, view.port}, reach);
+  }
   const auto add_frontend = [&](const rules::Address& address) {
     if (address.family == family_) port.frontends.push_back({address, view.port});
   };
@@ -87,28 +94,33 @@ void UdpFrontends::remember_removed(const Port& port) {
   add_removed(many_of(port), port.node_port);
 }
 
-void UdpFrontends::upsert(const rules::ServicePortView& view) {
-  put(view, false);
+bool UdpFrontends::is_contested(const Port& port) const {
+  const auto shared = [](const auto& map, const auto& key) {
+    const auto found = map.find(key);
+    return found != map.end() && found->second.size() > 1;
+  };
+  return shared(port.is_host_port ? host_ports_.ports : node_ports_.ports, port.node_port) ||
+         std::ranges::any_of(port.frontends, [&](const SocketAddress& one) { return shared(frontends_, one); });
 }
 
-void UdpFrontends::upsert_host_port(const rules::ServicePortView& view) {
-  put(view, true);
-}
-
-void UdpFrontends::put(const rules::ServicePortView& view, bool is_host_port) {
+void UdpFrontends::upsert(const rules::ServicePortView& view, Claimant claimant) {
   if (view.protocol != rules::Protocol::kUdp || view.cluster_ip.family != family_) {
     erase(view.name);
     return;
   }
   Port wanted = port_of(view);
-  wanted.is_host_port = is_host_port;
+  wanted.is_host_port = claimant == Claimant::kHostPort;
   const auto [place, added] = ports_.try_emplace(view.name);
+  wanted.name = place->first;
   Port& port = place->second;
   if (!added && port == wanted) return;
-  changed_ = true;
+  const bool same_flows = !added && port.frontends == wanted.frontends && port.serving == wanted.serving &&
+                          port.node_port == wanted.node_port;
   unlink(port);
   const Port before = std::exchange(port, std::move(wanted));
   link(port);
+  // What only decides between several claimants makes no flow stale where there is one.
+  changed_ = changed_ || !same_flows || is_contested(port);
   remember_removed(before);
 }
 
@@ -167,18 +179,43 @@ void UdpFrontends::swept() {
   host_ports_.removed.clear();
 }
 
+bool UdpFrontends::may_lead_to(const SocketAddress& endpoint, const Owners& claimants,
+                               const SocketAddress* frontend) const {
+  const auto serves = [&](const Port* port) { return std::ranges::binary_search(port->serving, endpoint); };
+  if (claimants.size() == 1) return serves(claimants.front());
+  const auto usability = [&](const Port* port) {
+    return frontend != nullptr && port->cluster_ip == *frontend ? port->internal : port->external;
+  };
+  Owners services;
+  for (const Port* port : claimants) {
+    if (!port->is_host_port) {
+      services.push_back(port);
+    } else if (serves(port)) {
+      return true;  // no Service may have had an endpoint for it
+    }
+  }
+  if (services.empty()) return false;
+  if (precedence_ == Precedence::kOneOwner)
+    return serves(*std::ranges::min_element(services, {},
+                                            [&](const Port* port) { return std::pair(usability(port), port->name); }));
+  std::ranges::sort(services, {}, &Port::name);
+  for (const Port* port : services) {
+    if (serves(port)) return true;
+    if (usability(port) == rules::Usability::kUsable && !port->is_filtered) return false;
+  }
+  return false;
+}
+
 bool UdpFrontends::is_stale(const FlowView& flow, const IsLocal& is_local) const {
   const SocketAddress addressed{flow.original_destination, flow.original_destination_port};
   const SocketAddress answerer{flow.reply_source, flow.reply_source_port};
   bool in_force = false;
   bool served = false;
   bool removed = removed_.contains(addressed);
-  const auto ask = [&](const Owners& owners) {
+  if (const auto found = frontends_.find(addressed); found != frontends_.end()) {
     in_force = true;
-    const auto serves = [&](const Port* port) { return std::ranges::binary_search(port->serving, answerer); };
-    served = served || std::ranges::any_of(owners, serves);
-  };
-  if (const auto found = frontends_.find(addressed); found != frontends_.end()) ask(found->second);
+    served = may_lead_to(answerer, found->second, &addressed);
+  }
   for (const ManyAddresses* many : {&node_ports_, &host_ports_}) {
     const auto found = many->ports.find(addressed.port);
     const bool was = many->removed.contains(addressed.port);
@@ -186,7 +223,10 @@ bool UdpFrontends::is_stale(const FlowView& flow, const IsLocal& is_local) const
     const NodeAddresses::Has has = many->addresses.has(addressed.address);
     if (has == NodeAddresses::Has::kNo) continue;
     if (has == NodeAddresses::Has::kByPrefix && is_local && !is_local(addressed.address)) continue;
-    if (found != many->ports.end()) ask(found->second);
+    if (found != many->ports.end()) {
+      in_force = true;
+      served = served || may_lead_to(answerer, found->second, nullptr);
+    }
     removed = removed || was;
   }
   if (in_force) return !served;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "rules/address.h"
+#include "rules/frontend.h"
 #include "rules/service_port.h"
 
 namespace kubenatd::agent::state {
@@ -61,6 +63,12 @@ class NodeAddresses {
   bool loopback_ = false;
 };
 
+/// What becomes of a packet to a frontend that several service ports claim.
+enum class Precedence : std::uint8_t {
+  kInTurn,    ///< rules by name: a service port that has nothing for the packet leaves it to the next
+  kOneOwner,  ///< the frontend is that of rules::FrontendClaims' owner alone
+};
+
 /// Tells which UDP conntrack entries of one family contradict the service ports in force.
 ///
 /// Purpose: a UDP flow keeps its conntrack entry, and with it its endpoint, as long as packets come. So entries that
@@ -84,7 +92,7 @@ class UdpFrontends {
   /// timeout.
   static constexpr std::size_t kMostRemoved = 65536;
 
-  explicit UdpFrontends(rules::Family family) : family_(family) {}
+  UdpFrontends(rules::Family family, Precedence precedence) : family_(family), precedence_(precedence) {}
   UdpFrontends(const UdpFrontends&) = delete;
   UdpFrontends& operator=(const UdpFrontends&) = delete;
 
@@ -94,10 +102,11 @@ class UdpFrontends {
   /// All that is local: where hostPorts answer.
   void set_local(NodeAddresses local);
 
-  /// Adds the service port. A service port with the same name is replaced.
-  void upsert(const rules::ServicePortView& view);
-  /// The same for a hostPort, which answers on all that is local: it stands as the view's NodePort.
-  void upsert_host_port(const rules::ServicePortView& view);
+  /// A host port takes what Services leave.
+  enum class Claimant : std::uint8_t { kService, kHostPort };
+  /// Adds the service port. A service port with the same name is replaced. A hostPort, which answers on all that is
+  /// local, stands as the view's NodePort.
+  void upsert(const rules::ServicePortView& view, Claimant claimant = Claimant::kService);
   void erase(std::string_view name);
 
   /// Adds a frontend that served before and does not now, as found in the rules of an earlier run. It has no effect
@@ -116,7 +125,7 @@ class UdpFrontends {
   /// True when the present service ports cannot have made the entry:
   ///  - it addresses a frontend, or a NodePort on an address of the node, and its answers do not come from an endpoint
   ///    that serves there (it is gone, has another port, there is none, or the entry was made without DNAT). When
-  ///    several service ports have the same frontend, an endpoint of any of them makes it right;
+  ///    several service ports claim the frontend, an endpoint of those to whom the rules may lead makes it right;
   ///  - or it addresses a removed frontend and is DNATed.
   /// `is_local` is asked for an address that only a prefix has.
   using IsLocal = std::function<bool(const rules::Address&)>;
@@ -127,10 +136,15 @@ class UdpFrontends {
 
  private:
   struct Port {
+    std::string_view name;                 ///< the key in ports_
     std::vector<SocketAddress> frontends;  ///< sorted
     std::vector<SocketAddress> serving;    ///< sorted
+    std::optional<SocketAddress> cluster_ip;
     std::uint16_t node_port = 0;
-    bool is_host_port = false;  ///< node_port is one
+    rules::Usability internal = rules::Usability::kNone;  ///< of the cluster IP
+    rules::Usability external = rules::Usability::kNone;  ///< of all other frontends
+    bool is_filtered = false;                             ///< by source ranges
+    bool is_host_port = false;
     bool operator==(const Port&) const = default;
   };
   using Owners = std::vector<const Port*>;  ///< nearly always one; into ports_, whose nodes do not move
@@ -146,7 +160,6 @@ class UdpFrontends {
     std::unordered_set<std::uint16_t> removed;
   };
 
-  void put(const rules::ServicePortView& view, bool is_host_port);
   [[nodiscard]] Port port_of(const rules::ServicePortView& view) const;
   void link(const Port& port);
   void unlink(const Port& port);
@@ -154,8 +167,14 @@ class UdpFrontends {
   void set_addresses(ManyAddresses& many, NodeAddresses addresses);
   void add_removed(ManyAddresses& many, std::uint16_t port);
   [[nodiscard]] ManyAddresses& many_of(const Port& port) { return port.is_host_port ? host_ports_ : node_ports_; }
+  [[nodiscard]] bool is_contested(const Port& port) const;
+  /// Whether the rules may lead a packet to one of `frontend`'s claimants whose endpoint this is. No frontend: a
+  /// NodePort.
+  [[nodiscard]] bool may_lead_to(const SocketAddress& endpoint, const Owners& claimants,
+                                 const SocketAddress* frontend) const;
 
   rules::Family family_;
+  Precedence precedence_;
   Ports ports_;
   std::unordered_map<SocketAddress, Owners, SocketAddressHash> frontends_;
   ManyAddresses node_ports_;

@@ -52,9 +52,20 @@ void DesiredTables::set_options(CompileOptions options) {
   ports_.mark_all_changed();
 }
 
+void DesiredTables::move_claims(Ports::Entry& entry, const ServicePortView* next, bool refused) {
+  const std::vector<Frontend> wanted = next == nullptr ? std::vector<Frontend>() : frontends_of(*next);
+  for (const Frontend& frontend : frontends_of(entry.second.view))
+    if (std::ranges::find(wanted, frontend) == wanted.end()) claims_.remove(frontend, entry);
+  if (next == nullptr) return;
+  const Reach reach = reach_of(*next);
+  for (const Frontend& frontend : wanted)
+    claims_.put(frontend, entry, refused ? Usability::kRefused : usability_of(*next, frontend, reach));
+}
+
 void DesiredTables::upsert(ServicePortView view) {
   const Ports::Place place = ports_.place_for(view);
   if (place.entry == nullptr) return;
+  move_claims(*place.entry, &view, false);
   place.entry->second.view = std::move(view);
   place.entry->second.refused = false;
   ports_.mark_changed(place.entry->first);
@@ -63,6 +74,7 @@ void DesiredTables::upsert(ServicePortView view) {
 void DesiredTables::erase(const ServicePortKey& key) {
   Ports::Entry* found = ports_.find(key);
   if (found == nullptr) return;
+  move_claims(*found, nullptr, false);
   Compiled& compiled = found->second.state;
   set_dispatch(compiled, {});
   port_rules_ -= compiled.rules;
@@ -76,6 +88,7 @@ void DesiredTables::erase(const ServicePortKey& key) {
 void DesiredTables::refuse(const ServicePortKey& key) {
   Ports::Entry* found = ports_.find(key);
   if (found == nullptr || found->second.refused) return;
+  move_claims(*found, &found->second.view, true);
   found->second.refused = true;
   ports_.mark_changed(key);
 }
@@ -83,6 +96,7 @@ void DesiredTables::refuse(const ServicePortKey& key) {
 void DesiredTables::readmit(const ServicePortKey& key) {
   Ports::Entry* found = ports_.find(key);
   if (found == nullptr || !found->second.refused) return;
+  move_claims(*found, &found->second.view, false);
   found->second.refused = false;
   ports_.mark_changed(key);
 }

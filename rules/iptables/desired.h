@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rules/digest.h"
+#include "rules/frontend_claims.h"
 #include "rules/iptables/chain_sink.h"
 #include "rules/iptables/compiler.h"
 #include "rules/iptables/options.h"
@@ -59,6 +60,10 @@ class DesiredTables {
   /// Rules that are wanted in the chains of a table.
   [[nodiscard]] std::size_t rules(Table table) const;
 
+  /// Service ports that claim one frontend, as FrontendClaims tells them. Rules decide it here: those of service ports
+  /// stand by name, and who has no endpoints has none in nat.
+  [[nodiscard]] std::vector<Clash> take_clashes() { return claims_.take_clashes(); }
+
   [[nodiscard]] std::size_t service_ports() const { return ports_.size(); }
   [[nodiscard]] const ServicePortView* view_of(const ServicePortKey& key) const;
   /// Service ports that are not refused.
@@ -83,6 +88,8 @@ class DesiredTables {
   };
 
   void count_fixed();
+  /// The claims of a service port, whose view is to be this one; none: it goes.
+  void move_claims(Ports::Entry& entry, const ServicePortView* next, bool refused);
   void recompile(const ServicePortKey& key, Ports::Port& port, ChainSink& sink);
   void drop_chains(const std::vector<ChainName>& chains, ChainSink& sink);
   void set_dispatch(Compiled& port, std::vector<DispatchEntry> dispatch);
@@ -96,6 +103,7 @@ class DesiredTables {
 
   CompileOptions options_;
   Ports ports_;
+  FrontendClaims<Ports::Entry> claims_;
   std::unordered_map<ChainName, Owned> owners_;    ///< service chains, all in nat
   std::map<ChainName, Digest> tree_;               ///< tree chains in force, without the root
   std::map<Address, std::uint32_t> address_uses_;  ///< nat KUBE-SERVICES rules by address

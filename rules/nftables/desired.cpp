@@ -60,15 +60,16 @@ DesiredElements::DesiredElements(RulesetOptions options) : options_(std::move(op
 void DesiredElements::set_options(RulesetOptions options) {
   if (options == options_) return;
   const bool ranges = options.node.node_address != options_.node.node_address;
-  if (ranges)
-    for (const PortEntry& entry : ports_)
-      for (const Frontend& frontend : frontends_of(entry.second.view)) retract_frontend(entry, frontend, nullptr);
+  const auto all = [&](const ElementVisitor& visit) {
+    claims_.for_each_owner([&](const Frontend& frontend, const PortEntry& owner) {
+      emit_frontend(owner, frontend, owner.second.state.lists, nullptr, visit);
+    });
+  };
+  if (ranges) all(retracting());
   node_port_addresses(-1);
   options_ = std::move(options);
   node_port_addresses(1);
-  if (ranges)
-    for (const PortEntry& entry : ports_)
-      for (const Frontend& frontend : frontends_of(entry.second.view)) assert_frontend(entry, frontend, nullptr);
+  if (ranges) all(asserting());
   ruleset_changed_ = true;
 }
 
@@ -99,6 +100,9 @@ void DesiredElements::upsert(ServicePortView view) {
 
 void DesiredElements::erase(const PortKey& key) {
   refuse(key);
+  const PortEntry* entry = ports_.find(key);
+  if (entry == nullptr) return;
+  for (const Frontend& frontend : frontends_of(entry->second.view)) claims_.remove(frontend, *entry);
   ports_.erase(key);
 }
 
@@ -134,60 +138,68 @@ std::optional<std::string> DesiredElements::host_port_owner_of(const ElementKey&
   return found->second.pod;
 }
 
+std::vector<DesiredElements::Handover> DesiredElements::move_claims(PortEntry& entry, const Port& next) {
+  const std::vector<Frontend> wanted = frontends_of(next.view);
+  std::vector<Handover> handovers;
+  const auto concern = [&](const Frontend& frontend) -> Handover& {
+    return handovers.emplace_back(frontend, claims_.owner_of(frontend));
+  };
+  for (const Frontend& frontend : frontends_of(entry.second.view)) {
+    if (std::ranges::find(wanted, frontend) != wanted.end()) continue;
+    Handover& handover = concern(frontend);
+    claims_.remove(frontend, entry);
+    handover.to = claims_.owner_of(frontend);
+  }
+  const Reach reach{.cluster = !next.state.lists.cluster.empty(), .local = !next.state.lists.local.empty()};
+  for (const Frontend& frontend : wanted) {
+    Handover& handover = concern(frontend);
+    claims_.put(frontend, entry, next.refused ? Usability::kRefused : usability_of(next.view, frontend, reach));
+    handover.to = claims_.owner_of(frontend);
+  }
+  return handovers;
+}
+
 void DesiredElements::replace(PortEntry& entry, Port next) {
   Port& present = entry.second;
   const bool was = !present.refused;
   const bool is = !next.refused;
   const Lists& before = present.state.lists;
   const Lists& after = next.state.lists;
-  if (was && is && same_shape(present.view, next.view)) {
-    const Touched touched{differing(before.cluster, after.cluster), differing(before.local, after.local)};
-    const std::vector<Frontend> frontends = frontends_of(present.view);
-    for (const Frontend& frontend : frontends) retract_frontend(entry, frontend, &touched);
+  const bool endpoints_alone = was && is && same_shape(present.view, next.view);
+  Touched touched;
+  if (endpoints_alone) touched = {differing(before.cluster, after.cluster), differing(before.local, after.local)};
+  const std::vector<Handover> handovers = move_claims(entry, next);
+  const auto touched_of = [&](const Handover& handover) {
+    return endpoints_alone && handover.from == handover.to ? &touched : nullptr;
+  };
+  for (const Handover& handover : handovers)
+    if (handover.from != nullptr && (handover.from != handover.to || handover.from == &entry))
+      emit_frontend(*handover.from, handover.frontend, handover.from->second.state.lists, touched_of(handover),
+                    retracting());
+  if (endpoints_alone) {
     const std::vector<Address> old_pairs = hairpins(present.view), new_pairs = hairpins(next.view);
-    next.state.cluster_id = present.state.cluster_id;
-    next.state.local_id = present.state.local_id;
-    present = std::move(next);
-    for (const Frontend& frontend : frontends) assert_frontend(entry, frontend, &touched);
     if (old_pairs != new_pairs) {
       for (const Address& address : new_pairs) count(hairpin(address), 1);
       for (const Address& address : old_pairs) count(hairpin(address), -1);
     }
-    return;
+    next.state.cluster_id = present.state.cluster_id;
+    next.state.local_id = present.state.local_id;
+    present = std::move(next);
+  } else {
+    if (was) {
+      count_port(entry, -1);
+      release_ids(entry);
+    }
+    present = std::move(next);
+    if (is) {
+      take_ids(entry);
+      count_port(entry, 1);
+    }
   }
-  if (was) {
-    for (const Frontend& frontend : frontends_of(present.view)) release(entry, frontend);
-    count_port(entry, -1);
-    release_ids(entry);
-  }
-  present = std::move(next);
-  if (is) {
-    take_ids(entry);
-    count_port(entry, 1);
-    for (const Frontend& frontend : frontends_of(present.view)) claim(entry, frontend);
-  }
-}
-
-void DesiredElements::claim(PortEntry& entry, const Frontend& frontend) {
-  std::vector<PortEntry*>& claims = claims_[frontend];
-  const auto place = std::ranges::find_if(claims, [&](const PortEntry* other) { return entry.first < other->first; });
-  const bool first = place == claims.begin();
-  if (first && !claims.empty()) retract_frontend(*claims.front(), frontend, nullptr);
-  claims.insert(place, &entry);
-  if (first) assert_frontend(entry, frontend, nullptr);
-}
-
-void DesiredElements::release(PortEntry& entry, const Frontend& frontend) {
-  const auto found = claims_.find(frontend);
-  if (found == claims_.end()) return;
-  const bool first = found->second.front() == &entry;
-  if (first) retract_frontend(entry, frontend, nullptr);
-  std::erase(found->second, &entry);
-  if (found->second.empty()) {
-    claims_.erase(found);
-  } else if (first) {
-    assert_frontend(*found->second.front(), frontend, nullptr);
-  }
+  for (const Handover& handover : handovers)
+    if (handover.to != nullptr && (handover.from != handover.to || handover.to == &entry))
+      emit_frontend(*handover.to, handover.frontend, handover.to->second.state.lists, touched_of(handover),
+                    asserting());
 }
 
 void DesiredElements::emit_frontend(const PortEntry& entry, const Frontend& frontend, const Lists& lists,
@@ -201,20 +213,6 @@ void DesiredElements::emit_frontend(const PortEntry& entry, const Frontend& fron
       .cluster = {lists.cluster, touched != nullptr ? &touched->cluster : nullptr, state.cluster_id},
       .local = {lists.local, touched != nullptr ? &touched->local : nullptr, state.local_id}};
   emit(input, visit);
-}
-
-void DesiredElements::retract_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched) {
-  const auto claims = claims_.find(frontend);
-  if (claims == claims_.end() || claims->second.front() != &entry) return;
-  emit_frontend(entry, frontend, entry.second.state.lists, touched,
-                [this](const ElementKey& key, const ElementValue& value) { retract(key, value); });
-}
-
-void DesiredElements::assert_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched) {
-  const auto claims = claims_.find(frontend);
-  if (claims == claims_.end() || claims->second.front() != &entry) return;
-  emit_frontend(entry, frontend, entry.second.state.lists, touched,
-                [this](const ElementKey& key, const ElementValue& value) { assert_element(key, value); });
 }
 
 void DesiredElements::retract(const ElementKey& key, const ElementValue& value) {
@@ -314,14 +312,13 @@ void DesiredElements::for_each_element(const SetFilter& wanted, const ElementVis
   const auto filtered = [&](const ElementKey& key, const ElementValue& value) {
     if (wanted(key.set)) visit(key, value);
   };
-  for (const auto& [frontend, claims] : claims_) {
-    const PortEntry& entry = *claims.front();
+  claims_.for_each_owner([&](const Frontend& frontend, const PortEntry& entry) {
     if (as_if.order) {
-      emit_frontend(entry, frontend, in_live_order(entry.second, as_if.order), nullptr, filtered);
+      emit_frontend(entry, frontend, in_live_order(entry, as_if.order), nullptr, filtered);
     } else {
       emit_frontend(entry, frontend, entry.second.state.lists, nullptr, filtered);
     }
-  }
+  });
 }
 
 void DesiredElements::committed() {
@@ -330,12 +327,15 @@ void DesiredElements::committed() {
   ruleset_changed_ = false;
 }
 
-DesiredElements::Lists DesiredElements::in_live_order(const Port& port, const LiveData& live) {
+DesiredElements::Lists DesiredElements::in_live_order(const PortEntry& entry, const LiveData& live) const {
+  const Port& port = entry.second;
   Lists lists = port.state.lists;
+  // What is there of the other frontends tells of others' endpoints.
+  const auto has = [&](const Frontend& frontend) { return claims_.owner_of(frontend) == &entry; };
   for (const bool local : {false, true}) {
     std::vector<Backend>& list = local ? lists.local : lists.cluster;
-    const auto endpoints = endpoint_element(port.view, local);
-    if (list.size() < 2 || !endpoints) continue;
+    const auto endpoints = list.size() < 2 ? std::nullopt : endpoint_element(port.view, local, has);
+    if (!endpoints) continue;
     std::map<Bytes<kDataCapacity>, Backend> by_value;
     for (const Backend& backend : list) by_value.emplace(endpoint_value(backend), backend);
     std::vector<Backend> order;
@@ -355,18 +355,19 @@ DesiredElements::Lists DesiredElements::in_live_order(const Port& port, const Li
 
 void DesiredElements::adopt_order(const LiveData& live) {
   for (PortEntry& entry : ports_)
-    if (!entry.second.refused) entry.second.state.lists = in_live_order(entry.second, live);
+    if (!entry.second.refused) entry.second.state.lists = in_live_order(entry, live);
 }
 
 std::optional<DesiredElements::PortKey> DesiredElements::owner_of(const ElementKey& element) const {
-  for (const auto& [frontend, claims] : claims_) {
-    bool found = false;
-    const PortEntry& entry = *claims.front();
+  std::optional<PortKey> owner;
+  claims_.for_each_owner([&](const Frontend& frontend, const PortEntry& entry) {
+    if (owner) return;
     emit_frontend(entry, frontend, entry.second.state.lists, nullptr,
-                  [&](const ElementKey& key, const ElementValue& /*value*/) { found = found || key == element; });
-    if (found) return entry.first;
-  }
-  return std::nullopt;
+                  [&](const ElementKey& key, const ElementValue& /*value*/) {
+                    if (key == element) owner = entry.first;
+                  });
+  });
+  return owner;
 }
 
 const ServicePortView* DesiredElements::view_of(const PortKey& key) const {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "rules/frontend_claims.h"
 #include "rules/nftables/element.h"
 #include "rules/nftables/host_ports.h"
 #include "rules/nftables/ruleset.h"
@@ -32,20 +33,13 @@ struct Backend {
 /// fills the holes, and the last ones move into the holes that are left.
 [[nodiscard]] std::vector<Backend> keep_places(std::vector<Backend> present, const std::vector<Backend>& wanted);
 
-/// One way to address a service port: an address and port, or a NodePort.
-struct Frontend {
-  std::optional<Address> address;  ///< none: a NodePort
-  Protocol protocol = Protocol::kTcp;
-  std::uint16_t port = 0;
-  auto operator<=>(const Frontend&) const = default;
-};
-
 /// The desired state of one family in nftables mode: the constant ruleset and the elements in it.
 ///
 /// Purpose: keeps service ports, knows which elements follow from them, and collects what has changed since the last
-/// commit. Of several service ports that claim one frontend, the first by name has it. Threading: one thread.
-/// Failure: none. Cost: a changed service port costs the elements that change, and a comparison of its endpoints; the
-/// elements are not kept but made again from the service ports when they are asked for.
+/// commit. Of several service ports that claim one frontend, one has it (FrontendClaims), and all elements of the
+/// frontend are of that one. Threading: one thread. Failure: none. Cost: a changed service port costs the elements that
+/// change, and a comparison of its endpoints; a frontend that changes hands costs the elements of both. The elements
+/// are not kept but made again from the service ports when they are asked for.
 class DesiredElements {
  public:
   using PortKey = ServicePortKey;
@@ -103,6 +97,9 @@ class DesiredElements {
   /// restart changes nothing that is right.
   void adopt_order(const LiveData& live);
 
+  /// Service ports that claim one frontend, as FrontendClaims tells them.
+  [[nodiscard]] std::vector<Clash> take_clashes() { return claims_.take_clashes(); }
+
   [[nodiscard]] std::optional<PortKey> owner_of(const ElementKey& element) const;
   [[nodiscard]] std::size_t service_ports() const { return ports_.size(); }
   [[nodiscard]] const ServicePortView* view_of(const PortKey& key) const;
@@ -130,15 +127,25 @@ class DesiredElements {
     std::vector<std::uint32_t> local;
   };
 
+  /// A frontend of a service port that changes: whose it was, and whose it is then.
+  struct Handover {
+    Frontend frontend;
+    const PortEntry* from = nullptr;
+    const PortEntry* to = nullptr;
+  };
+
   void replace(PortEntry& entry, Port next);
+  [[nodiscard]] std::vector<Handover> move_claims(PortEntry& entry, const Port& next);
+  [[nodiscard]] ElementVisitor retracting() {
+    return [this](const ElementKey& key, const ElementValue& value) { retract(key, value); };
+  }
+  [[nodiscard]] ElementVisitor asserting() {
+    return [this](const ElementKey& key, const ElementValue& value) { assert_element(key, value); };
+  }
   void emit_frontend(const PortEntry& entry, const Frontend& frontend, const Lists& lists, const Touched* touched,
                      const ElementVisitor& visit) const;
   /// The lists in the order of what is there.
-  [[nodiscard]] static Lists in_live_order(const Port& port, const LiveData& live);
-  void retract_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched);
-  void assert_frontend(const PortEntry& entry, const Frontend& frontend, const Touched* touched);
-  void claim(PortEntry& entry, const Frontend& frontend);
-  void release(PortEntry& entry, const Frontend& frontend);
+  [[nodiscard]] Lists in_live_order(const PortEntry& entry, const LiveData& live) const;
   void count(const ElementKey& key, int by);
   void count_port(const PortEntry& entry, int by);
   void retract(const ElementKey& key, const ElementValue& value);
@@ -150,7 +157,7 @@ class DesiredElements {
 
   RulesetOptions options_;
   Ports ports_;
-  std::map<Frontend, std::vector<PortEntry*>> claims_;    ///< the first of them has it
+  FrontendClaims<PortEntry> claims_;                      ///< those of refused service ports, too
   std::unordered_map<ElementKey, std::uint32_t> counts_;  ///< elements that several service ports share
   std::unordered_set<std::uint32_t> ids_;                 ///< of service ports with affinity
   std::map<std::uint32_t, std::uint32_t> timeouts_;       ///< service ports by affinity timeout

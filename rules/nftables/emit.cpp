@@ -15,10 +15,6 @@ Bytes<kKeyCapacity> key_of(const Frontend& frontend) {
   return key;
 }
 
-bool is_internal(const ServicePortView& view, const Frontend& frontend) {
-  return frontend.address == view.cluster_ip && frontend.port == view.port;
-}
-
 /// The sets of one list behind one kind of frontend.
 struct ListSets {
   SetId endpoints, larger, sticky;
@@ -35,12 +31,11 @@ class FrontendEmitter {
       : in_(input), view_(input.view), key_(key_of(input.frontend)), visit_(visit) {}
 
   void emit() {
-    const bool cluster_empty = in_.cluster.backends.empty();
-    const bool local_empty = in_.local.backends.empty();
+    const Reach reach{.cluster = !in_.cluster.backends.empty(), .local = !in_.local.backends.empty()};
+    const bool usable = usability_of(view_, in_.frontend, reach) == Usability::kUsable;
     if (is_internal(view_, in_.frontend)) {
-      const BackendList& list = view_.internal_policy_local ? in_.local : in_.cluster;
-      if (view_.has_endpoints && !list.backends.empty()) {
-        endpoints(list, kCluster);
+      if (usable) {
+        endpoints(view_.internal_policy_local ? in_.local : in_.cluster, kCluster);
       } else {
         none(SetId::kNoEndpoints, SetId::kNoLocalEndpoints);
       }
@@ -48,7 +43,6 @@ class FrontendEmitter {
     }
     const bool node_port = !in_.frontend.address;
     const bool keeps_local = view_.external_policy_local;
-    const bool usable = view_.has_endpoints && !(keeps_local ? local_empty : cluster_empty);
     if (view_.has_endpoints) {
       const SetId plain = node_port ? SetId::kNodePorts : SetId::kExternal;
       const SetId local = node_port ? SetId::kNodePortsLocal : SetId::kExternalLocal;
@@ -136,18 +130,6 @@ class FrontendEmitter {
 
 }  // namespace
 
-std::vector<Frontend> frontends_of(const ServicePortView& view) {
-  std::vector<Frontend> frontends;
-  if (has_cluster_ip(view)) frontends.push_back({view.cluster_ip, view.protocol, view.port});
-  const auto add = [&](Frontend frontend) {
-    if (std::ranges::find(frontends, frontend) == frontends.end()) frontends.push_back(frontend);
-  };
-  for (const Address& address : view.external_ips) add({address, view.protocol, view.port});
-  for (const Address& address : view.load_balancer_ips) add({address, view.protocol, view.port});
-  if (view.node_port != 0) add({std::nullopt, view.protocol, view.node_port});
-  return frontends;
-}
-
 void emit(const FrontendInput& input, const DesiredElements::ElementVisitor& visit) {
   FrontendEmitter(input, visit).emit();
 }
@@ -164,15 +146,15 @@ Bytes<kDataCapacity> endpoint_value(const Backend& backend) {
   return value;
 }
 
-std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool local) {
-  const Frontend cluster_ip{view.cluster_ip, view.protocol, view.port};
-  if (has_cluster_ip(view) && local == view.internal_policy_local)
-    return ElementKey{{kCluster.endpoints}, key_of(cluster_ip), 0};
-  if (local && !view.external_policy_local) return std::nullopt;
+std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool local,
+                                           const std::function<bool(const Frontend&)>& has) {
   for (const Frontend& frontend : frontends_of(view)) {
-    if (is_internal(view, frontend)) continue;
+    const bool internal = is_internal(view, frontend);
+    const bool listed = internal ? local == view.internal_policy_local : !local || view.external_policy_local;
+    if (!listed || !has(frontend)) continue;
     const bool node_port = !frontend.address;
-    const ListSets& sets = local ? (node_port ? kNodePortLocal : kLocal) : (node_port ? kNodePort : kCluster);
+    const ListSets& sets =
+        local && !internal ? (node_port ? kNodePortLocal : kLocal) : (node_port ? kNodePort : kCluster);
     return ElementKey{{sets.endpoints}, key_of(frontend), 0};
   }
   return std::nullopt;

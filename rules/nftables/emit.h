@@ -27,16 +27,15 @@ struct FrontendInput {
   BackendList local;
 };
 
-/// All frontends of a service port, each once.
-[[nodiscard]] std::vector<Frontend> frontends_of(const ServicePortView& view);
-
 /// Every element of one frontend.
 void emit(const FrontendInput& input, const DesiredElements::ElementVisitor& visit);
 
 [[nodiscard]] ElementKey hairpin(const Address& address);
 [[nodiscard]] Bytes<kDataCapacity> endpoint_value(const Backend& backend);
-/// The key of the endpoints of one list, but for their numbers; none when no frontend has that list.
-[[nodiscard]] std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool local);
+/// The key of the endpoints of one list, but for their numbers; none when no frontend has that list, or none for which
+/// the answer is yes.
+[[nodiscard]] std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool local,
+                                                         const std::function<bool(const Frontend&)>& has);
 
 /// Prefixes without those that others of them contain: the kernel refuses overlapping ranges.
 [[nodiscard]] std::vector<Prefix> without_overlaps(std::vector<Prefix> prefixes);

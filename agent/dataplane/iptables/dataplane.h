@@ -29,6 +29,7 @@ class IptablesDataplane final : public Dataplane {
   [[nodiscard]] const rules::NodeOptions& node_options() const override;
   [[nodiscard]] const rules::hostport::HostPorts& host_ports() const override { return desired_.host_ports; }
   void for_each_view(const std::function<void(const rules::ServicePortView&)>& visit) const override;
+  [[nodiscard]] std::vector<rules::Clash> take_clashes() override { return desired_.service_ports.take_clashes(); }
   [[nodiscard]] std::vector<RefusedObject> refused() const override { return sync_.refusals().all(); }
   [[nodiscard]] std::vector<OwnedRules> owned_rules() const override;
 

@@ -29,6 +29,7 @@ class NftablesDataplane final : public Dataplane {
   void for_each_view(const std::function<void(const rules::ServicePortView&)>& visit) const override {
     wanted_.elements.for_each_view(visit);
   }
+  [[nodiscard]] std::vector<rules::Clash> take_clashes() override { return wanted_.elements.take_clashes(); }
   [[nodiscard]] std::vector<RefusedObject> refused() const override;
   [[nodiscard]] std::vector<OwnedRules> owned_rules() const override { return {}; }
 

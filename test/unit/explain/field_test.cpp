@@ -73,15 +73,43 @@ TEST_CASE("field F14: a load balancer's address that a hostPort serves is no pro
   }
 }
 
-TEST_CASE("field F13: of two Services with one external address the one that serves counts") {
-  const World world(field("F13/objects.yaml"), config::Config::Mode::kIptables, "node-1", kNoNode);
-  const explain::Answer answer = world.ask("203.0.113.60:80");
-  INFO(to_text(answer, false));
-  CHECK(problem(answer) == "none");
-  CHECK(answer.subject.name.starts_with("demo/green"));
-  REQUIRE(finding(answer, "address-claimed-twice") != nullptr);
-  CHECK(finding(answer, "address-claimed-twice")->details.at(0).starts_with("demo/blue"));
-  CHECK(answer.client.code == "answer");
+TEST_CASE("field F13: of two Services with one external address the first with endpoints counts") {
+  const std::string objects = field("F13/objects.yaml");
+  const auto slice_of = [](const std::string& service, const std::string& endpoint) {
+    return "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " + service +
+           "-2, namespace: demo, labels: {kubernetes.io/service-name: " + service +
+           "}}\naddressType: IPv4\nports: [{name: http, port: 8080, protocol: TCP}]\nendpoints:\n"
+           "  - {addresses: [" +
+           endpoint + "], conditions: {ready: true}, nodeName: node-1}\n";
+  };
+  for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
+    const auto ask = [&](const std::string& manifests) {
+      const World world(manifests, mode, "node-1", kNoNode);
+      explain::Answer answer = world.ask("203.0.113.60:80");
+      UNSCOPED_INFO(to_text(answer, false));
+      REQUIRE(finding(answer, "address-claimed-twice") != nullptr);
+      CHECK(finding(answer, "address-claimed-twice")->details.size() == 1);
+      return answer;
+    };
+    const explain::Answer green = ask(objects);
+    CHECK(problem(green) == "none");
+    CHECK(green.subject.name.starts_with("demo/green"));
+    CHECK(finding(green, "address-claimed-twice")->details.at(0) ==
+          "demo/blue:http claims it, too, and has no endpoints");
+    CHECK(green.client.code == "answer");
+    CHECK(ends(green) == "forwarded 10.244.1.11:8080");
+
+    const explain::Answer blue = ask(objects + slice_of("blue", "10.244.1.12"));
+    CHECK(problem(blue) == "none");
+    CHECK(blue.subject.name.starts_with("demo/blue"));
+    CHECK(finding(blue, "address-claimed-twice")->details.at(0) == "demo/green:http claims it, too");
+    CHECK(ends(blue) == "forwarded 10.244.1.12:8080");
+
+    const explain::Answer nobody = ask(objects.substr(0, objects.rfind("---")));
+    CHECK(nobody.subject.name.starts_with("demo/blue"));
+    CHECK(nobody.client.code == "refused");
+    CHECK(problem(nobody).starts_with("no-ready-endpoint"));
+  }
 }
 
 TEST_CASE("field F08: Services without a cluster IP are served by what needs none") {

@@ -41,7 +41,7 @@ NodeAddresses node(std::initializer_list<rules::Address> addresses, std::initial
 }
 
 struct Ipv4 : UdpFrontends {
-  Ipv4() : UdpFrontends(rules::Family::kIpv4) {}
+  explicit Ipv4(Precedence precedence = Precedence::kInTurn) : UdpFrontends(rules::Family::kIpv4, precedence) {}
 };
 
 }  // namespace
@@ -324,7 +324,7 @@ TEST_CASE("only UDP of the own family is taken") {
   CHECK_FALSE(frontends.needs_sweep());
   CHECK_FALSE(frontends.is_stale(flow("10.96.0.10", 53, "10.244.1.5", 5353)));
 
-  UdpFrontends other(rules::Family::kIpv6);
+  UdpFrontends other(rules::Family::kIpv6, Precedence::kInTurn);
   v6.endpoints = {serving("fd00:244::5", 5353)};
   other.upsert(v6);
   CHECK_FALSE(other.is_stale(flow("fd00:96::10", 53, "fd00:244::5", 5353)));
@@ -375,6 +375,88 @@ TEST_CASE("removed frontends do not pile up without bound") {
   // The last one came too late to be remembered.
   CHECK_FALSE(frontends.is_stale({address, 53, ip("10.244.1.5"), 53}));
   CHECK(frontends.is_stale(flow("10.0.0.0", 53, "10.244.1.5", 53)));
+}
+
+/// Services that claim 203.0.113.60:53, each with one endpoint.
+rules::ServicePortView claimant(const std::string& name, const std::string& endpoint) {
+  rules::ServicePortView view = dns({serving(endpoint, 5353)});
+  view.name = "demo/" + name;
+  view.cluster_ip = ip(name == "blue" ? "10.96.13.1" : "10.96.13.2");
+  view.external_ips = {ip("203.0.113.60")};
+  view.has_endpoints = view.endpoints[0].for_cluster = true;
+  return view;
+}
+
+TEST_CASE("of several claimants the one to whom the rules lead makes a flow right") {
+  rules::ServicePortView blue = claimant("blue", "10.244.1.1"), green = claimant("green", "10.244.1.2");
+  const FlowView to_blue = flow("203.0.113.60", 53, "10.244.1.1", 5353);
+  const FlowView to_green = flow("203.0.113.60", 53, "10.244.1.2", 5353);
+  for (const Precedence precedence : {Precedence::kInTurn, Precedence::kOneOwner}) {
+    Ipv4 frontends(precedence);
+    frontends.upsert(green);
+    frontends.upsert(blue);
+    CHECK_FALSE(frontends.is_stale(to_blue));
+    CHECK(frontends.is_stale(to_green));
+    CHECK_FALSE(frontends.is_stale(flow("10.96.13.2", 53, "10.244.1.2", 5353)));
+    frontends.swept();
+
+    rules::ServicePortView idle = blue;
+    idle.endpoints.clear();
+    idle.has_endpoints = false;
+    frontends.upsert(idle);
+    CHECK(frontends.needs_sweep());
+    CHECK(frontends.is_stale(to_blue));
+    CHECK_FALSE(frontends.is_stale(to_green));
+    frontends.swept();
+    // It serves still, but is not chosen: only who else claims the frontend makes a difference.
+    rules::ServicePortView unready = blue;
+    unready.endpoints[0].for_cluster = unready.has_endpoints = false;
+    frontends.upsert(blue);
+    frontends.swept();
+    frontends.upsert(unready);
+    CHECK(frontends.needs_sweep());
+    CHECK_FALSE(frontends.is_stale(to_green));
+    frontends.erase("demo/green");
+    frontends.swept();
+    frontends.upsert(blue);
+    CHECK_FALSE(frontends.needs_sweep());
+    CHECK_FALSE(frontends.is_stale(to_blue));
+  }
+}
+
+TEST_CASE("in iptables mode what one service port leaves goes to the next") {
+  const FlowView to_blue = flow("203.0.113.60", 53, "10.244.1.1", 5353);
+  const FlowView to_green = flow("203.0.113.60", 53, "10.244.1.2", 5353);
+  rules::ServicePortView blue = claimant("blue", "10.244.1.1");
+  SECTION("policy Local without an endpoint here: pods reach it, others do not") {
+    blue.external_policy_local = true;
+  }
+  SECTION("source ranges") {
+    blue.load_balancer_ips = {ip("203.0.113.60")};
+    blue.source_ranges = {rules::Prefix::parse("192.0.2.0/24").value()};
+  }
+  Ipv4 in_turn(Precedence::kInTurn), one_owner(Precedence::kOneOwner);
+  for (Ipv4* frontends : {&in_turn, &one_owner}) {
+    frontends->upsert(blue);
+    frontends->upsert(claimant("green", "10.244.1.2"));
+  }
+  CHECK_FALSE(in_turn.is_stale(to_blue));
+  CHECK_FALSE(in_turn.is_stale(to_green));
+  CHECK(one_owner.is_stale(to_blue) != one_owner.is_stale(to_green));
+  CHECK(one_owner.is_stale(to_green) == !blue.external_policy_local);
+}
+
+TEST_CASE("a host port takes what a Service of the same frontend leaves") {
+  rules::ServicePortView host_port = dns({serving("10.244.1.9", 53)});
+  host_port.name = "hostPort 203.0.113.60:53/udp";
+  host_port.cluster_ip = {};
+  host_port.external_ips = {ip("203.0.113.60")};
+  Ipv4 frontends(Precedence::kOneOwner);
+  frontends.upsert(host_port, UdpFrontends::Claimant::kHostPort);
+  frontends.upsert(claimant("green", "10.244.1.2"));
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.60", 53, "10.244.1.2", 5353)));
+  CHECK_FALSE(frontends.is_stale(flow("203.0.113.60", 53, "10.244.1.9", 53)));
+  CHECK(frontends.is_stale(flow("203.0.113.60", 53, "10.244.1.1", 5353)));
 }
 
 }  // namespace kubenatd::agent::state
