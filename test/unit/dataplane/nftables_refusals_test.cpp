@@ -6,7 +6,7 @@
 #include <string>
 
 #include "agent/dataplane/nftables/found_at_start.h"
-#include "agent/dataplane/nftables/kernel_features.h"
+#include "agent/dataplane/kernel_features.h"
 #include "agent/dataplane/nftables/sync.h"
 #include "netlink/core/attributes.h"
 
