@@ -19,7 +19,8 @@
 namespace kubenatd::netlink {
 namespace {
 
-constexpr std::size_t kAnswerBytes = 1024 * 1024;
+// Each refusal is a datagram of its own, which counts with the kernel's overhead.
+constexpr std::size_t kAnswerBytes = 4096;
 // What sendmsg may take beyond the bytes (sk_buff and padding).
 constexpr std::size_t kSendOverhead = 64 * 1024;
 constexpr std::size_t kNameBound = 320;
@@ -118,7 +119,7 @@ rules::Result<std::vector<TriedMessage>> try_out(Socket& socket, const Batch& ba
   ask_for_answer(bytes);
   socket.drain();
   socket.grow_send_buffer(bytes.size() + kSendOverhead);
-  socket.grow_receive_buffer(kAnswerBytes);
+  socket.grow_receive_buffer((batch.messages() + 1) * kAnswerBytes);
   if (auto sent = socket.send(bytes); !sent)
     return rules::fail("nf_tables", "try out", sent.error().operation + ": " + sent.error().cause, sent.error().code);
   const auto answers = read_answers(socket);

@@ -25,8 +25,8 @@ netlink::Batch make_trial(rules::Family family, const NodeFacts& facts) {
   codec::add_nft_table(table, family);
   for (const rules::nftables::SetSpec& set : ruleset.sets) codec::add_nft_set(table, family, set);
   for (const rules::nftables::Chain& chain : ruleset.chains) codec::add_nft_chain(table, family, chain);
+  std::set<std::string> written;
   for (const rules::nftables::Chain& chain : ruleset.chains) {
-    std::set<std::string> written;
     for (const rules::nftables::NftRule& rule : chain.rules) {
       for (const rules::nftables::Statement& statement : rule.statements) {
         const rules::nftables::NftRule alone{.statements = {statement}, .comment = {}};
