@@ -113,12 +113,12 @@ void add_family_flag(FlagSet& flags, Options& options) {
 }
 
 Flag output_flag(bool& json) {
-  Flag output = flag("output", "text|json", "text for people, json for programs",
-                     [&json](const std::string& text) -> Wrong {
-                       if (text != "text" && text != "json") return "it is not text or json";
-                       json = text == "json";
-                       return std::nullopt;
-                     });
+  Flag output =
+      flag("output", "text|json", "text for people, json for programs", [&json](const std::string& text) -> Wrong {
+        if (text != "text" && text != "json") return "it is not text or json";
+        json = text == "json";
+        return std::nullopt;
+      });
   output.shorthand = 'o';
   output.fallback = "text";
   return output;

@@ -57,7 +57,9 @@ constexpr KernelFeature kFeatures[] = {
     {"target MARK", both("CONFIG_NETFILTER_XT_MARK"), both("xt_mark"), "3.13"},
     {"target MASQUERADE", both("CONFIG_NETFILTER_XT_TARGET_MASQUERADE"), both("xt_MASQUERADE"), "3.13"},
     {"target DNAT", both("CONFIG_NETFILTER_XT_NAT"), both("xt_nat"), "4.18"},
-    {"target REJECT", {"CONFIG_IP_NF_TARGET_REJECT", "CONFIG_IP6_NF_TARGET_REJECT"}, {"ipt_REJECT", "ip6t_REJECT"},
+    {"target REJECT",
+     {"CONFIG_IP_NF_TARGET_REJECT", "CONFIG_IP6_NF_TARGET_REJECT"},
+     {"ipt_REJECT", "ip6t_REJECT"},
      "3.13"},
 };
 

@@ -16,7 +16,7 @@ struct KernelFeature {
   std::string_view name;  ///< as netlink::TriedMessage::features has it
   std::array<std::string_view, 2> options;
   std::array<std::string_view, 2> modules;
-  std::string_view since;         ///< the first version whose form of it is used here
+  std::string_view since;          ///< the first version whose form of it is used here
   std::string_view only_for = {};  ///< what alone is not served without it; empty: the mode needs it
 
   [[nodiscard]] std::string_view option(rules::Family family) const { return options[index(family)]; }

@@ -45,8 +45,9 @@ Findings judge(const ConnectionTracking& tracking) {
   table.since = "2.6.15";
   if (!tracking.entries || !tracking.most_entries) {
     table.state = State::kWarning;
-    table.what = "its settings (net.netfilter.*) are not there: the module nf_conntrack is not loaded, or this network "
-                 "namespace does not show them";
+    table.what =
+        "its settings (net.netfilter.*) are not there: the module nf_conntrack is not loaded, or this network "
+        "namespace does not show them";
     table.remedy = "modprobe nf_conntrack, also at boot (/etc/modules-load.d), before sysctl.conf is read";
   } else if (*tracking.entries >= *tracking.most_entries / 100 * kNearlyFull && *tracking.most_entries != 0) {
     table.state = State::kWarning;
@@ -57,8 +58,9 @@ Findings judge(const ConnectionTracking& tracking) {
     table.what = fmt::format("{} of {} connections", *tracking.entries, *tracking.most_entries);
     if (!tracking.loaded_before) {
       table.state = State::kWarning;
-      table.what += "; nf_conntrack was not loaded before, so settings net.netfilter.* that the node makes at boot were "
-                    "lost (as on Rocky Linux 9); kubenatd makes its own after its first rules";
+      table.what +=
+          "; nf_conntrack was not loaded before, so settings net.netfilter.* that the node makes at boot were "
+          "lost (as on Rocky Linux 9); kubenatd makes its own after its first rules";
       table.remedy = "load nf_conntrack at boot: a file in /etc/modules-load.d";
     }
   }

@@ -23,10 +23,10 @@ enum class State : std::uint8_t {
 struct Finding {
   std::string name;  ///< stable: for programs, and to look it up in the README
   State state = State::kYes;
-  std::optional<config::Config::Mode> mode = std::nullopt;    ///< none: of both
-  std::optional<rules::Family> family = std::nullopt;         ///< none: of both
-  std::string what = {};                                      ///< what was found, in words
-  std::string remedy = {};                                    ///< what to do
+  std::optional<config::Config::Mode> mode = std::nullopt;  ///< none: of both
+  std::optional<rules::Family> family = std::nullopt;       ///< none: of both
+  std::string what = {};                                    ///< what was found, in words
+  std::string remedy = {};                                  ///< what to do
   // Of a part of the kernel that was tried out.
   std::string option = {};  ///< CONFIG_*
   std::string module = {};

@@ -61,8 +61,9 @@ Finding judge_bridges(const Forwarding& forwarding, Family family) {
     finding.what = "there is no bridge";
   } else if (!calls) {
     finding.state = State::kWarning;
-    finding.what = "off, and there is a bridge: a Pod on it that asks a Service whose endpoint is on the same one gets "
-                   "its answer from the wrong address";
+    finding.what =
+        "off, and there is a bridge: a Pod on it that asks a Service whose endpoint is on the same one gets "
+        "its answer from the wrong address";
     finding.remedy = fmt::format("modprobe br_netfilter; sysctl -w net.bridge.{}=1", finding.name);
   }
   return finding;
@@ -74,8 +75,9 @@ Finding judge_route_localnet(const Forwarding& forwarding, bool wanted) {
   if (!forwarding.settings_writable) {
     finding.state = State::kWarning;
     finding.what = "it is 0, and settings cannot be written from here: NodePorts do not answer on localhost";
-    finding.remedy = "mount the host's /proc/sys/net below /host, as the DaemonSet in manifests/base does; or "
-                     "iptables.localhostNodePorts: false";
+    finding.remedy =
+        "mount the host's /proc/sys/net below /host, as the DaemonSet in manifests/base does; or "
+        "iptables.localhostNodePorts: false";
   } else {
     finding.what = "0; run sets it for NodePorts on localhost";
   }
@@ -90,7 +92,8 @@ Finding judge_ipv6(const Forwarding& forwarding) {
     finding.remedy = "where they should, boot without ipv6.disable=1";
   } else if (forwarding.ipv6_disabled.value_or(false)) {
     finding.state = State::kWarning;
-    finding.what = "net.ipv6.conf.all.disable_ipv6 is 1: interfaces have no IPv6 addresses; rules are made all the same";
+    finding.what =
+        "net.ipv6.conf.all.disable_ipv6 is 1: interfaces have no IPv6 addresses; rules are made all the same";
     finding.remedy = "where Services have IPv6 addresses, sysctl -w net.ipv6.conf.all.disable_ipv6=0";
   }
   return finding;
@@ -117,9 +120,8 @@ Forwarding read_forwarding() {
     forwarding.reverse_path = filter;
     forwarding.reverse_path_interface = name;
   }
-  if (!forwarding.reverse_path) forwarding.reverse_path = netlink::host::reverse_path_filter("lo").and_then([](int) {
-    return std::optional(0);
-  });
+  if (!forwarding.reverse_path)
+    forwarding.reverse_path = netlink::host::reverse_path_filter("lo").and_then([](int) { return std::optional(0); });
   return forwarding;
 }
 

@@ -17,7 +17,7 @@ struct Forwarding {
   bool settings_writable = true;  ///< settings below net/ can be written from here
   bool has_bridge = false;
   bool bridges_call_iptables = false, bridges_call_ip6tables = false;
-  bool has_ipv6 = true;                ///< the kernel has IPv6
+  bool has_ipv6 = true;               ///< the kernel has IPv6
   std::optional<bool> ipv6_disabled;  ///< by disable_ipv6 of all interfaces
 };
 

@@ -71,7 +71,8 @@ Finding judge_legacy(const Leftovers& leftovers) {
     finding.state = State::kWarning;
     finding.what = fmt::format("Services of a kube-proxy are in {}, and go on to be translated there",
                                joined(leftovers.legacy_services));
-    finding.remedy = "iptables-legacy-save shows them; kube-proxy --cleanup with iptables-legacy, or a reboot, removes them";
+    finding.remedy =
+        "iptables-legacy-save shows them; kube-proxy --cleanup with iptables-legacy, or a reboot, removes them";
   } else if (!leftovers.legacy_tables.empty()) {
     finding.state = State::kWarning;
     finding.what = fmt::format("rules are in use in {}, beside those of nf_tables: both decide about a packet",
@@ -95,9 +96,9 @@ Finding judge_ipvs(const Leftovers& leftovers) {
   Finding finding{.name = "ipvs"};
   if (!leftovers.ipvs_interface && !leftovers.ipvs_services) return finding;
   finding.state = State::kWarning;
-  finding.what = leftovers.ipvs_interface ? fmt::format("{}, of kube-proxy in ipvs mode: cluster IPs are local here",
-                                                        kIpvsInterface)
-                                          : "the kernel's load balancer (IPVS) has services";
+  finding.what = leftovers.ipvs_interface
+                     ? fmt::format("{}, of kube-proxy in ipvs mode: cluster IPs are local here", kIpvsInterface)
+                     : "the kernel's load balancer (IPVS) has services";
   finding.remedy = "kube-proxy --cleanup; or ipvsadm --clear, ip link delete kube-ipvs0, and ipset destroy of KUBE-*";
   return finding;
 }
@@ -107,7 +108,8 @@ Finding judge_other_mode(const Leftovers& leftovers, const std::vector<Config::M
   if (modes.size() != 1) return finding;
   const bool nftables = asks_for(modes, Config::Mode::kNftables);
   const auto& found = nftables ? leftovers.proxy_chains : leftovers.own_tables;
-  if (!found.empty()) finding.what = fmt::format("{} is there, of the other mode; run removes it at its start", joined(found));
+  if (!found.empty())
+    finding.what = fmt::format("{} is there, of the other mode; run removes it at its start", joined(found));
   return finding;
 }
 
@@ -143,12 +145,12 @@ Findings judge(const Leftovers& leftovers, const std::vector<Config::Mode>& mode
   findings.push_back(judge_other_mode(leftovers, modes));
   if (!leftovers.not_read.empty()) {
     // Of one cause, most of the time: the rest is as long as it is dull.
-    findings.push_back({.name = "leftovers",
-                        .state = State::kUnknown,
-                        .what = fmt::format("could not be looked at: {}{}", leftovers.not_read.front(),
-                                            leftovers.not_read.size() > 1
-                                                ? fmt::format(" and {} more", leftovers.not_read.size() - 1)
-                                                : "")});
+    findings.push_back(
+        {.name = "leftovers",
+         .state = State::kUnknown,
+         .what = fmt::format(
+             "could not be looked at: {}{}", leftovers.not_read.front(),
+             leftovers.not_read.size() > 1 ? fmt::format(" and {} more", leftovers.not_read.size() - 1) : "")});
   }
   return findings;
 }

@@ -54,7 +54,8 @@ Finding judge_inotify(const Limits& limits) {
   finding.state = State::kWarning;
   finding.what = fmt::format("it does not work ({}; {}): files are looked at every few seconds instead",
                              std::generic_category().message(limits.inotify), finding.what);
-  finding.remedy = limits.inotify == ENOSPC ? "raise fs.inotify.max_user_watches" : "raise fs.inotify.max_user_instances";
+  finding.remedy =
+      limits.inotify == ENOSPC ? "raise fs.inotify.max_user_watches" : "raise fs.inotify.max_user_instances";
   return finding;
 }
 

@@ -9,8 +9,8 @@
 namespace kubenatd::agent::node {
 
 struct Limits {
-  std::size_t descriptors = 0, most_descriptors = 0;  ///< soft and hard RLIMIT_NOFILE
-  int inotify = 0;                                    ///< 0, or the errno of a try to follow a folder
+  std::size_t descriptors = 0, most_descriptors = 0;              ///< soft and hard RLIMIT_NOFILE
+  int inotify = 0;                                                ///< 0, or the errno of a try to follow a folder
   std::optional<std::size_t> inotify_instances, inotify_watches;  ///< what a user may have of them
 };
 

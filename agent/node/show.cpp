@@ -40,8 +40,7 @@ std::string to_json(const Report& report) {
   json["kernel"] = report.kernel;
   json["modes"] = Json::array();
   for (const config::Config::Mode mode : report.modes)
-    json["modes"].push_back(
-        {{"mode", config::name_of(mode)}, {"state", name_of(verdict_on(mode, report.findings))}});
+    json["modes"].push_back({{"mode", config::name_of(mode)}, {"state", name_of(verdict_on(mode, report.findings))}});
   json["findings"] = Json::array();
   for (const Finding& finding : report.findings) {
     Json one;

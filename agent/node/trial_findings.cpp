@@ -77,7 +77,8 @@ class Judgement {
       if (feature.name == "table" || !all_.contains(std::string(feature.name))) continue;
       if (is_xt(feature.name) && lacks_compat()) continue;
       const auto refused = missing_.find(std::string(feature.name));
-      if (refused != missing_.end()) findings.push_back(absent(feature, *refused->second));
+      if (refused != missing_.end())
+        findings.push_back(absent(feature, *refused->second));
       else if (!feature.is_core() && accepted_.contains(std::string(feature.name)))
         findings.push_back(described(feature, State::kYes));
     }
@@ -118,8 +119,8 @@ class Judgement {
   }
 
   [[nodiscard]] Finding of(std::string name, State state, std::string what) const {
-    return {.name = std::move(name), .state = state, .mode = trial_.mode, .family = trial_.family,
-            .what = std::move(what)};
+    return {
+        .name = std::move(name), .state = state, .mode = trial_.mode, .family = trial_.family, .what = std::move(what)};
   }
   [[nodiscard]] Finding described(const KernelFeature& feature, State state) const {
     Finding finding = of(std::string(feature.name), state, {});
@@ -141,9 +142,10 @@ class Judgement {
     Finding finding = described(*find_kernel_feature("table"), absence(refusal->code));
     finding.name = "nf_tables";
     finding.what = "no tables of this family: " + rules::cause_of(*refusal);
-    finding.remedy = trial_.family == rules::Family::kIpv6 ? "the kernel has to be built with it; where IPv6 is not used, "
-                                                             "ipv6.disable=1 in its command line leaves the family out"
-                                                           : "the kernel has to be built with it";
+    finding.remedy = trial_.family == rules::Family::kIpv6
+                         ? "the kernel has to be built with it; where IPv6 is not used, "
+                           "ipv6.disable=1 in its command line leaves the family out"
+                         : "the kernel has to be built with it";
     findings.push_back(std::move(finding));
   }
 
@@ -162,7 +164,8 @@ class Judgement {
       finding.remedy = "a newer kernel";
       return finding;
     }
-    finding.remedy = fmt::format("modprobe {}; where there is no such module, a kernel with the option", finding.module);
+    finding.remedy =
+        fmt::format("modprobe {}; where there is no such module, a kernel with the option", finding.module);
     if (feature.name == "numgen" || feature.name == "hash" || feature.name == "fib") {
       if (release_.find("linuxkit") != std::string_view::npos)
         finding.what += "; kernels of LinuxKit (Docker Desktop) may lack it";
@@ -188,9 +191,9 @@ class Judgement {
     const rules::Refusal* refusal = nullptr;
     for (const auto& [name, one] : missing_)
       if (is_xt(name)) refusal = one;
-    Finding finding = of("nft_compat", absence(refusal->code),
-                         "no match and no target of x_tables: the kernel says " +
-                             std::generic_category().message(refusal->code));
+    Finding finding =
+        of("nft_compat", absence(refusal->code),
+           "no match and no target of x_tables: the kernel says " + std::generic_category().message(refusal->code));
     finding.option = "CONFIG_NFT_COMPAT";
     finding.module = "nft_compat";
     finding.since = "3.13";

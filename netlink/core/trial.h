@@ -24,8 +24,8 @@ struct TriedMessage {
 
 /// Sends the messages as a transaction without its end. The kernel (nfnetlink_rcv_batch) handles each of them, goes on
 /// behind one that it refuses, loads modules that it needs, and in the end takes all of it back: no rule is ever in
-/// force, the generation stays, and nobody is notified. A chain with a hook would be hooked in meanwhile, so base chains
-/// belong into a table that add_dormant_table() has made.
+/// force, the generation stays, and nobody is notified. A chain with a hook would be hooked in meanwhile, so base
+/// chains belong into a table that add_dormant_table() has made.
 ///
 /// An error: it refused the whole (no rights, no nf_tables), its answer was lost, or a message cannot be written.
 /// Blocks until the kernel has answered.

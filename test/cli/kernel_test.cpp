@@ -60,8 +60,8 @@ TEST_CASE("check --node says what this node can do, a line each and as JSON, and
   CHECK(both.out.ends_with("mode iptables: can run here\nmode nftables: can run here\n"));
   for (const std::string& line : lines_of(both.out)) {
     INFO(line);
-    const bool known = line.starts_with("kernel   ") || line.starts_with("yes      ") || line.starts_with("warning  ") ||
-                       line.starts_with("unknown  ") || line.starts_with("mode ");
+    const bool known = line.starts_with("kernel   ") || line.starts_with("yes      ") ||
+                       line.starts_with("warning  ") || line.starts_with("unknown  ") || line.starts_with("mode ");
     CHECK(known);
   }
   const auto one = run_in(bare.node, {KUBENATD_BINARY, "check", "--node", "--proxy-mode=nftables", "-o", "json"});
@@ -97,7 +97,8 @@ TEST_CASE("check --node names what another proxy left") {
   const auto result = run_in(bare.node, {KUBENATD_BINARY, "check", "--node", "--proxy-mode", "nftables"});
   INFO(result.describe());
   CHECK(result.status == 0);
-  CHECK(result.out.find("warning  kube-proxy-tables: ip kube-proxy, of kube-proxy in nftables mode") != std::string::npos);
+  CHECK(result.out.find("warning  kube-proxy-tables: ip kube-proxy, of kube-proxy in nftables mode") !=
+        std::string::npos);
   CHECK(result.out.find("other-mode: ip nat KUBE-SERVICES is there") != std::string::npos);
 }
 

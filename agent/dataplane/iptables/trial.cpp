@@ -125,7 +125,8 @@ template <class Variant, class Visit>
 void for_each_kind(Visit&& visit) {
   [&]<std::size_t... kIndex>(std::index_sequence<kIndex...>) {
     (visit(std::variant_alternative_t<kIndex, Variant>{}), ...);
-  }(std::make_index_sequence<std::variant_size_v<Variant>>());
+  }
+  (std::make_index_sequence<std::variant_size_v<Variant>>());
 }
 
 /// What stands in front of the matches: addresses that end on a byte and others, interfaces.
@@ -148,7 +149,8 @@ void add_headers(TrialRules& rules, Family family) {
 /// The builtin chains, each table's in one that no packet meets.
 void add_base_chains(netlink::Batch& batch, Family family) {
   std::set<std::pair<Table, std::string_view>> chains;
-  for (const rules::iptables::BuiltinJump& jump : rules::iptables::builtin_jumps()) chains.insert({jump.table, jump.chain});
+  for (const rules::iptables::BuiltinJump& jump : rules::iptables::builtin_jumps())
+    chains.insert({jump.table, jump.chain});
   for (const Table table : {Table::kFilter, Table::kNat}) {
     const std::string name = std::string(kTrialName).append("-").append(rules::name_of(table));
     netlink::add_dormant_table(batch, family, name);

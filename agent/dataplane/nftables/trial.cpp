@@ -19,8 +19,7 @@ constexpr std::uint32_t kTimeout = 10800;
 }  // namespace
 
 netlink::Batch make_trial(rules::Family family, const NodeFacts& facts) {
-  const rules::nftables::Ruleset ruleset =
-      rules::nftables::compile_ruleset(ruleset_options(facts, family), {kTimeout});
+  const rules::nftables::Ruleset ruleset = rules::nftables::compile_ruleset(ruleset_options(facts, family), {kTimeout});
   netlink::Batch table;
   codec::add_nft_table(table, family);
   for (const rules::nftables::SetSpec& set : ruleset.sets) codec::add_nft_set(table, family, set);

@@ -88,10 +88,10 @@ TEST_CASE("without the rights it is said so") {
     if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) ::_exit(3);
     Facts facts;
     dataplane::NetlinkKernel kernel;
-    const Report report =
-        check_node(kernel, {.modes = {Config::Mode::kNftables}, .facts = facts.get(), .rival = {}});
+    const Report report = check_node(kernel, {.modes = {Config::Mode::kNftables}, .facts = facts.get(), .rival = {}});
     const bool unknown = verdict_on(Config::Mode::kNftables, report.findings) == State::kUnknown;
-    const bool said = to_text(report).find("unknown  CAP_NET_ADMIN: this process does not have it") != std::string::npos;
+    const bool said =
+        to_text(report).find("unknown  CAP_NET_ADMIN: this process does not have it") != std::string::npos;
     ::_exit(unknown && said ? 0 : 1);
   }
   int status = 0;

@@ -171,7 +171,9 @@ TEST_CASE("a kernel without any x_tables is told as one without nft_compat, with
 TEST_CASE("sets that a kernel before 5.6 has not got are named, and not who looks into them") {
   FakeKernel kernel;
   kernel.refuse(
-      [](const test::FakeMessage& message) { return message.type == NFT_MSG_NEWSET && message.name == "source-ranges"; },
+      [](const test::FakeMessage& message) {
+        return message.type == NFT_MSG_NEWSET && message.name == "source-ranges";
+      },
       EOPNOTSUPP, kForever);
   const auto missing = lacking(findings_on(kernel, Config::Mode::kNftables));
   REQUIRE(names(missing) == Names{"set ranges"});
@@ -250,8 +252,8 @@ TEST_CASE("no nf_tables at all is told for what it is, an answer that was lost i
 TEST_CASE("what no missing part explains is told in the kernel's words") {
   FakeKernel kernel;
   std::size_t rules = 0;
-  kernel.refuse(
-      [&rules](const test::FakeMessage& message) { return message.type == NFT_MSG_NEWRULE && ++rules == 2; }, E2BIG, 1);
+  kernel.refuse([&rules](const test::FakeMessage& message) { return message.type == NFT_MSG_NEWRULE && ++rules == 2; },
+                E2BIG, 1);
   const Findings findings = findings_on(kernel, Config::Mode::kNftables);
   const auto missing = lacking(findings);
   REQUIRE(names(missing) == Names{"refused"});
@@ -267,14 +269,15 @@ TEST_CASE("a report is a line for each finding, and JSON with stable names") {
   const std::string text = to_text(report);
   CHECK(text.starts_with("kernel   6.1.0\n"));
   CHECK(text.find("\nyes      nftables ipv4 numgen\n") != std::string::npos);
-  CHECK(text.find("\nmissing  nftables ipv4 fib: the kernel says No such file or directory; CONFIG_NFT_FIB_IPV4, module "
-                  "nft_fib_ipv4, Linux 4.10 and later; modprobe nft_fib_ipv4;") != std::string::npos);
+  CHECK(
+      text.find("\nmissing  nftables ipv4 fib: the kernel says No such file or directory; CONFIG_NFT_FIB_IPV4, module "
+                "nft_fib_ipv4, Linux 4.10 and later; modprobe nft_fib_ipv4;") != std::string::npos);
   CHECK(text.ends_with("mode nftables: cannot run here\n"));
   CHECK(static_cast<std::size_t>(std::ranges::count(text, '\n')) == report.findings.size() + 2);
   const std::string json = to_json(report);
-  for (const char* part : {R"("kernel": "6.1.0")", R"("mode": "nftables")", R"("state": "missing")",
-                           R"("name": "fib")", R"("family": "ipv4")", R"("option": "CONFIG_NFT_FIB_IPV4")",
-                           R"("module": "nft_fib_ipv4")", R"("since": "4.10")", R"("remedy": )"}) {
+  for (const char* part : {R"("kernel": "6.1.0")", R"("mode": "nftables")", R"("state": "missing")", R"("name": "fib")",
+                           R"("family": "ipv4")", R"("option": "CONFIG_NFT_FIB_IPV4")", R"("module": "nft_fib_ipv4")",
+                           R"("since": "4.10")", R"("remedy": )"}) {
     INFO(part);
     CHECK(json.find(part) != std::string::npos);
   }
