@@ -24,6 +24,10 @@ std::size_t descriptor_limit() {
   return static_cast<std::size_t>(std::min(read_limit().rlim_cur, kMost));
 }
 
+std::size_t most_descriptors() {
+  return static_cast<std::size_t>(std::min(read_limit().rlim_max, kMost));
+}
+
 std::size_t raise_descriptor_limit() {
   const rlimit before = read_limit();
   if (before.rlim_cur < before.rlim_max) {

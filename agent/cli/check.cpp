@@ -11,6 +11,7 @@
 
 namespace kubenatd::agent::cli {
 int check(const Options& options) {
+  if (options.check.node) return check_node(options);
   const auto loaded = daemon::load_configuration(options.flags);
   if (!loaded) {
     base::log_error(loaded.error());

@@ -11,6 +11,8 @@ namespace kubenatd::agent::cli {
 [[nodiscard]] int explain(const Options& options);
 [[nodiscard]] int trace(const Options& options);
 [[nodiscard]] int check(const Options& options);
+/// check --node
+[[nodiscard]] int check_node(const Options& options);
 [[nodiscard]] int cleanup(const Options& options);
 
 }  // namespace kubenatd::agent::cli

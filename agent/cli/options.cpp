@@ -41,12 +41,14 @@ constexpr const char* kExamples =
     "  kubenatd diff --manifests manifests/demo              what differs between desired and live, rule by rule\n"
     "  kubenatd explain 10.96.0.10:53/udp --manifests DIR    what happens to a packet, rule by rule, and why\n"
     "  kubenatd trace 10.96.0.10:53/udp --manifests DIR      what real packets of it meet, beside what explain says\n"
+    "  kubenatd check --node --proxy-mode nftables           whether this node can do that mode\n"
     "  kubenatd cleanup                                      remove all of it, and nothing else\n"
     "\n"
     "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n"
     "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
-    "problem, trace: a packet went another way than predicted); 2 wrong usage; 3 diff, explain or trace could not\n"
-    "read the kernel or their input (trace: or saw nothing).\n";
+    "problem, trace: a packet went another way than predicted, check: the configuration is refused or the node cannot\n"
+    "do a mode); 2 wrong usage; 3 diff, explain, trace or check --node could not read the kernel or their input\n"
+    "(trace: or saw nothing).\n";
 
 /// A command and what the help says of it.
 struct CommandWord {
@@ -74,7 +76,9 @@ constexpr std::array kCommands{
                 "Each packet is told with the rules that it met, foreign ones too. Exit code 0: packets came, as\n"
                 "predicted; 1: one went another way; 3: none came, or nothing could be compared"},
     CommandWord{"check", Command::kCheck, config::Command::kCheck, "",
-                "Say what is understood of a configuration and of the flags of run; exit 1 when it is refused"},
+                "Say what is understood of a configuration and of the flags of run, or what this node can do\n"
+                "Exit code 1: the configuration is refused. With --node 1: a mode cannot run here; 3: it could not be\n"
+                "found out, mostly for want of CAP_NET_ADMIN"},
     CommandWord{
         "cleanup", Command::kCleanup, config::Command::kCleanup, "",
         "Remove every chain, jump and table that kubenatd or kube-proxy in iptables mode has made, and no other"},
@@ -108,6 +112,18 @@ void add_family_flag(FlagSet& flags, Options& options) {
   }));
 }
 
+Flag output_flag(bool& json) {
+  Flag output =
+      flag("output", "text|json", "text for people, json for programs", [&json](const std::string& text) -> Wrong {
+        if (text != "text" && text != "json") return "it is not text or json";
+        json = text == "json";
+        return std::nullopt;
+      });
+  output.shorthand = 'o';
+  output.fallback = "text";
+  return output;
+}
+
 void add_node_address_and_output(FlagSet& flags, ExplainOptions& explain) {
   flags.add(flag("node-address", "ADDRESS",
                  "An address of the node, when neither a Node object nor this machine tells it. Commas, or given more "
@@ -118,15 +134,15 @@ void add_node_address_and_output(FlagSet& flags, ExplainOptions& explain) {
                    std::ranges::move(*parts, std::back_inserter(explain.node_addresses));
                    return std::nullopt;
                  }));
-  Flag output =
-      flag("output", "text|json", "text for people, json for programs", [&explain](const std::string& text) -> Wrong {
-        if (text != "text" && text != "json") return "it is not text or json";
-        explain.json = text == "json";
-        return std::nullopt;
-      });
-  output.shorthand = 'o';
-  output.fallback = "text";
-  flags.add(std::move(output));
+  flags.add(output_flag(explain.json));
+}
+
+void add_check_flags(FlagSet& flags, CheckOptions& check) {
+  flags.add(config::bool_flag("node",
+                              "Say whether this node can do the mode of --proxy-mode or of --config, or else both: the "
+                              "kernel is tried out, and nothing of it stays. Needs CAP_NET_ADMIN",
+                              check.node));
+  flags.add(output_flag(check.json));
 }
 
 void add_trace_flags(FlagSet& flags, Options& options) {
@@ -294,6 +310,7 @@ std::variant<Options, int> parse_command(const CommandWord& command, std::span<c
   if (command.command == Command::kRender || command.command == Command::kDiff) add_family_flag(flags, options);
   if (command.command == Command::kExplain) add_explain_flags(flags, options.explain, source);
   if (command.command == Command::kTrace) add_trace_flags(flags, options);
+  if (command.command == Command::kCheck) add_check_flags(flags, options.check);
   if (command.command != Command::kVersion) {
     flags.add(version_flag(asks_version));
     config::register_settings(flags, command.flags, options.flags);
@@ -308,6 +325,7 @@ std::variant<Options, int> parse_command(const CommandWord& command, std::span<c
   }
   if (asks_version) options.command = Command::kVersion;
   if (const Wrong wrong = source.choose(options.explain)) return usage_mistake(command.word, *wrong);
+  if (options.check.json && !options.check.node) return usage_mistake(command.word, "--output json goes with --node");
   if (options.command != Command::kVersion || command.command == Command::kVersion)
     if (const Wrong wrong = take_arguments(command, std::move(parsed->arguments), options))
       return usage_mistake(command.word, *wrong);

@@ -31,6 +31,12 @@ struct TraceOptions {
   bool connect = false;
 };
 
+/// What `check` is asked, beside what is understood of the configuration.
+struct CheckOptions {
+  bool node = false;  ///< whether this node can do the mode
+  bool json = false;
+};
+
 /// What the command line asks for.
 struct Options {
   enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kTrace, kCheck, kCleanup, kVersion };
@@ -38,16 +44,18 @@ struct Options {
   std::optional<rules::Family> family;  ///< render and diff: only this one
   ExplainOptions explain;               ///< of trace, too
   TraceOptions trace;
+  CheckOptions check;
   config::FlagValues flags;          ///< kubenatd's settings, and kube-proxy's flags: every command takes all of them
   std::vector<std::string> remarks;  ///< one line each, on how the command line was read
 };
 
 /// Exit codes; part of the command line's contract.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed = 1;    ///< something could not be applied; diff: live and desired differ; explain: a
-                                         ///< problem was found; trace: a packet went another way than predicted
+inline constexpr int kExitFailed = 1;  ///< something could not be applied; diff: live and desired differ; explain: a
+                                       ///< problem was found; trace: a packet went another way than predicted; check:
+                                       ///< the configuration is refused, or this node cannot do a mode
 inline constexpr int kExitUsage = 2;     ///< the command line is wrong
-inline constexpr int kExitNoAnswer = 3;  ///< diff, explain, trace: it could not be found out
+inline constexpr int kExitNoAnswer = 3;  ///< diff, explain, trace, check --node: it could not be found out
 
 /// The options, or the exit code when help or the version was asked for or the usage is wrong (the text is already
 /// printed). Flags are read as config::FlagSet says; the command comes first.

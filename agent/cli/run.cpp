@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -23,6 +24,8 @@
 #include "agent/daemon/run_loop.h"
 #include "agent/daemon/serving.h"
 #include "agent/dataplane/reconciler.h"
+#include "agent/node/check.h"
+#include "agent/node/show.h"
 #include "netlink/host/addresses.h"
 
 namespace kubenatd::agent::cli {
@@ -55,6 +58,21 @@ int write_configuration(const config::FlagValues& flags) {
   return kExitOk;
 }
 
+/// Names at once all that the node lacks for the rules, before any of it is refused one by one. What can run does.
+void check_node(const dataplane::Model& model, dataplane::Kernel& kernel) {
+  const std::optional<objects::Node>& node = model.state().node();
+  const dataplane::NodeFacts facts{.config = model.config(),
+                                   .environment = model.environment(),
+                                   .node = node,
+                                   .known_endpoints = 0,
+                                   .service_cidrs = {}};
+  const node::Report report = node::check_kernel(kernel, {.modes = {model.config().mode}, .facts = facts, .rival = {}});
+  if (const std::string missing = in_one_line(report, node::State::kMissing); !missing.empty())
+    base::log_error("this node cannot do all that the mode needs", {{"missing", missing}});
+  if (const std::string warnings = in_one_line(report, node::State::kWarning); !warnings.empty())
+    base::log_warning("this node does not do all that could be asked of it", {{"found", warnings}});
+}
+
 /// One life of the agent: from reading the configuration until it is to stop, or to start again. `source` is that of
 /// the life before, and is left to the one after.
 rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
@@ -68,6 +86,7 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   auto addresses = netlink::host::AddressMonitor::open();
   if (!addresses) return std::unexpected(daemon::with_kernel_advice(addresses.error()));
   dataplane::NetlinkKernel kernel;
+  check_node(*inputs->model, kernel);
   auto reconciler = dataplane::Reconciler::open(*inputs->model, kernel);
   if (!reconciler) return std::unexpected(daemon::with_kernel_advice(reconciler.error()));
   if (inputs->events && !settings.once)

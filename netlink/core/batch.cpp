@@ -10,6 +10,7 @@
 #include <string>
 
 #include "netlink/core/attributes.h"
+#include "netlink/core/messages.h"
 #include "netlink/core/names.h"
 
 namespace kubenatd::netlink {
@@ -125,6 +126,34 @@ void Batch::append(const Batch& other) {
     at += message->nlmsg_len;
   }
   echoes_ += other.echoes_;
+}
+
+Batch Batch::in_table(std::string_view table) const {
+  Batch moved;
+  moved.refused_ = refused_;
+  MessageReader reader(written());
+  for (Message message; reader.next(message);) {
+    const std::string_view attributes = message.attributes();
+    // The name of the table has number 1 in every message.
+    const std::string_view old = find_attribute(attributes, NFTA_TABLE_NAME).payload;
+    const auto before = static_cast<std::size_t>(old.data() - attributes.data()) - NLA_HDRLEN;
+    const std::string_view behind = attributes.substr(before + NLA_HDRLEN + NLA_ALIGN(old.size()));
+    const auto family = family_of(message.family()).value_or(Family::kIpv4);
+    const auto flags = static_cast<std::uint16_t>(message.flags & ~NLM_F_REQUEST);
+    moved.add(NFNL_MSG_TYPE(message.type), flags, family, attributes.size() + NLA_HDRLEN + kMaxName + 1, [&](char* at) {
+      std::memcpy(at, attributes.data(), before);
+      AttributeWriter out(at + before);
+      out.text(NFTA_TABLE_NAME, table.substr(0, kMaxName));
+      std::memcpy(out.at(), behind.data(), behind.size());
+      return out.at() + behind.size();
+    });
+  }
+  return moved;
+}
+
+std::string_view Batch::written() const {
+  if (messages_ == 0) return {};
+  return {buffer_.data() + kFront, buffer_.size() - kFront};
 }
 
 std::string_view Batch::seal(std::optional<std::uint32_t> generation) {

@@ -36,6 +36,13 @@ class Batch {
   /// Adds all messages of `other` after the present ones.
   void append(const Batch& other);
 
+  /// The same messages about a table of that name.
+  [[nodiscard]] Batch in_table(std::string_view table) const;
+  /// All messages as they are sent, between begin and end.
+  [[nodiscard]] std::string_view written() const;
+  /// What refuse() was given first.
+  [[nodiscard]] const std::optional<rules::Error>& refused() const { return refused_; }
+
   [[nodiscard]] bool empty() const { return messages_ == 0 && !refused_; }
   [[nodiscard]] std::size_t messages() const { return messages_; }
   /// Size of the transaction on the wire.

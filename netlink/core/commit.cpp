@@ -1,16 +1,10 @@
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nf_tables_compat.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
-#include "netlink/core/attributes.h"
 #include "netlink/core/messages.h"
-#include "netlink/core/names.h"
 #include "netlink/core/nf_tables.h"
+#include "netlink/core/refusal.h"
 
 /// The writing half of NfTables: a transaction and what the kernel says to it.
 namespace kubenatd::netlink {
@@ -18,109 +12,12 @@ namespace {
 
 using rules::Error;
 
-constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
-
 // An echoed rule is a message of its own, packed into 4 KiB datagrams (nft_commit_notify) unless it is larger; the
 // kernel doubles what is asked for and counts its own overhead.
 constexpr std::size_t kEchoBytes = 4096;
 constexpr std::size_t kAnswerBytes = 1024 * 1024;
 // What sendmsg of a transaction may take beyond its bytes (sk_buff and padding).
 constexpr std::size_t kSendOverhead = 64 * 1024;
-
-rules::Operation operation_of(std::uint16_t type) {
-  using rules::Operation;
-  switch (type) {
-    case NFT_MSG_NEWTABLE: return Operation::kCreateTable;
-    case NFT_MSG_DELTABLE: return Operation::kDeleteTable;
-    case NFT_MSG_NEWCHAIN: return Operation::kCreateChain;
-    case NFT_MSG_DELCHAIN: return Operation::kDeleteChain;
-    case NFT_MSG_NEWRULE: return Operation::kAddRule;
-    case NFT_MSG_DELRULE: return Operation::kDeleteRule;
-    case NFT_MSG_NEWSET: return Operation::kCreateSet;
-    case NFT_MSG_DELSET: return Operation::kDeleteSet;
-    case NFT_MSG_NEWSETELEM: return Operation::kAddElement;
-    case NFT_MSG_DELSETELEM: return Operation::kDeleteElement;
-    default: return Operation::kNone;
-  }
-}
-
-/// Which expression of a rule the kernel did not like, and where the rule leads to.
-void name_expression(std::string_view message, std::uint32_t offset, rules::Refusal& refusal) {
-  AttributeReader reader(refusal.attributes.empty()
-                             ? std::string_view()
-                             : find_attribute(message.substr(kHeader), NFTA_RULE_EXPRESSIONS).payload);
-  for (Attribute element; reader.next(element);) {
-    const std::string_view name = find_attribute(element.payload, NFTA_EXPR_NAME).text();
-    const Attribute data = find_attribute(element.payload, NFTA_EXPR_DATA);
-    if (name == "immediate") {
-      const Attribute verdict =
-          find_attribute(find_attribute(data.payload, NFTA_IMMEDIATE_DATA).payload, NFTA_DATA_VERDICT);
-      if (const auto chain = find_attribute(verdict.payload, NFTA_VERDICT_CHAIN).text(); !chain.empty())
-        refusal.jump = chain;
-    }
-    const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
-    if (offset == 0 || offset + NLA_HDRLEN < start || offset >= start + element.payload.size()) continue;
-    refusal.expression = name;
-    if (name == "match" || name == "target")
-      refusal.expression.append(" ").append(find_attribute(data.payload, NFTA_MATCH_NAME).text());
-  }
-}
-
-/// The element of a list that lies at `offset` of its message; empty when none does.
-std::string_view element_at(std::string_view attributes, std::string_view message, std::uint32_t offset) {
-  AttributeReader list(find_attribute(attributes, NFTA_SET_ELEM_LIST_ELEMENTS).payload);
-  for (Attribute element; list.next(element);) {
-    const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
-    if (offset + NLA_HDRLEN >= start && offset < start + element.payload.size()) return element.payload;
-  }
-  return {};
-}
-
-rules::Refusal name_refusal(const Acknowledgement& answer, std::string_view message) {
-  rules::Refusal refusal;
-  refusal.code = answer.code;
-  refusal.explanation = answer.explanation;
-  MessageReader reader(message);
-  Message parsed;
-  const auto family = reader.next(parsed) ? family_of(parsed.family()) : std::nullopt;
-  if (!family) return refusal;
-  const std::uint16_t type = parsed.table_type().value_or(0);
-  const std::string_view attributes = parsed.attributes();
-  refusal.operation = operation_of(type);
-  rules::ObjectRef& object = refusal.object;
-  object.family = *family;
-  // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE are one number.
-  object.table = find_attribute(attributes, NFTA_TABLE_NAME).text();
-  switch (refusal.operation) {
-    case rules::Operation::kAddRule:
-      refusal.attributes = find_attribute(attributes, NFTA_RULE_EXPRESSIONS).payload;
-      name_expression(message, answer.offset, refusal);
-      [[fallthrough]];
-    case rules::Operation::kDeleteRule:
-      object.kind = rules::ObjectRef::Kind::kRule;
-      object.name = find_attribute(attributes, NFTA_RULE_CHAIN).text();
-      object.handle = find_attribute(attributes, NFTA_RULE_HANDLE).be64();
-      break;
-    case rules::Operation::kCreateChain:
-    case rules::Operation::kDeleteChain:
-      object.kind = rules::ObjectRef::Kind::kChain;
-      object.name = find_attribute(attributes, NFTA_CHAIN_NAME).text();
-      break;
-    case rules::Operation::kAddElement:
-    case rules::Operation::kDeleteElement:
-      object.kind = rules::ObjectRef::Kind::kElement;
-      object.name = find_attribute(attributes, NFTA_SET_ELEM_LIST_SET).text();
-      refusal.attributes = element_at(attributes, message, answer.offset);
-      break;
-    case rules::Operation::kCreateSet:
-    case rules::Operation::kDeleteSet:
-      object.kind = rules::ObjectRef::Kind::kSet;
-      object.name = find_attribute(attributes, NFTA_SET_NAME).text();
-      break;
-    default: break;
-  }
-  return refusal;
-}
 
 std::unexpected<CommitFailure> not_applied(Error error) {
   return std::unexpected(CommitFailure{.error = std::move(error), .refusals = {}});

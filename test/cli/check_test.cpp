@@ -127,6 +127,18 @@ TEST_CASE("check refuses with exit code 1 and all mistakes in one line") {
   CHECK(check({"--no-such-flag"}).status == 2);
 }
 
+TEST_CASE("check --node: a mode that is none is a mistake, and JSON is of the node alone") {
+  CHECK(check({"-o", "json"}).status == 2);
+  CHECK(check({"--node", "-o", "yaml"}).status == 2);
+  const TempFolder folder;
+  const auto file = folder.write("config.conf", std::string(kHeader) + "mode: nftables\n");
+  const auto result = check({"--node", "--config", file, "--proxy-mode", "ipvs"});
+  INFO(result.describe());
+  CHECK(result.status == 1);
+  CHECK(result.err.find("ipvs") != std::string::npos);
+  CHECK(check({"--node", "--config", folder.path() / "absent"}).status == 1);
+}
+
 TEST_CASE("the configurations of the project's manifests are accepted without a remark") {
   const std::string manifests = project_file("manifests/");
   const TempFolder folder;

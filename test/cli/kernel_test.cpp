@@ -47,6 +47,62 @@ TEST_CASE("diff and a first look write nothing") {
   CHECK(nf_tables_generation(bare.node) == generation);
 }
 
+TEST_CASE("check --node says what this node can do, a line each and as JSON, and leaves nothing") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const auto generation = nf_tables_generation(bare.node);
+  const auto both = run_in(bare.node, {KUBENATD_BINARY, "check", "--node"});
+  INFO(both.describe());
+  CHECK(both.status == 0);
+  CHECK(both.err.empty());
+  CHECK(both.out.starts_with("kernel   "));
+  CHECK(both.out.find("\nyes      nftables ipv4 numgen\n") != std::string::npos);
+  CHECK(both.out.find("\nyes      iptables ipv6 target DNAT\n") != std::string::npos);
+  CHECK(both.out.ends_with("mode iptables: can run here\nmode nftables: can run here\n"));
+  for (const std::string& line : lines_of(both.out)) {
+    INFO(line);
+    const bool known = line.starts_with("kernel   ") || line.starts_with("yes      ") ||
+                       line.starts_with("warning  ") || line.starts_with("unknown  ") || line.starts_with("mode ");
+    CHECK(known);
+  }
+  const auto one = run_in(bare.node, {KUBENATD_BINARY, "check", "--node", "--proxy-mode=nftables", "-o", "json"});
+  INFO(one.describe());
+  CHECK(one.status == 0);
+  CHECK(one.out.find("\"findings\": [") != std::string::npos);
+  CHECK(one.out.find("\"mode\": \"nftables\"") != std::string::npos);
+  CHECK(one.out.find("\"mode\": \"iptables\"") == std::string::npos);
+  CHECK(nf_tables_generation(bare.node) == generation);
+  CHECK(must_run_in(bare.node, {"nft", "list", "ruleset"}).empty());
+}
+
+TEST_CASE("check --node by somebody without rights says so and exits 3") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const TempFolder folder;
+  ProcessOptions options;
+  options.namespace_fd = bare.node.fd();
+  options.uid = kNobody;
+  const auto result = run({install_binary(folder), "check", "--node"}, options);
+  INFO(result.describe());
+  CHECK(result.status == 3);
+  CHECK(result.out.find("unknown  CAP_NET_ADMIN: this process does not have it") != std::string::npos);
+  CHECK(result.out.find("unknown  nftables ipv6 nf_tables: nothing can be tried out") != std::string::npos);
+  CHECK(result.out.ends_with("mode nftables: it could not be found out\n"));
+}
+
+TEST_CASE("check --node names what another proxy left") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  must_run_in(bare.node, {"nft", "add", "table", "ip", "kube-proxy"});
+  must_run_in(bare.node, {"iptables", "-t", "nat", "-N", "KUBE-SERVICES"});
+  const auto result = run_in(bare.node, {KUBENATD_BINARY, "check", "--node", "--proxy-mode", "nftables"});
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  CHECK(result.out.find("warning  kube-proxy-tables: ip kube-proxy, of kube-proxy in nftables mode") !=
+        std::string::npos);
+  CHECK(result.out.find("other-mode: ip nat KUBE-SERVICES is there") != std::string::npos);
+}
+
 TEST_CASE("cleanup takes away what kubenatd made, twice without complaint") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;

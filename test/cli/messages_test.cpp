@@ -154,4 +154,36 @@ TEST_CASE("run logs JSON when the configuration says so, and commands for people
   CHECK_THAT(shown.err, !Contains("{\"ts\""));
 }
 
+TEST_CASE("run names at its start all that this node lacks for the mode, in one line") {
+  KUBENATD_NEEDS_NAMESPACES();
+  if (const auto missing = missing_tool("nft"); !missing.empty()) {
+    std::printf("SKIPPED: no %s here\n", missing.c_str());
+    return;
+  }
+  const BareNode bare;
+  const Manifests manifests;
+  manifests.put(web_service(), ready({kPodA}));
+  // Tables that belong to another program alone, as long as it lives.
+  const std::string owner =
+      "{ { echo 'add table ip nat { flags owner; }'; echo 'add table ip6 nat { flags owner; }'; sleep 25; } | nft -i; }"
+      " >/dev/null 2>&1 & until nft list tables | grep -q 'ip6 nat'; do sleep 0.1; done; ";
+  const auto result = run_in(bare, owner + "exec timeout 20 \"$@\"", {"--once", "--manifests", manifests.path()});
+  INFO(result.describe());
+  std::size_t told = 0;
+  for (const std::string& line : lines_of(result.err)) {
+    if (line.find("this node cannot do all that the mode needs") == std::string::npos) continue;
+    ++told;
+    CHECK_THAT(line, Contains("iptables ipv4 table-owner: ip nat belongs to another program alone"));
+    CHECK_THAT(line, Contains("iptables ipv6 table-owner: ip6 nat belongs to another program alone"));
+  }
+  CHECK(told == 1);
+  CHECK(result.status == 1);
+
+  const BareNode good;
+  const auto fine = run_in(good, "exec \"$@\"", {"--once", "--manifests", manifests.path()});
+  INFO(fine.describe());
+  CHECK(fine.status == 0);
+  CHECK(fine.err.find("this node cannot do") == std::string::npos);
+}
+
 }  // namespace kubenatd::test

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "agent/dataplane/foreign_host_ports.h"
+#include "agent/dataplane/kernel_features.h"
 #include "agent/dataplane/nftables/found_at_start.h"
-#include "agent/dataplane/nftables/kernel_features.h"
 #include "agent/dataplane/nftables/live.h"
 #include "agent/dataplane/nftables/plan_writer.h"
 #include "rules/hostport/names.h"

@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <string>
 
+#include "agent/dataplane/kernel_features.h"
 #include "agent/dataplane/nftables/found_at_start.h"
-#include "agent/dataplane/nftables/kernel_features.h"
 #include "agent/dataplane/nftables/sync.h"
 #include "netlink/core/attributes.h"
 

@@ -1,0 +1,43 @@
+#include "agent/dataplane/nftables/trial.h"
+
+#include <set>
+#include <string>
+
+#include "agent/dataplane/nftables/options.h"
+#include "agent/dataplane/trial.h"
+#include "netlink/core/trial.h"
+#include "netlink/nftables/codec.h"
+
+namespace kubenatd::agent::dataplane::nftables {
+namespace {
+
+namespace codec = netlink::nftables;
+
+/// Any will do: the rules for affinity are there as soon as one is in use.
+constexpr std::uint32_t kTimeout = 10800;
+
+}  // namespace
+
+netlink::Batch make_trial(rules::Family family, const NodeFacts& facts) {
+  const rules::nftables::Ruleset ruleset = rules::nftables::compile_ruleset(ruleset_options(facts, family), {kTimeout});
+  netlink::Batch table;
+  codec::add_nft_table(table, family);
+  for (const rules::nftables::SetSpec& set : ruleset.sets) codec::add_nft_set(table, family, set);
+  for (const rules::nftables::Chain& chain : ruleset.chains) codec::add_nft_chain(table, family, chain);
+  std::set<std::string> written;
+  for (const rules::nftables::Chain& chain : ruleset.chains) {
+    for (const rules::nftables::NftRule& rule : chain.rules) {
+      for (const rules::nftables::Statement& statement : rule.statements) {
+        const rules::nftables::NftRule alone{.statements = {statement}, .comment = {}};
+        if (written.insert(codec::encode_nft_expressions(alone, family)).second)
+          codec::add_nft_rule(table, family, chain.name, alone);
+      }
+    }
+  }
+  netlink::Batch batch;
+  netlink::add_dormant_table(batch, family, kTrialName);
+  batch.append(table.in_table(kTrialName));
+  return batch;
+}
+
+}  // namespace kubenatd::agent::dataplane::nftables
