@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need, from Debian 12's own packages.
 #
-#   scripts/install.sh [build|lab|all]     (default: all)
+#   scripts/install.sh [build|lab|all|cross]   (default: all)
+#   scripts/install.sh --list libraries|tools  only say which packages kubenatd is built with, and which its tests run
 #
-# "lab" adds to "build" what the lab and the demo run, "all" the tests' and the linters' tools. Nothing is asked, and a run that finds
-# everything in place asks only dpkg and takes a fraction of a second. Needs root when something is missing.
+# "lab" adds to "build" what the lab and the demo run, "all" the tests' and the linters' tools. "cross" is what building for another
+# architecture takes (scripts/cross.sh) and is in no other group. Nothing is asked, and a run that finds everything in place asks only
+# dpkg and takes a fraction of a second. Needs root when something is missing.
 set -euo pipefail
 
-readonly build_packages=(
-  g++ cmake ninja-build pkg-config ccache
+# The architecture that is built for has these...
+readonly libraries=(
   libnftnl-dev libmnl-dev libnl-3-dev libnl-route-3-dev
   libcpprest-dev prometheus-cpp-dev libssl-dev nlohmann-json3-dev libfmt-dev libyaml-dev libspdlog-dev
   catch2 libbenchmark-dev
-  iproute2 iptables nftables procps python3 ca-certificates
 )
+readonly tools=(iproute2 iptables nftables procps ca-certificates)
+# ... and this machine has those.
+readonly compilers=(cmake ninja-build pkg-config ccache dpkg-dev)
+readonly build_packages=(g++ "${compilers[@]}" "${libraries[@]}" "${tools[@]}" python3)
+readonly cross_packages=(g++-12-aarch64-linux-gnu "${compilers[@]}" mmdebstrap python3)
 readonly lab_packages=(nginx-light openssl curl python3-yaml)
 # clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
 readonly test_packages=(
@@ -47,8 +53,17 @@ case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;
   lab) packages=("${build_packages[@]}" "${lab_packages[@]}") ;;
   all) packages=("${build_packages[@]}" "${lab_packages[@]}" "${test_packages[@]}") ;;
+  cross) packages=("${cross_packages[@]}") ;;
+  --list)
+    case "${2:-}" in
+      libraries) printf '%s\n' "${libraries[@]}" ;;
+      tools) printf '%s\n' "${tools[@]}" ;;
+      *) echo "usage: scripts/install.sh --list libraries|tools" >&2 && exit 2 ;;
+    esac
+    exit 0
+    ;;
   *)
-    echo "usage: scripts/install.sh [build|lab|all]" >&2
+    echo "usage: scripts/install.sh [build|lab|all|cross]" >&2
     exit 2
     ;;
 esac
