@@ -9,22 +9,21 @@
 # dpkg and takes a fraction of a second. Needs root when something is missing.
 set -euo pipefail
 
-# The architecture that is built for has these...
+# The architecture that is built for has the libraries, and the tools where the tests run...
 readonly libraries=(
   libnftnl-dev libmnl-dev libnl-3-dev libnl-route-3-dev
   libcpprest-dev prometheus-cpp-dev libssl-dev nlohmann-json3-dev libfmt-dev libyaml-dev libspdlog-dev
   catch2 libbenchmark-dev
 )
-readonly tools=(iproute2 iptables nftables procps ca-certificates)
-# ... and this machine has those.
-readonly compilers=(cmake ninja-build pkg-config ccache dpkg-dev)
-readonly build_packages=(g++ "${compilers[@]}" "${libraries[@]}" "${tools[@]}" python3)
-readonly cross_packages=(g++-12-aarch64-linux-gnu "${compilers[@]}" mmdebstrap python3)
+readonly tools=(iproute2 iptables nftables procps python3 ca-certificates)
+readonly test_tools=(conntrack ipset strace iputils-ping)
+# ... and this machine has the rest.
+readonly build_tools=(cmake ninja-build pkg-config ccache dpkg-dev)
+readonly build_packages=(g++ "${build_tools[@]}" "${libraries[@]}" "${tools[@]}")
+readonly cross_packages=(g++-12-aarch64-linux-gnu "${build_tools[@]}" mmdebstrap)
 readonly lab_packages=(nginx-light openssl curl python3-yaml)
 # clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
-readonly test_packages=(
-  clang-tidy-16 clang-format buildah conntrack ipset strace iputils-ping containernetworking-plugins
-)
+readonly test_packages=(clang-tidy-16 clang-format buildah containernetworking-plugins "${test_tools[@]}")
 
 missing_packages() {
   local name status
@@ -57,7 +56,7 @@ case "${1:-all}" in
   --list)
     case "${2:-}" in
       libraries) printf '%s\n' "${libraries[@]}" ;;
-      tools) printf '%s\n' "${tools[@]}" ;;
+      tools) printf '%s\n' "${tools[@]}" "${test_tools[@]}" ;;
       *) echo "usage: scripts/install.sh --list libraries|tools" >&2 && exit 2 ;;
     esac
     exit 0

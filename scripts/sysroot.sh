@@ -40,7 +40,7 @@ fi
 packages=$(
   "$repo/scripts/install.sh" --list libraries
   "$repo/scripts/install.sh" --list tools
-  printf '%s\n' libc6-dev libstdc++6 base-files bash coreutils findutils grep sed util-linux mount kmod
+  printf '%s\n' libc6-dev libstdc++6 base-files bash coreutils findutils grep sed mawk util-linux mount kmod
 )
 # The last to be written: what the folder was made from.
 mark=$root.made-from
@@ -86,6 +86,8 @@ done < <(find "$root" -xdev -type l -lname '/*' -print0)
 for name in iptables ip6tables; do
   for command in '' -save -restore; do ln -s "$name-nft$command" "$root/usr/sbin/$name$command"; done
 done
+ln -s mawk "$root/usr/bin/awk"
+ln -s bash "$root/usr/bin/sh"
 
 echo "$made_from" >"$mark"
 echo "sysroot: $(numfmt --to=iec --suffix=B "$(du --summarize --bytes "$root" | cut -f 1)")," \
