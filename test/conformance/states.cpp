@@ -34,10 +34,10 @@ std::vector<fs::path> recorded_states() {
   return states_in(recorded_folder() / "kube-proxy");
 }
 
-Applied::Applied(fs::path folder) : state(std::move(folder)) {}
+Applied::Applied(fs::path folder) : state(std::move(folder)), config(state / "config.yaml") {}
 
 std::vector<std::string> Applied::arguments(const std::string& verb) const {
-  return {KUBENATD_BINARY,       verb,    "--manifests", state.string(), "--config", (state / "config.yaml").string(),
+  return {KUBENATD_BINARY,       verb,    "--manifests", state.string(), "--config", config.string(),
           "--hostname-override", "node-1"};
 }
 
