@@ -8,8 +8,9 @@
 #     --kernel NAME...                     only these: bullseye bookworm trixie sid
 #     --mode MODE...                       only iptables, nftables or base (what has no mode, and the sync of both)
 #     --build FOLDER                       the programs' folder (default: build)
-#     --arch ARCH [--root FOLDER]          amd64 or arm64 (default: this machine's); another architecture needs a folder
-#                                          with its root file system
+#     --arch ARCH [--root FOLDER]          amd64 or arm64 (default: this machine's). Another architecture's programs are in
+#                                          build/ARCH (scripts/cross.sh ARCH kernel_tests), and the root file system is
+#                                          what scripts/sysroot.sh has unpacked, unless FOLDER is another
 #     --seconds N                          for each kernel, then its machine is stopped (default: 3600, short 150)
 #   scripts/kernels.sh --list              names, releases, and what is fetched already
 #
@@ -40,7 +41,7 @@ among() {
   for one; do if [[ $one == "$word" ]]; then return 0; fi; done
   return 1
 }
-short=() list=false kernels=() modes=() build=build arch='' root=/ seconds=
+short=() list=false kernels=() modes=() build='' arch='' root='' seconds=
 case $(uname -m) in
   x86_64) own_arch=amd64 ;;
   aarch64) own_arch=arm64 ;;
@@ -83,8 +84,14 @@ while (($# > 0)); do
 done
 arch=${arch:-$own_arch}
 among "$arch" amd64 arm64 || wrong "no architecture $arch; there are: amd64 arm64"
-if [[ $arch != "$own_arch" && $root == / ]]; then wrong "--arch $arch needs --root, a folder with a root file system"; fi
-[[ -d $root ]] || wrong "no folder $root"
+if [[ $arch == "$own_arch" ]]; then
+  root=${root:-/} build=${build:-build}
+  how="cmake --preset release && cmake --build --preset release"
+else
+  build=${build:-build/$arch}
+  how="scripts/cross.sh $arch kernel_tests"
+fi
+[[ -d ${root:-/} ]] || wrong "no folder $root"
 if [[ -n $seconds && ! $seconds =~ ^[1-9][0-9]*$ ]]; then wrong "--seconds needs a number, not $seconds"; fi
 
 if $list; then
@@ -108,7 +115,11 @@ for program in "$qemu" cpio busybox modprobe; do
   command -v "$program" >/dev/null || nothing "no program $program"
 done
 build=$(realpath -m -- "$build")
-[[ -x $build/kubenatd && -x $build/packet ]] || wrong "no test programs in $build: cmake --preset release && cmake --build --preset release"
+[[ -x $build/kubenatd && -x $build/packet ]] || wrong "no test programs in $build: $how"
+if [[ -z $root ]]; then
+  scripts/sysroot.sh "$arch" || nothing "no root file system of $arch"
+  root=build/sysroot-$arch
+fi
 
 # The newest one that is to be had stands for itself in the short form.
 chosen=("${kernels[@]}")
