@@ -36,7 +36,7 @@ inline std::optional<std::string> arm64_missing() {
 
 inline ProcessOptions with_time() {
   ProcessOptions options;
-  options.timeout = std::chrono::seconds(60);
+  options.timeout = std::chrono::seconds(200);
   return options;
 }
 
