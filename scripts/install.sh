@@ -18,6 +18,7 @@ readonly lab_packages=(nginx-light openssl curl python3-yaml)
 # clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
 readonly test_packages=(
   clang-tidy-16 clang-format buildah conntrack ipset strace iputils-ping containernetworking-plugins
+  qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 )
 
 missing_packages() {
