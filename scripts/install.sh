@@ -20,10 +20,13 @@ readonly test_tools=(conntrack ipset strace iputils-ping)
 # ... and this machine has the rest.
 readonly build_tools=(cmake ninja-build pkg-config ccache dpkg-dev)
 readonly build_packages=(g++ "${build_tools[@]}" "${libraries[@]}" "${tools[@]}")
-readonly cross_packages=(g++-12-aarch64-linux-gnu "${build_tools[@]}" mmdebstrap)
+readonly cross_packages=(g++-12-aarch64-linux-gnu "${build_tools[@]}" mmdebstrap qemu-system-arm)
 readonly lab_packages=(nginx-light openssl curl python3-yaml)
 # clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
-readonly test_packages=(clang-tidy-16 clang-format buildah containernetworking-plugins "${test_tools[@]}")
+readonly test_packages=(
+  clang-tidy-16 clang-format buildah containernetworking-plugins "${test_tools[@]}"
+  qemu-system-x86 busybox-static cpio kmod xz-utils zstd
+)
 
 missing_packages() {
   local name status

@@ -73,6 +73,21 @@ for file in "$work/root/boot/vmlinuz-$release" "$tree/lib/modules/$release/vmlin
   if [[ -e $file ]]; then mv "$file" "$tree/vmlinuz"; fi
 done
 [[ -e $tree/vmlinuz ]] || fail "no vmlinuz in ${packages[*]}"
+# What the image unpacks into its own memory is unpacked here: without KVM that saves 3 of 5 s. Where qemu cannot start it
+# (other architectures), or it is packed in another way, the image stays.
+# unpacked MAGIC PROGRAM...
+unpacked() {
+  local at
+  at=$(LC_ALL=C grep --byte-offset --only-matching --text --perl-regexp "$1" "$tree/vmlinuz" | head -n 1 | cut -d : -f 1)
+  [[ -n $at ]] || return 1
+  shift
+  # Behind the packed kernel stands more, which the program calls an error.
+  tail -c "+$((at + 1))" "$tree/vmlinuz" | "$@" >"$work/vmlinux" 2>/dev/null || true
+  [[ $(head -c 4 "$work/vmlinux") == $'\x7fELF' ]]
+}
+if [[ $arch == amd64 ]] && { unpacked '\xfd7zXZ\x00' xz -dc || unpacked '\x28\xb5\x2f\xfd' zstd -dcq; }; then
+  mv "$work/vmlinux" "$tree/vmlinuz"
+fi
 for file in "$work/root/bin/busybox" "$work/root/usr/bin/busybox"; do
   if [[ -e $file ]]; then mv "$file" "$tree/busybox"; fi
 done

@@ -22,7 +22,7 @@ while (($# > 0)); do
   esac
   shift
 done
-export out slow
+export out slow KUBENATD_TEST_PATIENCE=$slow
 export results=$out/results log=$out/log
 : >"$results"
 : >"$log"
