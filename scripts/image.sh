@@ -2,11 +2,15 @@
 # Builds the container image from scratch: the binary, the libraries of Debian's packages that it needs and their
 # licences, the certificates of public authorities; no shell, nothing else, and nothing is pulled.
 #
-#   scripts/image.sh [--binary FILE] [--output FILE] [--name NAME:TAG]
-#   scripts/image.sh --rootfs DIR [--binary FILE]       only lay out the image's files in DIR, which must not exist
+#   scripts/image.sh [--platform LIST] [--binary FILE] [--output FILE] [--name NAME:TAG]
+#   scripts/image.sh --rootfs DIR [--platform PLATFORM] [--binary FILE]
+#                                                       only lay out the image's files in DIR, which must not exist
 #
-# Defaults: build/kubenatd (built when it is missing), build/kubenatd-image.tar, localhost/kubenatd:VERSION. The output
-# is an OCI archive: `kind load image-archive FILE`, `ctr --namespace k8s.io images import FILE`, `podman load`.
+# Defaults: this machine's platform, build/kubenatd (built when it is missing), build/kubenatd-image.tar,
+# localhost/kubenatd:VERSION. LIST is of linux/amd64 and linux/arm64, with a comma between them: with both the output is one
+# index of two images. Another platform than this machine's has its binary in build/ARCHITECTURE (scripts/cross.sh) and its
+# libraries from build/sysroot-ARCHITECTURE (scripts/sysroot.sh). --binary is for one platform.
+# The output is an OCI archive: `kind load image-archive FILE`, `ctr --namespace k8s.io images import FILE`, `podman load`.
 # The same binary on the same packages gives the same image: its digest does not depend on time and place.
 set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,15 +21,17 @@ fail() {
 }
 
 version=$(sed -n 's/^project(kubenatd VERSION \([0-9.]*\).*/\1/p' "$repo/CMakeLists.txt")
-binary='' output='' name=localhost/kubenatd:$version rootfs=''
+here=linux/$(dpkg --print-architecture)
+binary='' output='' name=localhost/kubenatd:$version rootfs='' platforms=$here
 while (($# > 0)); do
   case "$1" in
-    --binary | --output | --name | --rootfs)
+    --platform | --binary | --output | --name | --rootfs)
       if (($# < 2)) || [[ -z $2 ]]; then
         echo "image: $1 needs a value" >&2
         exit 2
       fi
       case "$1" in
+        --platform) platforms=$2 ;;
         --binary) binary=$(realpath -m -- "$2") ;;
         --output) output=$(realpath -m -- "$2") ;;
         --name) name=$2 ;;
@@ -34,18 +40,57 @@ while (($# > 0)); do
       shift 2
       ;;
     *)
-      echo "usage: scripts/image.sh [--binary FILE] [--output FILE] [--name NAME:TAG] | --rootfs DIR [--binary FILE]" >&2
+      echo "usage: scripts/image.sh [--platform LIST] [--binary FILE] [--output FILE] [--name NAME:TAG]" >&2
+      echo "       scripts/image.sh --rootfs DIR [--platform PLATFORM] [--binary FILE]" >&2
       exit 2
       ;;
   esac
 done
+mapfile -t platforms < <(tr , '\n' <<<"$platforms" | LC_ALL=C sort --unique)
+for platform in "${platforms[@]}"; do
+  if [[ ! $platform =~ ^linux/(amd64|arm64)$ ]]; then
+    echo "image: no platform '$platform', only linux/amd64 and linux/arm64" >&2
+    exit 2
+  fi
+done
+if ((${#platforms[@]} > 1)) && [[ -n $binary$rootfs ]]; then
+  echo "image: --binary and --rootfs are for one platform" >&2
+  exit 2
+fi
 cd "$repo"
+
+# choose PLATFORM: sets where its binary and its packages are, and what is told of it.
+choose() {
+  platform=$1
+  variant=''
+  case $platform in
+    linux/amd64) triplet=x86_64-linux-gnu machine='Advanced Micro Devices X86-64' ;;
+    # v8 is what arm64 always has in an image; without it docker and containerd fill it in.
+    linux/arm64) triplet=aarch64-linux-gnu machine=AArch64 variant=v8 ;;
+  esac
+  architecture=${platform#linux/}
+  source='' program=$binary
+  if [[ $platform == "$here" ]]; then
+    program=${program:-$repo/build/kubenatd}
+    if [[ -z $binary && ! -x $program ]]; then
+      scripts/install.sh build
+      cmake --preset release >/dev/null
+      cmake --build --preset release --target kubenatd
+    fi
+  else
+    source=$repo/build/sysroot-$architecture
+    program=${program:-$repo/build/$architecture/kubenatd}
+    scripts/sysroot.sh "$architecture"
+    if [[ -z $binary && ! -x $program ]]; then scripts/cross.sh "$architecture"; fi
+  fi
+  [[ -x $program ]] || fail "$program is not a program"
+}
 
 # The package that a file came with; files are known by the name from before /lib became a link to /usr/lib, or after.
 package_of() {
   local file=$1 try owner
   for try in "$file" "/usr${file}" "${file#/usr}"; do
-    if owner=$(dpkg-query --search "$try" 2>/dev/null); then
+    if owner=$(dpkg-query --admindir="$source/var/lib/dpkg" --search "$try" 2>/dev/null); then
       owner=${owner%%: *}
       echo "${owner%%:*}"
       return
@@ -54,45 +99,77 @@ package_of() {
   return 1
 }
 
-# add ROOT FILE [NAME]: the file without links, where it was or as NAME. Modes and times do not depend on the builder.
+# add ROOT FILE [NAME]: the file of this platform without links, where it was or as NAME. Modes and times do not depend on
+# the builder.
 add() {
   local root=$1 file=$2 target=$1${3:-$2}
   install -D --mode=0644 -- "$(realpath -- "$file")" "$target"
 }
 
+described() { LC_ALL=C readelf --wide --file-header --program-headers --dynamic "$1" 2>/dev/null; }
+
+# libraries FILE: the loader of a program and all libraries that it and they need, as the loader would find them.
+libraries() {
+  local wanted=("$1") file text name folder loader=''
+  local -A found=()
+  while ((${#wanted[@]} > 0)); do
+    file=${wanted[0]}
+    wanted=("${wanted[@]:1}")
+    text=$(described "$file")
+    [[ $text == *Machine:*"$machine"* ]] || fail "$file is no program or library of $platform"
+    # The order of the search below is the loader's, without what only a file itself asks for.
+    if [[ $text == *'(RPATH)'* || $text == *'(RUNPATH)'* ]]; then fail "$file has a path to libraries built in"; fi
+    if [[ $file == "$1" ]]; then
+      loader=$(sed -n 's/.*Requesting program interpreter: \(.*\)\]$/\1/p' <<<"$text")
+      [[ -n $loader ]] || fail "$file is no dynamic program"
+      found[$(basename "$loader")]=$loader
+    fi
+    while read -r name; do
+      if [[ -n ${found[$name]:-} ]]; then continue; fi
+      for folder in /usr/local/lib{/$triplet,} {,/usr}/lib/$triplet {,/usr}/lib; do
+        if [[ -e $source$folder/$name ]]; then
+          found[$name]=$folder/$name
+          break
+        fi
+      done
+      [[ -n ${found[$name]:-} ]] || fail "$file needs a library that is not here: $name"
+      wanted+=("$source${found[$name]}")
+    done < <(sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p' <<<"$text")
+  done
+  printf '%s\n' "${found[@]}" | LC_ALL=C sort
+}
+
 lay_out() {
-  local root=$1 line library package
+  local root=$1 library package
   local -A packages=()
   mkdir --mode=0755 -p "$root"
-  install -D --mode=0755 --strip -- "$binary" "$root/usr/sbin/kubenatd"
+  local strip=strip
+  if [[ -n $source ]]; then strip=$triplet-strip; fi
+  install -D --mode=0755 --strip --strip-program="$strip" -- "$program" "$root/usr/sbin/kubenatd"
 
-  # Lines of ldd: "NAME => FILE (ADDRESS)"; the loader and the kernel's own object have no arrow.
   local listing
-  listing=$(ldd "$binary") || fail "$binary is no dynamic program of this machine"
-  while read -r line; do
-    case "$line" in
-      *"not found"*) fail "$binary needs a library that is not here: $line" ;;
-      *" => "*) library=${line#* => } ;;
-      /*) library=$line ;;
-      *) continue ;;
-    esac
-    library=${library% (*}
+  listing=$(libraries "$program")
+  while read -r library; do
     package=$(package_of "$library") || fail "$library is from no Debian package; build without it"
     packages[$package]=1
-    add "$root" "$library"
+    add "$root" "$source$library" "$library"
     chmod 0755 "$root$library"
   done <<<"$listing"
 
-  local certificates=/etc/ssl/certs/ca-certificates.crt
-  [[ -s $certificates ]] || fail "$certificates is missing: apt-get install ca-certificates"
+  # Those of the package, not /etc/ssl/certs/ca-certificates.crt: this machine's own authorities are nobody else's.
+  local certificates=/etc/ssl/certs/ca-certificates.crt authorities=$source/usr/share/ca-certificates/mozilla
+  [[ -d $authorities ]] || fail "$authorities is missing: apt-get install ca-certificates"
   packages[ca-certificates]=1
-  add "$root" "$certificates"
-  mkdir -p "$root/usr/lib/ssl"
+  mkdir -p "$root/etc/ssl/certs" "$root/usr/lib/ssl"
+  (LC_ALL=C && cat "$authorities"/*.crt) >"$root$certificates"
+  chmod 0644 "$root$certificates"
   ln -s "$certificates" "$root/usr/lib/ssl/cert.pem" # where OpenSSL looks
 
-  for package in "${!packages[@]}"; do add "$root" "/usr/share/doc/$package/copyright"; done
+  for package in "${!packages[@]}"; do
+    add "$root" "$source/usr/share/doc/$package/copyright" "/usr/share/doc/$package/copyright"
+  done
   add "$root" LICENSE /usr/share/doc/kubenatd/copyright
-  add "$root" /etc/os-release
+  add "$root" "$source/etc/os-release" /etc/os-release
   mkdir -p "$root"/{dev,proc,sys,run,tmp,host/proc/sys/net,var/lib/kube-proxy}
   echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
   echo 'root:x:0:0:root:/:/nonexistent' >"$root/etc/passwd"
@@ -100,20 +177,13 @@ lay_out() {
   chmod 0644 "$root"/etc/{nsswitch.conf,passwd,group}
   find "$root" -type d -exec chmod 0755 {} +
   chmod 1777 "$root/tmp"
-  echo "image: $(numfmt --to=iec --suffix=B "$(du --summarize --bytes "$root" | cut -f 1)") in" \
+  echo "image: $platform: $(numfmt --to=iec --suffix=B "$(du --summarize --bytes "$root" | cut -f 1)") in" \
     "$(find "$root" -type f | wc -l) files, of $((${#packages[@]} + 1)) packages"
 }
 
-build_image() {
-  local root container
-  command -v buildah >/dev/null || fail "buildah is not installed: run scripts/install.sh, or apt-get install buildah"
-  work=$(mktemp --directory) # not local: the trap needs it
-  # A storage of its own: nothing is left behind and nobody else's images are met.
-  buildah() { command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
-  # Files of other users of the namespace are removed inside it.
-  trap 'rm -rf "$work" 2>/dev/null || command buildah unshare rm -rf "$work"' EXIT
-  root=$work/root
-  lay_out "$root"
+# commit ROOT TARGET: the laid out files become the image that buildah writes to TARGET.
+commit() {
+  local root=$1 target=$2 container
   if ! container=$(buildah from scratch 2>"$work/log"); then
     cat "$work/log" >&2
     if ((EUID != 0)); then
@@ -122,25 +192,43 @@ build_image() {
     fail "buildah does not work here"
   fi
   buildah copy --quiet --chown 0:0 "$container" "$root" / >/dev/null
-  buildah config --entrypoint '["/usr/sbin/kubenatd"]' --cmd '["--help"]' --workingdir / --created-by 'scripts/image.sh' \
+  buildah config --arch "$architecture" --variant "$variant" --os linux \
+    --entrypoint '["/usr/sbin/kubenatd"]' --cmd '["--help"]' --workingdir / --created-by 'scripts/image.sh' \
     --label org.opencontainers.image.title=kubenatd --label org.opencontainers.image.version="$version" \
     --label org.opencontainers.image.licenses=Apache-2.0 "$container"
+  buildah commit --quiet --rm --timestamp 0 --disable-compression=false "$container" "$target" >/dev/null
+}
+
+build_image() {
+  command -v buildah >/dev/null || fail "buildah is not installed: run scripts/install.sh, or apt-get install buildah"
+  work=$(mktemp --directory) # not local: the trap needs it
+  # A storage of its own: nothing is left behind and nobody else's images are met.
+  buildah() { command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
+  # Files of other users of the namespace are removed inside it.
+  trap 'rm -rf "$work" 2>/dev/null || command buildah unshare rm -rf "$work"' EXIT
   mkdir -p "$(dirname "$output")"
-  rm -f "$output"
-  buildah commit --quiet --timestamp 0 --disable-compression=false "$container" "oci-archive:$output:$name" >/dev/null
+  local image
+  if ((${#platforms[@]} == 1)); then
+    choose "${platforms[0]}"
+    lay_out "$work/$architecture"
+    rm -f "$output"
+    commit "$work/$architecture" "oci-archive:$output:$name"
+  else
+    buildah manifest create index >/dev/null
+    for image in "${platforms[@]}"; do
+      choose "$image"
+      lay_out "$work/$architecture"
+      commit "$work/$architecture" "localhost/platform:$architecture"
+      buildah manifest add index "localhost/platform:$architecture" >/dev/null
+    done
+    rm -f "$output"
+    buildah manifest push --all --quiet index "oci-archive:$output:$name" >/dev/null
+  fi
   echo "image: $name, $(numfmt --to=iec --suffix=B "$(stat --format=%s "$output")") in $output"
 }
 
-if [[ -z $binary ]]; then
-  binary=$repo/build/kubenatd
-  if [[ ! -x $binary ]]; then
-    scripts/install.sh build
-    cmake --preset release >/dev/null
-    cmake --build --preset release --target kubenatd
-  fi
-fi
-[[ -x $binary ]] || fail "$binary is not a program"
 if [[ -n $rootfs ]]; then
+  choose "${platforms[0]}"
   [[ ! -e $rootfs ]] || fail "$rootfs exists"
   lay_out "$rootfs"
 else

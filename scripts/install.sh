@@ -1,23 +1,31 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need, from Debian 12's own packages.
 #
-#   scripts/install.sh [build|lab|all]     (default: all)
+#   scripts/install.sh [build|lab|all|cross]   (default: all)
+#   scripts/install.sh --list libraries|tools  only say which packages kubenatd is built with, and which its tests run
 #
-# "lab" adds to "build" what the lab and the demo run, "all" the tests' and the linters' tools. Nothing is asked, and a run that finds
-# everything in place asks only dpkg and takes a fraction of a second. Needs root when something is missing.
+# "lab" adds to "build" what the lab and the demo run, "all" the tests' and the linters' tools. "cross" is what building for another
+# architecture takes (scripts/cross.sh) and is in no other group. Nothing is asked, and a run that finds everything in place asks only
+# dpkg and takes a fraction of a second. Needs root when something is missing.
 set -euo pipefail
 
-readonly build_packages=(
-  g++ cmake ninja-build pkg-config ccache
+# The architecture that is built for has the libraries, and the tools where the tests run...
+readonly libraries=(
   libnftnl-dev libmnl-dev libnl-3-dev libnl-route-3-dev
   libcpprest-dev prometheus-cpp-dev libssl-dev nlohmann-json3-dev libfmt-dev libyaml-dev libspdlog-dev
   catch2 libbenchmark-dev
-  iproute2 iptables nftables procps python3 ca-certificates
 )
+readonly tools=(iproute2 iptables nftables procps python3 ca-certificates)
+readonly test_tools=(conntrack ipset strace iputils-ping)
+# ... and this machine has the rest.
+readonly build_tools=(cmake ninja-build pkg-config ccache dpkg-dev)
+readonly build_packages=(g++ "${build_tools[@]}" "${libraries[@]}" "${tools[@]}")
+readonly cross_packages=(g++-12-aarch64-linux-gnu "${build_tools[@]}" mmdebstrap qemu-system-arm)
 readonly lab_packages=(nginx-light openssl curl python3-yaml)
 # clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
 readonly test_packages=(
-  clang-tidy-16 clang-format buildah conntrack ipset strace iputils-ping containernetworking-plugins
+  clang-tidy-16 clang-format buildah containernetworking-plugins "${test_tools[@]}"
+  qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 )
 
 missing_packages() {
@@ -47,8 +55,17 @@ case "${1:-all}" in
   build) packages=("${build_packages[@]}") ;;
   lab) packages=("${build_packages[@]}" "${lab_packages[@]}") ;;
   all) packages=("${build_packages[@]}" "${lab_packages[@]}" "${test_packages[@]}") ;;
+  cross) packages=("${cross_packages[@]}") ;;
+  --list)
+    case "${2:-}" in
+      libraries) printf '%s\n' "${libraries[@]}" ;;
+      tools) printf '%s\n' "${tools[@]}" "${test_tools[@]}" ;;
+      *) echo "usage: scripts/install.sh --list libraries|tools" >&2 && exit 2 ;;
+    esac
+    exit 0
+    ;;
   *)
-    echo "usage: scripts/install.sh [build|lab|all]" >&2
+    echo "usage: scripts/install.sh [build|lab|all|cross]" >&2
     exit 2
     ;;
 esac

@@ -51,7 +51,7 @@ TEST_CASE("check --node says what this node can do, a line each and as JSON, and
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const auto generation = nf_tables_generation(bare.node);
-  const auto both = run_in(bare.node, {KUBENATD_BINARY, "check", "--node"});
+  const auto both = run_in(bare.node, {program(), "check", "--node"});
   INFO(both.describe());
   CHECK(both.status == 0);
   CHECK(both.err.empty());
@@ -65,7 +65,7 @@ TEST_CASE("check --node says what this node can do, a line each and as JSON, and
                        line.starts_with("warning  ") || line.starts_with("unknown  ") || line.starts_with("mode ");
     CHECK(known);
   }
-  const auto one = run_in(bare.node, {KUBENATD_BINARY, "check", "--node", "--proxy-mode=nftables", "-o", "json"});
+  const auto one = run_in(bare.node, {program(), "check", "--node", "--proxy-mode=nftables", "-o", "json"});
   INFO(one.describe());
   CHECK(one.status == 0);
   CHECK(one.out.find("\"findings\": [") != std::string::npos);
@@ -95,7 +95,7 @@ TEST_CASE("check --node names what another proxy left") {
   const BareNode bare;
   must_run_in(bare.node, {"nft", "add", "table", "ip", "kube-proxy"});
   must_run_in(bare.node, {"iptables", "-t", "nat", "-N", "KUBE-SERVICES"});
-  const auto result = run_in(bare.node, {KUBENATD_BINARY, "check", "--node", "--proxy-mode", "nftables"});
+  const auto result = run_in(bare.node, {program(), "check", "--node", "--proxy-mode", "nftables"});
   INFO(result.describe());
   CHECK(result.status == 0);
   CHECK(result.out.find("warning  kube-proxy-tables: ip kube-proxy, of kube-proxy in nftables mode") !=

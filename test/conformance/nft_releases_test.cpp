@@ -7,6 +7,7 @@
 
 #include "test/conformance/compare.h"
 #include "test/conformance/states.h"
+#include "test/support/places.h"
 #include "test/support/releases.h"
 
 /// What nft of a release lists of kubenatd's table, it loads again: people keep their firewall in such a file.
@@ -48,9 +49,8 @@ std::string without_order(const std::string& listed) {
 /// `config` must be in nftables mode.
 std::vector<std::string> kubenatd(const std::string& verb, const std::filesystem::path& state,
                                   const std::filesystem::path& config) {
-  std::vector<std::string> words{KUBENATD_BINARY,       verb,       "--manifests",
-                                 state.string(),        "--config", config.string(),
-                                 "--hostname-override", "node-1"};
+  std::vector<std::string> words{
+      program(), verb, "--manifests", state.string(), "--config", config.string(), "--hostname-override", "node-1"};
   if (verb == "run") words.emplace_back("--once");
   return words;
 }

@@ -35,17 +35,10 @@ std::vector<fs::path> recorded_states() {
   return states_in(recorded_folder() / "kube-proxy");
 }
 
-Applied::Applied(fs::path folder) : state(std::move(folder)) {}
+Applied::Applied(fs::path folder) : state(std::move(folder)), config(state / "config.yaml") {}
 
 std::vector<std::string> Applied::arguments(const std::string& verb) const {
-  return {program(),
-          verb,
-          "--manifests",
-          state.string(),
-          "--config",
-          (state / "config.yaml").string(),
-          "--hostname-override",
-          "node-1"};
+  return {program(), verb, "--manifests", state.string(), "--config", config.string(), "--hostname-override", "node-1"};
 }
 
 ProcessResult Applied::run_once() const {

@@ -27,6 +27,7 @@ struct Applied {
   [[nodiscard]] std::string live(bool ipv6) const;
 
   std::filesystem::path state;
+  std::filesystem::path config;  ///< the state's own
   BareNode bare;
 };
 

@@ -43,7 +43,7 @@ void check_state(const fs::path& state) {
   if (!diff.ok()) report(state, "diff", {diff.describe()});
 }
 
-TEST_CASE("The project's own states lead to their expected rules") {
+TEST_CASE("The project's own states lead to their expected rules", "[short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const auto states = own_states();
   REQUIRE(states.size() >= 8);
@@ -107,6 +107,35 @@ TEST_CASE("One node that goes from state to state keeps nothing of the last") {
     std::erase_if(found6, is_shared_host_port_line);
     report(state, "IPv6", found6);
   }
+}
+
+// There is no text of kube-proxy's to compare with; that the kernel takes a state and gives it back as it was is one.
+void check_in_nftables_mode(const fs::path& state) {
+  Applied applied(state);
+  const TempFolder folder;
+  // None of them says a mode.
+  applied.config = folder.write("config.yaml", read_file(state / "config.yaml") + "\nmode: nftables\n");
+  const auto result = applied.run_once();
+  if (!result.ok()) return report(state, "run --once", {result.describe()});
+  const auto listed = must_run_in(applied.bare.node, {"nft", "list", "table", "ip", "kubenatd"});
+  if (listed.find("map ") == std::string::npos) report(state, "table ip kubenatd", lines_of(listed));
+
+  const auto generation = nf_tables_generation(applied.bare.node);
+  const auto again = applied.run_once();
+  if (!again.ok()) report(state, "second run --once", {again.describe()});
+  if (nf_tables_generation(applied.bare.node) != generation) report(state, "second run --once", {"wrote something"});
+  const auto diff = run_in(applied.bare.node, applied.arguments("diff"));
+  if (!diff.ok()) report(state, "diff", {diff.describe()});
+}
+
+TEST_CASE("The project's own states become a table in nftables mode that a second run leaves", "[nftables][short]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  for (const auto& state : own_states()) check_in_nftables_mode(state);
+}
+
+TEST_CASE("States recorded from kube-proxy become a table in nftables mode that a second run leaves", "[nftables]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  for (const auto& state : needed_recorded_states()) check_in_nftables_mode(state);
 }
 
 }  // namespace

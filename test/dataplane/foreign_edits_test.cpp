@@ -47,7 +47,7 @@ std::string chain_of(const std::string& prefix, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("whatever others do to our chains and jumps is put right, and theirs stays") {
+TEST_CASE("whatever others do to our chains and jumps is put right, and theirs stays", "[short]") {
   SYNC_TEST_WORLD();
   for (const std::string& command : kForeign) must_run(command);
   Agent agent;

@@ -43,7 +43,7 @@ std::string difference(const std::vector<objects::ObjectEvent>& wanted) {
 
 }  // namespace
 
-TEST_CASE("nftables mode writes what it wants, nft lists it, and a restart changes nothing") {
+TEST_CASE("nftables mode writes what it wants, nft lists it, and a restart changes nothing", "[short]") {
   SYNC_TEST_WORLD();
   Agent agent(nftables_config());
   CHECK(agent.apply(objects()).wrote());

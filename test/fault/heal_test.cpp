@@ -76,7 +76,7 @@ struct RunningNode {
   std::optional<Child> daemon;
 };
 
-TEST_CASE("Flushed chains and tables are healed") {
+TEST_CASE("Flushed chains and tables are healed", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   RunningNode node;
   node.damage({"iptables", "-F"});
@@ -88,7 +88,7 @@ TEST_CASE("Flushed chains and tables are healed") {
   node.damage({"iptables", "-F", "KUBE-FORWARD"});
 }
 
-TEST_CASE("A flushed ruleset is healed") {
+TEST_CASE("A flushed ruleset is healed", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   RunningNode node;
   node.damage({"nft", "flush", "ruleset"});
@@ -96,7 +96,7 @@ TEST_CASE("A flushed ruleset is healed") {
   node.damage({"nft", "delete", "table", "ip6", "filter"});
 }
 
-TEST_CASE("Single rules that are deleted, inserted, replaced or moved are healed") {
+TEST_CASE("Single rules that are deleted, inserted, replaced or moved are healed", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   RunningNode node;
   SECTION("deleted") {
@@ -127,7 +127,7 @@ TEST_CASE("Single rules that are deleted, inserted, replaced or moved are healed
   }
 }
 
-TEST_CASE("Edits of service chains are healed") {
+TEST_CASE("Edits of service chains are healed", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   RunningNode node;
   std::string service, endpoint;
@@ -142,7 +142,7 @@ TEST_CASE("Edits of service chains are healed") {
   node.damage({"iptables", "-t", "nat", "-I", service, "-j", endpoint});
 }
 
-TEST_CASE("Jumps out of the builtin chains are healed, beside the rules of others") {
+TEST_CASE("Jumps out of the builtin chains are healed, beside the rules of others", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   RunningNode node;
   SECTION("one jump") {
@@ -161,7 +161,7 @@ TEST_CASE("Jumps out of the builtin chains are healed, beside the rules of other
   }
 }
 
-TEST_CASE("A stray chain with a service's name is taken away") {
+TEST_CASE("A stray chain with a service's name is taken away", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   RunningNode node;
   node.damage({"iptables-restore", "--noflush"},
@@ -169,7 +169,7 @@ TEST_CASE("A stray chain with a service's name is taken away") {
               " -j RETURN\nCOMMIT\n");
 }
 
-TEST_CASE("Traffic flows again after a flush") {
+TEST_CASE("Traffic flows again after a flush", "[iptables][short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

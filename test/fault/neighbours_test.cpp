@@ -91,7 +91,7 @@ ServiceSpec service(int number) {
   return {.name = fmt::format("s{}", number), .cluster_ips = {fmt::format("10.96.6.{}", number)}};
 }
 
-TEST_CASE("Chains and rules of others outlive every operation") {
+TEST_CASE("Chains and rules of others outlive every operation", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;
@@ -119,7 +119,7 @@ TEST_CASE("Chains and rules of others outlive every operation") {
   }
 }
 
-TEST_CASE("Another process that writes foreign chains all the time holds nothing up") {
+TEST_CASE("Another process that writes foreign chains all the time holds nothing up", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;
@@ -159,7 +159,7 @@ TEST_CASE("Another process that writes foreign chains all the time holds nothing
   CHECK(has_rule(bare.node, "demo/s4:"));
 }
 
-TEST_CASE("A writer that keeps breaking one chain does not make kubenatd burn the CPU") {
+TEST_CASE("A writer that keeps breaking one chain does not make kubenatd burn the CPU", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;

@@ -47,7 +47,7 @@ void put_some(const Manifests& manifests) {
   manifests.put({.name = "dead", .cluster_ips = {"10.96.0.11"}}, std::vector<EndpointSpec>{});
 }
 
-TEST_CASE("Damage to the table of nftables mode is healed while it runs") {
+TEST_CASE("Damage to the table of nftables mode is healed while it runs", "[nftables][short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;
@@ -77,7 +77,8 @@ TEST_CASE("Damage to the table of nftables mode is healed while it runs") {
   damage("flush chain ip kubenatd nat-output\ndelete chain ip kubenatd nat-output");
 }
 
-TEST_CASE("A writer that changes the table of nftables mode all the time does not stop changes of Services") {
+TEST_CASE("A writer that changes the table of nftables mode all the time does not stop changes of Services",
+          "[nftables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;
@@ -102,7 +103,8 @@ TEST_CASE("A writer that changes the table of nftables mode all the time does no
   CHECK(daemon.running());
 }
 
-TEST_CASE("kill -9 at any time leaves a whole table in nftables mode, and a restart writes nothing more") {
+TEST_CASE("kill -9 at any time leaves a whole table in nftables mode, and a restart writes nothing more",
+          "[nftables][short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;

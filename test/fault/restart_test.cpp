@@ -33,7 +33,7 @@ std::string handles(const Namespace& node) {
   return std::regex_replace(must_run_in(node, {"nft", "-a", "list", "ruleset"}), counters, "counter");
 }
 
-TEST_CASE("A restart against right chains writes nothing") {
+TEST_CASE("A restart against right chains writes nothing", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;
@@ -66,7 +66,7 @@ TEST_CASE("A restart against right chains writes nothing") {
   if (agent.extra_arguments.back() == "linear") CHECK(changed_lines(before, handles(bare.node)) == "");
 }
 
-TEST_CASE("Rules written by kube-proxy's own restore are taken over without a write") {
+TEST_CASE("Rules written by kube-proxy's own restore are taken over without a write", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;
@@ -85,7 +85,7 @@ TEST_CASE("Rules written by kube-proxy's own restore are taken over without a wr
   CHECK(changed_lines(before, handles(bare.node)) == "");
 }
 
-TEST_CASE("Counters of rules that a change does not touch are kept") {
+TEST_CASE("Counters of rules that a change does not touch are kept", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;
@@ -111,7 +111,7 @@ TEST_CASE("Counters of rules that a change does not touch are kept") {
   CHECK(counted() == before);
 }
 
-TEST_CASE("kill -9 at any time fails no new connection") {
+TEST_CASE("kill -9 at any time fails no new connection", "[iptables][short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;
@@ -157,7 +157,7 @@ TEST_CASE("kill -9 at any time fails no new connection") {
   CHECK(changed_lines(saved_rules(fresh.node, true), saved_rules(lab.node, true)) == "");
 }
 
-TEST_CASE("A first sync that is killed is completed by the next") {
+TEST_CASE("A first sync that is killed is completed by the next", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Manifests manifests;
   put_many(manifests);

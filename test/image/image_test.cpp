@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "test/image/support.h"
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
 #include "test/support/places.h"
@@ -13,26 +14,7 @@
 namespace kubenatd::test {
 namespace {
 
-const std::string kScript = project_file("scripts/image.sh");
 constexpr const char* kProgram = "/usr/sbin/kubenatd";
-
-/// Why no image can be made here, or nothing.
-std::optional<std::string> packages_missing() {
-  if (run({"sh", "-c", "command -v dpkg-query ldd strip numfmt >/dev/null"}).status != 0) {
-    return "the image is made of Debian's packages with dpkg, ldd and strip, which are not all here";
-  }
-  // The sanitizers' libraries are not for an image.
-  if (run({"sh", "-c", "ldd \"$0\" | grep -q -E 'lib(a|t|ub)san'", program()}).ok()) {
-    return "the binary is built with sanitizers";
-  }
-  return std::nullopt;
-}
-
-ProcessOptions with_time() {
-  ProcessOptions options;
-  options.timeout = std::chrono::seconds(60);
-  return options;
-}
 
 /// The image's files in a folder.
 struct Image {
@@ -40,7 +22,7 @@ struct Image {
   std::string root = folder.path() / "root";
 
   Image() {
-    const auto made = run({kScript, "--binary", program(), "--rootfs", root}, with_time());
+    const auto made = run({kImageScript, "--binary", program(), "--rootfs", root}, with_time());
     INFO(made.describe());
     REQUIRE(made.ok());
   }
@@ -161,7 +143,7 @@ TEST_CASE("the image becomes an archive with its name and entry point") {
   }
   const TempFolder folder;
   const std::string archive = folder.path() / "image.tar";
-  const auto made = run({kScript, "--binary", program(), "--output", archive}, with_time());
+  const auto made = run({kImageScript, "--binary", program(), "--output", archive}, with_time());
   INFO(made.describe());
   REQUIRE(made.ok());
   CHECK(tells(made, archive.c_str()));
@@ -176,12 +158,15 @@ TEST_CASE("the image becomes an archive with its name and entry point") {
 
 TEST_CASE("wrong usage of the image script is told and makes nothing") {
   const TempFolder folder;
-  CHECK(run({kScript, "--what"}).status == 2);
-  CHECK(run({kScript, "--output"}).status == 2);
-  const auto existing = run({kScript, "--binary", program(), "--rootfs", folder.path()});
+  CHECK(run({kImageScript, "--what"}).status == 2);
+  CHECK(run({kImageScript, "--output"}).status == 2);
+  CHECK(run({kImageScript, "--platform", "linux/riscv64"}).status == 2);
+  CHECK(run({kImageScript, "--platform", "linux/amd64,"}).status == 2);
+  CHECK(run({kImageScript, "--platform", "linux/amd64,linux/arm64", "--binary", program()}).status == 2);
+  const auto existing = run({kImageScript, "--binary", program(), "--rootfs", folder.path()});
   CHECK(existing.status == 1);
   CHECK(existing.err.find("exists") != std::string::npos);
-  const auto absent = run({kScript, "--binary", folder.path() / "none", "--rootfs", folder.path() / "root"});
+  const auto absent = run({kImageScript, "--binary", folder.path() / "none", "--rootfs", folder.path() / "root"});
   CHECK(absent.status == 1);
   CHECK_FALSE(std::filesystem::exists(folder.path() / "root"));
 }

@@ -178,6 +178,10 @@ class Base(unittest.TestCase):
         writable = [volume["hostPath"]["path"] for volume in self.pod["volumes"] if "hostPath" in volume]
         self.assertEqual(writable, ["/proc/sys/net"])
 
+    def test_every_linux_node_gets_a_pod_whatever_its_architecture(self):
+        self.assertEqual(self.pod["nodeSelector"], {"kubernetes.io/os": "linux"})
+        self.assertNotIn("affinity", self.pod)
+
     def test_the_role_only_reads_but_for_events(self):
         for rule in find(self.objects, "ClusterRole")["rules"]:
             allowed = {"create", "patch", "update"} if rule["resources"] == ["events"] else {"get", "list", "watch"}

@@ -43,7 +43,7 @@ TEST_CASE("A pod reaches an endpoint on another node with its own address") {
   CHECK(outcome.source == kPodA);
 }
 
-TEST_CASE("A pod reaches itself through its service, and sees the node") {
+TEST_CASE("A pod reaches itself through its service, and sees the node", "[short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;
@@ -174,7 +174,7 @@ TEST_CASE("TCP and UDP on one port go their own ways") {
   CHECK(ask(lab.pod_a, Transport::kTcp, "10.96.0.53", 53).at == 9090);
 }
 
-TEST_CASE("SCTP reaches a cluster IP") {
+TEST_CASE("SCTP reaches cluster IPs of both families and NodePorts", "[short]") {
   KUBENATD_NEEDS_NAMESPACES();
   if (!has_transport(Transport::kSctp)) {
     std::puts("SKIPPED: the kernel has no SCTP sockets");
@@ -182,15 +182,25 @@ TEST_CASE("SCTP reaches a cluster IP") {
   }
   const Lab lab;
   const Manifests manifests;
-  const ServiceSpec service{
-      .name = "sctp", .cluster_ips = {"10.96.0.12"}, .ports = {PortSpec{.name = "sctp", .protocol = "SCTP"}}};
-  manifests.put(service, ready({kPodB}));
+  const ServiceSpec service{.name = "sctp",
+                            .cluster_ips = {"10.96.0.12", "fd00:10:96::12"},
+                            .ports = {PortSpec{.name = "sctp", .protocol = "SCTP", .node_port = 30082}},
+                            .type = "NodePort"};
+  manifests.put(service, ready({kPodB, kPodB6}));
   Agent(lab.node, manifests).apply();
 
-  const auto outcome = ask(lab.pod_a, Transport::kSctp, "10.96.0.12", 80);
-  INFO(outcome);
-  CHECK(outcome.by == "pod-b");
-  CHECK(outcome.source == kPodA);
+  const auto four = ask(lab.pod_a, Transport::kSctp, "10.96.0.12", 80);
+  INFO(four);
+  CHECK(four.by == "pod-b");
+  CHECK(four.source == kPodA);
+  const auto six = ask(lab.pod_a, Transport::kSctp, "fd00:10:96::12", 80);
+  INFO(six);
+  CHECK(six.by == "pod-b");
+  CHECK(six.source == kPodA6);
+  const auto outside = ask(lab.client, Transport::kSctp, kNode, 30082);
+  INFO(outside);
+  CHECK(outside.by == "pod-b");
+  CHECK(outside.source == kPodGateway);
 }
 
 TEST_CASE("internalTrafficPolicy Local uses endpoints of this node alone") {

@@ -27,7 +27,7 @@ ServiceSpec balanced_service() {
   };
 }
 
-TEST_CASE("A NodePort answers from outside, from the node and from pods, masqueraded") {
+TEST_CASE("A NodePort answers from outside, from the node and from pods, masqueraded", "[short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

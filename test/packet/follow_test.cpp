@@ -60,7 +60,7 @@ struct Flows {
   std::vector<Conversation> all;
 };
 
-TEST_CASE("UDP flows follow when their endpoint is replaced") {
+TEST_CASE("UDP flows follow when their endpoint is replaced", "[short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

@@ -18,7 +18,7 @@ ServiceSpec dual_service() {
   };
 }
 
-TEST_CASE("A dual-stack service answers in both families with endpoints of the same family") {
+TEST_CASE("A dual-stack service answers in both families with endpoints of the same family", "[short]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

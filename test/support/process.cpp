@@ -127,8 +127,14 @@ void Child::signal(int number) const {
   if (!status_) ::kill(pid_, number);
 }
 
+int patience() {
+  const char* text = std::getenv("KUBENATD_TEST_PATIENCE");
+  const int number = text == nullptr ? 1 : std::atoi(text);
+  return number > 0 ? number : 1;
+}
+
 std::optional<ProcessResult> Child::wait(std::chrono::milliseconds timeout) {
-  const auto limit = Clock::now() + timeout;
+  const auto limit = Clock::now() + timeout * patience();
   while (!status_) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(limit - Clock::now()).count();
     pollfd ended{process_.get(), POLLIN, 0};
@@ -191,7 +197,7 @@ std::string must_run_in(const Namespace& where, const std::vector<std::string>& 
 }
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit) {
-  const auto end = Clock::now() + limit;
+  const auto end = Clock::now() + limit * patience();
   while (!condition()) {
     if (Clock::now() > end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

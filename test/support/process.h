@@ -46,6 +46,10 @@ struct ProcessOptions {
   std::optional<uid_t> uid;                   ///< drop to this user and group, without other groups
 };
 
+/// How many times longer everything may take here: KUBENATD_TEST_PATIENCE, a number, for machines that are emulated.
+/// All limits of this header, and those of an answer, count so many times.
+[[nodiscard]] int patience();
+
 /// A running program. Its outputs go to memory, so it never blocks on the test.
 ///
 /// Threading: one thread. The child is killed when the thread that started it ends. Failure: the constructor throws;

@@ -155,7 +155,8 @@ Conversation::Conversation(const Namespace& from, Transport transport, const std
 
 Outcome Conversation::ask(milliseconds timeout) {
   if (failed_) return *failed_;
-  const auto limit = Clock::now() + timeout;
+  // Silence is not waited for longer.
+  const auto limit = Clock::now() + (timeout < kAnswerTime ? timeout : timeout * patience());
   if (transport_ == Transport::kUdp) return ask_datagram(socket_.get(), limit);
   if (!wait_for(socket_.get(), POLLOUT, limit)) return {};
   int error = 0;

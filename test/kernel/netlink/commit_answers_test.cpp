@@ -16,6 +16,7 @@
 #include "netlink/iptables/writer.h"
 #include "netlink/nftables/codec.h"
 #include "test/kernel/netlink/raw_rules.h"
+#include "test/support/linux_release.h"
 #include "test/support/netns.h"
 
 // What the kernel answers to a transaction: little, whatever its first message does; and when it is lost, what became
@@ -263,6 +264,7 @@ TEST_CASE("What a transaction begins with is refused in a table that is not ther
 }
 
 TEST_CASE("A table that another program owns refuses what a transaction begins with, once") {
+  KUBENATD_NEEDS_LINUX(5, 12, "tables with an owner");
   if (!test::enter_fresh_namespace()) return;
   Watch watch;
   NfTables tables = open_watched(watch), owner = open_watched(watch);

@@ -75,7 +75,7 @@ const auto kNone = [](const host::ConntrackFlow&) { return false; };
 
 }  // namespace
 
-TEST_CASE("conntrack sweep: every field of an entry is read") {
+TEST_CASE("conntrack sweep: every field of an entry is read", "[short]") {
   if (!enter_with_conntrack()) return;
   load(udp("10.0.0.1", 40000, "10.96.0.10", 53, "10.244.1.5", 5353, "-w 7") +
        udp("fd00::1", 40001, "fd00:96::10", 54, "fd00:244::5", 5354));

@@ -1,0 +1,28 @@
+# The Debian package: `cpack` in a build folder, or scripts/package.sh.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME kubenatd)
+set(CPACK_PACKAGE_CONTACT "kubenatd maintainers <maintainers@kubenatd.invalid>")
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
+# For a kubeconfig that leaves the authorities to the system.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS ca-certificates)
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+    "Kubernetes node agent in place of kube-proxy and portmap
+kubenatd turns Services, NodePorts and hostPorts into netfilter rules, keeps
+them as they should be, and explains them. It writes the chains that
+kube-proxy and the portmap plugin write, or an nftables table, by netlink
+alone.")
+if(CMAKE_CROSSCOMPILING)
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE ${KUBENATD_DEBIAN_ARCHITECTURE})
+  set(CPACK_KUBENATD_SYSROOT ${CMAKE_SYSROOT})
+endif()
+set(CPACK_KUBENATD_SOURCE ${CMAKE_SOURCE_DIR})
+set(CPACK_KUBENATD_PROGRAM ${CMAKE_BINARY_DIR}/kubenatd)
+set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_CURRENT_LIST_DIR}/start.cmake)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/finish.cmake)
+
+install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright DESTINATION share/doc/kubenatd)
+include(CPack)

@@ -1,0 +1,17 @@
+# Run by cpack before it packs, with the settings of debian.cmake.
+
+# The times in the package are those of the commit, so that it does not depend on when it is made.
+if(NOT DEFINED ENV{SOURCE_DATE_EPOCH})
+  execute_process(COMMAND git -C ${CPACK_KUBENATD_SOURCE} log -1 --format=%ct
+                  OUTPUT_VARIABLE time OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed ERROR_QUIET)
+  if(NOT failed)
+    set(ENV{SOURCE_DATE_EPOCH} ${time})
+  endif()
+endif()
+
+execute_process(COMMAND ${CPACK_KUBENATD_SOURCE}/scripts/package/depends.sh ${CPACK_KUBENATD_PROGRAM}
+                        ${CPACK_DEBIAN_PACKAGE_ARCHITECTURE} ${CPACK_KUBENATD_SYSROOT}
+                OUTPUT_VARIABLE CPACK_DEBIAN_PACKAGE_DEPENDS OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
+if(failed)
+  message(FATAL_ERROR "the packages that kubenatd needs are not known")
+endif()

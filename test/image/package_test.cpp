@@ -1,0 +1,82 @@
+#include <catch2/catch.hpp>
+#include <cstdio>
+
+#include "test/image/support.h"
+#include "test/support/places.h"
+#include "test/support/process.h"
+
+/// The Debian package that cpack makes in a build folder.
+namespace kubenatd::test {
+namespace {
+
+std::string make(const std::string& build, const std::string& folder) {
+  const auto made = run({"cpack", "--config", build + "/CPackConfig.cmake", "-B", folder}, with_time());
+  INFO(made.describe());
+  REQUIRE(made.ok());
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".deb") return entry.path();
+  }
+  FAIL("no package was made");
+  return {};
+}
+
+std::string field(const std::string& package, const char* name) {
+  const auto read = run({"dpkg-deb", "--field", package, name});
+  INFO(read.describe());
+  REQUIRE(read.ok());
+  return read.out.substr(0, read.out.find('\n'));
+}
+
+void check_package(const std::string& build, const std::string& architecture) {
+  const TempFolder folder;
+  const std::string package = make(build, folder.path().string() + "/one");
+  CHECK(std::filesystem::path(package).filename() == "kubenatd_" KUBENATD_VERSION "_" + architecture + ".deb");
+  CHECK(field(package, "Package") == "kubenatd");
+  CHECK(field(package, "Version") == KUBENATD_VERSION);
+  CHECK(field(package, "Architecture") == architecture);
+  const std::string depends = field(package, "Depends");
+  for (const char* name :
+       {"libc6 (>= ", "libcpprest2.10 (>= ", "libnftnl11 (>= ", "libnl-3-200 (>= ", "libssl3 (>= "}) {
+    INFO(depends);
+    CHECK(depends.find(name) != std::string::npos);
+  }
+
+  const std::string root = folder.path().string() + "/root";
+  REQUIRE(run({"dpkg-deb", "--extract", package, root}).ok());
+  using std::filesystem::perms;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+    INFO(entry.path());
+    const bool executable = entry.is_directory() || entry.path().filename() == "kubenatd";
+    CHECK(entry.status().permissions() == static_cast<perms>(executable ? 0755 : 0644));
+  }
+  const auto machine = run({"readelf", "--wide", "--file-header", root + "/usr/sbin/kubenatd"}).out;
+  CHECK((machine.find("AArch64") != std::string::npos) == (architecture == "arm64"));
+  CHECK(std::filesystem::exists(root + "/usr/share/doc/kubenatd/copyright"));
+  const auto changelog = run({"gzip", "--decompress", "--stdout", root + "/usr/share/doc/kubenatd/changelog.gz"});
+  CHECK(changelog.out.starts_with("kubenatd (" KUBENATD_VERSION ") "));
+
+  CHECK(read_file(make(build, folder.path().string() + "/two")) == read_file(package));
+}
+
+}  // namespace
+
+TEST_CASE("the Debian package names what the program needs and is the same each time") {
+  const std::string build = std::filesystem::path(program()).parent_path();
+  if (const auto missing = packages_missing()) {
+    std::printf("SKIPPED: %s\n", missing->c_str());
+    return;
+  }
+  const auto here = run({"dpkg", "--print-architecture"});
+  REQUIRE(here.ok());
+  check_package(build, lines_of(here.out).at(0));
+}
+
+TEST_CASE("the Debian package for arm64 is made of a cross build") {
+  if (const auto missing = packages_missing() ? packages_missing() : arm64_missing()) {
+    std::printf("SKIPPED: %s\n", missing->c_str());
+    return;
+  }
+  check_package(project_file("build/arm64"), "arm64");
+}
+
+}  // namespace kubenatd::test
