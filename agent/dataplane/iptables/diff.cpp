@@ -53,9 +53,11 @@ rules::Result<ForeignHostPorts> look_at_host_ports(netlink::NfTables& kernel, ru
   return seen;
 }
 
-/// Leaves only our rules of a chain of nat that others write to as well.
+/// Leaves only our rules of a chain of nat that others write to as well. As in LiveTables, what two writers have put
+/// there twice is one rule of ours.
 void keep_own(std::string_view name, std::vector<Rule>& rules) {
   std::erase_if(rules, [&](const Rule& rule) { return !rules::hostport::is_own_rule(name, rule); });
+  if (name != rules::hostport::kDnatChain && rules.size() > 1) rules.resize(1);
 }
 
 /// Lines of two rule lists, in the order of the desired one, removed rules where they stood.
