@@ -108,4 +108,14 @@ std::vector<JumpInsertion> missing_jumps(std::span<const LiveRuleRef> live, std:
   return insertions;
 }
 
+std::vector<std::uint64_t> surplus_jumps(std::span<const LiveRuleRef> live, std::span<const Digest> desired) {
+  std::vector<std::uint64_t> handles;
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    const auto before = live.first(i);
+    const bool again = std::ranges::find(before, live[i].digest, &LiveRuleRef::digest) != before.end();
+    if (again || std::ranges::find(desired, live[i].digest) == desired.end()) handles.push_back(live[i].handle);
+  }
+  return handles;
+}
+
 }  // namespace kubenatd::rules

@@ -44,4 +44,8 @@ struct JumpInsertion {
 [[nodiscard]] std::vector<JumpInsertion> missing_jumps(std::span<const LiveRuleRef> live,
                                                        std::span<const Digest> desired);
 
+/// Handles of the rules of `live` that are none of `desired`, or one of them once more: the first of each stays.
+[[nodiscard]] std::vector<std::uint64_t> surplus_jumps(std::span<const LiveRuleRef> live,
+                                                       std::span<const Digest> desired);
+
 }  // namespace kubenatd::rules

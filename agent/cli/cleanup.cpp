@@ -1,14 +1,14 @@
 #include <unistd.h>
 
-#include <optional>
-
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/daemon/advice.h"
-#include "agent/dataplane/dataplane.h"
 #include "agent/dataplane/describe.h"
+#include "agent/dataplane/left_behind.h"
 
 namespace kubenatd::agent::cli {
+
+using dataplane::LeftBehind;
 
 int cleanup(const Options& /*options*/) {
   auto kernel = netlink::NfTables::open();
@@ -16,18 +16,13 @@ int cleanup(const Options& /*options*/) {
     base::log_error(daemon::with_kernel_advice(kernel.error()));
     return kExitFailed;
   }
-  const config::Config config = config::default_config();
-  const config::Environment environment;
-  const std::optional<objects::Node> node;
   bool complete = true;
   for (const rules::Family family : rules::kFamilies) {
     if (family == rules::Family::kIpv6 && ::access("/proc/net/if_inet6", F_OK) != 0) continue;
     const std::string name(name_of(family));
-    const dataplane::NodeFacts nothing{
-        .config = config, .environment = environment, .node = node, .known_endpoints = 0, .service_cidrs = {}};
     dataplane::CleanupReport all;
-    for (const auto& mode : dataplane::other_dataplanes(std::nullopt, family, nothing)) {
-      const auto removed = mode->clean_up(*kernel);
+    for (const auto what : {LeftBehind::kIptablesChains, LeftBehind::kKubenatdTable, LeftBehind::kKubeProxyTable}) {
+      const auto removed = dataplane::remove(*kernel, family, what);
       if (!removed) {
         base::log_error(daemon::with_kernel_advice(removed.error()), {{"family", name}});
         complete = false;

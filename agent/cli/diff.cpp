@@ -7,6 +7,7 @@
 #include "agent/cli/output.h"
 #include "agent/daemon/advice.h"
 #include "agent/daemon/inputs.h"
+#include "agent/dataplane/left_behind.h"
 #include "rules/nftables/ruleset.h"
 
 namespace kubenatd::agent::cli {
@@ -82,7 +83,15 @@ int diff(const Options& options) {
     for (const ObjectDiff& one : difference->objects) print(one, family);
     for (const auto& remark : difference->host_ports)
       base::log_warning(to_text(remark), {{"family", std::string(name_of(family))}});
-    equal = equal && difference->objects.empty();
+    const auto others = dataplane::find_left_behind(*kernel, family, model.config().mode);
+    if (!others) {
+      base::log_error(daemon::with_kernel_advice(others.error()));
+      return kExitNoAnswer;
+    }
+    for (const auto what : *others)
+      fmt::print("{} {} (not wanted): made by {}; `kubenatd run` removes it unless its maker runs\n", name_of(family),
+                 name_of(what), maker_of(what));
+    equal = equal && difference->objects.empty() && others->empty();
   }
   if (!finish_output()) return kExitNoAnswer;
   return equal ? kExitOk : kExitFailed;

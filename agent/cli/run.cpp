@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -23,6 +25,7 @@
 #include "agent/daemon/rival_watch.h"
 #include "agent/daemon/run_loop.h"
 #include "agent/daemon/serving.h"
+#include "agent/dataplane/left_behind.h"
 #include "agent/dataplane/reconciler.h"
 #include "agent/node/check.h"
 #include "agent/node/show.h"
@@ -73,6 +76,21 @@ void check_node(const dataplane::Model& model, dataplane::Kernel& kernel) {
     base::log_warning("this node does not do all that could be asked of it", {{"found", warnings}});
 }
 
+/// Names what kube-proxy in ipvs mode left: a packet that our rules do not know may end there.
+void tell_ipvs(const config::Environment& environment) {
+  auto kernel = netlink::NfTables::open();
+  if (!kernel) return;  // the sync tells of that
+  for (const rules::Family family : rules::kFamilies) {
+    if (family == rules::Family::kIpv6 && !environment.ipv6) continue;
+    const auto found = dataplane::find_ipvs(*kernel, family);
+    if (found && !found->empty())
+      base::log_warning(
+          "kube-proxy in ipvs mode left rules that kubenatd does not touch: kube-proxy --cleanup "
+          "removes them",
+          {{"family", std::string(name_of(family))}, {"what", fmt::format("{}", fmt::join(*found, ", "))}});
+  }
+}
+
 /// One life of the agent: from reading the configuration until it is to stop, or to start again. `source` is that of
 /// the life before, and is left to the one after.
 rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
@@ -91,6 +109,7 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   if (!reconciler) return std::unexpected(daemon::with_kernel_advice(reconciler.error()));
   if (inputs->events && !settings.once)
     inputs->events->record(daemon::starting_event(inputs->model->environment().node_name));
+  tell_ipvs(inputs->model->environment());
   rivals.look(inputs->model->config());  // before our own servers are there to answer
   std::unique_ptr<daemon::Serving> serving;
   if (!settings.once) {

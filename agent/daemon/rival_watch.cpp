@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "agent/base/descriptor.h"
 #include "agent/config/bind_address.h"
@@ -59,12 +60,12 @@ base::Descriptor connect_to(const config::BindAddress& server, RivalWatch::Clock
   return error == 0 ? std::move(socket) : base::Descriptor(-1);
 }
 
-/// The body of /proxyMode, when it is one that kube-proxy gives.
-std::optional<std::string_view> ask_mode(const config::BindAddress& server) {
+/// The body of a page that is answered with 200.
+std::optional<std::string> ask(const config::BindAddress& server, std::string_view page) {
   const auto until = RivalWatch::Clock::now() + kPatience;
   const base::Descriptor socket = connect_to(server, until);
-  constexpr std::string_view kRequest = "GET /proxyMode HTTP/1.0\r\nHost: localhost\r\n\r\n";
-  if (!socket || ::send(socket.get(), kRequest.data(), kRequest.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
+  const std::string request = fmt::format("GET {} HTTP/1.0\r\nHost: localhost\r\n\r\n", page);
+  if (!socket || ::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
   constexpr std::size_t kLongest = 4096;
   std::string text;
   std::array<char, 1024> block{};
@@ -76,17 +77,68 @@ std::optional<std::string_view> ask_mode(const config::BindAddress& server) {
   const auto body = text.find("\r\n\r\n");
   if (!text.starts_with("HTTP/1.") || text.find(" 200 ") != std::strlen("HTTP/1.1") || body == std::string::npos)
     return std::nullopt;
-  const auto found = std::ranges::find(kModes, std::string_view(text).substr(body + 4));
+  return text.substr(body + 4);
+}
+
+/// The mode that somebody serves, when it is one of kube-proxy's.
+std::optional<std::string_view> ask_mode(const config::BindAddress& server) {
+  const auto body = ask(server, "/proxyMode");
+  if (!body) return std::nullopt;
+  const auto found = std::ranges::find(kModes, std::string_view(*body));
   return found == kModes.end() ? std::nullopt : std::optional(*found);
+}
+
+/// Somebody serves what only kube-proxy and kubenatd do: Cilium, which answers there too, knows no nodeEligible.
+bool has_health(const config::BindAddress& server) {
+  const auto body = ask(server, "/healthz");
+  return body && body->find("\"nodeEligible\"") != std::string::npos;
+}
+
+/// Where to ask, without ports that are asked already.
+std::vector<config::BindAddress> servers(const std::string& configured, std::uint16_t usual_port,
+                                         const RivalWatch::IsOurs& is_ours) {
+  std::vector<config::BindAddress> all;
+  const auto add = [&](const std::optional<config::BindAddress>& server) {
+    if (!server || server->port == 0 || (is_ours && is_ours(server->port))) return;
+    if (std::ranges::find(all, server->port, &config::BindAddress::port) == all.end()) all.push_back(*server);
+  };
+  add(config::parse_bind_address(configured));
+  add(config::BindAddress{*rules::Address::parse("127.0.0.1"), usual_port});
+  return all;
+}
+
+std::string name_of(const config::BindAddress& server) {
+  return rules::join_host_port(server.address, server.port);
+}
+
+bool makes(std::string_view mode, dataplane::LeftBehind what) {
+  const bool of_iptables = what == dataplane::LeftBehind::kIptablesChains;
+  return of_iptables ? mode != "nftables" : mode == "nftables";  // ipvs mode has chains of iptables, too
 }
 
 }  // namespace
 
 void RivalWatch::look(const config::Config& config) {
-  const auto server = config::parse_bind_address(config.metrics_bind_address);
-  if (!server || server->port == 0) return;
-  if (const auto mode = ask_mode(*server))
-    finding_ = fmt::format("it answers at {} and its mode is {}", config.metrics_bind_address, *mode);
+  for (const config::BindAddress& server : servers(config.metrics_bind_address, config::kMetricsPort, {})) {
+    const auto mode = ask_mode(server);
+    if (!mode) continue;
+    finding_ = fmt::format("it answers at {} and its mode is {}", name_of(server), *mode);
+    return;
+  }
+}
+
+std::optional<std::string> RivalWatch::find_maker(const config::Config& config, dataplane::LeftBehind what,
+                                                  const IsOurs& is_ours) {
+  bool mode_is_known = false;
+  for (const config::BindAddress& server : servers(config.metrics_bind_address, config::kMetricsPort, is_ours)) {
+    const auto mode = ask_mode(server);
+    if (mode && makes(*mode, what)) return fmt::format("{}, its mode is {}", name_of(server), *mode);
+    mode_is_known = mode_is_known || mode;
+  }
+  if (mode_is_known) return std::nullopt;
+  for (const config::BindAddress& server : servers(config.healthz_bind_address, config::kHealthzPort, is_ours))
+    if (has_health(server)) return name_of(server) + ", its mode is not known";
+  return std::nullopt;
 }
 
 void RivalWatch::canary_made_by(const std::string& writer) {

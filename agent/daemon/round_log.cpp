@@ -15,6 +15,8 @@ namespace kubenatd::agent::daemon {
 namespace {
 
 using dataplane::Drift;
+using dataplane::LeftBehind;
+using dataplane::OtherProxies;
 using dataplane::RoundReport;
 
 /// Objects that a line names; a table that is flushed again and again has thousands.
@@ -105,11 +107,62 @@ void log_family(const RoundReport::Family& family, const std::string& writer) {
                             {"retries", sync.retries}});
 }
 
+/// What ends it at once, for somebody who knows that no other proxy runs.
+std::string remedy_for(const OtherProxies::News& news) {
+  const char* family = news.family == rules::Family::kIpv4 ? "ip" : "ip6";
+  switch (news.what) {
+    case LeftBehind::kKubeProxyTable: return fmt::format("nft delete table {} kube-proxy", family);
+    case LeftBehind::kKubenatdTable: return fmt::format("nft delete table {} kubenatd", family);
+    case LeftBehind::kIptablesChains: return "kube-proxy --cleanup";
+  }
+  return {};
+}
+
+void log_other_proxy(const OtherProxies::News& news) {
+  using Kind = OtherProxies::News::Kind;
+  const std::string family(name_of(news.family));
+  const std::string what(name_of(news.what));
+  const std::string maker(maker_of(news.what));
+  const std::string writer = news.writer.empty() ? "not seen" : news.writer;
+  switch (news.kind) {
+    case Kind::kRemoved:
+      base::log_info("removed what another proxy had left behind", {{"family", family},
+                                                                    {"what", what},
+                                                                    {"maker", maker},
+                                                                    {"chains", news.removed.chains},
+                                                                    {"jumps", news.removed.jumps},
+                                                                    {"tables", news.removed.tables}});
+      return;
+    case Kind::kRemovedAgain:
+      base::log_warning("removed rules of another proxy that had come back",
+                        {{"family", family}, {"what", what}, {"maker", maker}, {"writer", writer}});
+      return;
+    case Kind::kAnswers:
+      base::log_warning(
+          "another proxy runs on this node, and its rules translate for Services beside ours: take it off the node; "
+          "its rules are left until it does not answer any more",
+          {{"family", family}, {"what", what}, {"maker", maker}, {"answers_at", news.where}});
+      return;
+    case Kind::kComesBack:
+      base::log_warning(
+          "rules of another proxy come back again and again, and are left now: take it off the node; they are removed "
+          "when nobody has written them for some time",
+          {{"family", family},
+           {"what", what},
+           {"maker", maker},
+           {"writer", writer},
+           {"wait_min", std::chrono::duration_cast<std::chrono::minutes>(OtherProxies::kPeriod).count()},
+           {"or", remedy_for(news)}});
+      return;
+  }
+}
+
 }  // namespace
 
 void log_round(const RoundReport& report) {
   for (const RoundReport::Family& family : report.families) log_family(family, report.last_writer);
   log_clashes(report.clashes);
+  for (const OtherProxies::News& news : report.other_proxies) log_other_proxy(news);
   for (const rules::Error& problem : report.problems) base::log_error(problem);
   if (report.conntrack_deleted != 0)
     base::log_info("removed stale UDP conntrack entries", {{"entries", report.conntrack_deleted}});

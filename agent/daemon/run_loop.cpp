@@ -38,7 +38,17 @@ RunLoop::RunLoop(Parts parts, const config::FlagValues& flags)
       once_(parts.inputs.model->config().once),
       node_names_(parts.inputs.model->environment().node_name),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      give_up_(Clock::now() + kLongestStart) {}
+      give_up_(Clock::now() + kLongestStart) {
+  reconciler_.set_answers([this](dataplane::LeftBehind what) {
+    return RivalWatch::find_maker(inputs_.model->config(), what, [this](std::uint16_t port) {
+      return serving_ != nullptr && serving_->has_open(port);
+    });
+  });
+}
+
+RunLoop::~RunLoop() {
+  reconciler_.set_answers({});
+}
 
 rules::Status RunLoop::watch() {
   for (const int fd : {reconciler_.fd(), inputs_.source->fd(), addresses_.fd(), files_.fd(), signals_.fd()}) {
@@ -92,6 +102,7 @@ RunLoop::Step RunLoop::first_sync() {
   running_ = true;
   const dataplane::RoundReport report = reconciler_.reconcile(true);
   log_round(report);
+  tell_left_standing();
   if (serving_ != nullptr) serving_->note(report);
   bool complete = !report.failed();
   const dataplane::Model& model = *inputs_.model;
@@ -108,6 +119,7 @@ RunLoop::Step RunLoop::first_sync() {
                   {"services", model.state().services()},
                   {"endpoint_slices", model.state().endpoint_slices()},
                   {"took_ms", std::chrono::duration<double, std::milli>(report.took).count()}});
+  tell_rivals();
   // The first sync took many times the memory that the agent lives with.
   ::malloc_trim(0);
   objects_changed_ = false;
@@ -118,6 +130,7 @@ RunLoop::Step RunLoop::first_sync() {
 void RunLoop::round() {
   const dataplane::RoundReport report = reconciler_.reconcile();
   log_round(report);
+  tell_left_standing();
   if (serving_ != nullptr) serving_->note(report);
   (void)localhost_.after(report, inputs_.model->dataplane(rules::Family::kIpv4).node_options());
   localhost_.after(inputs_.model->dataplane(rules::Family::kIpv4).host_ports());
@@ -134,6 +147,11 @@ void RunLoop::tell_rivals() {
     base::log_warning(
         "a kube-proxy runs on this node, too, and both write the same chains: take it off the node, its rules stay",
         {{"noticed", *finding}});
+}
+
+void RunLoop::tell_left_standing() {
+  if (serving_ == nullptr) return;
+  for (const rules::Family family : rules::kFamilies) serving_->note_left(family, reconciler_.left_standing(family));
 }
 
 void RunLoop::tell(const std::vector<std::string>& notes) {

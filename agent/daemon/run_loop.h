@@ -51,6 +51,9 @@ class RunLoop {
 
   /// `flags` are read again before a new start; they must outlive this.
   RunLoop(Parts parts, const config::FlagValues& flags);
+  ~RunLoop();
+  RunLoop(const RunLoop&) = delete;
+  RunLoop& operator=(const RunLoop&) = delete;
 
   [[nodiscard]] RunEnd run();
 
@@ -73,6 +76,8 @@ class RunLoop {
   [[nodiscard]] Step first_sync();
   void round();
   void tell_rivals();
+  /// Metrics of rules of other proxies that stand beside ours.
+  void tell_left_standing();
   /// Lines about noticing changes of files: each once, whoever says it.
   void tell(const std::vector<std::string>& notes);
   void tell_silence();

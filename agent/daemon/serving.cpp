@@ -33,6 +33,14 @@ std::size_t count(const std::vector<objects::ObjectEvent>& events, objects::Kind
   return static_cast<std::size_t>(std::ranges::count(events, kind, &objects::ObjectEvent::kind));
 }
 
+std::string healthz_name(const config::Config& config) {
+  return "healthz " + config.healthz_bind_address;
+}
+
+std::string metrics_name(const config::Config& config) {
+  return "metrics " + config.metrics_bind_address;
+}
+
 }  // namespace
 
 Serving::Serving(dataplane::Model& model, api::EventRecorder* events, serve::DescriptorShares shares,
@@ -72,11 +80,11 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, c
 
   const config::Config& config = model.config();
   const rules::Status health =
-      serving->keep("healthz " + config.healthz_bind_address, config.healthz_bind_address,
+      serving->keep(healthz_name(config), config.healthz_bind_address,
                     serve::healthz_pages(serving->health_, serving->metrics_), serve::HttpLane::kProbes);
   const rules::Status metrics =
-      serving->keep("metrics " + config.metrics_bind_address, config.metrics_bind_address,
-                    serve::metrics_pages(serving->metrics_, config), serve::HttpLane::kScrapes);
+      serving->keep(metrics_name(config), config.metrics_bind_address, serve::metrics_pages(serving->metrics_, config),
+                    serve::HttpLane::kScrapes);
   if (options.events != nullptr) {
     const std::string& node = model.environment().node_name;
     if (!health) options.events->record(healthz_failed_event(node, health.error().to_string()));
@@ -95,6 +103,11 @@ rules::Status Serving::keep(const std::string& what, const std::string& address,
   const auto bind = config::parse_bind_address(address);
   if (!bind) return rules::fail(what, "open", "the address is not IP:port");
   return keeper_.keep(what, *bind, std::move(handler), lane);
+}
+
+bool Serving::has_open(std::uint16_t port) const {
+  const config::Config& config = model_.config();
+  return keeper_.port(healthz_name(config)) == port || keeper_.port(metrics_name(config)) == port;
 }
 
 bool Serving::uses(rules::Family family) const {

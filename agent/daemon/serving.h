@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -44,6 +45,13 @@ class Serving {
   void note(const dataplane::RoundReport& report);
   /// Whether what is known of a resource ("services") is up to date.
   void note_source(std::string_view resource, bool up) { metrics_.source_up(resource, up); }
+  /// Rules of other proxies that are left standing.
+  void note_left(rules::Family family, const std::vector<dataplane::LeftBehind>& left) {
+    metrics_.left_behind(family, left.size());
+  }
+
+  /// Whether healthz or metrics is open at this port.
+  [[nodiscard]] bool has_open(std::uint16_t port) const;
 
  private:
   Serving(dataplane::Model& model, api::EventRecorder* events, serve::DescriptorShares shares,

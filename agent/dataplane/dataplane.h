@@ -162,8 +162,5 @@ class Dataplane {
 /// The strategy of a mode for one family, with nothing wanted yet.
 [[nodiscard]] std::unique_ptr<Dataplane> make_dataplane(config::Config::Mode mode, rules::Family family,
                                                         const NodeFacts& facts);
-/// The same for every mode but one, or for all: what they left behind can be cleaned up.
-[[nodiscard]] std::vector<std::unique_ptr<Dataplane>> other_dataplanes(std::optional<config::Config::Mode> besides,
-                                                                       rules::Family family, const NodeFacts& facts);
 
 }  // namespace kubenatd::agent::dataplane

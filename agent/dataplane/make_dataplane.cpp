@@ -14,12 +14,4 @@ std::unique_ptr<Dataplane> make_dataplane(Config::Mode mode, rules::Family famil
   return std::make_unique<iptables::IptablesDataplane>(family, facts);
 }
 
-std::vector<std::unique_ptr<Dataplane>> other_dataplanes(std::optional<Config::Mode> besides, rules::Family family,
-                                                         const NodeFacts& facts) {
-  std::vector<std::unique_ptr<Dataplane>> others;
-  for (const Config::Mode other : {Config::Mode::kIptables, Config::Mode::kNftables})
-    if (other != besides) others.push_back(make_dataplane(other, family, facts));
-  return others;
-}
-
 }  // namespace kubenatd::agent::dataplane

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace kubenatd::agent::dataplane {
@@ -48,9 +49,8 @@ Reconciler::Reconciler(Model& model, Kernel& kernel, NfSession session)
       next_audit_(Clock::now() + model.config().audit_period) {
   for (const Family family : rules::kFamilies) {
     if (family == Family::kIpv6 && !model_.environment().ipv6) continue;
-    FamilyState& state = families_.emplace_back(model_.dataplane(family),
-                                                other_dataplanes(model_.config().mode, family, model_.facts(family)),
-                                                precedence_of(model_.config().mode));
+    FamilyState& state =
+        families_.emplace_back(model_.dataplane(family), model_.config().mode, precedence_of(model_.config().mode));
     follow_node(state);
     state.dataplane.for_each_view([&](const rules::ServicePortView& view) { state.flows.add(view); });
   }
@@ -82,20 +82,25 @@ void Reconciler::set_environment(config::Environment environment) {
 }
 
 void Reconciler::note(const netlink::TableEvent& event) {
+  const Time now = Clock::now();
   canary_.note(event);
+  for (FamilyState& family : families_) family.others.note(event, now);
   if (event.kind == netlink::TableEvent::Kind::kGeneration) {
     last_writer_ = fmt::format("{} ({})", event.process_name, event.process_id);
     return;
   }
-  const Time now = Clock::now();
   for (FamilyState& family : families_) (void)family.dataplane.note(event, now);
 }
 
 rules::Status Reconciler::handle_events() {
   auto drained = session_.drain([this](const netlink::TableEvent& event) { note(event); });
   if (!drained) return std::unexpected(drained.error());
-  if (drained->overrun)
-    for (FamilyState& family : families_) family.dataplane.require_audit(Dataplane::Audit::kEventsLost, Clock::now());
+  if (!drained->overrun) return {};
+  const Time now = Clock::now();
+  for (FamilyState& family : families_) {
+    family.dataplane.require_audit(Dataplane::Audit::kEventsLost, now);
+    family.others.suspect_all(now);
+  }
   return {};
 }
 
@@ -111,6 +116,7 @@ Time Reconciler::deadline() const {
     if (const auto due = due_of(family)) earliest = std::min(earliest, *due);
     if (!family.dataplane.settled()) continue;
     if (family.flows.is_due(Time{})) return {};
+    if (const auto look = family.others.due()) earliest = std::min(earliest, *look);
     if (const auto again = family.flows.again()) earliest = std::min(earliest, *again);
   }
   return earliest;
@@ -126,7 +132,10 @@ RoundReport Reconciler::reconcile(bool everything) {
   RoundReport report;
   asked_ = false;
   if (start >= next_audit_) {
-    for (FamilyState& family : families_) family.dataplane.require_audit(Dataplane::Audit::kPeriodic, start);
+    for (FamilyState& family : families_) {
+      family.dataplane.require_audit(Dataplane::Audit::kPeriodic, start);
+      family.others.suspect_all(start);
+    }
     next_audit_ = start + model_.config().audit_period;
   }
   if (auto handled = handle_events(); !handled) report.problems.push_back(handled.error());
@@ -139,6 +148,10 @@ RoundReport Reconciler::reconcile(bool everything) {
       for (rules::Clash& clash : family.dataplane.take_clashes())
         report.clashes.push_back({family.dataplane.family(), std::move(clash)});
     if (settled && family.flows.is_due(start)) sweep(family, start, report);
+    // Once ours is in force, so that no packet is without rules.
+    if (settled)
+      std::ranges::move(family.others.look(session_.kernel(), answers_, start, report.problems),
+                        std::back_inserter(report.other_proxies));
   }
   report.last_writer = last_writer_;
   report.took = Clock::now() - start;
@@ -170,18 +183,14 @@ void Reconciler::sync(FamilyState& family, bool everything, RoundReport& report)
   family.flows.follow(family.dataplane.host_ports());
   if (!std::exchange(family.left_over_known, true))
     for (const UdpFrontend& frontend : family.dataplane.found_at_start()) family.flows.add_left_over(frontend);
-  remove_other_modes(family, report);
   if (const auto taken = canary_.take_away(session_, family.dataplane.family()); !taken)
     report.problems.push_back(taken.error());
 }
 
-void Reconciler::remove_other_modes(FamilyState& family, RoundReport& report) {
-  // What fails is tried again with the next round.
-  std::erase_if(family.others, [&](const std::unique_ptr<Dataplane>& other) {
-    const auto removed = other->clean_up(session_.kernel());
-    if (!removed) report.problems.push_back(removed.error());
-    return removed.has_value();
-  });
+std::vector<LeftBehind> Reconciler::left_standing(Family family) const {
+  for (const FamilyState& state : families_)
+    if (state.dataplane.family() == family) return state.others.left();
+  return {};
 }
 
 void Reconciler::sweep(FamilyState& family, Time now, RoundReport& report) {

@@ -15,6 +15,7 @@
 #include "agent/dataplane/kernel.h"
 #include "agent/dataplane/model.h"
 #include "agent/dataplane/nf_session.h"
+#include "agent/dataplane/other_proxies.h"
 
 namespace kubenatd::agent::dataplane {
 
@@ -43,6 +44,7 @@ struct RoundReport {
     rules::Clash clash;
   };
   std::vector<Clash> clashes;
+  std::vector<OtherProxies::News> other_proxies;
   std::size_t conntrack_deleted = 0;
   std::size_t overruns = 0;                ///< events were lost since the last round
   std::chrono::nanoseconds kernel_time{};  ///< of `took`, in transactions
@@ -86,16 +88,20 @@ class Reconciler {
   /// Everything is read and compared with the next reconcile(), as it is from time to time.
   void require_audit();
 
+  /// How to find out where another proxy answers; without it none does.
+  void set_answers(OtherProxies::Answers answers) { answers_ = std::move(answers); }
+  /// Rules of other proxies that are left standing in a family.
+  [[nodiscard]] std::vector<LeftBehind> left_standing(rules::Family family) const;
   /// Who has made kube-proxy's canary chains since the last call: a kube-proxy runs here, too.
   [[nodiscard]] std::optional<std::string> take_canary_maker() { return canary_.take_maker(); }
 
  private:
   struct FamilyState {
-    FamilyState(Dataplane& mode, std::vector<std::unique_ptr<Dataplane>> other_modes, state::Precedence precedence)
-        : dataplane(mode), others(std::move(other_modes)), flows(mode.family(), precedence) {}
+    FamilyState(Dataplane& used, config::Config::Mode mode, state::Precedence precedence)
+        : dataplane(used), others(used.family(), mode), flows(used.family(), precedence) {}
 
     Dataplane& dataplane;
-    std::vector<std::unique_ptr<Dataplane>> others;  ///< modes that may have left something behind
+    OtherProxies others;
     FlowSweeper flows;
     Time retry_at{};  ///< after a failed sync
     Clock::duration retry_delay{};
@@ -106,8 +112,6 @@ class Reconciler {
   [[nodiscard]] FamilyState* state_of(rules::Family family);
   void note(const netlink::TableEvent& event);
   void sync(FamilyState& family, bool everything, RoundReport& report);
-  /// Takes away what other modes left behind, once this one stands.
-  void remove_other_modes(FamilyState& family, RoundReport& report);
   void sweep(FamilyState& family, Time now, RoundReport& report);
   [[nodiscard]] std::optional<Time> due_of(const FamilyState& family) const;
   void follow_node(FamilyState& family);
@@ -120,6 +124,7 @@ class Reconciler {
   std::string last_writer_;
   bool asked_ = false;  ///< objects came in since the last round, which is to say that it has been seen to
   Canary canary_;
+  OtherProxies::Answers answers_;
   Time next_audit_;
 };
 

@@ -105,11 +105,14 @@ void add_left_behind(const ExplainContext& context, Answer& answer) {
   // A table that came to stand alone is left behind, too, when something else is wanted.
   const bool replaced = context.desired && writers.size() == 1 && !has_table(*context.desired, "kube-proxy") &&
                         (has_table(rules, "kube-proxy") || has_ipvs(rules));
-  if (writers.size() > 1 || replaced)
-    add_finding(answer, Weight::kRemark, "left-behind",
-                replaced ? "rules for Services that kubenatd does not write"
-                         : "more than one program has rules for Services here; some may be left behind",
-                std::move(writers));
+  if (writers.size() < 2 && !replaced) return;
+  std::string text = replaced ? "rules for Services that kubenatd does not write"
+                              : "more than one program has rules for Services here; some may be left behind";
+  if (has_table(rules, "kube-proxy") && (context.desired || writers.size() > 1))
+    text +=
+        "; `kubenatd run` removes table kube-proxy unless that kube-proxy runs, by hand it is `nft delete table "
+        "ip kube-proxy` (and ip6)";
+  add_finding(answer, Weight::kRemark, "left-behind", std::move(text), std::move(writers));
 }
 
 void add_not_looked_at(const ExplainContext& context, Answer& answer) {

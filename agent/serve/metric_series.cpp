@@ -141,6 +141,9 @@ Metrics::Series::Series(config::Config::Mode mode) {
                                    "refuses them; they are tried again");
   refused_service_ports = add_per_family(refused, {{"kind", "service_port"}});
   refused_pods = add_per_family(refused, {{"kind", "pod"}});
+  left_behind = gauge_per_family("kubenatd_other_proxy_rules",
+                                 "Tables and groups of chains of other proxies that stand beside kubenatd's rules and "
+                                 "are left alone because their maker seems to run");
   overruns = counter("kubenatd_event_overruns_total", "Times that events of the kernel were lost");
   objects = gauges("kubenatd_source_objects", "Objects that the sources know");
   source_up = gauges("kubenatd_source_up", "Whether what is known of a resource is up to date");

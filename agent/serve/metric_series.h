@@ -45,6 +45,7 @@ class Metrics::Series {
   PerFamily<Histogram> heal_duration;
   PerFamily<Counter> syncs, audits, transactions, messages, bytes, chains_written, generation_retries, problems;
   PerFamily<Gauge> refused_service_ports, refused_pods;
+  PerFamily<Gauge> left_behind;
   PerFamily<Counter> elements_written{};  ///< nftables mode
   Counter *disputes, *kernel_seconds, *overruns;
   Family<Gauge>*objects, *source_up;

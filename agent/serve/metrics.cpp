@@ -131,6 +131,10 @@ void Metrics::no_local_endpoints(rules::Family family, std::size_t internal, std
   series_->no_external_endpoints[index_of(family)]->Set(number(external));
 }
 
+void Metrics::left_behind(rules::Family family, std::size_t count) {
+  series_->left_behind[index_of(family)]->Set(static_cast<double>(count));
+}
+
 void Metrics::refused(rules::Family family, RefusedKind kind, std::size_t count) {
   (kind == RefusedKind::kPod ? series_->refused_pods : series_->refused_service_ports)[index_of(family)]->Set(
       number(count));

@@ -49,6 +49,8 @@ class Metrics {
   void network_programming(rules::Family family, std::chrono::nanoseconds latency);
   /// Services with a Local policy and no local endpoint.
   void no_local_endpoints(rules::Family family, std::size_t internal, std::size_t external);
+  /// Tables and groups of chains of other proxies that are left standing.
+  void left_behind(rules::Family family, std::size_t count);
   /// What the kernel can refuse by itself, so that the rest is there without it.
   enum class RefusedKind : std::uint8_t { kServicePort, kPod };
   /// Objects that are not in the kernel now because it refuses them.

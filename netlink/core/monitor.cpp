@@ -42,7 +42,7 @@ void read_generation(std::string_view attributes, TableEvent& event) {
   }
 }
 
-/// Table, chain and handle come first, before the expressions (nf_tables_fill_rule_info), and are all that is read.
+/// Table, chain and handle come first, before the expressions (nf_tables_fill_rule_info).
 void read_names(std::string_view attributes, TableEvent& event) {
   const bool is_rule = event.kind == Kind::kRuleAdded || event.kind == Kind::kRuleDeleted;
   const bool is_chain = event.kind == Kind::kChainAdded || event.kind == Kind::kChainDeleted;
@@ -53,6 +53,10 @@ void read_names(std::string_view attributes, TableEvent& event) {
     if (is_rule && attribute.type == NFTA_RULE_CHAIN) event.chain = attribute.text();
     if (is_rule && attribute.type == NFTA_RULE_HANDLE) {
       event.handle = attribute.be64();
+      if (event.kind == Kind::kRuleDeleted) return;
+    }
+    if (is_rule && attribute.type == NFTA_RULE_EXPRESSIONS) {
+      event.expressions = attribute.payload;
       return;
     }
     if (is_chain && attribute.type == NFTA_CHAIN_NAME) {

@@ -33,6 +33,7 @@ struct TableEvent {
   std::string_view set;  ///< kOther: of the set or of the elements, in tables of any name
   std::string_view chain;
   std::uint64_t handle = 0;       ///< of the rule
+  std::string_view expressions;   ///< kRuleAdded: undecoded
   std::uint32_t generation = 0;   ///< kGeneration
   std::uint32_t process_id = 0;   ///< kGeneration
   std::string_view process_name;  ///< kGeneration
@@ -43,7 +44,7 @@ struct TableEvent {
 /// Threading: one thread. fd() is for epoll; drain() reads what is there, at most some 100 000 events, and never
 /// blocks.
 /// Failure: an overrun (ENOBUFS) means that events were lost: it is reported and a full audit must follow.
-/// Cost: attributes of a message are parsed only as far as table, chain and handle.
+/// Cost: attributes of a message are parsed only as far as table, chain and handle; expressions are found, not read.
 class Monitor {
  public:
   /// Opened without membership.

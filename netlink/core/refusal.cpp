@@ -9,6 +9,7 @@
 
 #include "netlink/core/attributes.h"
 #include "netlink/core/names.h"
+#include "netlink/core/rule_attributes.h"
 
 namespace kubenatd::netlink {
 namespace {
@@ -17,23 +18,19 @@ constexpr std::size_t kHeader = sizeof(nlmsghdr) + sizeof(nfgenmsg);
 
 /// Which expression of a rule the kernel did not like, and where the rule leads to.
 void name_expression(std::string_view message, std::uint32_t offset, rules::Refusal& refusal) {
-  AttributeReader reader(refusal.attributes.empty()
-                             ? std::string_view()
-                             : find_attribute(message.substr(kHeader), NFTA_RULE_EXPRESSIONS).payload);
+  const std::string_view expressions = refusal.attributes.empty()
+                                           ? std::string_view()
+                                           : find_attribute(message.substr(kHeader), NFTA_RULE_EXPRESSIONS).payload;
+  refusal.jump = jump_of(expressions);
+  AttributeReader reader(expressions);
   for (Attribute element; reader.next(element);) {
-    const std::string_view name = find_attribute(element.payload, NFTA_EXPR_NAME).text();
-    const Attribute data = find_attribute(element.payload, NFTA_EXPR_DATA);
-    if (name == "immediate") {
-      const Attribute verdict =
-          find_attribute(find_attribute(data.payload, NFTA_IMMEDIATE_DATA).payload, NFTA_DATA_VERDICT);
-      if (const auto chain = find_attribute(verdict.payload, NFTA_VERDICT_CHAIN).text(); !chain.empty())
-        refusal.jump = chain;
-    }
     const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
     if (offset == 0 || offset + NLA_HDRLEN < start || offset >= start + element.payload.size()) continue;
+    const std::string_view name = find_attribute(element.payload, NFTA_EXPR_NAME).text();
     refusal.expression = name;
     if (name == "match" || name == "target")
-      refusal.expression.append(" ").append(find_attribute(data.payload, NFTA_MATCH_NAME).text());
+      refusal.expression.append(" ").append(
+          find_attribute(find_attribute(element.payload, NFTA_EXPR_DATA).payload, NFTA_MATCH_NAME).text());
   }
 }
 

@@ -103,4 +103,9 @@ const std::vector<EntryJump>& entry_jumps() {
   return jumps;
 }
 
+bool is_entry_jump(std::string_view chain, const Rule& rule) {
+  return std::ranges::any_of(entry_jumps(),
+                             [&](const EntryJump& jump) { return jump.chain == chain && jump.rule == rule; });
+}
+
 }  // namespace kubenatd::rules::hostport

@@ -29,5 +29,7 @@ struct EntryJump {
   bool first = false;
 };
 [[nodiscard]] const std::vector<EntryJump>& entry_jumps();
+/// The rule is one of them.
+[[nodiscard]] bool is_entry_jump(std::string_view chain, const Rule& rule);
 
 }  // namespace kubenatd::rules::hostport

@@ -61,6 +61,11 @@ struct BuiltinJump {
 /// In the order in which they stand in the chains on a node that started empty.
 [[nodiscard]] const std::vector<BuiltinJump>& builtin_jumps();
 
+/// Which of our jumps a rule of a builtin chain is; none: a rule of others. A jump counts whatever its comment says,
+/// and with or without `--ctstate NEW`: kube-proxy wrote other forms in other versions, and restored dumps bring them
+/// back. With any other condition, or with -g, it is a rule of others.
+[[nodiscard]] const BuiltinJump* find_builtin_jump(Table table, std::string_view chain, const Rule& rule);
+
 /// True for chains that may be made and removed with services: KUBE-SVC-, KUBE-SVL-, KUBE-SEP-, KUBE-FW-, KUBE-EXT-
 /// in nat.
 [[nodiscard]] bool is_service_chain(Table table, std::string_view name);

@@ -1,6 +1,8 @@
 #include "rules/iptables/diff.h"
 
 #include <algorithm>
+#include <iterator>
+#include <span>
 
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
@@ -17,6 +19,17 @@ Placement placement_of(const JumpInsertion& insertion) {
     case JumpInsertion::Where::kFirst: break;
   }
   return Placement::first();
+}
+
+/// Of the jumps of ours in a builtin chain of nat, those to chains of host ports.
+std::vector<LiveRuleRef> host_port_jumps_of(std::span<const LiveRuleRef> live, Table table, std::string_view chain) {
+  std::vector<LiveRuleRef> found;
+  if (table != Table::kNat) return found;
+  for (const auto& jump : hostport::entry_jumps())
+    if (jump.chain == chain)
+      std::ranges::copy_if(live, std::back_inserter(found),
+                           [digest = digest_of(jump.rule)](const auto& ref) { return ref.digest == digest; });
+  return found;
 }
 
 }  // namespace
@@ -142,6 +155,16 @@ void Diff::gone(const ChainId& chain) {
   plan_.flush_chain(Part::kGarbage, chain.table, chain.name);
 }
 
+std::vector<std::uint64_t> Diff::surplus_of(Table table, std::string_view chain, std::span<const Digest> wanted) const {
+  const auto& live = live_.jumps(table, chain);
+  const auto of_host_ports = host_port_jumps_of(live, table, chain);
+  std::vector<LiveRuleRef> ours;
+  std::ranges::copy_if(live, std::back_inserter(ours), [&](const LiveRuleRef& ref) {
+    return std::ranges::find(of_host_ports, ref) == of_host_ports.end();
+  });
+  return surplus_jumps(ours, wanted);
+}
+
 void Diff::jumps() {
   if (!live_.has(kKubeFirewall) && take(kKubeFirewall)) {
     // Jumped to in both families, whether or not there is anything to block.
@@ -156,8 +179,10 @@ void Diff::jumps() {
     const auto last = std::find_if_not(first, all.end(), same);
     std::vector<Digest> wanted;
     for (auto jump = first; jump != last; ++jump) wanted.push_back(digest_of(jump->rule));
-    const auto missing = missing_jumps(live_.jumps(first->table, first->chain), wanted);
-    if (!missing.empty() && may_change(first->table, first->chain)) {
+    const auto& live = live_.jumps(first->table, first->chain);
+    const auto missing = missing_jumps(live, wanted);
+    const auto surplus = surplus_of(first->table, first->chain, wanted);
+    if ((!missing.empty() || !surplus.empty()) && may_change(first->table, first->chain)) {
       any_visible_ = true;
       bases_.emplace_back(first->table, std::string(first->chain));
       if (!live_.has_base(first->table, first->chain)) {
@@ -167,6 +192,7 @@ void Diff::jumps() {
       for (const JumpInsertion& insertion : missing)
         put_rule(Part::kVisible, first->table, first->chain,
                  (first + static_cast<std::ptrdiff_t>(insertion.desired))->rule, placement_of(insertion));
+      for (const std::uint64_t handle : surplus) plan_.delete_rule(Part::kVisible, first->table, first->chain, handle);
     }
     first = last;
   }
@@ -180,8 +206,9 @@ bool Diff::touches_host_ports() const {
 
 void Diff::host_port_jumps() {
   for (const auto& jump : hostport::entry_jumps()) {
-    const auto& there = live_.jumps(Table::kNat, jump.chain);
-    if (std::ranges::find(there, digest_of(jump.rule), &LiveRuleRef::digest) != there.end()) continue;
+    // The portmap plugin adds one that it does not see, and a restored dump all of them again.
+    const auto there = host_port_jumps_of(live_.jumps(Table::kNat, jump.chain), Table::kNat, jump.chain);
+    if (there.size() == 1) continue;
     const std::pair base{Table::kNat, std::string(jump.chain)};
     if (std::ranges::find(bases_, base) == bases_.end()) {
       // When the chain is missing, our other jumps in it have to make it; so it is there, or they are held back.
@@ -190,7 +217,10 @@ void Diff::host_port_jumps() {
       host_port_bases_.insert(base.second);
     }
     any_visible_ = true;
-    put_rule(Part::kVisible, Table::kNat, jump.chain, jump.rule, jump.first ? Placement::first() : Placement::last());
+    if (there.empty())
+      put_rule(Part::kVisible, Table::kNat, jump.chain, jump.rule, jump.first ? Placement::first() : Placement::last());
+    for (std::size_t i = 1; i < there.size(); ++i)
+      plan_.delete_rule(Part::kVisible, Table::kNat, jump.chain, there[i].handle);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -38,7 +39,8 @@ class Diff final : public ChainSink {
   void chain(const ChainRules& chain, const Digest& digest) override;
   void shared(const SharedChain& chain) override;
   void gone(const ChainId& chain) override;
-  /// Builtin chains and our jumps in them; a table or chain that is missing is made.
+  /// Builtin chains and our jumps in them: a table or chain that is missing is made, a jump that is there twice is made
+  /// one again.
   void jumps();
   /// After jumps(): those to the chains of host ports.
   void host_port_jumps();
@@ -49,9 +51,9 @@ class Diff final : public ChainSink {
   [[nodiscard]] bool touches_host_ports() const;
   /// Every chain that is to be changed, builtin ones apart.
   [[nodiscard]] const std::unordered_set<ChainId>& touched() const { return touched_; }
-  /// Builtin chains that jumps are put into.
+  /// Builtin chains whose jumps are changed.
   [[nodiscard]] const std::vector<std::pair<Table, std::string>>& touched_bases() const { return bases_; }
-  /// Those of nat that get nothing but jumps of host ports.
+  /// Those of nat where nothing is changed but jumps of host ports.
   [[nodiscard]] const std::set<std::string>& host_port_bases() const { return host_port_bases_; }
   /// Rules added so far, by table; jumps from builtin chains are not among them.
   [[nodiscard]] std::size_t rules_added(Table table) const { return rules_added_[static_cast<std::size_t>(table)]; }
@@ -67,6 +69,9 @@ class Diff final : public ChainSink {
   [[nodiscard]] bool take(const ChainId& chain);
   [[nodiscard]] bool may_change(Table table, std::string_view chain) const { return !gate_ || gate_(table, chain); }
   [[nodiscard]] bool is_there(const ChainId& chain) const { return live_.has(chain) || made_.contains(chain); }
+  /// Handles of our jumps in a builtin chain that stand there once too often.
+  [[nodiscard]] std::vector<std::uint64_t> surplus_of(Table table, std::string_view chain,
+                                                      std::span<const Digest> wanted) const;
   void ensure_table(Table table);
   void put_rule(Part part, Table table, std::string_view chain, const Rule& rule, Placement place = {},
                 bool echo = false);

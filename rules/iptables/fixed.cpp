@@ -122,6 +122,21 @@ const std::vector<BuiltinJump>& builtin_jumps() {
   return jumps;
 }
 
+const BuiltinJump* find_builtin_jump(Table table, std::string_view chain, const Rule& rule) {
+  const auto* target = std::get_if<Jump>(&rule.target);
+  if (target == nullptr || target->is_goto || !rule.opaque.empty()) return nullptr;
+  if (rule.source || rule.destination || rule.in_interface || rule.out_interface || rule.protocol) return nullptr;
+  const auto says_nothing = [](const Match& match) {
+    return std::holds_alternative<CommentMatch>(match) || match == Match(ConntrackMatch{kStateNew, false});
+  };
+  if (!std::ranges::all_of(rule.matches, says_nothing)) return nullptr;
+  const auto& all = builtin_jumps();
+  const auto found = std::ranges::find_if(all, [&](const BuiltinJump& jump) {
+    return jump.table == table && jump.chain == chain && jump_target(jump.rule) == target->chain;
+  });
+  return found == all.end() ? nullptr : &*found;
+}
+
 bool is_own_chain(Table table, std::string_view name) {
   constexpr std::string_view kNat[] = {"KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", kMarkMasq};
   constexpr std::string_view kFilter[] = {"KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD", "KUBE-NODEPORTS",

@@ -228,5 +228,45 @@ TEST_CASE("a kube-proxy that answers for its mode when kubenatd starts is notice
   CHECK(says(running, "a server could not be opened"));
 }
 
+/// What kube-proxy serves where it is asked for its mode.
+std::unique_ptr<ScriptedServer> answering(const Namespace& node, const std::string& mode) {
+  const Inside inside(node);
+  auto server = std::make_unique<ScriptedServer>(std::nullopt, false, 10249);
+  server->on("/proxyMode", {[mode](Reply& reply) {
+               reply.answer(200, mode);
+               reply.cut();
+             }});
+  return server;
+}
+
+TEST_CASE("kube-proxy's table of nft stays while that kube-proxy answers, and is named") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  const Agent agent(bare.node, manifests);
+  const auto mode = GENERATE(as<std::string>{}, "nftables", "iptables");
+  const auto server = answering(bare.node, mode);
+  must_run_in(bare.node, {"nft", "-f", KUBENATD_SOURCE_DIR "/test/field/F40/kube-proxy.nft"});
+  const auto has_table = [&] {
+    return must_run_in(bare.node, {"nft", "list", "tables"}).find("kube-proxy") != std::string::npos;
+  };
+  constexpr const char* kStands = "another proxy runs on this node, and its rules translate for Services beside ours";
+  if (mode == "nftables") {
+    const auto once = agent.once();
+    CHECK(once.ok());
+    CHECK(once.err.find(kStands) != std::string::npos);
+    CHECK(has_table());
+    const auto running = agent.start();
+    CHECK(says(running, "answers_at=\"127.0.0.1:10249, its mode is nftables\""));
+    CHECK(says(running, kWarning));
+    CHECK(has_table());
+  } else {
+    // kube-proxy in iptables mode makes no such table: nobody runs who would miss it.
+    const auto running = agent.start();
+    CHECK(says(running, "removed what another proxy had left behind"));
+    CHECK_FALSE(has_table());
+  }
+}
+
 }  // namespace
 }  // namespace kubenatd::test

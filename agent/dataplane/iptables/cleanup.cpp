@@ -125,11 +125,8 @@ rules::Result<Found> find_all(netlink::NfTables& kernel, rules::Family family, c
     auto read = netlink::iptables::dump_rules(
         kernel, family, table, chain,
         [&](netlink::iptables::LiveRule& live) {
-          const auto ours = [&](const rules::iptables::BuiltinJump& jump) {
-            return jump.table == table && jump.chain == chain && jump.rule == live.rule &&
-                   (jump.remove_on_cleanup || !keep_firewall);
-          };
-          if (std::ranges::any_of(rules::iptables::builtin_jumps(), ours))
+          const auto* jump = rules::iptables::find_builtin_jump(table, chain, live.rule);
+          if (jump != nullptr && (jump->remove_on_cleanup || !keep_firewall))
             found.jumps.push_back({table, std::string(chain), live.handle});
         },
         [&] { found.jumps.resize(before); });

@@ -53,9 +53,11 @@ rules::Result<ForeignHostPorts> look_at_host_ports(netlink::NfTables& kernel, ru
   return seen;
 }
 
-/// Leaves only our rules of a chain of nat that others write to as well.
+/// Leaves only our rules of a chain of nat that others write to as well. As in LiveTables, what two writers have put
+/// there twice is one rule of ours.
 void keep_own(std::string_view name, std::vector<Rule>& rules) {
   std::erase_if(rules, [&](const Rule& rule) { return !rules::hostport::is_own_rule(name, rule); });
+  if (name != rules::hostport::kDnatChain && rules.size() > 1) rules.resize(1);
 }
 
 /// Lines of two rule lists, in the order of the desired one, removed rules where they stood.
@@ -81,10 +83,18 @@ std::vector<ObjectDiff::Line> diff_rules(const std::vector<Rule>& live, const st
   return lines;
 }
 
-/// Our jumps that are missing in a builtin chain; their place and the rules of others do not count.
-std::vector<ObjectDiff::Line> diff_jumps(const std::vector<Rule>& live, const std::vector<Rule>& wanted,
-                                         rules::Family family) {
+/// Our jumps that are missing in a builtin chain, and those that are there once too often; their place and the rules of
+/// others do not count.
+std::vector<ObjectDiff::Line> diff_jumps(Table table, std::string_view chain, const std::vector<Rule>& live,
+                                         const std::vector<Rule>& wanted, rules::Family family) {
   std::vector<ObjectDiff::Line> lines;
+  for (auto rule = live.begin(); rule != live.end(); ++rule) {
+    // Jumps to chains of host ports are not ours where none is wanted.
+    const bool is_wanted = std::ranges::find(wanted, *rule) != wanted.end();
+    const bool ours = is_wanted || rules::iptables::find_builtin_jump(table, chain, *rule) != nullptr;
+    if (ours && (!is_wanted || std::find(live.begin(), rule, *rule) != rule))
+      lines.push_back({'-', rules::to_text(*rule, family)});
+  }
   for (const Rule& jump : wanted)
     if (std::ranges::find(live, jump) == live.end()) lines.push_back({'+', rules::to_text(jump, family)});
   return lines;
@@ -134,7 +144,7 @@ rules::Result<std::vector<ObjectDiff>> diff_with_live(netlink::NfTables& kernel,
       ObjectDiff diff{
           .object = rules::chain_ref(family, name_of(table.table), wanted.name),
           .presence = exists || wanted.is_builtin ? ObjectDiff::Presence::kBoth : ObjectDiff::Presence::kMissing,
-          .lines = wanted.is_builtin ? diff_jumps(rules, wanted.rules, family)
+          .lines = wanted.is_builtin ? diff_jumps(table.table, wanted.name, rules, wanted.rules, family)
                    : only_there      ? std::vector<ObjectDiff::Line>{}
                                      : diff_rules(rules, wanted.rules, family)};
       if (diff.presence != ObjectDiff::Presence::kBoth || !diff.lines.empty()) diffs.push_back(std::move(diff));

@@ -2,6 +2,7 @@
 
 #include "agent/dataplane/iptables/sync.h"
 #include "netlink/core/names.h"
+#include "netlink/core/rule_attributes.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
 
@@ -17,6 +18,15 @@ using rules::Table;
 bool is_base(Table table, std::string_view chain) {
   return std::ranges::any_of(rules::iptables::builtin_jumps(),
                              [&](const auto& jump) { return jump.table == table && jump.chain == chain; });
+}
+
+/// A chain that a jump of ours in this builtin chain leads to.
+bool leads_to_own(Table table, std::string_view chain, std::string_view target) {
+  if (target.empty()) return false;
+  const auto leads_there = [&](const auto& jump) { return jump.chain == chain && jump_target(jump.rule) == target; };
+  return std::ranges::any_of(rules::iptables::builtin_jumps(),
+                             [&](const auto& jump) { return jump.table == table && leads_there(jump); }) ||
+         (table == Table::kNat && std::ranges::any_of(rules::hostport::entry_jumps(), leads_there));
 }
 
 }  // namespace
@@ -58,8 +68,8 @@ bool IptablesSync::note(const TableEvent& event, Time now) {
 }
 
 bool IptablesSync::note_base(const TableEvent& event, Table table, Time now) {
-  // Builtin chains are busy with other people's rules: only the loss of one of ours matters, and that a chain is there
-  // which we were about to make.
+  // Builtin chains are busy with other people's rules: only the loss of one of ours matters, one more that leads to a
+  // chain of ours, and that a chain is there which we were about to make.
   if (!live_.has_base(table, event.chain)) {
     if (event.kind != TableEvent::Kind::kChainAdded || !is_base(table, event.chain)) return false;
     suspect_bases_.insert({table, std::string(event.chain)});
@@ -68,7 +78,9 @@ bool IptablesSync::note_base(const TableEvent& event, Table table, Time now) {
   const auto& jumps = live_.jumps(table, event.chain);
   const bool ours = event.kind == TableEvent::Kind::kChainDeleted ||
                     (event.kind == TableEvent::Kind::kRuleDeleted &&
-                     std::ranges::find(jumps, event.handle, &rules::LiveRuleRef::handle) != jumps.end());
+                     std::ranges::find(jumps, event.handle, &rules::LiveRuleRef::handle) != jumps.end()) ||
+                    (event.kind == TableEvent::Kind::kRuleAdded &&
+                     leads_to_own(table, event.chain, netlink::jump_of(event.expressions)));
   if (ours && drift_.suspect(rules::chain_ref(family_, name_of(table), event.chain), now))
     suspect_bases_.insert({table, std::string(event.chain)});
   return ours;

@@ -22,18 +22,10 @@ constexpr std::array kTables{Table::kFilter, Table::kNat};
 
 const std::vector<LiveRuleRef> kNoRules;
 
-/// Digests of our jumps, by chain: whatever else stands in a builtin chain is not ours to know.
-bool is_own_jump(Table table, std::string_view chain, const rules::Digest& digest) {
-  static const auto known = [] {
-    std::map<std::pair<Table, std::string_view>, std::vector<rules::Digest>> all;
-    for (const auto& jump : rules::iptables::builtin_jumps())
-      all[{jump.table, jump.chain}].push_back(rules::digest_of(jump.rule));
-    for (const auto& jump : rules::hostport::entry_jumps())
-      all[{Table::kNat, jump.chain}].push_back(rules::digest_of(jump.rule));
-    return all;
-  }();
-  const auto found = known.find({table, chain});
-  return found != known.end() && std::ranges::find(found->second, digest) != found->second.end();
+/// A jump of ours in a builtin chain: whatever else stands there is not ours to know.
+bool is_own_jump(Table table, std::string_view chain, const rules::Rule& rule) {
+  return rules::iptables::find_builtin_jump(table, chain, rule) != nullptr ||
+         (table == Table::kNat && rules::hostport::is_entry_jump(chain, rule));
 }
 
 bool may_serve(const ChainId& chain) {
@@ -149,7 +141,7 @@ rules::Status LiveTables::load(netlink::NfTables& kernel, std::vector<UdpFronten
           if (table == Table::kNat) fresh.host_ports_.nat.note(current, live.rule, live.handle);
           const rules::Digest rule = rules::digest_of(live.rule);
           if (base != nullptr) {
-            if (is_own_jump(table, current, rule)) base->push_back({live.handle, rule});
+            if (is_own_jump(table, current, live.rule)) base->push_back({live.handle, rule});
           } else if (refs != nullptr) {
             if (is_own_part(id, live.rule, *refs)) refs->push_back({live.handle, rule});
           } else {
@@ -287,8 +279,7 @@ rules::Status LiveTables::reload_base(netlink::NfTables& kernel, Table table, st
   auto read = netlink::iptables::dump_rules(
       kernel, family_, table, chain,
       [&](netlink::iptables::LiveRule& live) {
-        const rules::Digest digest = rules::digest_of(live.rule);
-        if (is_own_jump(table, chain, digest)) refs.push_back({live.handle, digest});
+        if (is_own_jump(table, chain, live.rule)) refs.push_back({live.handle, rules::digest_of(live.rule)});
       },
       [&] { refs.clear(); }, netlink::Interrupted::kAccept);
   if (!read) return read;

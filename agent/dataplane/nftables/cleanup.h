@@ -1,10 +1,13 @@
 #pragma once
 
+#include <string_view>
+
 #include "agent/dataplane/dataplane.h"
 
 namespace kubenatd::agent::dataplane::nftables {
 
-/// Deletes the table `kubenatd` of the family, in whatever state it is.
-[[nodiscard]] rules::Result<CleanupReport> remove_table(netlink::NfTables& kernel, rules::Family family);
+/// Deletes a table of nft with all that is in it, in whatever state it is. One that is not there is no error.
+[[nodiscard]] rules::Result<CleanupReport> remove_table(netlink::NfTables& kernel, rules::Family family,
+                                                        std::string_view table);
 
 }  // namespace kubenatd::agent::dataplane::nftables

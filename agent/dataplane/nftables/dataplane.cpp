@@ -97,7 +97,7 @@ rules::Result<rules::walk::Ruleset> NftablesDataplane::desired_ruleset(netlink::
 }
 
 rules::Result<CleanupReport> NftablesDataplane::clean_up(netlink::NfTables& kernel) const {
-  return remove_table(kernel, family_);
+  return remove_table(kernel, family_, rules::nftables::kTable);
 }
 
 }  // namespace kubenatd::agent::dataplane::nftables

@@ -309,4 +309,17 @@ TEST_CASE("a dead container's entry for a port that no pod asks for is told") {
   CHECK(finding(answer, "host-port-wrong-pod")->details == std::vector<std::string>{"10.244.1.99:8080"});
 }
 
+TEST_CASE("field F40: the table that kube-proxy in nftables mode left") {
+  for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
+    World world(field("F40/objects.yaml"), mode, "node-1", kNoNode);
+    CHECK(finding(world.ask("10.96.0.80:80"), "left-behind") == nullptr);
+    world.add_rules(field("F40/kube-proxy.nft"));
+    const explain::Answer answer = world.ask("10.96.0.80:80");
+    REQUIRE(finding(answer, "left-behind") != nullptr);
+    CHECK(finding(answer, "left-behind")->details.back() == "table kube-proxy of nft: kube-proxy in nftables mode");
+    CHECK(finding(answer, "left-behind")->text.find("nft delete table ip kube-proxy") != std::string::npos);
+    CHECK(ends(answer).find("10.244.1.11:8080") != std::string::npos);
+  }
+}
+
 }  // namespace kubenatd::agent::test

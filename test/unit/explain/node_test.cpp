@@ -128,6 +128,7 @@ TEST_CASE("explain: rules that another program left behind") {
   REQUIRE(finding(answer, "left-behind") != nullptr);
   CHECK(finding(answer, "left-behind")->weight == explain::Finding::Weight::kRemark);
   CHECK(finding(answer, "left-behind")->details.size() == 2);
+  CHECK(finding(answer, "left-behind")->text.find("nft delete table ip kube-proxy") != std::string::npos);
 
   World ipvs(kWeb);
   ipvs.insert_rule("-A PREROUTING", ":KUBE-LOAD-BALANCER - [0:0]");
