@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>
 #include <string_view>
@@ -87,14 +88,14 @@ TEST_CASE("nft text: kubenatd's own rules are printed as its own words have them
     const walk::WalkSet* endpoints = table.set("endpoints");
     REQUIRE(endpoints != nullptr);
     REQUIRE(endpoints->elements.size() == 2);  // by number and by identity
-    desired.for_each_element(
-        [](const SetRef& set) { return set.id == SetId::kEndpoints; },
-        [&](const ElementKey& key, const ElementValue& value) {
-          const auto read = std::ranges::find(endpoints->elements, walk::Bytes(std::string_view(key.key.view())),
-                                              &walk::SetElement::first);
-          REQUIRE(read != endpoints->elements.end());
-          CHECK(read->data == walk::Bytes(std::string_view(value.data.view())));
-        });
+    desired.for_each_element([](const SetRef& set) { return set.id == SetId::kEndpoints; },
+                             [&](const ElementKey& key, const ElementValue& value) {
+                               const auto read =
+                                   std::ranges::find(endpoints->elements, walk::Bytes(std::string_view(key.key.view())),
+                                                     &walk::SetElement::first);
+                               REQUIRE(read != endpoints->elements.end());
+                               CHECK(read->data == walk::Bytes(std::string_view(value.data.view())));
+                             });
   }
 }
 
