@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>
 #include <string_view>
