@@ -57,7 +57,7 @@ struct Config : Settings {
   Mode mode = Mode::kIptables;
   int masquerade_bit = 14;  ///< of the mode in force, like the five that follow
   bool masquerade_all = false;
-  bool localhost_node_ports = true;
+  bool localhost_node_ports = true;  ///< mode nftables: nodePortAddresses has 127.0.0.0/8 or a part of it
   Duration sync_period = std::chrono::seconds(30);
   bool sync_period_set = false;  ///< the file gave a value: then there is a full comparison at least that often
   Duration min_sync_period = std::chrono::seconds(1);
