@@ -1,5 +1,6 @@
 #include "agent/dataplane/flow_sweeper.h"
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <string>
@@ -48,7 +49,7 @@ rules::hostport::PodPorts pod(const std::string& address) {
 
 class Fixture {
  public:
-  Fixture() { sweeper.set_node({}, {ip("192.168.77.2")}); }
+  Fixture() { sweeper.set_node({}, std::array{ip("192.168.77.2")}, {}); }
 
   void add_flow(const std::string& to, std::uint16_t port, const std::string& from, std::uint16_t from_port) {
     netlink::host::ConntrackFlow flow;
@@ -160,7 +161,7 @@ TEST_CASE("host ports are frontends on the node's addresses, while they are in f
     CHECK(fixture.sweep(kStart + 1min) == 1);
   }
   SECTION("the node gets an address") {
-    fixture.sweeper.set_node({}, {ip("192.168.77.2"), ip("192.168.99.9")});
+    fixture.sweeper.set_node({}, std::array{ip("192.168.77.2"), ip("192.168.99.9")}, {});
     fixture.sweeper.follow(host_ports);
     fixture.add_flow("192.168.99.9", 8053, "10.244.1.7", 53);
     CHECK(fixture.sweep(kStart + 1min) == 1);
