@@ -335,7 +335,8 @@ std::vector<std::string> describe(const std::vector<Identity::Rival>& rivals) {
   for (const Identity::Rival& rival : rivals) {
     const char* what = "claims it, too";
     if (rival.usability == rules::Usability::kNone) what = "claims it, too, and has no endpoints";
-    if (rival.usability == rules::Usability::kElsewhere) what = "claims it, too, and has endpoints on other nodes alone";
+    if (rival.usability == rules::Usability::kElsewhere)
+      what = "claims it, too, and has endpoints on other nodes alone";
     texts.push_back(fmt::format("{} {}", rival.name, what));
   }
   return texts;
@@ -388,7 +389,8 @@ void diagnose_objects(const ExplainContext& context, const Identity& identity, A
   }
   if (!identity.rivals.empty())
     add_finding(answer, Weight::kRemark, "address-claimed-twice",
-                fmt::format("{} is claimed by several Services, of which {} counts here; kubenatd gives it to the first by name with usable endpoints",
+                fmt::format("{} is claimed by several Services, of which {} counts here; kubenatd gives it to the "
+                            "first by name with usable endpoints",
                             to_text(rules::Frontend{answer.packet.destination, answer.packet.protocol,
                                                     answer.packet.destination_port}),
                             answer.subject.name),

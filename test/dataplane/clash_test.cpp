@@ -27,8 +27,8 @@ std::string clashes(const dataplane::RoundReport& report) {
 
 /// A flow of 10.0.0.1 that `endpoint` answers.
 void make_flow(const std::string& endpoint) {
-  must_run("conntrack -I -p udp -t 100 -s 10.0.0.1 -d " + std::string(kShared) +
-           " --sport 4000 --dport 80 -r " + endpoint + " -q 10.0.0.1 --reply-port-src 8080 --reply-port-dst 4000");
+  must_run("conntrack -I -p udp -t 100 -s 10.0.0.1 -d " + std::string(kShared) + " --sport 4000 --dport 80 -r " +
+           endpoint + " -q 10.0.0.1 --reply-port-src 8080 --reply-port-dst 4000");
 }
 
 bool has_flow() {
