@@ -142,7 +142,7 @@ TEST_CASE("The order of Services is the same in the tree form of KUBE-SERVICES",
   const Lab lab;
   const Manifests manifests;
   for (int i = 0; i < 20; ++i)
-    manifests.put({.name = "filler" + std::to_string(i), .cluster_ips = {"203.0.113." + std::to_string(i * 4)}},
+    manifests.put({.name = "filler" + std::to_string(i), .cluster_ips = {"203.0.113." + std::to_string(i * 4 + 1)}},
                   ready({kPodC}));
   manifests.put(blue(), std::vector<EndpointSpec>{});
   manifests.put(green(), ready({kPodB}));
