@@ -98,11 +98,26 @@ void FakeExpressions::immediate(std::uint32_t code, std::string_view chain) {
   });
 }
 
-void FakeExpressions::dnat() {
+void FakeExpressions::load(std::uint32_t number, const void* data, std::uint16_t size) {
+  expression("immediate", [&] {
+    out_.be32(NFTA_IMMEDIATE_DREG, number);
+    char* nest = out_.open();
+    out_.raw(NFTA_DATA_VALUE, data, size);
+    out_.close(nest, NFTA_IMMEDIATE_DATA);
+  });
+}
+
+void FakeExpressions::dnat(const std::optional<rules::Address>& address, std::uint16_t port) {
+  if (address) {
+    const std::uint16_t big = htobe16(port);
+    load(NFT_REG_1, address->octets().data(), static_cast<std::uint16_t>(address->octets().size()));
+    load(NFT_REG_2, &big, sizeof big);
+  }
   expression("nat", [&] {
     out_.be32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
     out_.be32(NFTA_NAT_FAMILY, netlink::number_of(family_));
     out_.be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG_1);
+    if (address) out_.be32(NFTA_NAT_REG_PROTO_MIN, NFT_REG_2);
     out_.be32(NFTA_NAT_FLAGS, NF_NAT_RANGE_MAP_IPS);
   });
 }

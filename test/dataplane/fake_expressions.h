@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,7 +23,8 @@ class FakeExpressions {
   void counter();
   void verdict(std::string_view name);
   void jump(std::string_view chain);
-  void dnat();
+  /// To one address and port; without them where to is not told.
+  void dnat(const std::optional<rules::Address>& address, std::uint16_t port);
   /// What NFTA_RULE_EXPRESSIONS holds.
   [[nodiscard]] std::string take();
 
@@ -31,6 +33,7 @@ class FakeExpressions {
 
   void expression(std::string_view name, auto&& write);
   void immediate(std::uint32_t code, std::string_view chain);
+  void load(std::uint32_t number, const void* data, std::uint16_t size);
   void compare(const void* data, std::uint16_t size);
   void payload(std::uint32_t base, std::uint32_t offset, std::uint32_t size);
 

@@ -122,8 +122,16 @@ std::string read_expressions(std::span<const std::string> words, Family family) 
     } else if (word == "fib") {
       i += 3;  // "daddr type local" does not count
     } else if (word == "dnat") {
-      rule.dnat();
-      break;  // where to does not count
+      // Of longer forms where to does not count.
+      const std::string target = words.size() == i + 3 && words[i + 1] == "to" ? words[i + 2] : std::string();
+      const auto colon = target.rfind(':');
+      if (family == Family::kIpv4 && colon != std::string::npos) {
+        rule.dnat(rules::Address::parse(target.substr(0, colon)),
+                  static_cast<std::uint16_t>(std::stoul(target.substr(colon + 1))));
+      } else {
+        rule.dnat(std::nullopt, 0);
+      }
+      break;
     } else {
       throw std::runtime_error("the fake nft does not know: " + word);
     }
