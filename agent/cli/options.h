@@ -51,9 +51,9 @@ struct Options {
 
 /// Exit codes; part of the command line's contract.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed = 1;  ///< something could not be applied; diff: live and desired differ; explain: a
-                                       ///< problem was found; trace: a packet went another way than predicted; check:
-                                       ///< the configuration is refused, or this node cannot do a mode
+inline constexpr int kExitFailed = 1;    ///< something could not be applied; diff: live and desired differ; explain: a
+                                         ///< problem was found; trace: a packet went another way than predicted; check:
+                                         ///< the configuration is refused, or this node cannot do a mode
 inline constexpr int kExitUsage = 2;     ///< the command line is wrong
 inline constexpr int kExitNoAnswer = 3;  ///< diff, explain, trace, check --node: it could not be found out
 
