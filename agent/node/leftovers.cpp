@@ -66,7 +66,7 @@ bool asks_for(const std::vector<Config::Mode>& modes, Config::Mode mode) {
 }
 
 Finding judge_legacy(const Leftovers& leftovers) {
-  Finding finding{.name = "iptables-legacy"};
+  Finding finding{.name = "iptables-legacy", .what = "none"};
   if (!leftovers.legacy_services.empty()) {
     finding.state = State::kWarning;
     finding.what = fmt::format("Services of a kube-proxy are in {}, and go on to be translated there",
@@ -83,7 +83,7 @@ Finding judge_legacy(const Leftovers& leftovers) {
 }
 
 Finding judge_proxy_tables(const Leftovers& leftovers) {
-  Finding finding{.name = "kube-proxy-tables"};
+  Finding finding{.name = "kube-proxy-tables", .what = "none"};
   if (leftovers.proxy_tables.empty()) return finding;
   finding.state = State::kWarning;
   finding.what = fmt::format("{}, of kube-proxy in nftables mode: Services are translated there, deleted ones, too",
@@ -93,7 +93,7 @@ Finding judge_proxy_tables(const Leftovers& leftovers) {
 }
 
 Finding judge_ipvs(const Leftovers& leftovers) {
-  Finding finding{.name = "ipvs"};
+  Finding finding{.name = "ipvs", .what = "none"};
   if (!leftovers.ipvs_interface && !leftovers.ipvs_services) return finding;
   finding.state = State::kWarning;
   finding.what = leftovers.ipvs_interface
@@ -104,7 +104,7 @@ Finding judge_ipvs(const Leftovers& leftovers) {
 }
 
 Finding judge_other_mode(const Leftovers& leftovers, const std::vector<Config::Mode>& modes) {
-  Finding finding{.name = "other-mode"};
+  Finding finding{.name = "other-mode", .what = "none"};
   if (modes.size() != 1) return finding;
   const bool nftables = asks_for(modes, Config::Mode::kNftables);
   const auto& found = nftables ? leftovers.proxy_chains : leftovers.own_tables;
@@ -132,7 +132,7 @@ Leftovers read_leftovers(dataplane::Kernel& kernel) {
 
 Findings judge(const Leftovers& leftovers, const std::vector<Config::Mode>& modes, const std::string& rival) {
   Findings findings;
-  Finding alive{.name = "other-proxy"};
+  Finding alive{.name = "other-proxy", .what = "none"};
   if (!rival.empty()) {
     alive.state = State::kWarning;
     alive.what = "a kube-proxy, or another kubenatd, runs on this node: " + rival;
