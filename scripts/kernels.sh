@@ -10,7 +10,7 @@
 #     --build FOLDER                       the programs' folder (default: build)
 #     --arch ARCH [--root FOLDER]          amd64 or arm64 (default: this machine's); another architecture needs a folder
 #                                          with its root file system
-#     --seconds N                          for each kernel, then its machine is stopped (default: 3600, short 150)
+#     --seconds N                          for each kernel, then its machine is stopped (default: 3600, short 240)
 #   scripts/kernels.sh --list              names, releases, and what is fetched already
 #
 # The last lines are a table and a closing line for each kernel. The status is 0 when all passed, 1 when something failed, 2
@@ -104,7 +104,9 @@ case $arch in
   amd64) qemu=qemu-system-x86_64 ;;
   arm64) qemu=qemu-system-aarch64 ;;
 esac
-for program in "$qemu" cpio busybox modprobe; do
+programs=("$qemu" cpio modprobe)
+if [[ $arch == "$own_arch" ]]; then programs+=(busybox); fi
+for program in "${programs[@]}"; do
   command -v "$program" >/dev/null || nothing "no program $program"
 done
 build=$(realpath -m -- "$build")
@@ -119,7 +121,7 @@ fi
 if ((${#modes[@]} == 0)); then modes=(base iptables nftables); fi
 if [[ -z $seconds ]]; then
   seconds=3600
-  if ((${#short[@]} > 0)); then seconds=150; fi
+  if ((${#short[@]} > 0)); then seconds=240; fi
 fi
 trees=() names=()
 # fetch NAME
