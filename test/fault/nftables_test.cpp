@@ -104,7 +104,7 @@ TEST_CASE("A writer that changes the table of nftables mode all the time does no
 }
 
 TEST_CASE("kill -9 at any time leaves a whole table in nftables mode, and a restart writes nothing more",
-          "[nftables][short]") {
+          "[nftables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;
   const Manifests manifests;

@@ -111,7 +111,7 @@ TEST_CASE("Counters of rules that a change does not touch are kept", "[iptables]
   CHECK(counted() == before);
 }
 
-TEST_CASE("kill -9 at any time fails no new connection", "[iptables][short]") {
+TEST_CASE("kill -9 at any time fails no new connection", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

@@ -71,7 +71,7 @@ TEST_CASE("UDP flows spread evenly over three endpoints") {
   check_even(counts);
 }
 
-TEST_CASE("A client with affinity stays with its endpoint on every way in", "[short]") {
+TEST_CASE("A client with affinity stays with its endpoint on every way in") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

@@ -43,7 +43,7 @@ TEST_CASE("A pod reaches an endpoint on another node with its own address") {
   CHECK(outcome.source == kPodA);
 }
 
-TEST_CASE("A pod reaches itself through its service, and sees the node", "[short]") {
+TEST_CASE("A pod reaches itself through its service, and sees the node") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;

@@ -17,6 +17,7 @@
 #include "netlink/host/surroundings.h"
 #include "netlink/host/switches.h"
 #include "test/kernel/netlink/raw_rules.h"
+#include "test/support/linux_release.h"
 #include "test/support/netns.h"
 #include "test/support/process.h"
 
@@ -340,6 +341,7 @@ TEST_CASE("Programs of XDP and of tcx are told") {
     CHECK(programs_on("in", true).empty());
     CHECK(programs_on("out", false).empty());
   }
+  KUBENATD_NEEDS_LINUX(6, 6, "tcx; XDP is right");
   constexpr std::uint32_t kTcxIngress = 46;  // 6.6; older headers have no name for it
   constexpr std::uint32_t kTcxEgress = 47;
   {
