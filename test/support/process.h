@@ -46,8 +46,8 @@ struct ProcessOptions {
   std::optional<uid_t> uid;                   ///< drop to this user and group, without other groups
 };
 
-/// How many times longer everything may take here: KUBENATD_TEST_PATIENCE, a number, for machines that are emulated. All
-/// limits of this header, and those of an answer, count so many times.
+/// How many times longer everything may take here: KUBENATD_TEST_PATIENCE, a number, for machines that are emulated.
+/// All limits of this header, and those of an answer, count so many times.
 [[nodiscard]] int patience();
 
 /// A running program. Its outputs go to memory, so it never blocks on the test.
