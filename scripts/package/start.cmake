@@ -1,12 +1,13 @@
 # Run by cpack before it packs, with the settings of debian.cmake.
 
-# The times in the package are those of the commit, so that it does not depend on when it is made.
+# The times in the package are those of the commit, so that it does not depend on when it is made; without git, of the source.
 if(NOT DEFINED ENV{SOURCE_DATE_EPOCH})
   execute_process(COMMAND git -C ${CPACK_KUBENATD_SOURCE} log -1 --format=%ct
                   OUTPUT_VARIABLE time OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed ERROR_QUIET)
-  if(NOT failed)
-    set(ENV{SOURCE_DATE_EPOCH} ${time})
+  if(failed)
+    file(TIMESTAMP ${CPACK_KUBENATD_SOURCE}/CHANGELOG.md time %s UTC)
   endif()
+  set(ENV{SOURCE_DATE_EPOCH} ${time})
 endif()
 
 execute_process(COMMAND ${CPACK_KUBENATD_SOURCE}/scripts/package/depends.sh ${CPACK_KUBENATD_PROGRAM}

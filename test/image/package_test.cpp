@@ -55,7 +55,8 @@ void check_package(const std::string& build, const std::string& architecture) {
   const auto changelog = run({"gzip", "--decompress", "--stdout", root + "/usr/share/doc/kubenatd/changelog.gz"});
   CHECK(changelog.out.starts_with("kubenatd (" KUBENATD_VERSION ") "));
 
-  CHECK(read_file(make(build, folder.path().string() + "/two")) == read_file(package));
+  const bool same = read_file(make(build, folder.path().string() + "/two")) == read_file(package);
+  CHECK(same);
 }
 
 }  // namespace
