@@ -246,7 +246,7 @@ TEST_CASE("kube-proxy's table of nft stays while that kube-proxy answers, and is
   const Agent agent(bare.node, manifests);
   const auto mode = GENERATE(as<std::string>{}, "nftables", "iptables");
   const auto server = answering(bare.node, mode);
-  must_run_in(bare.node, {"nft", "-f", KUBENATD_SOURCE_DIR "/test/field/F40/kube-proxy.nft"});
+  must_run_in(bare.node, {"nft", "-f", project_file("test/field/F40/kube-proxy.nft")});
   const auto has_table = [&] {
     return must_run_in(bare.node, {"nft", "list", "tables"}).find("kube-proxy") != std::string::npos;
   };

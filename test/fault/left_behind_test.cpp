@@ -3,6 +3,7 @@
 
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
+#include "test/support/places.h"
 
 /// A node where kube-proxy ran in nftables mode before: its table (test/field/F40, made by kube-proxy v1.36.3) serves a
 /// Service of this cluster by an endpoint of yesterday, in real packets.
@@ -16,7 +17,7 @@ constexpr const char* kCameBack = "removed rules of another proxy that had come 
 
 /// With pod_b as yesterday's endpoint.
 std::string table_of_yesterday() {
-  const std::string text = read_file(std::string(KUBENATD_SOURCE_DIR) + "/test/field/F40/kube-proxy.nft");
+  const std::string text = read_file(project_file("test/field/F40/kube-proxy.nft"));
   return std::regex_replace(text, std::regex("10\\.244\\.1\\.12"), kPodB);
 }
 
