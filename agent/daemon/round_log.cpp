@@ -131,7 +131,8 @@ void log_other_proxy(const OtherProxies::News& news) {
                                                                     {"maker", maker},
                                                                     {"chains", news.removed.chains},
                                                                     {"jumps", news.removed.jumps},
-                                                                    {"tables", news.removed.tables}});
+                                                                    {"tables", news.removed.tables},
+                                                                    {"writer", writer}});
       return;
     case Kind::kRemovedAgain:
       base::log_warning("removed rules of another proxy that had come back",

@@ -232,10 +232,11 @@ TEST_CASE("a kube-proxy that answers for its mode when kubenatd starts is notice
 std::unique_ptr<ScriptedServer> answering(const Namespace& node, const std::string& mode) {
   const Inside inside(node);
   auto server = std::make_unique<ScriptedServer>(std::nullopt, false, 10249);
-  server->on("/proxyMode", {[mode](Reply& reply) {
-               reply.answer(200, mode);
-               reply.cut();
-             }});
+  const Step tell = [mode](Reply& reply) {
+    reply.answer(200, mode);
+    reply.cut();
+  };
+  server->on("/proxyMode", std::vector<Step>(50, tell));
   return server;
 }
 

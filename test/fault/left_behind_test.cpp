@@ -34,9 +34,9 @@ const ServiceSpec kWeb{
 
 void check_served_by_today(const Lab& lab) {
   for (int i = 0; i < 5; ++i) {
-    CHECK(ask(lab.client, Transport::kTcp, "10.96.0.80", 80).by == "pod_a");
-    CHECK(ask(lab.pod_a, Transport::kTcp, "10.96.0.80", 80).by == "pod_a");
-    CHECK(ask(lab.client, Transport::kTcp, kNode, 30080).by == "pod_a");
+    CHECK(ask(lab.client, Transport::kTcp, "10.96.0.80", 80).by == "pod-a");
+    CHECK(ask(lab.pod_a, Transport::kTcp, "10.96.0.80", 80).by == "pod-a");
+    CHECK(ask(lab.client, Transport::kTcp, kNode, 30080).by == "pod-a");
   }
 }
 
@@ -51,7 +51,7 @@ TEST_CASE("kube-proxy's table of nft goes when kubenatd starts, and open connect
   must_run_in(lab.node, {"nft", "-f", "-"}, table_of_yesterday());
   must_run_in(lab.node, {"nft", "add", "table", "ip", "others"});
   Conversation open(lab.client, Transport::kTcp, "10.96.0.80", 80);
-  REQUIRE(open.ask().by == "pod_b");
+  REQUIRE(open.ask().by == "pod-b");
 
   const auto before = agent.invoke({"diff", "--hostname-override", "node-1", "--manifests", manifests.path()});
   CHECK(before.status == 1);
@@ -65,7 +65,7 @@ TEST_CASE("kube-proxy's table of nft goes when kubenatd starts, and open connect
   CHECK_FALSE(has_table(lab.node));
   CHECK(must_run_in(lab.node, {"nft", "list", "tables"}).find("ip others") != std::string::npos);
   check_served_by_today(lab);
-  CHECK(open.ask().by == "pod_b");
+  CHECK(open.ask().by == "pod-b");
 
   // What is deleted is gone: nobody answers for it any more.
   manifests.remove(kWeb);
@@ -102,7 +102,8 @@ TEST_CASE("chains of iptables mode that somebody restores while kubenatd runs in
   Agent(lab.node, manifests, "mode: iptables\n").apply();
   const std::string saved = must_run_in(lab.node, {"iptables-save"});
   manifests.put(kWeb, ready({kPodA}));
-  const auto running = Agent(lab.node, manifests, "mode: nftables\n").start();
+  const Agent agent(lab.node, manifests, "mode: nftables\n");
+  const auto running = agent.start();
   REQUIRE(says(running, kRemoved));
   CHECK_FALSE(has_rule(lab.node, "KUBE-"));
   check_served_by_today(lab);

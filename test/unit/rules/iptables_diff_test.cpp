@@ -299,6 +299,33 @@ TEST_CASE("jumps that are missing come next to their neighbours, and tables and 
     bench.live.put(Table::kFilter, "FORWARD", other);
     CHECK(bench.steps().empty());
   }
+  SECTION("each once, whatever a restore has added") {
+    const auto whole = bench.live.rules(Table::kFilter, "FORWARD");
+    for (Rule again : whole) {
+      bench.live.put(Table::kFilter, "FORWARD", again);
+      again.matches.clear();
+      bench.live.put(Table::kFilter, "FORWARD", again);
+    }
+    CHECK(bench.write().size() == 2 * whole.size());
+    CHECK(bench.live.rules(Table::kFilter, "FORWARD") == whole);
+    CHECK(bench.steps().empty());
+  }
+  SECTION("those with conditions of somebody else stay") {
+    const Rule jump = bench.live.rules(Table::kFilter, "FORWARD").back();
+    Rule other = jump;
+    other.protocol = Protocol::kUdp;
+    bench.live.put(Table::kFilter, "FORWARD", other);
+    other = jump;
+    other.in_interface = InterfaceMatch{"eth1", false, false};
+    bench.live.put(Table::kFilter, "FORWARD", other);
+    other = jump;
+    other.matches.emplace_back(MarkMatch{1, 1, false});
+    bench.live.put(Table::kFilter, "FORWARD", other);
+    other = jump;
+    std::get<Jump>(other.target).is_goto = true;
+    bench.live.put(Table::kFilter, "FORWARD", other);
+    CHECK(bench.steps().empty());
+  }
   SECTION("a builtin chain that went") {
     bench.live.chains.erase({Table::kNat, "OUTPUT"});
     bench.live.bases.erase({Table::kNat, "OUTPUT"});

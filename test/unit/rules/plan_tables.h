@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "rules/hostport/compiler.h"
 #include "rules/iptables/compiler.h"
 #include "rules/iptables/live.h"
 #include "rules/iptables/plan.h"
@@ -51,7 +52,13 @@ class PlanTables final : public LiveChains {
     return bases.contains({table, std::string(chain)});
   }
   [[nodiscard]] const std::vector<LiveRuleRef>& jumps(Table table, std::string_view chain) const override {
-    return list({table, std::string(chain)});
+    static thread_local std::vector<LiveRuleRef> ours;
+    ours.clear();
+    if (const auto found = chains.find({table, std::string(chain)}); found != chains.end())
+      for (const LiveRule& one : found->second)
+        if (find_builtin_jump(table, chain, one.rule) != nullptr || hostport::is_entry_jump(chain, one.rule))
+          ours.push_back({one.handle, digest_of(one.rule)});
+    return ours;
   }
   [[nodiscard]] bool has(const ChainId& chain) const override { return chains.contains(key(chain)); }
   [[nodiscard]] Digest digest(const ChainId& chain) const override {
