@@ -92,7 +92,7 @@ class FrontendClaims {
     Usability usability = Usability::kNone;
     Entry* entry = nullptr;
     bool operator<(const Claim& other) const {
-      if (const auto order = frontend <=> other.frontend; order != 0) return order < 0;
+      if (frontend != other.frontend) return frontend < other.frontend;
       if (usability != other.usability) return usability < other.usability;
       if (entry == nullptr || other.entry == nullptr) return entry == nullptr && other.entry != nullptr;
       return entry->first < other.entry->first;
