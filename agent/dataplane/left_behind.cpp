@@ -9,6 +9,7 @@
 
 #include "agent/dataplane/iptables/cleanup.h"
 #include "agent/dataplane/nftables/cleanup.h"
+#include "netlink/host/ipvs.h"
 #include "netlink/iptables/reader.h"
 #include "rules/iptables/compiler.h"
 #include "rules/nftables/ruleset.h"
@@ -21,7 +22,6 @@ using netlink::TableEvent;
 using rules::Family;
 using rules::Table;
 
-constexpr std::string_view kKubeProxy = "kube-proxy";
 constexpr std::array kTables{Table::kFilter, Table::kNat};
 
 /// Chains that show who was here: kubelet makes the others, too.
@@ -85,7 +85,7 @@ std::string_view maker_of(LeftBehind what) {
 
 bool concerns(LeftBehind what, const TableEvent& event) {
   switch (what) {
-    case LeftBehind::kKubeProxyTable: return event.table_name == kKubeProxy;
+    case LeftBehind::kKubeProxyTable: return event.table_name == kKubeProxyTable;
     case LeftBehind::kIptablesChains: return event.table && is_telling(*event.table, event.chain);
     case LeftBehind::kKubenatdTable: return event.table_name == rules::nftables::kTable;
   }
@@ -94,7 +94,7 @@ bool concerns(LeftBehind what, const TableEvent& event) {
 
 rules::Result<bool> stands(netlink::NfTables& kernel, Family family, LeftBehind what) {
   switch (what) {
-    case LeftBehind::kKubeProxyTable: return kernel.has_table(family, kKubeProxy);
+    case LeftBehind::kKubeProxyTable: return kernel.has_table(family, kKubeProxyTable);
     case LeftBehind::kIptablesChains: return has_chains_with_rules(kernel, family);
     case LeftBehind::kKubenatdTable: return kernel.has_table(family, std::string_view(rules::nftables::kTable));
   }
@@ -103,7 +103,7 @@ rules::Result<bool> stands(netlink::NfTables& kernel, Family family, LeftBehind 
 
 rules::Result<CleanupReport> remove(netlink::NfTables& kernel, Family family, LeftBehind what) {
   switch (what) {
-    case LeftBehind::kKubeProxyTable: return nftables::remove_table(kernel, family, kKubeProxy);
+    case LeftBehind::kKubeProxyTable: return nftables::remove_table(kernel, family, kKubeProxyTable);
     case LeftBehind::kIptablesChains: return iptables::remove_all(kernel, family);
     case LeftBehind::kKubenatdTable: return nftables::remove_table(kernel, family, rules::nftables::kTable);
   }
@@ -124,6 +124,7 @@ rules::Result<std::vector<std::string>> find_ipvs(netlink::NfTables& kernel, Fam
   std::vector<std::string> found;
   // The interface that carries the addresses of all Services, of both families.
   if (::if_nametoindex("kube-ipvs0") != 0) found.emplace_back("interface kube-ipvs0");
+  if (netlink::host::has_ipvs_services()) found.emplace_back("services of IPVS");
   for (const Table table : kTables) {
     const auto chains = chains_of(kernel, family, table, [](Table, std::string_view chain) {
       return chain.starts_with("KUBE-IPVS-") || chain == "KUBE-LOAD-BALANCER" || chain == "KUBE-NODE-PORT";

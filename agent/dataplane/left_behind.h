@@ -16,6 +16,9 @@
 /// iptables' nat and filter; rules are read only where chains of ours are found.
 namespace kubenatd::agent::dataplane {
 
+/// The table of kube-proxy in nftables mode (pkg/proxy/nftables, v1.36).
+inline constexpr std::string_view kKubeProxyTable = "kube-proxy";
+
 enum class LeftBehind : std::uint8_t {
   kKubeProxyTable,  ///< kube-proxy in nftables mode
   kIptablesChains,  ///< kube-proxy or kubenatd in iptables mode
@@ -42,7 +45,7 @@ enum class LeftBehind : std::uint8_t {
 [[nodiscard]] rules::Result<std::vector<LeftBehind>> find_left_behind(netlink::NfTables& kernel, rules::Family family,
                                                                       config::Config::Mode mode);
 
-/// What kube-proxy in ipvs mode made and kubenatd never touches: "interface kube-ipvs0", "chain nat
+/// What kube-proxy in ipvs mode made and kubenatd never touches: "interface kube-ipvs0", "services of IPVS", "chain nat
 /// KUBE-LOAD-BALANCER".
 [[nodiscard]] rules::Result<std::vector<std::string>> find_ipvs(netlink::NfTables& kernel, rules::Family family);
 

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/base/file.h"
+#include "agent/dataplane/left_behind.h"
 #include "netlink/core/names.h"
 #include "netlink/core/nf_tables.h"
-#include "netlink/host/interfaces.h"
 #include "netlink/walk/legacy_tables.h"
+#include "rules/nftables/ruleset.h"
 #include "rules/walk/ruleset.h"
 
 namespace kubenatd::agent::node {
@@ -19,14 +19,7 @@ namespace {
 using config::Config;
 using rules::Family;
 
-constexpr std::string_view kProxyTable = "kube-proxy";  // pkg/proxy/nftables of Kubernetes v1.36
-constexpr std::string_view kOwnTable = "kubenatd";
 constexpr std::string_view kServices = "KUBE-SERVICES";
-constexpr const char* kIpvsInterface = "kube-ipvs0";  // pkg/proxy/ipvs
-constexpr const char* kIpvsTable = "/proc/thread-self/net/ip_vs";
-/// Lines above the first service (ip_vs_info_seq_show).
-constexpr std::ptrdiff_t kIpvsHeading = 3;
-constexpr std::size_t kLongest = 1024 * 1024;
 
 void read_tables(netlink::NfTables& tables, Leftovers& into) {
   const auto look = [&](Family family, std::string_view table, std::string_view chain, auto& found,
@@ -39,9 +32,13 @@ void read_tables(netlink::NfTables& tables, Leftovers& into) {
     }
   };
   for (const Family family : rules::kFamilies) {
-    look(family, kProxyTable, {}, into.proxy_tables, tables.has_table(family, kProxyTable));
-    look(family, kOwnTable, {}, into.own_tables, tables.has_table(family, kOwnTable));
+    look(family, dataplane::kKubeProxyTable, {}, into.proxy_tables,
+         tables.has_table(family, dataplane::kKubeProxyTable));
+    look(family, rules::nftables::kTable, {}, into.own_tables, tables.has_table(family, rules::nftables::kTable));
     look(family, "nat", kServices, into.proxy_chains, tables.has_chain(family, rules::Table::kNat, kServices));
+    if (const auto ipvs = dataplane::find_ipvs(tables, family))
+      for (const std::string& one : *ipvs)
+        if (std::ranges::find(into.ipvs, one) == into.ipvs.end()) into.ipvs.push_back(one);
   }
 }
 
@@ -94,11 +91,10 @@ Finding judge_proxy_tables(const Leftovers& leftovers) {
 
 Finding judge_ipvs(const Leftovers& leftovers) {
   Finding finding{.name = "ipvs", .what = "none"};
-  if (!leftovers.ipvs_interface && !leftovers.ipvs_services) return finding;
+  if (leftovers.ipvs.empty()) return finding;
   finding.state = State::kWarning;
-  finding.what = leftovers.ipvs_interface
-                     ? fmt::format("{}, of kube-proxy in ipvs mode: cluster IPs are local here", kIpvsInterface)
-                     : "the kernel's load balancer (IPVS) has services";
+  finding.what =
+      fmt::format("{}, of kube-proxy in ipvs mode: what kubenatd does not know may end there", joined(leftovers.ipvs));
   finding.remedy = "kube-proxy --cleanup; or ipvsadm --clear, ip link delete kube-ipvs0, and ipset destroy of KUBE-*";
   return finding;
 }
@@ -124,9 +120,6 @@ Leftovers read_leftovers(dataplane::Kernel& kernel) {
     leftovers.not_read.push_back("tables: " + socket.error().cause);
   }
   read_legacy(leftovers);
-  if (const auto links = netlink::host::read_links()) leftovers.ipvs_interface = links->contains(kIpvsInterface);
-  if (const auto services = base::read_file(kIpvsTable, kLongest, "read"))
-    leftovers.ipvs_services = std::ranges::count(*services, '\n') > kIpvsHeading;
   return leftovers;
 }
 

@@ -16,8 +16,7 @@ struct Leftovers {
   std::vector<std::string> proxy_chains;     ///< "ip nat KUBE-SERVICES": of iptables mode, whoever's
   std::vector<std::string> legacy_tables;    ///< "nat of iptables-legacy": with rules or policies that decide
   std::vector<std::string> legacy_services;  ///< those with chains of a kube-proxy
-  bool ipvs_interface = false;               ///< kube-ipvs0
-  bool ipvs_services = false;                ///< the kernel's load balancer has some
+  std::vector<std::string> ipvs;             ///< as dataplane::find_ipvs tells it
   std::vector<std::string> not_read;         ///< "WHAT: WHY"
 };
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "netlink/host/interfaces.h"
 #include "netlink/host/ipsec.h"
 #include "netlink/host/ipset.h"
+#include "netlink/host/ipvs.h"
 #include "netlink/host/local_routes.h"
 #include "netlink/host/route_question.h"
 #include "netlink/host/routes.h"
@@ -25,15 +25,6 @@ namespace {
 
 using Links = std::map<std::string, Link>;
 using rules::walk::Surroundings;
-
-bool has_ipvs_services() {
-  // Three lines of heading, then a line a service; "->" are its destinations.
-  std::ifstream file("/proc/thread-self/net/ip_vs");
-  for (std::string line; std::getline(file, line);)
-    for (const char* word : {"TCP ", "UDP ", "SCTP ", "FWM "})
-      if (line.starts_with(word)) return true;
-  return false;
-}
 
 void add_ways(rules::Family family, LiveNode& node) {
   Surroundings& surroundings = node.surroundings;

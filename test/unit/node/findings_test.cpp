@@ -148,7 +148,7 @@ TEST_CASE("leftovers: each of another proxy is named") {
 
   Leftovers leftovers;
   leftovers.proxy_tables = {"ip kube-proxy", "ip6 kube-proxy"};
-  leftovers.ipvs_interface = true;
+  leftovers.ipvs = {"interface kube-ipvs0", "chain nat KUBE-LOAD-BALANCER"};
   leftovers.legacy_tables = {"nat of iptables-legacy", "filter of iptables-legacy"};
   leftovers.not_read = {"tables of ip6tables-legacy: Permission denied"};
   Findings findings = judge(leftovers, both, {});
