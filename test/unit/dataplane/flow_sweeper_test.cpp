@@ -75,7 +75,7 @@ class Fixture {
   }
 
   kubenatd::test::FakeKernel kernel;
-  FlowSweeper sweeper{rules::Family::kIpv4};
+  FlowSweeper sweeper{rules::Family::kIpv4, state::Precedence::kInTurn};
 };
 
 }  // namespace

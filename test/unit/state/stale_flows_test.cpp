@@ -175,7 +175,7 @@ TEST_CASE("a hostPort counts on all that is local whatever NodePorts answer on")
   pod.cluster_ip = {};
   pod.endpoints = {serving("10.244.1.5", 5353)};
   SECTION("in force") {
-    frontends.upsert_host_port(pod);
+    frontends.upsert(pod, UdpFrontends::Claimant::kHostPort);
     CHECK(frontends.needs_sweep());
     for (const char* address : {"192.168.77.2", "192.168.77.3", "127.0.0.9", "203.0.113.130"}) {
       INFO(address);
@@ -195,14 +195,14 @@ TEST_CASE("a hostPort counts on all that is local whatever NodePorts answer on")
     frontends.add_removed_host_port(5354);
     CHECK(frontends.needs_sweep());
     CHECK(frontends.is_stale(flow("203.0.113.130", 5354, "10.244.1.5", 5353)));
-    frontends.upsert_host_port(pod);
+    frontends.upsert(pod, UdpFrontends::Claimant::kHostPort);
     CHECK_FALSE(frontends.is_stale(flow("203.0.113.130", 5354, "10.244.1.5", 5353)));
   }
   SECTION("beside a NodePort of the same number") {
     rules::ServicePortView view = dns({serving("10.244.2.7", 53)});
     view.node_port = 5354;
     frontends.upsert(view);
-    frontends.upsert_host_port(pod);
+    frontends.upsert(pod, UdpFrontends::Claimant::kHostPort);
     CHECK_FALSE(frontends.is_stale(flow("192.168.77.2", 5354, "10.244.1.5", 5353)));
     CHECK_FALSE(frontends.is_stale(flow("192.168.77.2", 5354, "10.244.2.7", 53)));
     CHECK(frontends.is_stale(flow("192.168.77.3", 5354, "10.244.2.7", 53)));
