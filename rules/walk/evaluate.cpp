@@ -192,6 +192,7 @@ LookUp Evaluator::look_up(const std::string& name, const Value& key, const Packe
       found.answer = asked->is_map ? Found::Answer::kUnknown : Found::Answer::kThere;
       found.maybe_absent = false;
       found.candidates.clear();
+      notes.refreshed = asked->is_map;
       if (!asked->is_map) found.element = SetElement{key.bits, key.bits, {}, {}, {}, false};
     } else if (found.answer != Found::Answer::kThere) {
       notes.from_memory = true;

@@ -25,6 +25,7 @@ class Evaluator {
   struct Notes {
     bool maybe_absent = false;  ///< a map may have no such key: the value is absent, or what it is
     bool from_memory = false;   ///< a map that packets fill was asked: a client that came lately may be there
+    bool refreshed = false;     ///< what is remembered of the client in a map was put there again by this packet
     std::vector<LookedUp> looked_up;
     /// A map may have answered with any of these, and with nothing else.
     const WalkSet* asked = nullptr;

@@ -32,10 +32,14 @@ Step RuleJudge::apply(Run& run, const SetMeta& set) {
   };
   const std::optional<Value> known = value(run, set.value, [&](Run& other) {
     if (Mark* changed = mark(other)) *changed = {0, ~0U};
+    if (set.key == NFT_META_PRIORITY) other.branch.after.priority_recalled = true;
     go_on(other);
   });
   if (!known) return Step::kFails;
   if (Mark* changed = mark(run)) *changed = mark_of(*known);
+  if (set.key == NFT_META_PRIORITY)
+    run.branch.after.priority_recalled =
+        !known->is_known() && (evaluator_.notes.refreshed || run.branch.after.priority_recalled);
   return Step::kNext;
 }
 
@@ -140,6 +144,25 @@ Step RuleJudge::take(Run& run, const SetElement& element) {
   return Step::kDone;
 }
 
+std::optional<Bytes> RuleJudge::priority_in(const ExpressionPtr& expression, const SetElement& element) const {
+  if (const Slice* slice = is<Slice>(expression)) return priority_in(slice->of, element);
+  const MapLookup* lookup = is<MapLookup>(expression);
+  const WalkSet* asked = lookup != nullptr ? table_.set(lookup->map) : nullptr;
+  const Concat* key = asked != nullptr ? is<Concat>(lookup->key) : nullptr;
+  if (key == nullptr || key->parts.size() != asked->parts.size()) return std::nullopt;
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < key->parts.size(); ++i) {
+    constexpr std::size_t kRegister = 4;
+    const Meta* part = is<Meta>(key->parts[i]);
+    if (part != nullptr && part->key == NFT_META_PRIORITY) {
+      const Bytes first = element.first.slice(offset, kRegister), last = element.last.slice(offset, kRegister);
+      return first == last && first.size == kRegister ? std::optional(first) : std::nullopt;
+    }
+    offset += (asked->parts[i] + kRegister - 1) / kRegister * kRegister;
+  }
+  return std::nullopt;
+}
+
 Step RuleJudge::apply(Run& run, const Nat& nat) {
   bool fails = false;
   const auto load = [&](const ExpressionPtr& expression) -> std::optional<Value> {
@@ -167,7 +190,12 @@ Step RuleJudge::apply(Run& run, const Nat& nat) {
     return Step::kFails;
   }
   if (fails) return Step::kFails;
-  if (evaluator_.notes.maybe_absent) {
+  const std::vector<const SetElement*> candidates = std::exchange(evaluator_.notes.candidates, {});
+  // The number of a remembered client's endpoint is asked for: it is that of one of these elements. Were it that of an
+  // endpoint that has gone, the client would go on as one who is not remembered, and that way is followed anyhow.
+  const bool recalled = run.branch.after.priority_recalled && !candidates.empty() &&
+                        priority_in(nat.address, *candidates.front()).has_value();
+  if (evaluator_.notes.maybe_absent && !recalled) {
     doubt(run);
     settle(run);
   }
@@ -180,18 +208,23 @@ Step RuleJudge::apply(Run& run, const Nat& nat) {
     one.branch.verdict.verdict = Verdict::kAccept;
   };
   // One of these elements it is: each is a way.
-  const std::vector<const SetElement*> candidates = std::exchange(evaluator_.notes.candidates, {});
-  if (candidates.size() > 1) {
-    run.branch.fit = Fit::kUnknown;
-    run.branch.part = Part::kSet;
-    run.branch.assumed = true;
-    run.branch.odds_known = false;
-    run.branch.odds /= static_cast<double>(candidates.size());
+  if (candidates.size() > 1 || recalled) {
+    if (!recalled) {
+      run.branch.fit = Fit::kUnknown;
+      run.branch.part = Part::kSet;
+      run.branch.assumed = true;
+      run.branch.odds_known = false;
+      run.branch.odds /= static_cast<double>(candidates.size());
+    }
     const WalkSet* const asked = evaluator_.notes.asked;
     for (const SetElement* candidate : candidates) {
       Run other = run;
       evaluator_.assumed = {asked, candidate};
       finish(other, load_all());
+      if (const auto number = recalled ? priority_in(nat.address, *candidate) : std::nullopt) {
+        other.branch.after.priority = {.bits = number->as_host(), .unknown = 0};
+        other.branch.after.priority_recalled = false;
+      }
       evaluator_.assumed = {};
       if (!fails) results_.push_back(std::move(other.branch));
     }

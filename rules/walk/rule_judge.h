@@ -115,6 +115,9 @@ class RuleJudge {
   Step apply(Run& /*run*/, const NoEffect& /*nothing*/);
   Step apply(Run& run, const VerdictMap& map);
   [[nodiscard]] static Step take(Run& run, const SetElement& element);
+  /// The packet's priority that leads to this element, when it is a part of the key of the map that the expression
+  /// asks.
+  [[nodiscard]] std::optional<Bytes> priority_in(const ExpressionPtr& expression, const SetElement& element) const;
   Step apply(Run& run, const Nat& nat);
   Step apply(Run& run, const Tproxy& tproxy);
   Step apply(Run& run, const UpdateSet& update);

@@ -27,6 +27,7 @@ struct PacketState {
   bool looped = false;                       ///< sent by the node to itself, and coming in by lo
 
   Mark mark, connmark, priority;
+  bool priority_recalled = false;  ///< `priority` is what packets have remembered of the client, which is not known
 
   // The connection.
   enum class Tracking : std::uint8_t { kNotYet, kTracked, kUntracked };

@@ -170,13 +170,13 @@ TEST_CASE("the ruleset does not grow with service ports, only with affinity time
   sticky.name = "demo/sticky-too";
   sticky.cluster_ip = ip("10.96.1.2");
   desired.upsert(sticky);
-  CHECK(rules() == before + kOwners + 2);
+  CHECK(rules() == before + kOwners + 3);
   CHECK(desired.ruleset().chains.size() == chains + 1);
   sticky.name = "demo/sticky-short";
   sticky.cluster_ip = ip("10.96.1.3");
   sticky.affinity_seconds = 100;
   desired.upsert(sticky);
-  CHECK(rules() == before + kOwners + 3);
+  CHECK(rules() == before + kOwners + 5);
   sticky.affinity_seconds = 10800;
   desired.upsert(sticky);
   CHECK(desired.ruleset().sets.back().name == "affinity-10800s");
