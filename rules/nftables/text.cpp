@@ -150,7 +150,7 @@ class StatementText {
 
  private:
   [[nodiscard]] std::string client() const {
-    const std::string parts = fmt::format("{} saddr . meta l4proto . meta priority", word_);
+    std::string parts = fmt::format("{} saddr . meta l4proto . meta priority", word_);
     if (word_ == "ip") return parts;
     return fmt::format("jhash {} mod {} seed 0x{:x}", parts, kClientHashes, kHashSeed);
   }
