@@ -11,7 +11,7 @@
 #     --arch ARCH [--root FOLDER]          amd64 or arm64 (default: this machine's). Another architecture's programs are in
 #                                          build/ARCH (scripts/cross.sh ARCH kernel_tests), and the root file system is
 #                                          what scripts/sysroot.sh has unpacked, unless FOLDER is another
-#     --seconds N                          for each kernel, then its machine is stopped (default: 3600, short 420)
+#     --seconds N                          for each kernel, then its machine is stopped (default: 3600, short 900)
 #   scripts/kernels.sh --list              names, releases, and what is fetched already
 #
 # The last lines are a table and a closing line for each kernel. The status is 0 when all passed, 1 when something failed, 2
@@ -132,7 +132,7 @@ fi
 if ((${#modes[@]} == 0)); then modes=(base iptables nftables); fi
 if [[ -z $seconds ]]; then
   seconds=3600
-  if ((${#short[@]} > 0)); then seconds=420; fi
+  if ((${#short[@]} > 0)); then seconds=900; fi
 fi
 trees=() names=()
 # fetch NAME
