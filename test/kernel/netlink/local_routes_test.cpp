@@ -31,6 +31,13 @@ void make_node() {
      "ip addr add 198.51.100.10/24 dev eth0; ip addr add fd00:1::10/64 dev eth0 nodad");
 }
 
+/// The carrier and the IPv6 address of a fresh link are told up to two seconds later: waits until they are there.
+void settle() {
+  sh("for i in $(seq 200); do ip -o link show eth0 | grep -q 'state UP' && [ -z \"$(ip -6 addr show tentative)\" ] && "
+     "exit; "
+     "sleep 0.05; done; exit 1");
+}
+
 /// Those that are not link-local.
 Texts prefixes() {
   const auto addresses = local_addresses();
@@ -135,8 +142,9 @@ TEST_CASE("Local routes: a longer route in a prefix leads elsewhere, and the nod
 TEST_CASE("Local routes are followed: added, replaced and deleted, and rules of policy routing") {
   if (!test::enter_fresh_namespace()) return;
   make_node();
+  settle();
   AddressMonitor monitor = open_monitor();
-  for (const char* change :
+  for (const std::string change :
        {"route add local 203.0.113.5/32 dev eth0 proto 66", "route replace local 203.0.113.5/32 dev lo",
         "route replace unreachable 203.0.113.5/32 table local", "route del unreachable 203.0.113.5/32 table local",
         "route add local 203.0.113.128/28 dev lo table main", "route del local 203.0.113.128/28 dev lo table main",
@@ -144,10 +152,10 @@ TEST_CASE("Local routes are followed: added, replaced and deleted, and rules of 
         "rule add fwmark 1 lookup 100", "rule del fwmark 1 lookup 100", "-6 rule add fwmark 1 lookup 100",
         "link set eth0 down", "link del eth0"}) {
     INFO(change);
-    sh("ip " + std::string(change));
+    sh("ip " + change);
     CHECK(readable(monitor));
     CHECK(monitor.drain());
-    CHECK_FALSE(monitor.drain());
+    if (!change.starts_with("link")) CHECK_FALSE(monitor.drain());  // the other end's carrier is told later
   }
 }
 
@@ -167,6 +175,8 @@ TEST_CASE("Local routes: thousands of other routes wake nobody and push nothing 
   REQUIRE(made.ok());
   // The one that counts was not lost, and nothing else is there to be read.
   CHECK(monitor.drain());
+  settle();
+  (void)monitor.drain();
   REQUIRE(test::run({"ip", "-batch", "-"}, options).ok());
   CHECK_FALSE(readable(monitor));
   CHECK_FALSE(monitor.drain());
