@@ -62,7 +62,7 @@ int write_configuration(const config::FlagValues& flags) {
 }
 
 /// Names at once all that the node lacks for the rules, before any of it is refused one by one. What can run does.
-void check_node(const dataplane::Model& model, dataplane::Kernel& kernel) {
+void tell_what_is_missing(const dataplane::Model& model, dataplane::Kernel& kernel) {
   const std::optional<objects::Node>& node = model.state().node();
   const dataplane::NodeFacts facts{.config = model.config(),
                                    .environment = model.environment(),
@@ -104,7 +104,7 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   auto addresses = netlink::host::AddressMonitor::open();
   if (!addresses) return std::unexpected(daemon::with_kernel_advice(addresses.error()));
   dataplane::NetlinkKernel kernel;
-  check_node(*inputs->model, kernel);
+  tell_what_is_missing(*inputs->model, kernel);
   auto reconciler = dataplane::Reconciler::open(*inputs->model, kernel);
   if (!reconciler) return std::unexpected(daemon::with_kernel_advice(reconciler.error()));
   if (inputs->events && !settings.once)

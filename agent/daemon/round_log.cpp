@@ -111,7 +111,7 @@ void log_family(const RoundReport::Family& family, const std::string& writer) {
 std::string remedy_for(const OtherProxies::News& news) {
   const char* family = news.family == rules::Family::kIpv4 ? "ip" : "ip6";
   switch (news.what) {
-    case LeftBehind::kKubeProxyTable: return fmt::format("nft delete table {} kube-proxy", family);
+    case LeftBehind::kKubeProxyTable: return fmt::format("nft delete table {} {}", family, dataplane::kKubeProxyTable);
     case LeftBehind::kKubenatdTable: return fmt::format("nft delete table {} kubenatd", family);
     case LeftBehind::kIptablesChains: return "kube-proxy --cleanup";
   }

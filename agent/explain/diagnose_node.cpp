@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/base/printable.h"
+#include "agent/dataplane/left_behind.h"
 #include "agent/explain/diagnose.h"
 #include "agent/explain/owner.h"
 
@@ -100,15 +101,17 @@ void add_left_behind(const ExplainContext& context, Answer& answer) {
   if (has_chain_like(rules, "nat", "KUBE-SVC-") || has_chain_like(rules, "nat", "KUBE-SEP-"))
     writers.emplace_back("chains KUBE-SVC-... of iptables: kube-proxy, or kubenatd in iptables mode");
   if (has_table(rules, "kubenatd")) writers.emplace_back("table kubenatd of nft: kubenatd in nftables mode");
-  if (has_table(rules, "kube-proxy")) writers.emplace_back("table kube-proxy of nft: kube-proxy in nftables mode");
+  if (has_table(rules, dataplane::kKubeProxyTable))
+    writers.emplace_back("table kube-proxy of nft: kube-proxy in nftables mode");
   if (has_ipvs(rules)) writers.emplace_back("chains KUBE-IPVS-..., KUBE-LOAD-BALANCER: kube-proxy in ipvs mode");
   // A table that came to stand alone is left behind, too, when something else is wanted.
-  const bool replaced = context.desired && writers.size() == 1 && !has_table(*context.desired, "kube-proxy") &&
-                        (has_table(rules, "kube-proxy") || has_ipvs(rules));
+  const bool replaced = context.desired && writers.size() == 1 &&
+                        !has_table(*context.desired, dataplane::kKubeProxyTable) &&
+                        (has_table(rules, dataplane::kKubeProxyTable) || has_ipvs(rules));
   if (writers.size() < 2 && !replaced) return;
   std::string text = replaced ? "rules for Services that kubenatd does not write"
                               : "more than one program has rules for Services here; some may be left behind";
-  if (has_table(rules, "kube-proxy") && (context.desired || writers.size() > 1))
+  if (has_table(rules, dataplane::kKubeProxyTable) && (context.desired || writers.size() > 1))
     text +=
         "; `kubenatd run` removes table kube-proxy unless that kube-proxy runs, by hand it is `nft delete table "
         "ip kube-proxy` (and ip6)";

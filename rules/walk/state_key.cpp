@@ -61,6 +61,7 @@ std::string key_of(const PacketState& state, bool with_marks) {
     key.add_mark(state.mark);
     key.add_mark(state.connmark);
     key.add_mark(state.priority);
+    key.add(state.priority_recalled);
   }
   for (const bool flag : {state.destination_done, state.source_done, state.destination_changed, state.source_changed,
                           state.masqueraded, state.source_port_unknown, state.own_destination})
