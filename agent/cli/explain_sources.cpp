@@ -119,9 +119,7 @@ rules::Status add_rules(const ExplainOptions& options, const dataplane::Model* m
       base::log_info("the kernel's rules cannot be read; the desired ones are walked",
                      {{"reason", live.error().to_string()}});
   }
-  for (const rules::Family family : rules::kFamilies)
-    model->dataplane(family).for_each_view(
-        [&](const rules::ServicePortView& view) { context.views[static_cast<std::size_t>(family)].push_back(view); });
+  explain::add_views(*model, context);
   if (context.source == "live") return {};
   auto desired = explain::desired_rules(*model, nullptr);
   if (!desired) return std::unexpected(desired.error());

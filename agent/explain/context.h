@@ -24,8 +24,10 @@ struct ExplainContext {
   rules::walk::Surroundings surroundings;
   std::string node_name;
   std::vector<rules::Address> node_addresses;  ///< best first
-  std::string source;                          ///< desired, live, saved
-  std::string in_interface;                    ///< by which a packet comes in; empty: as the surroundings say
+  /// Where NodePorts answer, by family; none: on every local address, or it is not known.
+  std::array<std::optional<std::vector<rules::Address>>, 2> node_port_addresses;
+  std::string source;        ///< desired, live, saved
+  std::string in_interface;  ///< by which a packet comes in; empty: as the surroundings say
   std::function<std::vector<KnownFlow>(const rules::walk::Packet&)> flows;  ///< none: not asked
   std::vector<rules::walk::NotLookedAt> not_looked_at;                      ///< besides those that the rules name
   Passed passed;

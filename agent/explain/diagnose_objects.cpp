@@ -101,7 +101,34 @@ std::string with_node(const ExplainContext& context, const Identity& identity, c
   return pod == nullptr || pod->node_name.empty() ? text : text + " on " + base::one_line(pod->node_name, kShown);
 }
 
+/// A NodePort whose address is this node's, but none of those where NodePorts answer: the packet stays what it is.
+bool diagnose_node_port_address(const ExplainContext& context, const Identity& identity, Answer& answer) {
+  const rules::Address& asked = answer.packet.destination;
+  const auto& addresses = context.node_port_addresses[static_cast<std::size_t>(asked.family)];
+  const bool untouched = !answer.ends.empty() && std::ranges::none_of(answer.ends, &PathEnd::destination_changed);
+  if (identity.subject.kind != Target::kNodePort || !untouched) return false;
+  if (addresses && std::ranges::find(*addresses, asked) == addresses->end()) {
+    std::string others;
+    for (const rules::Address& address : *addresses) others += (others.empty() ? "" : ", ") + address.to_string();
+    add_finding(answer, Weight::kProblem, "node-port-not-here",
+                fmt::format("NodePorts do not answer on {}: nodePortAddresses chooses {}", asked.to_string(),
+                            others.empty() ? "no address of this family" : others));
+    return true;
+  }
+  if (asked.is_loopback()) {
+    add_finding(answer, Weight::kProblem, "node-port-not-here",
+                fmt::format("NodePorts do not answer on {}: {}", asked.to_string(),
+                            asked.family == rules::Family::kIpv4
+                                ? "iptables.localhostNodePorts, in nftables mode localhost in nodePortAddresses, asks "
+                                  "for that"
+                                : "they do on localhost in IPv4 alone"));
+    return true;
+  }
+  return false;
+}
+
 void diagnose_service(const ExplainContext& context, const Identity& identity, Answer& answer) {
+  if (diagnose_node_port_address(context, identity, answer)) return;
   const rules::ServicePortView& view = *identity.view;
   const bool internal = identity.subject.kind == Target::kClusterIp;
   const bool from_outside = answer.packet.origin == rules::walk::Packet::Origin::kArriving &&

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <variant>
 
+#include "agent/dataplane/left_behind.h"
 #include "agent/explain/owner.h"
 
 namespace kubenatd::agent::explain {
@@ -23,6 +24,8 @@ using rules::walk::Walk;
 constexpr const char* kItself = "the endpoint would speak to itself, and must not see that it does";
 constexpr const char* kOutside =
     "it comes in from outside under traffic policy Cluster: the answer has to come back through this node";
+constexpr const char* kNodeAsks =
+    "the node itself asks for a NodePort or an external address, which is masqueraded whoever asks";
 constexpr const char* kNoPod =
     "the source is not known as a pod of this cluster: the answer has to come back through this node";
 
@@ -51,35 +54,35 @@ bool asks_for(const Hop& hop, std::initializer_list<Part> parts) {
 }
 
 /// By the chains of kube-proxy in iptables mode and of portmap; empty when it is none of them.
-std::string by_iptables(const Hop& hop) {
+std::string by_iptables(const Hop& hop, const char* outside) {
   const std::string_view to = jump_of(*hop.rule);
   if (to != "KUBE-MARK-MASQ" && to != "CNI-HOSTPORT-SETMARK") return {};
   const std::string_view chain = hop.chain->name;
   if (chain.starts_with("KUBE-SEP-")) return kItself;
-  if (chain.starts_with("KUBE-EXT-")) return kOutside;
+  if (chain.starts_with("KUBE-EXT-")) return outside;
   if (chain.starts_with("KUBE-SVC-") || chain.starts_with("KUBE-SVL-")) return kNoPod;
   if (chain.starts_with("CNI-DN-")) return "a hostPort asked by its own pod or by way of localhost";
   return rule_in(hop);
 }
 
 /// By the chains of kube-proxy in nftables mode.
-std::string by_kube_proxy(const Hop& hop) {
+std::string by_kube_proxy(const Hop& hop, const char* outside) {
   if (jump_of(*hop.rule) != "mark-for-masquerade") return {};
   const std::string_view chain = hop.chain->name;
   if (chain.starts_with("endpoint-")) return kItself;
-  if (chain.starts_with("external-")) return kOutside;
+  if (chain.starts_with("external-")) return outside;
   if (chain.starts_with("service-")) return kNoPod;
   return rule_in(hop);
 }
 
 /// By the chains of the table kubenatd. `hop` is the rule that marked the packet, or the one that replaces its source.
-std::string by_kubenatd(const Hop& hop, const Outcome& outcome) {
+std::string by_kubenatd(const Hop& hop, const Outcome& outcome, const char* outside) {
   const std::string_view chain = hop.chain->name;
   if (chain == "nat-postrouting")
     return outcome.state.packet.source == outcome.state.packet.destination ? kItself
                                                                            : "a hostPort asked by way of localhost";
   if (chain == "cluster-ip" && asks_for(hop, {Part::kSource, Part::kInInterface})) return kNoPod;
-  if (chain == "external" || chain == "nodeport") return kOutside;
+  if (chain == "external" || chain == "nodeport") return outside;
   if (chain == "external-local" || chain == "nodeport-local")
     return "the node itself asks, and may reach endpoints on every node: the answer has to come back here";
   return rule_in(hop);
@@ -102,15 +105,17 @@ bool may_keep_source(const PacketState& state) {
 }
 
 std::string describe_masquerade(const Walk& walk, const std::vector<std::uint32_t>& path, const Outcome& outcome) {
+  const bool arrives = outcome.state.original.origin == rules::walk::Packet::Origin::kArriving;
+  const char* const outside = arrives ? kOutside : kNodeAsks;
   const Hop* marked = nullptr;
   const Hop* replaced = nullptr;
   for (const std::uint32_t index : path) {
     const Hop& hop = walk.hops[index];
     if (hop.rule == nullptr || !fits(hop)) continue;
     if (is_of_iptables(*hop.table)) {
-      if (std::string why = by_iptables(hop); !why.empty()) return why;
-    } else if (hop.table->name == "kube-proxy") {
-      if (std::string why = by_kube_proxy(hop); !why.empty()) return why;
+      if (std::string why = by_iptables(hop, outside); !why.empty()) return why;
+    } else if (hop.table->name == dataplane::kKubeProxyTable) {
+      if (std::string why = by_kube_proxy(hop, outside); !why.empty()) return why;
     }
     if (replaces_source(hop)) {
       replaced = &hop;
@@ -121,7 +126,7 @@ std::string describe_masquerade(const Walk& walk, const std::vector<std::uint32_
   if (replaced == nullptr) return "a rule replaces the source";
   if (replaced->table->name != "kubenatd") return rule_in(*replaced);
   const bool by_mark = asks_for(*replaced, {Part::kMark});
-  return by_kubenatd(by_mark && marked != nullptr ? *marked : *replaced, outcome);
+  return by_kubenatd(by_mark && marked != nullptr ? *marked : *replaced, outcome, outside);
 }
 
 }  // namespace kubenatd::agent::explain

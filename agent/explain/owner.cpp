@@ -4,6 +4,7 @@
 
 #include <variant>
 
+#include "agent/dataplane/left_behind.h"
 #include "rules/walk/nft/rule_print.h"
 
 namespace kubenatd::agent::explain {
@@ -26,7 +27,7 @@ bool is_service_chain(std::string_view chain) {
 
 bool is_service_table(const WalkTable& table) {
   // The portmap plugin's from release 1.5 of the CNI plugins on, when it is told to use nftables.
-  return table.name == "kubenatd" || table.name == "kubenatd-trace" || table.name == "kube-proxy" ||
+  return table.name == "kubenatd" || table.name == "kubenatd-trace" || table.name == dataplane::kKubeProxyTable ||
          table.name == "cni_hostport";
 }
 

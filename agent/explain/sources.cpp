@@ -193,6 +193,15 @@ rules::Result<Ruleset> desired_rules(const dataplane::Model& model, netlink::NfT
   return all;
 }
 
+void add_views(const dataplane::Model& model, ExplainContext& context) {
+  for (const rules::Family family : rules::kFamilies) {
+    const auto at = static_cast<std::size_t>(family);
+    const auto& dataplane = model.dataplane(family);
+    dataplane.for_each_view([&](const rules::ServicePortView& view) { context.views[at].push_back(view); });
+    context.node_port_addresses[at] = dataplane.node_options().node_port_addresses;
+  }
+}
+
 bool uses_nfacct(const Ruleset& rules) {
   for (const WalkTable& table : rules.tables())
     for (const auto& [name, chain] : table.chains)

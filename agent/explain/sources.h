@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/dataplane/model.h"
+#include "agent/explain/context.h"
 #include "netlink/core/nf_tables.h"
 #include "rules/error.h"
 #include "rules/walk/ruleset.h"
@@ -41,6 +42,9 @@ struct SavedText {
 /// What is wanted in every family that the node has; beside what others serve, when `kernel` is given.
 [[nodiscard]] rules::Result<rules::walk::Ruleset> desired_rules(const dataplane::Model& model,
                                                                 netlink::NfTables* kernel);
+
+/// Fills in what is known of service ports and of where their NodePorts answer. Cost: linear.
+void add_views(const dataplane::Model& model, ExplainContext& context);
 
 /// Whether any rule counts packets by nfnetlink_acct.
 [[nodiscard]] bool uses_nfacct(const rules::walk::Ruleset& rules);

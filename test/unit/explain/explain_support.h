@@ -7,6 +7,7 @@
 #include "agent/dataplane/model.h"
 #include "agent/explain/explain.h"
 #include "agent/explain/show.h"
+#include "agent/explain/sources.h"
 #include "agent/sources/manifest_source.h"
 #include "rules/walk/nft/ruleset_text.h"
 #include "rules/walk/xt/save_text.h"
@@ -57,8 +58,9 @@ inline rules::walk::Ruleset read_rules(const std::string& text) {
 class World {
  public:
   explicit World(const std::string& manifests, config::Config::Mode mode = config::Config::Mode::kIptables,
-                 const std::string& node_name = "node-1", const std::string& node = kNode)
-      : model_(config(mode), environment(node_name)) {
+                 const std::string& node_name = "node-1", const std::string& node = kNode,
+                 const std::vector<rules::Prefix>& node_port_addresses = {})
+      : model_(config(mode, node_port_addresses), environment(node_name)) {
     kubenatd::test::TempFolder folder;
     folder.write("all.yaml", node + manifests);
     auto source = sources::ManifestSource::open({folder.path()});
@@ -71,8 +73,7 @@ class World {
     const auto family = rules::Family::kIpv4;
     saved = model_.dataplane(family).render();
     context.rules = read_rules(saved);
-    model_.dataplane(family).for_each_view(
-        [&](const rules::ServicePortView& view) { context.views[0].push_back(view); });
+    explain::add_views(model_, context);
     context.source = "desired";
     context.node_name = node_name;
     if (const auto& found = model_.state().node()) context.node_addresses = found->addresses;
@@ -117,9 +118,10 @@ class World {
   std::string saved;  ///< the desired rules as text
 
  private:
-  static config::Config config(config::Config::Mode mode) {
+  static config::Config config(config::Config::Mode mode, const std::vector<rules::Prefix>& node_port_addresses) {
     config::Config config = config::default_config();
     config.mode = mode;
+    config.node_port_addresses = node_port_addresses;
     config.service_cidrs = {rules::Prefix::parse("10.96.0.0/16").value()};
     config.cluster_cidrs = {rules::Prefix::parse("10.244.0.0/16").value()};
     return config;

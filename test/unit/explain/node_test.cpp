@@ -37,6 +37,21 @@ std::string codes(const explain::Answer& answer) {
 
 }  // namespace
 
+TEST_CASE("explain: an address of the node where NodePorts do not answer") {
+  for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
+    World world(web() + pod("web-1", "web", "10.244.1.5", true), mode, "node-1", kNode,
+                {rules::Prefix::parse("192.168.77.0/24").value()});
+    world.context.surroundings.local.push_back(rules::Address::parse("203.0.113.1").value());
+    CHECK(problem(world.ask("192.168.77.2:30080", "203.0.113.77")) == "none");
+    const explain::Answer answer = world.ask("203.0.113.1:30080", "203.0.113.77");
+    CHECK(answer.subject.kind == explain::Subject::Kind::kNodePort);
+    REQUIRE(finding(answer, "node-port-not-here") != nullptr);
+    CHECK(finding(answer, "node-port-not-here")->text ==
+          "NodePorts do not answer on 203.0.113.1: nodePortAddresses chooses 192.168.77.2");
+    REQUIRE(finding(world.ask("127.0.0.1:30080", "node"), "node-port-not-here") != nullptr);
+  }
+}
+
 TEST_CASE("explain: a node that forwards nothing, or has no route") {
   World world(kWeb);
   answer_routes(world, by("veth1"));
