@@ -4,6 +4,7 @@
 
 #include "agent/api/protobuf_schema.h"
 #include "agent/base/printable.h"
+#include "rules/words.h"
 
 namespace kubenatd::agent::api {
 namespace {
@@ -13,9 +14,7 @@ constexpr std::string_view kProtobufType = "application/vnd.kubernetes.protobuf"
 
 /// Without parameters; media types ignore case.
 std::optional<Encoding> encoding_named(std::string_view media_type) {
-  std::string type(base::trimmed(media_type.substr(0, media_type.find(';'))));
-  for (char& c : type)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::string type = rules::lower_case(base::trimmed(media_type.substr(0, media_type.find(';'))));
   if (type == kProtobufType) return Encoding::kProtobuf;
   if (type == kJsonType) return Encoding::kJson;
   return std::nullopt;

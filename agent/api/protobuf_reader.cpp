@@ -6,8 +6,10 @@
 #include <chrono>
 #include <exception>
 #include <protozero/pbf_reader.hpp>
+#include <stdexcept>
 #include <utility>
 
+#include "agent/api/json_members.h"
 #include "agent/base/printable.h"
 
 namespace kubenatd::agent::api {
@@ -28,15 +30,9 @@ pbf_reader reader_of(std::string_view bytes) {
 }
 
 /// Thrown within this file only: protozero throws, too.
-class WrongField : public std::exception {
- public:
-  explicit WrongField(const ProtobufField& field, pbf_wire_type found)
-      : text_(fmt::format("field {} has wire type {}", field.name, static_cast<int>(found))) {}
-  [[nodiscard]] const char* what() const noexcept override { return text_.c_str(); }
-
- private:
-  std::string text_;
-};
+std::runtime_error wrong_type(const ProtobufField& field, pbf_wire_type found) {
+  return std::runtime_error(fmt::format("field {} has wire type {}", field.name, static_cast<int>(found)));
+}
 
 std::string text_of(const protozero::data_view& data) {
   std::string text(data.data(), data.size());
@@ -145,7 +141,7 @@ void take_bytes(pbf_reader& reader, const ProtobufField& field, json& object) {
       if (json time = read_time(reader.get_message()); !time.is_null()) member(object, field) = std::move(time);
       return;
     case Form::kNumber:
-    case Form::kFlag: throw WrongField(field, pbf_wire_type::length_delimited);
+    case Form::kFlag: throw wrong_type(field, pbf_wire_type::length_delimited);
   }
 }
 
@@ -163,7 +159,7 @@ json read_fields(pbf_reader reader, const ProtobufMessage& message) {
       const bool value = reader.get_bool();
       if (value || field->zero == Zero::kValue) member(object, *field) = value;
     } else {
-      throw WrongField(*field, reader.wire_type());
+      throw wrong_type(*field, reader.wire_type());
     }
   }
   return object;
@@ -174,15 +170,13 @@ std::unexpected<rules::Error> failed(std::string_view object, const std::excepti
   return rules::fail(std::string(object), "read", base::one_line(thrown.what(), kLongest));
 }
 
-constexpr std::string_view kWhat = "protobuf message";
-
 }  // namespace
 
 rules::Result<json> read_protobuf_message(std::string_view bytes, const ProtobufMessage& message) {
   try {
     return read_fields(reader_of(bytes), message);
   } catch (const std::exception& thrown) {
-    return failed(kWhat, thrown);
+    return failed("protobuf message", thrown);
   }
 }
 
@@ -197,8 +191,8 @@ rules::Result<ProtobufEnvelope> open_protobuf_envelope(std::string_view bytes) {
       const bool is_bytes = reader.wire_type() == pbf_wire_type::length_delimited;
       if (reader.tag() == 1 && is_bytes) {
         const json type = read_fields(reader.get_message(), protobuf_type_meta());
-        envelope.api_version = type.value("apiVersion", "");
-        envelope.kind = type.value("kind", "");
+        envelope.api_version = text_of(type, "apiVersion");
+        envelope.kind = text_of(type, "kind");
       } else if (reader.tag() == 2 && is_bytes) {
         envelope.raw = view_of(reader.get_view());
       } else if (reader.tag() == 3 && is_bytes) {

@@ -42,7 +42,10 @@ constexpr ProtobufMessage kTypeMeta{kTypeMetaFields};
 constexpr Field kStatusDetailsFields[] = {{5, "retryAfterSeconds", Form::kNumber}};
 constexpr ProtobufMessage kStatusDetails{kStatusDetailsFields};
 constexpr Field kStatusFields[] = {
-    {2, "status"}, {3, "message"}, {4, "reason"}, message(5, "details", kStatusDetails), {6, "code", Form::kNumber},
+    {3, "message"},
+    {4, "reason"},
+    message(5, "details", kStatusDetails),
+    {6, "code", Form::kNumber},
 };
 constexpr ProtobufMessage kStatus{kStatusFields};
 
@@ -67,9 +70,7 @@ constexpr Field kServiceSpecFields[] = {
     {4, "type"},
     texts(5, "externalIPs"),
     {7, "sessionAffinity"},
-    {8, "loadBalancerIP"},
     texts(9, "loadBalancerSourceRanges"),
-    {10, "externalName"},
     {11, "externalTrafficPolicy"},
     {12, "healthCheckNodePort", Form::kNumber},
     {13, "publishNotReadyAddresses", Form::kFlag},
@@ -78,12 +79,11 @@ constexpr Field kServiceSpecFields[] = {
     texts(18, "clusterIPs"),
     texts(19, "ipFamilies"),
     {20, "allocateLoadBalancerNodePorts", Form::kFlag, Zero::kValue},
-    {21, "loadBalancerClass", Form::kText, Zero::kValue},
     {22, "internalTrafficPolicy", Form::kText, Zero::kValue},
     {23, "trafficDistribution", Form::kText, Zero::kValue},
 };
 constexpr ProtobufMessage kServiceSpec{kServiceSpecFields};
-constexpr Field kIngressFields[] = {{1, "ip"}, {2, "hostname"}, {3, "ipMode", Form::kText, Zero::kValue}};
+constexpr Field kIngressFields[] = {{1, "ip"}, {3, "ipMode", Form::kText, Zero::kValue}};
 constexpr ProtobufMessage kIngress{kIngressFields};
 constexpr Field kLoadBalancerFields[] = {messages(1, "ingress", kIngress)};
 constexpr ProtobufMessage kLoadBalancer{kLoadBalancerFields};

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <protozero/types.hpp>
 #include <utility>
 
+#include "agent/api/json_members.h"
 #include "agent/api/protobuf_reader.h"
 #include "agent/api/protobuf_schema.h"
 #include "agent/base/printable.h"
@@ -17,7 +20,7 @@ using nlohmann::json;
 
 constexpr std::size_t kLongestCause = 200;
 
-enum class Wire : std::uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
+using Wire = protozero::pbf_wire_type;
 
 /// Bytes that come block by block. After a failure nothing is read any more.
 class ByteStream {
@@ -90,7 +93,7 @@ class ByteStream {
 /// The head of a field: its number, and its length where it has one.
 struct FieldHead {
   std::uint32_t number = 0;
-  Wire wire = Wire::kBytes;
+  Wire wire = Wire::length_delimited;
   std::uint64_t length = 0;  ///< of what follows
 };
 
@@ -99,19 +102,19 @@ std::optional<FieldHead> read_head(ByteStream& stream) {
   if (!tag || *tag > UINT32_MAX) return std::nullopt;
   FieldHead head{static_cast<std::uint32_t>(*tag >> 3U), static_cast<Wire>(*tag & 7U), 0};
   switch (head.wire) {
-    case Wire::kVarint:
+    case Wire::varint:
       if (!stream.varint()) return std::nullopt;
       return head;
-    case Wire::kFixed64: head.length = 8; return head;
-    case Wire::kFixed32: head.length = 4; return head;
-    case Wire::kBytes:
+    case Wire::fixed64: head.length = 8; return head;
+    case Wire::fixed32: head.length = 4; return head;
+    case Wire::length_delimited:
       if (const auto length = stream.varint()) {
         head.length = *length;
         return head;
       }
       return std::nullopt;
+    default: return std::nullopt;
   }
-  return std::nullopt;
 }
 
 class ListReader {
@@ -131,11 +134,11 @@ class ListReader {
       const auto head = read_head(stream_);
       if (!head) return failed("ends within a field");
       rules::Status taken;
-      if (head->number == 1 && head->wire == Wire::kBytes)
+      if (head->number == 1 && head->wire == Wire::length_delimited)
         taken = take_type(head->length);
-      else if (head->number == 2 && head->wire == Wire::kBytes)
+      else if (head->number == 2 && head->wire == Wire::length_delimited)
         taken = take_content(head->length);
-      else if (head->number == 3 && head->wire == Wire::kBytes && head->length > 0)
+      else if (head->number == 3 && head->wire == Wire::length_delimited && head->length > 0)
         taken = failed("its content is encoded once more");
       else if (!stream_.skip(head->length))
         taken = failed("ends within a field");
@@ -164,7 +167,7 @@ class ListReader {
     if (!bytes) return std::unexpected(bytes.error());
     const auto type = read_protobuf_message(*bytes, protobuf_type_meta());
     if (!type) return failed(type.error().cause);
-    const std::string kind = type->value("kind", "");
+    const std::string kind = text_of(*type, "kind");
     if (kind != list_kind_) return failed(fmt::format("kind is {}, not {}", base::in_quotes(kind), list_kind_));
     typed_ = true;
     return {};
@@ -180,9 +183,9 @@ class ListReader {
       if (!head || stream_.position() > end || head->length > end - stream_.position())
         return failed("ends within a field");
       rules::Status taken;
-      if (head->number == 1 && head->wire == Wire::kBytes)
+      if (head->number == 1 && head->wire == Wire::length_delimited)
         taken = take_list_meta(head->length);
-      else if (head->number == 2 && head->wire == Wire::kBytes)
+      else if (head->number == 2 && head->wire == Wire::length_delimited)
         taken = take_item(head->length);
       else if (!stream_.skip(head->length))
         taken = failed("ends within a field");
@@ -196,8 +199,8 @@ class ListReader {
     if (!bytes) return std::unexpected(bytes.error());
     const auto meta = read_protobuf_message(*bytes, protobuf_list_meta());
     if (!meta) return failed(meta.error().cause);
-    head_->resource_version = meta->value("resourceVersion", "");
-    head_->continue_token = meta->value("continue", "");
+    head_->resource_version = text_of(*meta, "resourceVersion");
+    head_->continue_token = text_of(*meta, "continue");
     return {};
   }
 

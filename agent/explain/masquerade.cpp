@@ -25,7 +25,7 @@ constexpr const char* kItself = "the endpoint would speak to itself, and must no
 constexpr const char* kOutside =
     "it comes in from outside under traffic policy Cluster: the answer has to come back through this node";
 constexpr const char* kNodeAsks =
-    "the node itself asks for a NodePort or an external address, which is masqueraded whoever asks";
+    "the node itself asks, and may reach endpoints on every node: the answer has to come back here";
 constexpr const char* kNoPod =
     "the source is not known as a pod of this cluster: the answer has to come back through this node";
 
@@ -83,8 +83,7 @@ std::string by_kubenatd(const Hop& hop, const Outcome& outcome, const char* outs
                                                                            : "a hostPort asked by way of localhost";
   if (chain == "cluster-ip" && asks_for(hop, {Part::kSource, Part::kInInterface})) return kNoPod;
   if (chain == "external" || chain == "nodeport") return outside;
-  if (chain == "external-local" || chain == "nodeport-local")
-    return "the node itself asks, and may reach endpoints on every node: the answer has to come back here";
+  if (chain == "external-local" || chain == "nodeport-local") return kNodeAsks;
   return rule_in(hop);
 }
 

@@ -1,5 +1,4 @@
 #include <catch2/catch.hpp>
-#include <cstdio>
 
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
@@ -176,10 +175,7 @@ TEST_CASE("TCP and UDP on one port go their own ways") {
 
 TEST_CASE("SCTP reaches cluster IPs of both families and NodePorts", "[short]") {
   KUBENATD_NEEDS_NAMESPACES();
-  if (!has_transport(Transport::kSctp)) {
-    std::puts("SKIPPED: the kernel has no SCTP sockets");
-    return;
-  }
+  KUBENATD_NEEDS_SCTP();
   const Lab lab;
   const Manifests manifests;
   const ServiceSpec service{.name = "sctp",

@@ -1,19 +1,11 @@
 #include <catch2/catch.hpp>
 
+#include "test/packet/node_ports.h"
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
 
 namespace kubenatd::test {
 namespace {
-
-ServiceSpec node_port_service() {
-  return {
-      .name = "np",
-      .cluster_ips = {"10.96.1.1"},
-      .ports = {PortSpec{.node_port = 30080}, PortSpec{.name = "udp", .protocol = "UDP", .node_port = 30081}},
-      .type = "NodePort",
-  };
-}
 
 ServiceSpec balanced_service() {
   return {

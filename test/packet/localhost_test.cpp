@@ -1,21 +1,12 @@
 #include <catch2/catch.hpp>
-#include <cstdio>
 #include <utility>
 
+#include "test/packet/node_ports.h"
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
 
 namespace kubenatd::test {
 namespace {
-
-ServiceSpec node_port_service() {
-  return {
-      .name = "np",
-      .cluster_ips = {"10.96.1.1"},
-      .ports = {PortSpec{.node_port = 30080}, PortSpec{.name = "udp", .protocol = "UDP", .node_port = 30081}},
-      .type = "NodePort",
-  };
-}
 
 TEST_CASE("A NodePort answers on the node's 127.0.0.1 unless that is switched off", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
@@ -38,13 +29,25 @@ TEST_CASE("A NodePort answers on the node's 127.0.0.1 unless that is switched of
   }
 }
 
-/// The client sends packets for 127.0.0.1 to the node, which takes them from the wire.
-void attack_localhost(const Lab& lab) {
-  must_run_in(lab.client, {"ip", "addr", "flush", "dev", "lo"});
-  set_sysctl(lab.client, "net/ipv4/conf/all/route_localnet", "1");
-  must_run_in(lab.client, {"ip", "route", "add", "127.0.0.1/32", "via", kNode, "src", kClient});
-  set_sysctl(lab.node, "net/ipv4/conf/all/route_localnet", "1");
-}
+/// A lab in which a neighbour sends packets for 127.0.0.1 to the node, which takes them from the wire; on port 7000
+/// there a program listens.
+struct NeighbourOfLocalhost {
+  const Lab lab;
+  const Manifests manifests;
+  const EchoServer secret{lab.node, "secret", {7000}, "127.0.0.1"};
+
+  NeighbourOfLocalhost() {
+    manifests.put(node_port_service(), ready({kPodA}));
+    must_run_in(lab.client, {"ip", "addr", "flush", "dev", "lo"});
+    set_sysctl(lab.client, "net/ipv4/conf/all/route_localnet", "1");
+    must_run_in(lab.client, {"ip", "route", "add", "127.0.0.1/32", "via", kNode, "src", kClient});
+    set_sysctl(lab.node, "net/ipv4/conf/all/route_localnet", "1");
+    // Without kubenatd's guard it gets through, so silence later means something.
+    const auto unguarded = ask(lab.client, Transport::kTcp, "127.0.0.1", 7000);
+    INFO(unguarded);
+    REQUIRE(unguarded.by == "secret");
+  }
+};
 
 TEST_CASE("A NodePort answers on the node's 127.0.0.1 where nodePortAddresses names localhost") {
   KUBENATD_NEEDS_NAMESPACES();
@@ -84,10 +87,7 @@ TEST_CASE("A NodePort answers on the node's 127.0.0.1 where nodePortAddresses na
 
 TEST_CASE("An SCTP NodePort answers on the node's 127.0.0.1 where nodePortAddresses names localhost") {
   KUBENATD_NEEDS_NAMESPACES();
-  if (!has_transport(Transport::kSctp)) {
-    std::puts("SKIPPED: the kernel has no SCTP sockets");
-    return;
-  }
+  KUBENATD_NEEDS_SCTP();
   const Lab lab;
   const Manifests manifests;
   ServiceSpec service = node_port_service();
@@ -103,14 +103,8 @@ TEST_CASE("An SCTP NodePort answers on the node's 127.0.0.1 where nodePortAddres
 TEST_CASE("In nftables mode a neighbour reaches neither what listens on the node's 127.0.0.1 nor NodePorts there",
           "[nftables]") {
   KUBENATD_NEEDS_NAMESPACES();
-  const Lab lab;
-  const Manifests manifests;
-  manifests.put(node_port_service(), ready({kPodA}));
-  const EchoServer secret(lab.node, "secret", {7000}, "127.0.0.1");
-  attack_localhost(lab);
-  const auto unguarded = ask(lab.client, Transport::kTcp, "127.0.0.1", 7000);
-  INFO(unguarded);
-  REQUIRE(unguarded.by == "secret");
+  const NeighbourOfLocalhost scene;
+  const auto& [lab, manifests, secret] = scene;
 
   const std::string mode = in_nftables_mode() ? "" : "mode: nftables\n";
   // Also where NodePorts do not answer there: the setting may be left from before.
@@ -133,11 +127,8 @@ TEST_CASE("In nftables mode a neighbour reaches neither what listens on the node
 
 TEST_CASE("NodePorts on localhost go on when the mode changes", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
-  const Lab lab;
-  const Manifests manifests;
-  manifests.put(node_port_service(), ready({kPodA}));
-  const EchoServer secret(lab.node, "secret", {7000}, "127.0.0.1");
-  attack_localhost(lab);
+  const NeighbourOfLocalhost scene;
+  const auto& [lab, manifests, secret] = scene;
   const std::string addresses = "nodePortAddresses: [primary, localhost]\n";
   const Agent chains(lab.node, manifests, addresses);
   const Agent elements(lab.node, manifests, "mode: nftables\n" + addresses);
@@ -151,15 +142,8 @@ TEST_CASE("NodePorts on localhost go on when the mode changes", "[iptables]") {
 
 TEST_CASE("A neighbour cannot reach what listens on the node's 127.0.0.1", "[iptables]") {
   KUBENATD_NEEDS_NAMESPACES();
-  const Lab lab;
-  const Manifests manifests;
-  manifests.put(node_port_service(), ready({kPodA}));
-  const EchoServer secret(lab.node, "secret", {7000}, "127.0.0.1");
-  // Without kubenatd's guard it gets through, so silence below means something.
-  attack_localhost(lab);
-  const auto unguarded = ask(lab.client, Transport::kTcp, "127.0.0.1", 7000);
-  INFO(unguarded);
-  REQUIRE(unguarded.by == "secret");
+  const NeighbourOfLocalhost scene;
+  const auto& [lab, manifests, secret] = scene;
 
   Agent(lab.node, manifests).apply();
   CHECK(is_silent(lab.client, Transport::kTcp, "127.0.0.1", 7000));

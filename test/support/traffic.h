@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -86,3 +87,12 @@ class EchoServer {
 };
 
 }  // namespace kubenatd::test
+
+/// Ends a test case that needs SCTP, with the line that counts it as skipped.
+#define KUBENATD_NEEDS_SCTP()                                                   \
+  do {                                                                          \
+    if (!::kubenatd::test::has_transport(::kubenatd::test::Transport::kSctp)) { \
+      std::puts("SKIPPED: the kernel has no SCTP sockets");                     \
+      return;                                                                   \
+    }                                                                           \
+  } while (false)

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -235,39 +236,23 @@ func serviceCIDR(i int) runtime.Object {
 }
 
 func listOf(kind string, objects []runtime.Object) runtime.Object {
-	meta := metav1.ListMeta{ResourceVersion: "4711", Continue: some("", "next"), RemainingItemCount: pointer[int64](3)}
+	var list runtime.Object
+	core := metav1.TypeMeta{APIVersion: "v1", Kind: kind + "List"}
+	listMeta := metav1.ListMeta{ResourceVersion: "4711", Continue: some("", "next"), RemainingItemCount: pointer[int64](3)}
 	switch kind {
 	case "Service":
-		list := &corev1.ServiceList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceList"}, ListMeta: meta}
-		for _, one := range objects {
-			list.Items = append(list.Items, *one.(*corev1.Service))
-		}
-		return list
+		list = &corev1.ServiceList{TypeMeta: core, ListMeta: listMeta}
 	case "EndpointSlice":
-		list := &discoveryv1.EndpointSliceList{TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSliceList"}, ListMeta: meta}
-		for _, one := range objects {
-			list.Items = append(list.Items, *one.(*discoveryv1.EndpointSlice))
-		}
-		return list
+		list = &discoveryv1.EndpointSliceList{TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: core.Kind}, ListMeta: listMeta}
 	case "Node":
-		list := &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: meta}
-		for _, one := range objects {
-			list.Items = append(list.Items, *one.(*corev1.Node))
-		}
-		return list
+		list = &corev1.NodeList{TypeMeta: core, ListMeta: listMeta}
 	case "Pod":
-		list := &corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, ListMeta: meta}
-		for _, one := range objects {
-			list.Items = append(list.Items, *one.(*corev1.Pod))
-		}
-		return list
+		list = &corev1.PodList{TypeMeta: core, ListMeta: listMeta}
 	default:
-		list := &networkingv1.ServiceCIDRList{TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "ServiceCIDRList"}, ListMeta: meta}
-		for _, one := range objects {
-			list.Items = append(list.Items, *one.(*networkingv1.ServiceCIDR))
-		}
-		return list
+		list = &networkingv1.ServiceCIDRList{TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: core.Kind}, ListMeta: listMeta}
 	}
+	check(meta.SetList(list, objects))
+	return list
 }
 
 type writer struct {

@@ -14,6 +14,7 @@
 #include "agent/base/base64.h"
 #include "agent/objects/decode.h"
 #include "test/support/places.h"
+#include "test/unit/api/protobuf_writer.h"
 
 namespace kubenatd::agent::api {
 namespace {
@@ -27,14 +28,6 @@ struct Row {
   std::string bytes;
 };
 
-objects::Kind kind_named(const std::string& name) {
-  for (const objects::Kind kind : {objects::Kind::kService, objects::Kind::kEndpointSlice, objects::Kind::kNode,
-                                   objects::Kind::kPod, objects::Kind::kServiceCidr})
-    if (name_of(kind) == name) return kind;
-  FAIL("unknown kind " << name);
-  return {};
-}
-
 const std::vector<Row>& rows() {
   static const std::vector<Row> kRows = [] {
     std::vector<Row> rows;
@@ -42,9 +35,11 @@ const std::vector<Row>& rows() {
     for (std::string line; std::getline(file, line);) {
       json said = json::parse(line);
       auto bytes = base::decode_base64(said["p"].get<std::string>());
+      const auto kind = kubenatd::test::protobuf_kind(said["k"].get<std::string>());
       REQUIRE(bytes);
-      rows.push_back({kind_named(said["k"]), said.value("o", json()), said.value("l", json()), said.value("w", json()),
-                      std::move(*bytes)});
+      REQUIRE(kind);
+      rows.push_back(
+          {*kind, said.value("o", json()), said.value("l", json()), said.value("w", json()), std::move(*bytes)});
     }
     REQUIRE(rows.size() > 200);
     return rows;

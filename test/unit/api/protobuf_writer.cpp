@@ -1,6 +1,5 @@
 #include "test/unit/api/protobuf_writer.h"
 
-#include <array>
 #include <optional>
 #include <protozero/pbf_writer.hpp>
 
@@ -61,8 +60,7 @@ void write_field(pbf_writer& writer, const ProtobufField& field, const json& val
 }
 
 const ProtobufMessage& message_of(const std::string& kind) {
-  for (const Kind one : {Kind::kService, Kind::kEndpointSlice, Kind::kNode, Kind::kPod, Kind::kServiceCidr})
-    if (name_of(one) == kind) return *agent::api::protobuf_message(one);
+  if (const auto known = protobuf_kind(kind)) return *agent::api::protobuf_message(*known);
   return kind == "Status" ? agent::api::protobuf_status() : agent::api::protobuf_metadata_only();
 }
 
@@ -110,6 +108,12 @@ std::optional<std::string> framed(std::string_view line) {
 }
 
 }  // namespace
+
+std::optional<Kind> protobuf_kind(std::string_view name) {
+  for (const Kind kind : {Kind::kService, Kind::kEndpointSlice, Kind::kNode, Kind::kPod, Kind::kServiceCidr})
+    if (name_of(kind) == name) return kind;
+  return std::nullopt;
+}
 
 std::string write_protobuf(const json& object, const ProtobufMessage& message) {
   std::string text;
