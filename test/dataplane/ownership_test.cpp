@@ -126,8 +126,11 @@ TEST_CASE("an owner that is gone has left something else: the next agent takes i
   OWNING_WORLD();
   Agent(owned_config()).apply(objects());
   // Base chains may not be made together with the change of the flags.
-  must_run("nft flush chain ip kubenatd nat-output");
-  must_run("nft delete chain ip kubenatd nat-output");
+  netlink::NfTables other = open_tables();
+  netlink::Batch batch;
+  netlink::nftables::flush_nft_chain(batch, Family::kIpv4, "nat-output");
+  netlink::nftables::delete_nft_chain(batch, Family::kIpv4, "nat-output");
+  REQUIRE(other.commit(batch, std::nullopt));
   must_run("nft add chain ip kubenatd stranger");
   must_run("nft flush set ip kubenatd cluster-ips");
   Agent agent(owned_config());

@@ -22,7 +22,8 @@ std::string content(const Namespace& node) {
   // Elements of a set stand in the order of the kernel's hash table, which has a seed of its own.
   std::string words;
   for (std::string line : lines) {
-    if (line.starts_with("\tflags")) continue;                // of the table: who owns it, if anybody
+    // Flags of the table say who owns it, if anybody; nft 1.0.6 sets blank lines otherwise with them.
+    if (line.empty() || line.starts_with("\tflags")) continue;
     words += line.substr(0, line.find(" # progname")) + " ";  // which comes and goes with an owner
   }
   std::vector<std::string> parts;

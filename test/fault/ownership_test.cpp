@@ -141,12 +141,12 @@ TEST_CASE("Commands work beside the owner of the table, and cleanup says who own
   REQUIRE(eventually([&] { return owns_its_tables(daemon); }));
   const std::string owner = fmt::format("kubenatd ({})", daemon.pid());
 
-  auto same = run_in(lab.node, agent.command("diff"));
+  const auto same = agent.invoke(agent.command("diff"));
   INFO(same.describe());
   CHECK(same.status == 0);
   auto words = agent.command("explain");
-  words.insert(words.begin() + 2, "10.96.0.10:80");
-  CHECK(run_in(lab.node, words).out.find("pod") != std::string::npos);
+  words.insert(words.begin() + 1, "10.96.0.10:80");
+  CHECK(agent.invoke(words).out.find(kPodA) != std::string::npos);
   const auto check = agent.invoke({"check", "--node", "--proxy-mode", "nftables"});
   INFO(check.describe());
   CHECK(check.out.find("owned now: ip kubenatd by " + owner) != std::string::npos);

@@ -314,8 +314,11 @@ TEST_CASE("nftables mode has kube-proxy's metrics of that mode, not those of ipt
   metrics.round(report);
   metrics.rules(Family::kIpv4, kubenatd::rules::Table::kNat, 100, 10);
   using Ownership = kubenatd::agent::dataplane::TableOwnership;
-  metrics.table_ownership(Family::kIpv4, {.state = Ownership::State::kOwned});
-  metrics.table_ownership(Family::kIpv6, {.state = Ownership::State::kForeign});
+  Ownership ownership;
+  ownership.state = Ownership::State::kOwned;
+  metrics.table_ownership(Family::kIpv4, ownership);
+  ownership.state = Ownership::State::kForeign;
+  metrics.table_ownership(Family::kIpv6, ownership);
   const std::string text = metrics.text();
   for (const char* line : {
            R"(kubenatd_table_owned{ip_family="IPv4"} 1)",
