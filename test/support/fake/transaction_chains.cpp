@@ -71,8 +71,7 @@ Outcome Transaction::update_table(const Request& request, Table& table) {
   if ((flags & ~ruleset_.table_flags) != 0) return Request::refuse(EOPNOTSUPP);
   const bool is_owned = (table.flags & kOwner) != 0;
   const bool is_orphan = (table.flags & (kOwner | kPersist)) == kPersist;
-  if ((is_owned && (flags & kOwner) == 0) || ((flags & kOwner) != 0 && !is_owned && !is_orphan))
-    return Request::refuse(EOPNOTSUPP);
+  if ((is_owned && (flags & kOwner) == 0) || ((flags & kOwner) != 0 && !is_orphan)) return Request::refuse(EOPNOTSUPP);
   if (((flags ^ table.flags) & kPersist) != 0) return Request::refuse(EOPNOTSUPP);
   if (table.in_change) return Request::refuse(EINVAL);
   Change& change = note(request, NFT_MSG_NEWTABLE, table);
