@@ -27,6 +27,7 @@
 #include "agent/daemon/serving.h"
 #include "agent/dataplane/left_behind.h"
 #include "agent/dataplane/reconciler.h"
+#include "agent/dataplane/table_owner.h"
 #include "agent/node/check.h"
 #include "agent/node/show.h"
 #include "netlink/host/addresses.h"
@@ -76,6 +77,20 @@ void tell_what_is_missing(const dataplane::Model& model, dataplane::Kernel& kern
     base::log_warning("this node does not do all that could be asked of it", {{"found", warnings}});
 }
 
+/// Says where --own-table on cannot be what it was meant to be.
+void tell_own_table(const config::Config& config, dataplane::Kernel& kernel) {
+  if (config.own_table != config::Settings::OwnTable::kOn) return;
+  if (config.mode != config::Config::Mode::kNftables) {
+    base::log_warning("--own-table on has no effect in iptables mode, whose tables belong to all programs");
+    return;
+  }
+  auto socket = kernel.connect();
+  if (!socket) return;  // the sync tells of that
+  const auto can = dataplane::can_own_tables(**socket, rules::Family::kIpv4);
+  if (can && !*can)
+    base::log_error("--own-table on: this kernel has no tables with flags owner and persist (Linux 6.9 and newer)");
+}
+
 /// Names what kube-proxy in ipvs mode left: a packet that our rules do not know may end there.
 void tell_ipvs(const config::Environment& environment) {
   auto kernel = netlink::NfTables::open();
@@ -105,6 +120,7 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   if (!addresses) return std::unexpected(daemon::with_kernel_advice(addresses.error()));
   dataplane::NetlinkKernel kernel;
   tell_what_is_missing(*inputs->model, kernel);
+  tell_own_table(inputs->model->config(), kernel);
   auto reconciler = dataplane::Reconciler::open(*inputs->model, kernel);
   if (!reconciler) return std::unexpected(daemon::with_kernel_advice(reconciler.error()));
   if (inputs->events && !settings.once)

@@ -73,6 +73,14 @@ constexpr auto kSettings = std::to_array<Setting>({
              "than once",
      .run_only = false,
      .member = &Settings::service_cidrs},
+    {.flag = "own-table",
+     .field = "ownTable",
+     .type = "auto|on|off",
+     .help = "Whether mode nftables owns its table, so that no other program can change or flush it while kubenatd\n"
+             "runs: auto: where the kernel can (Linux 6.9 and newer); on: the same, and where it cannot that is an\n"
+             "error in the log; off: never. What others change in a table that is not owned is healed",
+     .run_only = true,
+     .member = &Settings::own_table},
     {.flag = "audit-period",
      .field = "auditPeriod",
      .type = "SECONDS",
@@ -106,6 +114,9 @@ constexpr std::array<Word<Settings::RuleForm>, 2> kWords<Settings::RuleForm>{
 template <>
 constexpr std::array<Word<Settings::HostPorts>, 3> kWords<Settings::HostPorts>{
     {{"auto", Settings::HostPorts::kAuto}, {"on", Settings::HostPorts::kOn}, {"off", Settings::HostPorts::kOff}}};
+template <>
+constexpr std::array<Word<Settings::OwnTable>, 3> kWords<Settings::OwnTable>{
+    {{"auto", Settings::OwnTable::kAuto}, {"on", Settings::OwnTable::kOn}, {"off", Settings::OwnTable::kOff}}};
 template <>
 constexpr std::array<Word<bool>, 2> kWords<bool>{{{"true", true}, {"false", false}}};
 template <class T>

@@ -27,6 +27,7 @@ struct Settings {
   enum class Dispatch : std::uint8_t { kLinear, kTree, kAuto };
   enum class RuleForm : std::uint8_t { kPortable, kNative };
   enum class HostPorts : std::uint8_t { kAuto, kOn, kOff };  ///< auto: where the source gives Pods
+  enum class OwnTable : std::uint8_t { kAuto, kOn, kOff };   ///< auto: where the kernel can
 
   std::vector<std::filesystem::path> manifests;
   bool once = false;
@@ -34,6 +35,7 @@ struct Settings {
   std::size_t tree_threshold = 1000;
   RuleForm rule_form = RuleForm::kPortable;
   HostPorts host_ports = HostPorts::kAuto;
+  OwnTable own_table = OwnTable::kAuto;
   Duration audit_period = std::chrono::minutes(5);
   std::vector<rules::Prefix> service_cidrs;
   std::size_t counted_services = 0;
@@ -53,9 +55,10 @@ struct Setting {
     T least, most;
   };
   /// A value of the type itself, or a member with the range that it has to be in.
-  using Member = std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
-                              Settings::HostPorts Settings::*, Range<std::size_t>, Range<Duration>,
-                              std::vector<rules::Prefix> Settings::*, std::vector<std::filesystem::path> Settings::*>;
+  using Member =
+      std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
+                   Settings::HostPorts Settings::*, Settings::OwnTable Settings::*, Range<std::size_t>, Range<Duration>,
+                   std::vector<rules::Prefix> Settings::*, std::vector<std::filesystem::path> Settings::*>;
 
   std::string_view flag;   ///< without the dashes
   std::string_view field;  ///< of KubenatdConfiguration; empty: it is a matter of the command line alone

@@ -146,6 +146,7 @@ void Serving::note_node(const objects::ObjectEvent& event) {
 void Serving::note(const dataplane::RoundReport& report) {
   metrics_.round(report);
   for (const dataplane::RoundReport::Family& family : report.families) {
+    if (family.ownership) note_ownership(family.family, *family.ownership);
     if (family.error) {
       health_.queued(family.family, serve::Moment::now());  // also drift that cannot be healed waits
       continue;
@@ -172,6 +173,12 @@ void Serving::note(const dataplane::RoundReport& report) {
     told_counts_ = counts;
   }
   update_health_checks();
+}
+
+void Serving::note_ownership(rules::Family family, const dataplane::TableOwnership& ownership) {
+  metrics_.table_ownership(family, ownership);
+  const bool is_foreign = ownership.state == dataplane::TableOwnership::State::kForeign;
+  health_.held_by(family, is_foreign ? ownership.owner : std::string());
 }
 
 void Serving::note_refused() {

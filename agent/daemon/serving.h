@@ -61,6 +61,7 @@ class Serving {
   [[nodiscard]] bool uses(rules::Family family) const;
   void note_node(const objects::ObjectEvent& event);
   void note_settled(rules::Family family);
+  void note_ownership(rules::Family family, const dataplane::TableOwnership& ownership);
   void note_refused();
   void update_health_checks();
 

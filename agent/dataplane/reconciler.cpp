@@ -13,6 +13,8 @@ using rules::Family;
 
 constexpr auto kFirstRetry = std::chrono::seconds(1);
 constexpr auto kLongestRetry = std::chrono::seconds(60);
+/// The kernel tells nobody when the owner of a table goes (nft_rcv_nl_event, 6.18), so it is asked: one question.
+constexpr auto kOwnerRetry = std::chrono::milliseconds(250);
 
 /// How the rules of a mode stand to each other where several service ports claim one frontend.
 state::Precedence precedence_of(config::Config::Mode mode) {
@@ -165,13 +167,16 @@ void Reconciler::sync(FamilyState& family, bool everything, RoundReport& report)
   auto done = family.dataplane.sync(session_, [this](const netlink::TableEvent& event) { note(event); },
                                     {.now = start, .everything = everything});
   const Time now = Clock::now();
+  TableOwnership ownership = family.dataplane.table_ownership();
+  const bool is_news = ownership != family.ownership;
+  family.ownership = std::move(ownership);
+  if (!done) delay(family, now);
+  // The same as before: it waits for another program to end.
+  if (!done && family.ownership.state == TableOwnership::State::kForeign && !is_news) return;
   RoundReport::Family& told = report.families.emplace_back(family.dataplane.family());
   told.took = now - start;
+  if (is_news) told.ownership = family.ownership;
   if (!done) {
-    family.retry_delay = family.retry_delay == Clock::duration{}
-                             ? Clock::duration(kFirstRetry)
-                             : std::min(Clock::duration(kLongestRetry), family.retry_delay * 2);
-    family.retry_at = now + family.retry_delay;
     told.error = done.error();
     return;
   }
@@ -185,6 +190,17 @@ void Reconciler::sync(FamilyState& family, bool everything, RoundReport& report)
     for (const UdpFrontend& frontend : family.dataplane.found_at_start()) family.flows.add_left_over(frontend);
   if (const auto taken = canary_.take_away(session_, family.dataplane.family()); !taken)
     report.problems.push_back(taken.error());
+}
+
+void Reconciler::delay(FamilyState& family, Time now) {
+  if (family.ownership.state == TableOwnership::State::kForeign) {
+    family.retry_at = now + kOwnerRetry;
+    return;
+  }
+  family.retry_delay = family.retry_delay == Clock::duration{}
+                           ? Clock::duration(kFirstRetry)
+                           : std::min(Clock::duration(kLongestRetry), family.retry_delay * 2);
+  family.retry_at = now + family.retry_delay;
 }
 
 std::vector<LeftBehind> Reconciler::left_standing(Family family) const {

@@ -39,6 +39,10 @@ class HealthState {
   /// not take a whole node for lost because of one Service.
   void refused(std::vector<std::string> names);
 
+  /// The program that owns the table of a family, so that nothing can be written; empty: none does. It makes nothing
+  /// unhealthy by itself: what waits to be written does, in time.
+  void held_by(rules::Family family, std::string program);
+
   /// More names are left out.
   static constexpr std::size_t kMostRefused = 10;
 
@@ -48,7 +52,8 @@ class HealthState {
     bool good = false;  ///< 200 or 503
     std::string body;
   };
-  /// Healthy, and the node is to get traffic. Behind kube-proxy's fields `"refused":[...]`, when there is any.
+  /// Healthy, and the node is to get traffic. Behind kube-proxy's fields `"refused":[...]` and `"tableOwnedBy":"..."`,
+  /// when there is any.
   [[nodiscard]] Answer healthz(Moment now) const;
   /// Healthy; a node that is to get no traffic is no reason to restart anything.
   [[nodiscard]] Answer livez(Moment now) const;
@@ -57,6 +62,7 @@ class HealthState {
   struct FamilyHealth {
     std::optional<Moment> updated;
     std::optional<Moment> queued;
+    std::string held_by;
   };
 
   [[nodiscard]] bool healthy(const FamilyHealth& family, Moment now) const;

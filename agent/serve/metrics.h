@@ -51,6 +51,8 @@ class Metrics {
   void no_local_endpoints(rules::Family family, std::size_t internal, std::size_t external);
   /// Tables and groups of chains of other proxies that are left standing.
   void left_behind(rules::Family family, std::size_t count);
+  /// Who may change the table of nftables mode.
+  void table_ownership(rules::Family family, const dataplane::TableOwnership& ownership);
   /// What the kernel can refuse by itself, so that the rest is there without it.
   enum class RefusedKind : std::uint8_t { kServicePort, kPod };
   /// Objects that are not in the kernel now because it refuses them.

@@ -107,10 +107,11 @@ void write_concatenation(AttributeWriter& out, const SetSpec& set, Family family
 
 }  // namespace
 
-void add_nft_table(Batch& batch, Family family) {
-  batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, kNamesBound, [](char* at) {
+void add_nft_table(Batch& batch, Family family, std::optional<std::uint32_t> flags) {
+  batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
     AttributeWriter out(at);
     out.text(NFTA_TABLE_NAME, kTable);
+    if (flags) out.be32(NFTA_TABLE_FLAGS, *flags);
     raw(out, NFTA_TABLE_USERDATA, user_comment(kTableComment));
     return out.at();
   });

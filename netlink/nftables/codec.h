@@ -19,7 +19,9 @@ namespace kubenatd::netlink::nftables {
 /// libnftnl's number of a comment in user data.
 inline constexpr std::uint8_t kNftUserComment = 0;
 
-void add_nft_table(Batch& batch, rules::Family family);
+/// `flags`: kTableOwner, ...; of a table that is there they are changed as far as the kernel lets them be. None: those
+/// of a table that is there stay.
+void add_nft_table(Batch& batch, rules::Family family, std::optional<std::uint32_t> flags = std::nullopt);
 void delete_nft_table(Batch& batch, rules::Family family, std::string_view table);
 void add_nft_set(Batch& batch, rules::Family family, const rules::nftables::SetSpec& set);
 void delete_nft_set(Batch& batch, rules::Family family, std::string_view set);

@@ -72,6 +72,7 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
   values.tree_threshold = 7;
   values.rule_form = Settings::RuleForm::kNative;
   values.host_ports = Settings::HostPorts::kOff;
+  values.own_table = Settings::OwnTable::kOff;
   values.audit_period = 90s;
   values.counted_services = kMostCountedServices;
   values.once = true;
@@ -90,6 +91,7 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
 TEST_CASE("settings: a file sets them in a document of its own") {
   const LoadedConfig loaded = with_own(
       "dispatch: linear\ntreeThreshold: 50\nruleForm: native\nhostPorts: \"off\"\nauditPeriod: 1m30s\n"
+      "ownTable: on\n"
       "serviceMetrics: 20\nserviceCIDRs: [10.96.0.0/12, \"fd00:10:96::/112\"]\n");
   CHECK(loaded.remarks.empty());
   const Config& config = loaded.config;
@@ -97,6 +99,7 @@ TEST_CASE("settings: a file sets them in a document of its own") {
   CHECK(config.tree_threshold == 50);
   CHECK(config.rule_form == Config::RuleForm::kNative);
   CHECK(config.host_ports == Config::HostPorts::kOff);
+  CHECK(config.own_table == Config::OwnTable::kOn);
   CHECK(config.audit_period == 90s);
   CHECK(config.counted_services == 20);
   REQUIRE(config.service_cidrs.size() == 2);

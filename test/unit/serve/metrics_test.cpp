@@ -313,8 +313,18 @@ TEST_CASE("nftables mode has kube-proxy's metrics of that mode, not those of ipt
   report.families.push_back({Family::kIpv6, {}, kubenatd::rules::Error{"ip6", "sync", "refused", 1}, 1ms});
   metrics.round(report);
   metrics.rules(Family::kIpv4, kubenatd::rules::Table::kNat, 100, 10);
+  using Ownership = kubenatd::agent::dataplane::TableOwnership;
+  Ownership ownership;
+  ownership.state = Ownership::State::kOwned;
+  metrics.table_ownership(Family::kIpv4, ownership);
+  ownership.state = Ownership::State::kForeign;
+  metrics.table_ownership(Family::kIpv6, ownership);
   const std::string text = metrics.text();
   for (const char* line : {
+           R"(kubenatd_table_owned{ip_family="IPv4"} 1)",
+           R"(kubenatd_table_owned{ip_family="IPv6"} 0)",
+           R"(kubenatd_table_owned_by_another{ip_family="IPv4"} 0)",
+           R"(kubenatd_table_owned_by_another{ip_family="IPv6"} 1)",
            R"(kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"} 0)",
            R"(kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv6"} 1)",
            R"(kubenatd_elements_written_total{ip_family="IPv4"} 12)",
