@@ -24,11 +24,12 @@ inline const std::string kNodesPath = "/api/v1/nodes";
 inline const std::string kPodsPath = "/api/v1/pods";
 inline const std::string kEventsPath = "/apis/events.k8s.io/v1/namespaces/default/events";
 
-/// Services, EndpointSlices, Nodes and, when asked for, Pods in memory, with lists, watches and the troubles of real ones.
+/// Services, EndpointSlices, Nodes and, when asked for, Pods in memory, with lists, watches and the troubles of real
+/// ones.
 ///
 /// Purpose: LIST in pages or streamed, WATCH from a version, bookmarks, selectors by name and by a Pod's node, bearer
-/// tokens; events that are POSTed are kept. It listens on 127.0.0.1 in the network namespace of whoever makes it, there also after it was
-/// away. Threading: any; a thread for each connection. Failure: the constructor throws.
+/// tokens; events that are POSTed are kept. It listens on 127.0.0.1 in the network namespace of whoever makes it, there
+/// also after it was away. Threading: any; a thread for each connection. Failure: the constructor throws.
 class ApiServer {
  public:
   struct Options {

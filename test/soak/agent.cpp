@@ -5,6 +5,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
@@ -33,6 +34,10 @@ Usage usage_of(pid_t pid) {
        at.increment(gone))
     ++usage.descriptors;
   return usage;
+}
+
+Agent::~Agent() {
+  keep_log();
 }
 
 Agent::Agent(Options options, const test::Lab& lab, const test::ApiServer& server, FaultLog& faults,
@@ -105,7 +110,13 @@ void Agent::signal(int number) const {
   if (child_) child_->signal(number);
 }
 
+void Agent::keep_log() const {
+  if (options_.logs.empty() || !child_) return;
+  std::ofstream(fmt::format("{}/{}-{}.log", options_.logs, options_.mode, lives_)) << child_->err();
+}
+
 void Agent::end() {
+  keep_log();
   pid_ = 0;
   child_.reset();
 }
@@ -142,10 +153,13 @@ bool Agent::look(Dice& dice) {
     return false;
   }
   const auto result = child_->wait(std::chrono::milliseconds(0));
-  if (!may_end_)
-    complaints_.add(fmt::format("ended by itself with status {} (256 and more: a signal):\n{}", result->status,
-                                tail(result->err)));
+  if (may_end_)
+    ++ends_;
+  else
+    complaints_.add(
+        fmt::format("ended by itself with status {} (256 and more: a signal):\n{}", result->status, tail(result->err)));
   end();
+  write_configuration();  // it may have been made unreadable for the one that ended
   start(dice);
   return true;
 }

@@ -31,8 +31,12 @@ class Agent {
     std::string program;
     std::string mode;
     std::string authority;  ///< PEM of the API server's
+    std::string logs;       ///< folder for what the agent says, a file for each life; empty: none
   };
   Agent(Options options, const test::Lab& lab, const test::ApiServer& server, FaultLog& faults, Complaints& complaints);
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+  ~Agent();
 
   /// A configuration at random; it says the same to a fresh agent.
   void configure(Dice& dice);
@@ -51,6 +55,8 @@ class Agent {
   /// Notices what happened to it, and starts it again when it has ended. True: it had.
   bool look(Dice& dice);
 
+  /// It has begun to take signals: one that comes while the program is loaded has the kernel's own effect.
+  [[nodiscard]] bool takes_signals() const { return pid_ != 0 && !log().empty(); }
   [[nodiscard]] pid_t pid() const { return pid_; }  ///< 0: it does not run. Any thread
   /// It runs and watches every resource, so it hears of each change. Any thread.
   [[nodiscard]] bool hears() const;
@@ -63,11 +69,13 @@ class Agent {
   /// Of the current life, once it had heard everything.
   [[nodiscard]] std::optional<Usage> at_start() const { return at_start_; }
   [[nodiscard]] std::size_t lives() const { return lives_; }
+  [[nodiscard]] std::size_t ends() const { return ends_; }  ///< lives that ended for want of memory
   [[nodiscard]] bool can_own() const { return can_own_; }
 
  private:
   void signal(int number) const;
   void end();
+  void keep_log() const;
   [[nodiscard]] std::string configuration() const;
   [[nodiscard]] std::vector<std::string> command(const std::string& verb, const std::vector<std::string>& more) const;
 
@@ -86,6 +94,7 @@ class Agent {
   std::optional<Usage> at_start_;
   std::size_t lives_ = 0;
   bool may_end_ = false;
+  std::size_t ends_ = 0;
 };
 
 }  // namespace kubenatd::soak

@@ -37,8 +37,7 @@ void ApiFaults::make(Dice& dice) {
         reply.cut();
         return true;
       });
-    case 4:
-      return trouble("slow", time, [](Reply& reply) { return !reply.pause(milliseconds(1500)); });
+    case 4: return trouble("slow", time, [](Reply& reply) { return !reply.pause(milliseconds(1500)); });
     case 5: {
       const auto window = faults_.begin(kName + std::string("410 Gone"), Harm::kNews);
       server_.forget_history();
@@ -101,8 +100,9 @@ void ApiFaults::certificate(Dice& dice) {
   const auto window =
       faults_.begin(kName + std::string(past ? "certificate expired" : "certificate not valid yet"), Harm::kNews);
   server_.go_away();
-  server_.set_certificate(authority_.issue(
-      "server", kServerNames, past ? test::Validity{.from = -7200, .to = -60} : test::Validity{.from = 3600, .to = 7200}));
+  server_.set_certificate(
+      authority_.issue("server", kServerNames,
+                       past ? test::Validity{.from = -7200, .to = -60} : test::Validity{.from = 3600, .to = 7200}));
   server_.come_back();
   rest_(dice.between(milliseconds(500), milliseconds(4000)));
   server_.go_away();

@@ -72,7 +72,8 @@ void Changes::change_background() {
   const unsigned kind = dice_.below(100);
   if (kind < 5) return server_.remove(test::kServicesPath, kSpace, random_service_name(number));
   if (kind < 25) return server_.put(random_service(number, dice_));
-  if (kind < 30) return server_.remove(test::kSlicesPath, kSpace, slice_name(random_service_name(number), dice_.one_in(2)));
+  if (kind < 30)
+    return server_.remove(test::kSlicesPath, kSpace, slice_name(random_service_name(number), dice_.one_in(2)));
   if (kind < 33) return server_.remove(test::kPodsPath, kSpace, random_pod_name(dice_.below(kPods)));
   if (kind < 37) return server_.put(random_pod(dice_.below(kPods), dice_));
   server_.put(random_slice(number, dice_.one_in(2), dice_));

@@ -104,8 +104,8 @@ void Clients::trial_failed(Way& way, Time now) {
   constexpr std::chrono::seconds kLimit{30};
   const Time since = std::max(way.trial_since.load(), faults_.calm_since(Harm::kNews, now));
   if (way.state != Way::State::kTrial || now - since < kLimit * test::patience()) return;
-  complaints_.add(fmt::format("{} does not answer, {:.1f} s after it was made", way.what,
-                              seconds(now - way.trial_since.load())));
+  complaints_.add(
+      fmt::format("{} does not answer, {:.1f} s after it was made", way.what, seconds(now - way.trial_since.load())));
   way.trial_since = now;
 }
 
@@ -140,8 +140,9 @@ void Clients::keep(int count, unsigned seed) {
         continue;
       }
       if (!kept.by.empty())
-        figures_.failed("kept", kept.way->what, outcome.answered() ? "answered by another pod" : "kept, then " + text(outcome),
-                        kept.answered, now);
+        figures_.failed("kept", kept.way->what,
+                        outcome.answered() ? "answered by another pod" : "kept, then " + text(outcome), kept.answered,
+                        now);
       kept.conversation.reset();
     }
   }

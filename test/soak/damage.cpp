@@ -69,7 +69,8 @@ std::optional<Damage> to_iptables(const test::Namespace& node, Dice& dice) {
   if (kind == 0) return with_nft("nft flush ruleset", "flush ruleset", true);
   if (kind == 1) return with_nft("table deleted", fmt::format("delete table {} {}", family, table), true);
   if (kind < 4)
-    return Damage{.kind = "iptables -F", .command = {ipv6 ? "ip6tables" : "iptables", "-w", "-t", table, "-F"},
+    return Damage{.kind = "iptables -F",
+                  .command = {ipv6 ? "ip6tables" : "iptables", "-w", "-t", table, "-F"},
                   .takes_others = true};
   std::vector<std::string> ours;
   std::vector<std::string> fixed;
@@ -117,9 +118,11 @@ constexpr const char* kForeignChain =
     "*nat\n:SOAK-OTHER - [0:0]\n-F SOAK-OTHER\n-A SOAK-OTHER -s 192.0.2.0/24 -j RETURN\n"
     "-A SOAK-OTHER -d 192.0.2.9/32 -p tcp -m tcp --dport 81 -j DNAT --to-destination 192.0.2.10:82\nCOMMIT\n";
 
-std::vector<std::string> foreign_lines(const test::Namespace& node, bool iptables) {
-  if (iptables) return test::lines_of(test::run_in(node, {"iptables", "-w", "-t", "nat", "-S", "SOAK-OTHER"}).out);
-  return test::lines_of(test::run_in(node, {"nft", "list", "table", "inet", "soak_other"}).out);
+std::string foreign_chain(const test::Namespace& node) {
+  return test::run_in(node, {"iptables", "-w", "-t", "nat", "-S", "SOAK-OTHER"}).out;
+}
+std::string foreign_table(const test::Namespace& node) {
+  return test::run_in(node, {"nft", "list", "table", "inet", "soak_other"}).out;
 }
 
 }  // namespace
@@ -128,17 +131,20 @@ std::optional<Damage> random_damage(const std::string& mode, const test::Namespa
   return mode == "nftables" ? to_nftables(node, dice) : to_iptables(node, dice);
 }
 
+ForeignRules::ForeignRules(const test::Namespace& node) : node_(node) {
+  put();
+  chain_ = foreign_chain(node_);
+  table_ = foreign_table(node_);
+}
+
 void ForeignRules::put() const {
-  if (foreign_lines(node_, false).empty()) test::must_run_in(node_, {"nft", "-f", "-"}, kForeignTable);
-  if (foreign_lines(node_, true).size() < 3)
-    test::must_run_in(node_, {"iptables-restore", "-w", "--noflush"}, kForeignChain);
+  if (foreign_table(node_).empty()) test::must_run_in(node_, {"nft", "-f", "-"}, kForeignTable);
+  // The text flushes the chain first.
+  test::must_run_in(node_, {"iptables-restore", "-w", "--noflush"}, kForeignChain);
 }
 
 std::string ForeignRules::difference() const {
-  std::string text;
-  if (foreign_lines(node_, true).size() != 3) text += "chain SOAK-OTHER is not as it was\n";
-  if (foreign_lines(node_, false).size() != 9) text += "table inet soak_other is not as it was\n";
-  return text;
+  return test::changed_lines(chain_, foreign_chain(node_)) + test::changed_lines(table_, foreign_table(node_));
 }
 
 }  // namespace kubenatd::soak

@@ -23,7 +23,7 @@ struct Damage {
 /// Rules of others on the node, which nobody but a damage that takes them may change.
 class ForeignRules {
  public:
-  explicit ForeignRules(const test::Namespace& node) : node_(node) { put(); }
+  explicit ForeignRules(const test::Namespace& node);
   /// Puts back what a damage took.
   void put() const;
   /// What is not as it was put; empty: nothing.
@@ -31,6 +31,7 @@ class ForeignRules {
 
  private:
   const test::Namespace& node_;
+  std::string chain_, table_;  ///< as they are listed
 };
 
 }  // namespace kubenatd::soak

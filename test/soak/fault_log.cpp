@@ -29,11 +29,14 @@ void FaultLog::skip(const std::string& kind, const std::string& why) {
   skipped_[kind] = why;
 }
 
-std::optional<std::string> FaultLog::explain(Harm harm, Time from, Time to) const {
+std::optional<std::string> FaultLog::explain(Harm harm, Time from, Time to, Harm most) const {
   const std::scoped_lock lock(mutex_);
-  for (auto fault = faults_.rbegin(); fault != faults_.rend(); ++fault)
-    if (fault->harm >= harm && fault->begin <= to && fault->end >= from) return fault->kind;
-  return std::nullopt;
+  const Fault* found = nullptr;
+  for (const Fault& fault : faults_)
+    if (fault.harm >= harm && fault.harm <= most && fault.begin <= to && fault.end >= from &&
+        (!found || fault.harm <= found->harm))
+      found = &fault;
+  return found == nullptr ? std::nullopt : std::optional(found->kind);
 }
 
 Time FaultLog::calm_since(Harm harm, Time now) const {

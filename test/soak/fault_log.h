@@ -49,8 +49,9 @@ class FaultLog {
   /// A kind of fault that cannot be made here.
   void skip(const std::string& kind, const std::string& why);
 
-  /// A fault that may do this harm, or a greater one, and stood at a moment between the two.
-  [[nodiscard]] std::optional<std::string> explain(Harm harm, Time from, Time to) const;
+  /// A fault that may do this harm, or a greater one up to `most`, and stood at a moment between the two: the last one
+  /// of the least harm.
+  [[nodiscard]] std::optional<std::string> explain(Harm harm, Time from, Time to, Harm most = Harm::kRules) const;
   /// Since when no fault has stood that does this harm or a greater one; `now` when one stands.
   [[nodiscard]] Time calm_since(Harm harm, Time now) const;
   /// The last faults, for whoever looks into a failure.

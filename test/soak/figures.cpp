@@ -47,8 +47,8 @@ void Figures::strayed(const std::string& kind, const std::string& what, const st
     note(summary_.strayed, fault.value_or(kNoFault), begun - left);
   }
   if (!fault && begun - left > kLate * test::patience())
-    complaints_.add(fmt::format("{}: {}: answered by {}, which had left {:.2f} s before; faults of then:\n{}", kind, what,
-                                pod, seconds(begun - left), faults_.recent(Clock::now())));
+    complaints_.add(fmt::format("{}: {}: answered by {}, which had left {:.2f} s before; faults of then:\n{}", kind,
+                                what, pod, seconds(begun - left), faults_.recent(Clock::now())));
 }
 
 void Figures::wrong_from(Time from, Time to, const std::string& how) {

@@ -66,19 +66,22 @@ std::optional<std::string> fill_conntrack(const test::Namespace& node, int secon
   const std::string most = test::get_sysctl(node, "net/netfilter/nf_conntrack_max");
   const int limit = most.empty() ? 0 : std::stoi(most);
   if (limit == 0 || limit > kMost)
-    return fmt::format("nf_conntrack_max is {}, and the machine's, not the namespace's", most.empty() ? "unknown" : most);
+    return fmt::format("nf_conntrack_max is {}, and the machine's, not the namespace's",
+                       most.empty() ? "unknown" : most);
   std::string lines;
   for (int i = 0; i <= limit; ++i) {
     const std::string from = fmt::format("192.0.2.{}", 1 + i / 60'000);
     const int port = 1024 + i % 60'000;
-    lines += fmt::format("-A -t {} -u SEEN_REPLY,ASSURED -s {} -d 192.0.2.200 -r 192.0.2.200 -q {} -p udp --sport {} "
-                         "--dport 9 --reply-port-src 9 --reply-port-dst {}\n",
-                         seconds, from, from, port, port);
+    lines += fmt::format(
+        "-A -t {} -u SEEN_REPLY,ASSURED -s {} -d 192.0.2.200 -r 192.0.2.200 -q {} -p udp --sport {} "
+        "--dport 9 --reply-port-src 9 --reply-port-dst {}\n",
+        seconds, from, from, port, port);
   }
   // It stops where the table is full.
   static_cast<void>(test::run_in(node, {"conntrack", "-R", "-"}, std::move(lines)));
   const std::string count = test::get_sysctl(node, "net/netfilter/nf_conntrack_count");
-  if (count.empty() || std::stoi(count) < limit - limit / 50) return "the table does not fill: " + count + " connections";
+  if (count.empty() || std::stoi(count) < limit - limit / 50)
+    return "the table does not fill: " + count + " connections";
   return std::nullopt;
 }
 

@@ -23,7 +23,7 @@ constexpr int kSkipped = 77;
 int usage(int status) {
   fmt::print(status == 0 ? stdout : stderr,
              "kubenatd_soak [--minutes N] [--seed S] [--mode iptables|nftables|both] [--services N] [--rate N]\n"
-             "              [--changes N] [--program FILE]\n");
+             "              [--changes N] [--logs DIR] [--program FILE]\n");
   return status;
 }
 
@@ -62,6 +62,8 @@ int main(int argc, char** argv) {
         options.changes = std::stoi(value);
       } else if (name == "--program") {
         options.program = value;
+      } else if (name == "--logs") {
+        options.logs = value;
       } else {
         return usage(kWrongUsage);
       }

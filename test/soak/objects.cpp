@@ -41,13 +41,12 @@ json slice(const std::string& service, bool ipv6, const std::vector<std::string>
 json pod(const std::string& name, const std::vector<std::string>& addresses, int host_port) {
   json object = head("Pod", "v1", name);
   object["metadata"]["uid"] = name;
-  object["spec"] = {
-      {"nodeName", "node-1"},
-      {"containers",
-       {{{"name", "main"},
-         {"ports",
-          {{{"name", "http"}, {"containerPort", 8080}, {"hostPort", host_port}, {"protocol", "TCP"}},
-           {{"name", "dns"}, {"containerPort", 9090}, {"hostPort", host_port}, {"protocol", "UDP"}}}}}}}};
+  object["spec"] = {{"nodeName", "node-1"},
+                    {"containers",
+                     {{{"name", "main"},
+                       {"ports",
+                        {{{"name", "http"}, {"containerPort", 8080}, {"hostPort", host_port}, {"protocol", "TCP"}},
+                         {{"name", "dns"}, {"containerPort", 9090}, {"hostPort", host_port}, {"protocol", "UDP"}}}}}}}};
   object["status"] = {{"phase", "Running"}, {"podIP", addresses.front()}, {"podIPs", json::array()}};
   for (const std::string& address : addresses) object["status"]["podIPs"].push_back({{"ip", address}});
   return object;

@@ -57,8 +57,7 @@ void Probe::look() {
     std::this_thread::sleep_for(kPace);
     port = port >= 21'000 ? 10'000 : static_cast<std::uint16_t>(port + 1);
     const Time begun = Clock::now();
-    const test::Outcome outcome =
-        test::Conversation(lab_.client, test::Transport::kTcp, kAddress, 80, port).ask(kWait);
+    const test::Outcome outcome = test::Conversation(lab_.client, test::Transport::kTcp, kAddress, 80, port).ask(kWait);
     const std::scoped_lock lock(mutex_);
     if (turned_ > begun) continue;  // both are right
     if (outcome.answered() && outcome.by == right_) {

@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 
 void ProcessFaults::make(Dice& dice) {
   const unsigned kind = dice.below(10);
-  if (kind < 4) return kill(dice);
+  if (kind < 4 || !agent_.takes_signals()) return kill(dice);
   if (kind < 6) return terminate(dice);
   if (kind < 9) return reload(dice);
   short_of_memory(dice);

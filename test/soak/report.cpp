@@ -40,8 +40,8 @@ void Report::print(const RunOptions& options, const FaultLog& faults, const Figu
   fmt::print("\n== soak: mode {}, seed {}, {:g} minutes, {} Services\n", options.mode, options.seed, options.minutes,
              options.services);
   const auto counts = faults.counts();
-  fmt::print("changes of objects: {}\nstarts of the agent: {}{}\nfaults: {}\n", changes, lives,
-             owned ? ", half of them without --own-table" : "", sum(counts));
+  fmt::print("changes of objects: {}\nstarts of the agent: {}{}, ended for want of memory: {}\nfaults: {}\n", changes,
+             lives, owned ? ", half of them without --own-table" : "", ends, sum(counts));
   print_counts(counts);
   if (refused != 0) fmt::print("  damage that did nothing, or that the kernel did not allow: {}\n", refused);
   for (const auto& [kind, why] : faults.skipped()) fmt::print("  skipped: {}: {}\n", kind, why);

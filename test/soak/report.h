@@ -13,6 +13,7 @@ namespace kubenatd::soak {
 struct Report {
   std::size_t changes = 0;
   std::size_t lives = 0;
+  std::size_t ends = 0;     ///< of them, for want of memory
   std::size_t refused = 0;  ///< damage that the kernel did not allow
   bool owned = false;       ///< half of the lives owned their table
   std::map<std::string, Clock::duration> healing;

@@ -116,7 +116,8 @@ void RuleFaults::damage(bool events_lost) {
   if (!truce.owns_lock()) truce.lock();
   std::string difference;
   if (is_right(kHeals, difference)) {
-    auto& longest = healing_[damage->kind];
+    const bool heard = !faults_.explain(Harm::kNews, begun, Clock::now(), Harm::kNews);
+    auto& longest = healing_[damage->kind + (heard ? "" : ", without an agent or its news meanwhile")];
     longest = std::max(longest, Clock::now() - begun);
   } else {
     constexpr std::size_t kShown = 2000;
@@ -131,14 +132,14 @@ void RuleFaults::writers() {
   const auto window = faults_.begin("foreign writers in a loop", Harm::kNothing);
   const std::string seconds = std::to_string(1 + dice_.below(3));
   static_cast<void>(test::run_in(
-      lab_.node,
-      {"bash", "-c",
-       "end=$((SECONDS + " + seconds + "))\n"
-       "while ((SECONDS < end)); do\n"
-       "  nft 'table ip soak_writer { chain c { counter; }; }; delete table ip soak_writer'\n"
-       "  iptables -w -t nat -A SOAK-OTHER -s 192.0.2.77 -j RETURN\n"
-       "  iptables -w -t nat -D SOAK-OTHER -s 192.0.2.77 -j RETURN\n"
-       "done"}));
+      lab_.node, {"bash", "-c",
+                  "end=$((SECONDS + " + seconds +
+                      "))\n"
+                      "while ((SECONDS < end)); do\n"
+                      "  nft 'table ip soak_writer { chain c { counter; }; }; delete table ip soak_writer'\n"
+                      "  iptables -w -t nat -A SOAK-OTHER -s 192.0.2.77 -j RETURN\n"
+                      "  iptables -w -t nat -D SOAK-OTHER -s 192.0.2.77 -j RETURN\n"
+                      "done"}));
 }
 
 void RuleFaults::full_table() {

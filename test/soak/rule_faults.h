@@ -23,8 +23,8 @@ class RuleFaults {
     std::chrono::milliseconds longest_pause{4000};
     bool full_table = false;  ///< also a connection table that is full
   };
-  RuleFaults(const Options& options, const test::Lab& lab, const Agent& agent, test::ApiServer& server, Changes& changes,
-             FaultLog& faults, Complaints& complaints);
+  RuleFaults(const Options& options, const test::Lab& lab, const Agent& agent, test::ApiServer& server,
+             Changes& changes, FaultLog& faults, Complaints& complaints);
   RuleFaults(const RuleFaults&) = delete;
   RuleFaults& operator=(const RuleFaults&) = delete;
   ~RuleFaults();

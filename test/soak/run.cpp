@@ -39,8 +39,11 @@ class Soak {
         server_(make_server(lab_, authority_)),
         changes_({.seed = options.seed, .services = options.services, .rate = options.changes}, *server_, lab_, ways_),
         probe_(*server_, lab_, figures_),
-        agent_({.program = options.program, .mode = options.mode, .authority = authority_.certificate()}, lab_, *server_,
-               faults_, complaints_) {}
+        agent_({.program = options.program,
+                .mode = options.mode,
+                .authority = authority_.certificate(),
+                .logs = options.logs},
+               lab_, *server_, faults_, complaints_) {}
 
   std::size_t run() {
     agent_.start(dice_);
@@ -116,6 +119,7 @@ class Soak {
     judge(report);
     report.changes = changes_.count();
     report.lives = agent_.lives();
+    report.ends = agent_.ends();
     report.refused = rules_->refused();
     report.owned = agent_.can_own();
     report.healing = rules_->healing();
@@ -127,10 +131,11 @@ class Soak {
     constexpr std::size_t kDescriptors = 24;
     constexpr double kMegabytes = 60;
     if (report.end.descriptors > report.start.descriptors + kDescriptors)
-      complaints_.add(fmt::format("{} descriptors at the end, {} at the start", report.end.descriptors,
-                                  report.start.descriptors));
+      complaints_.add(
+          fmt::format("{} descriptors at the end, {} at the start", report.end.descriptors, report.start.descriptors));
     if (report.end.rss_mb > report.start.rss_mb * 2 + kMegabytes)
-      complaints_.add(fmt::format("{:.0f} MB at the end, {:.0f} MB at the start", report.end.rss_mb, report.start.rss_mb));
+      complaints_.add(
+          fmt::format("{:.0f} MB at the end, {:.0f} MB at the start", report.end.rss_mb, report.start.rss_mb));
   }
 
   const RunOptions options_;

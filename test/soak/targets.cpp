@@ -20,8 +20,9 @@ namespace {
 constexpr const char* kSecondAddress = "192.168.77.50";
 constexpr int kFirstNodePort = 32000;
 
-const std::map<std::string, std::pair<std::string, std::string>> kPods{
-    {"pod-a", {test::kPodA, test::kPodA6}}, {"pod-b", {test::kPodB, test::kPodB6}}, {"pod-c", {test::kPodC, test::kPodC6}}};
+const std::map<std::string, std::pair<std::string, std::string>> kPods{{"pod-a", {test::kPodA, test::kPodA6}},
+                                                                       {"pod-b", {test::kPodB, test::kPodB6}},
+                                                                       {"pod-c", {test::kPodC, test::kPodC6}}};
 
 struct From {
   const char* name;
@@ -256,7 +257,8 @@ SecondAddress::SecondAddress(test::ApiServer& server, const test::Lab& lab, Ways
 }
 
 void SecondAddress::put(bool there) {
-  test::must_run_in(lab_.node, {"ip", "addr", there ? "add" : "del", fmt::format("{}/24", kSecondAddress), "dev", "eth0"});
+  test::must_run_in(lab_.node,
+                    {"ip", "addr", there ? "add" : "del", fmt::format("{}/24", kSecondAddress), "dev", "eth0"});
   there_ = there;
   server_.put(node(zone_, there ? std::vector<std::string>{kSecondAddress} : std::vector<std::string>{}));
 }
