@@ -19,6 +19,9 @@ namespace {
 constexpr unsigned kFirstPort = 22'000;
 constexpr unsigned kPorts = 38'000;
 
+/// From an event to the rules that follow from it, with room to spare.
+constexpr std::chrono::seconds kHeard{2};
+
 /// The test's own trouble with a port that is taken, not an answer of the network.
 bool is_of_the_port(const Outcome& outcome) {
   return outcome.kind == Outcome::Kind::kUnreachable &&
@@ -86,8 +89,11 @@ void Clients::ask(Way& way) {
   const Time ended = Clock::now();
   if (!outcome.answered()) {
     if (trial) return trial_failed(way, ended);
+    if (unheard(way, ended)) return way.offer();
     return figures_.failed(way.kind, way.what, text(outcome), begun, ended);
   }
+  if (!way.proven && ended - std::max(way.trial_since.load(), faults_.calm_since(Harm::kNews, ended)) > kHeard)
+    way.proven = true;
   if (trial) {
     // Only if nobody has withdrawn it meanwhile.
     Way::State expected = Way::State::kTrial;
@@ -98,6 +104,12 @@ void Clients::ask(Way& way) {
   if (const auto left = way.behind->left_before(outcome.by, begun))
     return figures_.strayed(way.kind, way.what, outcome.by, *left, begun, ended);
   figures_.answered(way.kind);
+}
+
+/// A way that was taken away and given back while the agent had no news answered by the rules of before; then the agent
+/// hears of both, one after the other.
+bool Clients::unheard(const Way& way, Time now) const {
+  return !way.proven && faults_.explain(Harm::kNews, way.trial_since, now);
 }
 
 void Clients::trial_failed(Way& way, Time now) {

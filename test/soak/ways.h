@@ -53,9 +53,11 @@ struct Way {
   std::atomic<State> state{State::kOff};
   std::atomic<int> in_flight{0};
   std::atomic<Time> trial_since{Time{}};
+  std::atomic<bool> proven{false};  ///< by an answer when the agent had surely heard of all that was before the trial
 
   void offer() {
     trial_since = Clock::now();
+    proven = false;
     state = State::kTrial;
   }
   void withdraw() { state = State::kOff; }
