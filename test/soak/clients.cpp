@@ -20,7 +20,7 @@ constexpr unsigned kFirstPort = 22'000;
 constexpr unsigned kPorts = 38'000;
 
 /// From an event to the rules that follow from it, with room to spare.
-constexpr std::chrono::seconds kHeard{2};
+constexpr std::chrono::seconds kHeard{5};
 
 /// The test's own trouble with a port that is taken, not an answer of the network.
 bool is_of_the_port(const Outcome& outcome) {
@@ -89,10 +89,15 @@ void Clients::ask(Way& way) {
   const Time ended = Clock::now();
   if (!outcome.answered()) {
     if (trial) return trial_failed(way, ended);
-    if (unheard(way, ended)) return way.offer();
-    return figures_.failed(way.kind, way.what, text(outcome), begun, ended);
+    // A way that was taken away and given back may have been answered by the rules of before; then the agent takes in
+    // both changes, one after the other.
+    if (!way.proven) return way.offer();
+    return figures_.failed(way.kind,
+                           fmt::format("{}, there for {:.2f} s", way.what, seconds(ended - way.trial_since.load())),
+                           text(outcome), begun, ended);
   }
-  if (!way.proven && ended - std::max(way.trial_since.load(), faults_.calm_since(Harm::kNews, ended)) > kHeard)
+  if (!way.proven &&
+      ended - std::max(way.trial_since.load(), faults_.calm_since(Harm::kNews, ended)) > kHeard * test::patience())
     way.proven = true;
   if (trial) {
     // Only if nobody has withdrawn it meanwhile.
@@ -104,12 +109,6 @@ void Clients::ask(Way& way) {
   if (const auto left = way.behind->left_before(outcome.by, begun))
     return figures_.strayed(way.kind, way.what, outcome.by, *left, begun, ended);
   figures_.answered(way.kind);
-}
-
-/// A way that was taken away and given back while the agent had no news answered by the rules of before; then the agent
-/// hears of both, one after the other.
-bool Clients::unheard(const Way& way, Time now) const {
-  return !way.proven && faults_.explain(Harm::kNews, way.trial_since, now);
 }
 
 void Clients::trial_failed(Way& way, Time now) {

@@ -36,7 +36,6 @@ class Clients {
   void ask(Way& way);
   void keep(int count, unsigned seed);
   void trial_failed(Way& way, Time now);
-  [[nodiscard]] bool unheard(const Way& way, Time now) const;
   [[nodiscard]] std::uint16_t next_port(const Way& way);
 
   const Ways& ways_;
