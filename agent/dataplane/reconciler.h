@@ -111,6 +111,7 @@ class Reconciler {
   Reconciler(Model& model, Kernel& kernel, NfSession session);
   [[nodiscard]] FamilyState* state_of(rules::Family family);
   void note(const netlink::TableEvent& event);
+  void note_views(const std::vector<state::ViewChange>& changes);
   void sync(FamilyState& family, bool everything, RoundReport& report);
   void sweep(FamilyState& family, Time now, RoundReport& report);
   [[nodiscard]] std::optional<Time> due_of(const FamilyState& family) const;
