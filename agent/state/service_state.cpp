@@ -163,6 +163,8 @@ Outside outside_of(const objects::Service& service, Family family, ServiceState:
   // Without some of its ranges a Service would be closed to those who may, and without all of them open to everybody.
   const std::size_t rules_of_one = std::max<std::size_t>(outside.source_ranges.size(), 1) * ports;
   bound(outside.load_balancer_ips, std::min(most, kMostRangesOfService / rules_of_one), "load balancer IPs", left_out);
+  // They are copied for each port, and without an address there is nothing to restrict.
+  if (outside.load_balancer_ips.empty()) outside.source_ranges.clear();
   return outside;
 }
 
