@@ -76,6 +76,9 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
   values.counted_services = kMostCountedServices;
   values.once = true;
   values.service_cidrs = {*rules::Prefix::parse("10.96.0.0/12")};
+  values.reserved_ports = {{rules::Protocol::kUdp, 51820}};
+  values.external_ip_ranges = {*rules::Prefix::parse("203.0.113.0/24")};
+  values.load_balancer_ip_ranges = {*rules::Prefix::parse("198.51.100.0/24")};
   values.manifests = {"/srv/objects"};
   Settings read;
   for (const Setting& setting : settings()) {
