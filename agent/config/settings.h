@@ -14,6 +14,7 @@
 
 #include "rules/address.h"
 #include "rules/error.h"
+#include "rules/rule.h"
 
 namespace kubenatd::agent::config {
 
@@ -21,6 +22,14 @@ using Duration = std::chrono::nanoseconds;
 
 /// For how many Services new connections can be counted. A scrape reads two chains for each, about 20 us a chain.
 inline constexpr std::size_t kMostCountedServices = 10'000;
+
+/// A port of the node as a setting names it: "22" or "22/tcp", "51820/udp".
+struct ReservedPort {
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  std::uint16_t port = 0;
+  auto operator<=>(const ReservedPort&) const = default;
+  [[nodiscard]] std::string to_string() const;
+};
 
 /// kubenatd's own settings, which kube-proxy does not have, with their defaults. What each means stands in settings().
 struct Settings {
@@ -39,6 +48,9 @@ struct Settings {
   Duration audit_period = std::chrono::minutes(5);
   std::vector<rules::Prefix> service_cidrs;
   std::size_t counted_services = 0;
+  std::vector<ReservedPort> reserved_ports{{rules::Protocol::kTcp, 22}};
+  std::vector<rules::Prefix> external_ip_ranges;
+  std::vector<rules::Prefix> load_balancer_ip_ranges;
 };
 
 /// The commands that have flags. Each accepts those of `run`; which mean something to it is said with each flag.
@@ -58,7 +70,8 @@ struct Setting {
   using Member =
       std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
                    Settings::HostPorts Settings::*, Settings::OwnTable Settings::*, Range<std::size_t>, Range<Duration>,
-                   std::vector<rules::Prefix> Settings::*, std::vector<std::filesystem::path> Settings::*>;
+                   std::vector<rules::Prefix> Settings::*, std::vector<ReservedPort> Settings::*,
+                   std::vector<std::filesystem::path> Settings::*>;
 
   std::string_view flag;   ///< without the dashes
   std::string_view field;  ///< of KubenatdConfiguration; empty: it is a matter of the command line alone

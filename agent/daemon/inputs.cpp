@@ -20,6 +20,7 @@
 #include "agent/daemon/configuration.h"
 #include "netlink/host/addresses.h"
 #include "netlink/host/counters.h"
+#include "netlink/host/listeners.h"
 #include "netlink/host/local_routes.h"
 #include "rules/iptables/options.h"
 
@@ -79,7 +80,30 @@ config::Environment read_environment(const config::Config& config, std::string n
   const auto liberal = base::read_sysctl(base::kSysctlTcpBeLiberal);
   environment.conntrack_be_liberal = config.conntrack.tcp_be_liberal || (liberal && *liberal != "0");
   environment.ipv6 = ::access("/proc/net/if_inet6", F_OK) == 0;
+  environment.listeners = read_listeners(config);
   return environment;
+}
+
+std::vector<config::Listener> read_listeners(const config::Config& config) {
+  std::vector<config::Listener> found;
+  for (const rules::Protocol protocol : {rules::Protocol::kTcp, rules::Protocol::kUdp}) {
+    const auto is_of = [&](const config::ReservedPort& port) { return port.protocol == protocol; };
+    if (std::ranges::none_of(config.reserved_ports, is_of)) continue;
+    const auto sockets = netlink::host::listening_sockets(protocol);
+    for (const config::ReservedPort& port : config.reserved_ports) {
+      if (!is_of(port)) continue;
+      if (!sockets) {
+        found.push_back({protocol, port.port, std::nullopt});
+        continue;
+      }
+      for (const netlink::host::ListeningSocket& socket : *sockets)
+        if (socket.port == port.port) found.push_back({protocol, port.port, socket.address});
+    }
+  }
+  std::ranges::sort(found);
+  const auto doubles = std::ranges::unique(found);
+  found.erase(doubles.begin(), doubles.end());
+  return found;
 }
 
 bool counters_exist() {

@@ -58,6 +58,9 @@ struct Inputs {
 /// The node's circumstances as they are now.
 [[nodiscard]] config::Environment read_environment(const config::Config& config, std::string node_name);
 
+/// Who listens at the reserved ports now.
+[[nodiscard]] std::vector<config::Listener> read_listeners(const config::Config& config);
+
 /// Whether the packet counters that rules refer to are there already.
 [[nodiscard]] bool counters_exist();
 

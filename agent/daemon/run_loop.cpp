@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -23,6 +24,15 @@ constexpr auto kLongestPause = std::chrono::seconds(1);
 constexpr auto kLongestWait = std::chrono::minutes(1);
 /// A file system that takes longer to answer is worth a line.
 constexpr auto kLongestSilence = std::chrono::seconds(30);
+
+/// A port that was listened at stays reserved: a server that starts again must find it.
+std::vector<config::Listener> with_earlier(std::vector<config::Listener> now,
+                                           const std::vector<config::Listener>& earlier) {
+  std::vector<config::Listener> all;
+  std::ranges::sort(now);
+  std::ranges::set_union(now, earlier, std::back_inserter(all));
+  return all;
+}
 
 }  // namespace
 
@@ -113,7 +123,7 @@ RunLoop::Step RunLoop::first_sync() {
     }
   }
   if (!localhost_.after(report, model.dataplane(rules::Family::kIpv4).node_options())) complete = false;
-  localhost_.after(model.dataplane(rules::Family::kIpv4).host_ports());
+  localhost_.after(report, model.dataplane(rules::Family::kIpv4).host_ports());
   base::log_info(report.failed() ? "first sync done, with errors" : "ready",
                  {{"node", model.environment().node_name},
                   {"services", model.state().services()},
@@ -133,7 +143,7 @@ void RunLoop::round() {
   tell_left_standing();
   if (serving_ != nullptr) serving_->note(report);
   (void)localhost_.after(report, inputs_.model->dataplane(rules::Family::kIpv4).node_options());
-  localhost_.after(inputs_.model->dataplane(rules::Family::kIpv4).host_ports());
+  localhost_.after(report, inputs_.model->dataplane(rules::Family::kIpv4).host_ports());
   if (!std::exchange(objects_changed_, false)) return;
   const config::Config& config = inputs_.model->config();
   const Clock::duration pause = std::min<Clock::duration>(report.took, kLongestPause);
@@ -191,6 +201,7 @@ RunLoop::Step RunLoop::wait() {
   }
   if (!listening_ && Clock::now() >= take_after_) listen_to_source(true);
   refresh_environment();
+  refresh_listeners();
   for (int i = 0; i < count; ++i)
     if (const Step step = handle(events[static_cast<std::size_t>(i)].data.fd); step != Step::kGoOn) return step;
   return Step::kGoOn;
@@ -288,9 +299,25 @@ void RunLoop::refresh_environment() {
   // Read once at start, as kube-proxy does: an administrator's later change does not move rules.
   now.conntrack_be_liberal = before.conntrack_be_liberal;
   now.ipv6 = before.ipv6;
+  now.listeners = with_earlier(std::move(now.listeners), before.listeners);
   address_pace_.read(start, Clock::now());
-  if (now.local_addresses != before.local_addresses || now.local_prefixes != before.local_prefixes)
-    reconciler_.set_environment(std::move(now));
+  if (now.local_addresses != before.local_addresses || now.local_prefixes != before.local_prefixes ||
+      now.listeners != before.listeners)
+    set_environment(std::move(now));
+}
+
+void RunLoop::refresh_listeners() {
+  const Clock::time_point now = Clock::now();
+  if (now < look_at_listeners_) return;
+  look_at_listeners_ = now + kLongestWait;
+  config::Environment environment = inputs_.model->environment();
+  environment.listeners = with_earlier(read_listeners(inputs_.model->config()), environment.listeners);
+  if (environment.listeners != inputs_.model->environment().listeners) set_environment(std::move(environment));
+}
+
+void RunLoop::set_environment(config::Environment environment) {
+  reconciler_.set_environment(std::move(environment));
+  for (const std::string& remark : inputs_.model->take_remarks()) base::log_warning(remark);
 }
 
 }  // namespace kubenatd::agent::daemon

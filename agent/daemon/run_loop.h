@@ -71,6 +71,8 @@ class RunLoop {
   void listen_to_source(bool listen);
   /// Reads what is local anew, when that is due.
   void refresh_environment();
+  void refresh_listeners();
+  void set_environment(config::Environment environment);
   /// What the first sync still waits for; empty: nothing.
   [[nodiscard]] std::string waits_for() const;
   [[nodiscard]] Step first_sync();
@@ -103,6 +105,7 @@ class RunLoop {
   std::vector<api::WatchState> states_;
   std::set<std::string> told_;  ///< see tell()
   bool silence_told_ = false;
+  Clock::time_point look_at_listeners_;
   Clock::time_point give_up_;     ///< waiting for the first sync
   Clock::time_point take_after_;  ///< objects, so that rounds keep their distance
 };

@@ -154,7 +154,9 @@ void Serving::note(const dataplane::RoundReport& report) {
     for (const dataplane::OwnedRules& owned : model_.dataplane(family.family).owned_rules())
       metrics_.rules(family.family, owned.table, owned.count, family.sync.rules[static_cast<std::size_t>(owned.table)]);
   }
-  if (!report.families.empty()) note_refused();
+  const bool left_out_changed =
+      std::exchange(told_left_out_, model_.state().left_out_changes()) != model_.state().left_out_changes();
+  if (!report.families.empty() || left_out_changed) note_refused();
   bool all_settled = true;
   for (const rules::Family family : rules::kFamilies) {
     if (!uses(family)) continue;
@@ -194,6 +196,11 @@ void Serving::note_refused() {
     metrics_.refused(family, Counted::kServicePort, refused.size() - pods);
     for (const dataplane::RefusedObject& one : refused)
       if (std::ranges::find(names, one.name) == names.end()) names.push_back(one.name);
+  }
+  metrics_.restricted_services(model_.state().left_out().size());
+  for (const auto& [service, left_out] : model_.state().left_out()) {
+    if (names.size() > serve::HealthState::kMostRefused) break;
+    names.push_back(service.to_string() + ": " + left_out.lines.front());
   }
   health_.refused(std::move(names));
 }

@@ -75,6 +75,7 @@ class Serving {
   serve::HealthCheckPorts health_checks_;
   std::shared_ptr<serve::ServiceConnections> connections_;  ///< none: not asked for
   std::optional<std::array<std::size_t, 3>> told_counts_;   ///< of Services, EndpointSlices and the Node
+  std::size_t told_left_out_ = 0;
   std::size_t waiting_services_ = 0;
   std::size_t waiting_endpoints_ = 0;
   /// When the changes of endpoints happened that wait for a sync.

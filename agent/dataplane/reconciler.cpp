@@ -71,12 +71,16 @@ void Reconciler::follow_node(FamilyState& family) {
 
 void Reconciler::apply(std::vector<objects::ObjectEvent> events) {
   asked_ = asked_ || !events.empty();
-  for (const state::ViewChange& change : model_.apply(std::move(events)))
+  note_views(model_.apply(std::move(events)));
+}
+
+void Reconciler::note_views(const std::vector<state::ViewChange>& changes) {
+  for (const state::ViewChange& change : changes)
     if (FamilyState* family = state_of(change.family)) family->flows.apply(change);
 }
 
 void Reconciler::set_environment(config::Environment environment) {
-  model_.set_environment(std::move(environment));
+  note_views(model_.set_environment(std::move(environment)));
   for (FamilyState& family : families_) {
     follow_node(family);
     family.flows.follow(family.dataplane.host_ports());

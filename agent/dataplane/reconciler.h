@@ -114,6 +114,7 @@ class Reconciler {
   Reconciler(Model& model, Kernel& kernel, NfSession session);
   [[nodiscard]] FamilyState* state_of(rules::Family family);
   void note(const netlink::TableEvent& event);
+  void note_views(const std::vector<state::ViewChange>& changes);
   void sync(FamilyState& family, bool everything, RoundReport& report);
   /// When the family is tried again, after a failure.
   void delay(FamilyState& family, Time now);

@@ -35,7 +35,8 @@ class HealthState {
   void updated(rules::Family family, Moment now);
   /// False when the Node is being deleted, has the taint ToBeDeletedByClusterAutoscaler, or is unknown.
   void set_node_eligible(bool eligible);
-  /// Names of all objects that the kernel refuses now, for the page. They make nothing unhealthy: load balancers must
+  /// Names of all objects that the kernel refuses now, and lines about what Services ask for and do not get, for the
+  /// page. They make nothing unhealthy: load balancers must
   /// not take a whole node for lost because of one Service.
   void refused(std::vector<std::string> names);
 

@@ -146,6 +146,10 @@ Metrics::Series::Series(config::Config::Mode mode) {
                                    "refuses them; they are tried again");
   refused_service_ports = add_per_family(refused, {{"kind", "service_port"}});
   refused_pods = add_per_family(refused, {{"kind", "pod"}});
+  restricted_services =
+      gauge("kubenatd_restricted_services",
+            "Services that do not get all that they ask for: an address or port is somebody else's, or "
+            "there are too many endpoints");
   left_behind = gauge_per_family("kubenatd_other_proxy_rules",
                                  "Tables and groups of chains of other proxies that stand beside kubenatd's rules and "
                                  "are left alone because their maker seems to run");

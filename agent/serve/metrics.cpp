@@ -147,6 +147,10 @@ void Metrics::refused(rules::Family family, RefusedKind kind, std::size_t count)
       number(count));
 }
 
+void Metrics::restricted_services(std::size_t count) {
+  series_->restricted_services->Set(number(count));
+}
+
 bool Metrics::tells_rules() const {
   return series_->rules_owned != nullptr;
 }

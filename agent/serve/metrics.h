@@ -57,6 +57,8 @@ class Metrics {
   enum class RefusedKind : std::uint8_t { kServicePort, kPod };
   /// Objects that are not in the kernel now because it refuses them.
   void refused(rules::Family family, RefusedKind kind, std::size_t count);
+  /// Services that do not get all that they ask for.
+  void restricted_services(std::size_t count);
   /// Whether rules() is told anywhere: counting them is not free.
   [[nodiscard]] bool tells_rules() const;
   /// Rules that the agent owns, and those written in the last sync.

@@ -84,6 +84,7 @@ void fill(Metrics& metrics) {
   metrics.rules(Family::kIpv4, Table::kNat, 100, 10);
   metrics.refused(Family::kIpv4, Metrics::RefusedKind::kServicePort, 3);
   metrics.refused(Family::kIpv6, Metrics::RefusedKind::kPod, 1);
+  metrics.restricted_services(2);
   metrics.objects(Kind::kService, 12);
   metrics.source_up("services", true);
   metrics.source_up("nodes", false);
@@ -220,6 +221,7 @@ TEST_CASE("a round is counted") {
            R"(kubenatd_event_overruns_total 2)",
            R"(kubenatd_drift_disputes_total 1)",
            R"(kubenatd_refused_objects{ip_family="IPv4",kind="service_port"} 3)",
+           "kubenatd_restricted_services 2",
            R"(kubenatd_refused_objects{ip_family="IPv4",kind="pod"} 0)",
            R"(kubenatd_refused_objects{ip_family="IPv6",kind="pod"} 1)",
            R"(kubenatd_transaction_seconds_total 0.25)",
