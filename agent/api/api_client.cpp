@@ -112,6 +112,8 @@ ResponseHead head_of(const http_response& response) {
     if (code == std::errc() && end == text.data() + text.size())
       head.retry_after = std::chrono::seconds(std::min(seconds, kLongest));
   }
+  if (const auto found = response.headers().find("Content-Type"); found != response.headers().end())
+    head.content_type = found->second;
   return head;
 }
 
@@ -242,11 +244,12 @@ web::http::client::http_client_config configure(const ClusterAccess& access, con
 }
 
 web::http::http_request make_request(const ClusterAccess& access, const std::string& method, const std::string& target,
-                                     const std::string& authorization, const ApiWrite* write) {
+                                     const std::string& accept, const std::string& authorization,
+                                     const ApiWrite* write) {
   web::http::http_request request(method);
   request.set_request_uri(web::uri(target));
   request.headers().add("Host", access.server.authority());
-  request.headers().add("Accept", "application/json");
+  request.headers().add("Accept", accept);
   request.headers().add("User-Agent", kUserAgent);
   if (!authorization.empty()) request.headers().add("Authorization", authorization);
   if (asks_proxy(access) && access.proxy->user)
@@ -265,8 +268,8 @@ struct ApiClient::Connection {
   std::unique_ptr<web::http::client::http_client> client;
 };
 
-ApiClient::ApiClient(std::shared_ptr<Credentials> credentials, const ApiTiming& timing)
-    : credentials_(std::move(credentials)), timing_(timing) {}
+ApiClient::ApiClient(std::shared_ptr<Credentials> credentials, const ApiTiming& timing, std::string accept)
+    : credentials_(std::move(credentials)), timing_(timing), accept_(std::move(accept)) {}
 ApiClient::~ApiClient() = default;
 
 rules::Result<std::unique_ptr<ApiExchange>> ApiClient::get(const std::string& target,
@@ -332,7 +335,7 @@ rules::Result<std::unique_ptr<ApiExchange>> ApiClient::request(const std::string
         return rules::fail(object, method, status.error().to_string(), status.error().code);
     auto exchange = std::make_unique<Exchange>();
     try {
-      auto request = make_request(credentials_->access(), method, target, current.authorization, write);
+      auto request = make_request(credentials_->access(), method, target, accept_, current.authorization, write);
       static_cast<void>(connection_->findings->take());  // of an earlier request
       exchange->start(*connection_->client, request);
     } catch (...) {

@@ -51,8 +51,8 @@ struct ApiWrite {
 /// block of the body in memory; the library makes one block of each chunk of the transfer encoding.
 class ApiClient {
  public:
-  /// `timing` must outlive this.
-  ApiClient(std::shared_ptr<Credentials> credentials, const ApiTiming& timing);
+  /// `timing` must outlive this. `accept` is the header of that name.
+  ApiClient(std::shared_ptr<Credentials> credentials, const ApiTiming& timing, std::string accept = "application/json");
   ~ApiClient();
   ApiClient(const ApiClient&) = delete;
   ApiClient& operator=(const ApiClient&) = delete;
@@ -80,6 +80,7 @@ class ApiClient {
 
   std::shared_ptr<Credentials> credentials_;
   const ApiTiming& timing_;
+  const std::string accept_;
   std::unique_ptr<Connection> connection_;
   std::string bad_peer_;  ///< took a connection, and then was no good
   std::string problem_;

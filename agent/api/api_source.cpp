@@ -103,7 +103,7 @@ rules::Result<std::unique_ptr<ApiSource>> ApiSource::open(const ApiOptions& opti
     for (WatchedResource& resource : resources) {
       WatchSink& sink = source->queue_->sink(source->watches_.size());
       auto& watch = source->watches_.emplace_back(
-          std::make_unique<ResourceWatch>(std::move(resource), *credentials, source->timing_, sink));
+          std::make_unique<ResourceWatch>(std::move(resource), *credentials, source->timing_, options.encoding, sink));
       source->threads_.emplace_back([&watch = *watch](const std::stop_token& stop) { watch.run(stop); });
     }
   } catch (const std::system_error& thrown) {

@@ -7,6 +7,7 @@
 
 #include "agent/api/access.h"
 #include "agent/api/credentials.h"
+#include "agent/api/encoding.h"
 #include "agent/api/event_queue.h"
 #include "agent/api/resource_watch.h"
 #include "agent/api/timing.h"
@@ -25,7 +26,8 @@ struct ApiOptions {
   bool all_pods = false;  ///< with `pods`: Pods of every node
   /// Ingresses, IngressClasses, and those of Gateway API; where the role does not allow it, they are not waited for.
   bool ingresses = false;
-  bool pods_optional = false;  ///< where the role does not allow it, Pods are not waited for
+  Encoding encoding = Encoding::kProtobuf;  ///< where the server has it
+  bool pods_optional = false;               ///< where the role does not allow it, Pods are not waited for
   ApiTiming timing;
 };
 

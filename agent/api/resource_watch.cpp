@@ -11,6 +11,8 @@
 
 #include "agent/api/json_members.h"
 #include "agent/api/json_stream.h"
+#include "agent/api/protobuf_reader.h"
+#include "agent/api/protobuf_stream.h"
 #include "agent/api/query.h"
 #include "agent/base/printable.h"
 #include "agent/objects/decode.h"
@@ -38,11 +40,11 @@ void wait_for(std::chrono::milliseconds time, const std::stop_token& stop) {
 }  // namespace
 
 ResourceWatch::ResourceWatch(WatchedResource resource, std::shared_ptr<Credentials> credentials,
-                             const ApiTiming& timing, WatchSink& sink)
+                             const ApiTiming& timing, Encoding preferred, WatchSink& sink)
     : resource_(std::move(resource)),
       timing_(timing),
       sink_(sink),
-      client_(std::move(credentials), timing),
+      client_(std::move(credentials), timing, accept_header(preferred, resource_.kind)),
       known_(resource_.kind, [this](objects::ObjectEvent event) { sink_.changed(std::move(event)); }),
       backoff_(timing) {
   state_.resource = resource_.name;
@@ -122,7 +124,8 @@ ResourceWatch::Outcome ResourceWatch::refused(ApiExchange& exchange, bool stream
   const auto until = Clock::now() + timing_.stall;
   while (body.size() < kLongestBody && exchange.next(until, stop, block) == State::kReady)
     body.append(block.substr(0, kLongestBody - body.size()));
-  const auto parsed = read_value(body);
+  const bool is_protobuf = encoding_of(exchange.head().content_type) == Encoding::kProtobuf;
+  const auto parsed = is_protobuf ? read_protobuf_object(body, resource_.kind) : read_value(body);
   std::string message = parsed ? text_of(*parsed, "message") : std::string();
   if (message.empty()) message = body;
   std::string problem =
@@ -202,8 +205,11 @@ ResourceWatch::Outcome ResourceWatch::read_page(ApiExchange& exchange, const std
     } while (state == State::kReady && block.empty());
     return state == State::kReady ? block : std::string_view();
   };
-  const auto head = read_list(std::string(name_of(resource_.kind)), resource_.api_version, next_block,
-                              [this](json&& item) { take_object(item, false); });
+  const auto take = [this](json&& item) { take_object(item, false); };
+  const bool is_protobuf = encoding_of(exchange.head().content_type) == Encoding::kProtobuf;
+  const auto head = is_protobuf
+                        ? read_protobuf_list(resource_.kind, resource_.api_version, next_block, take)
+                        : read_list(std::string(name_of(resource_.kind)), resource_.api_version, next_block, take);
   // What went wrong with the connection explains what is wrong with the text.
   const auto retry = [](std::string problem) { return Outcome{Outcome::Next::kRetry, std::move(problem), {}, false}; };
   if (state == State::kFailed) return retry("the list broke off: " + exchange.failure());
@@ -252,8 +258,14 @@ ResourceWatch::Outcome ResourceWatch::stream(bool initial, const std::stop_token
 
 ResourceWatch::Outcome ResourceWatch::read_events(ApiExchange& exchange, Clock::time_point end, bool initial,
                                                   const std::stop_token& stop) {
+  const Encoding encoding = encoding_of(exchange.head().content_type);
   LineCutter lines;
+  FrameCutter frames;
   Verdict verdict;
+  const std::function<bool(std::string_view)> take = [&](std::string_view text) {
+    verdict = take_text(text, encoding, initial);
+    return !verdict;
+  };
   for (;;) {
     const auto until = initial ? std::min(end, Clock::now() + timing_.initial_quiet) : end;
     std::string_view block;
@@ -270,16 +282,13 @@ ResourceWatch::Outcome ResourceWatch::read_events(ApiExchange& exchange, Clock::
         return {};
       case State::kEnd:
         if (initial) return {Outcome::Next::kRetry, "the streamed list ended before it was complete", {}, false};
-        if (lines.partial()) return {Outcome::Next::kRetry, "the watch ended within an event", {}, false};
+        if (lines.partial() || frames.partial())
+          return {Outcome::Next::kRetry, "the watch ended within an event", {}, false};
         return {};
     }
-    const bool short_lines = lines.add(block, [&](std::string_view line) {
-      verdict = take_line(line, initial);
-      return !verdict;
-    });
+    const bool fits = encoding == Encoding::kProtobuf ? frames.add(block, take) : lines.add(block, take);
     if (verdict) return *std::move(verdict);
-    if (!short_lines)
-      return {Outcome::Next::kRetry, fmt::format("an event of more than {} bytes", kLargestObject), {}, true};
+    if (!fits) return {Outcome::Next::kRetry, fmt::format("an event of more than {} bytes", kLargestObject), {}, true};
   }
 }
 

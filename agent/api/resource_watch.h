@@ -9,6 +9,7 @@
 
 #include "agent/api/api_client.h"
 #include "agent/api/backoff.h"
+#include "agent/api/encoding.h"
 #include "agent/api/known_objects.h"
 #include "agent/api/timing.h"
 #include "agent/api/watch_sink.h"
@@ -38,12 +39,13 @@ struct WatchedResource {
 /// known, and only the differences become events. Events are real changes of typed objects. An object that is refused
 /// is named and stays as it was.
 /// Threading: run() has a thread of its own until it is stopped. Failure: run() does not end because of an error: the
-/// error is reported, the request is repeated with growing delays, and what is known stays. Cost: one connection; in
-/// memory the typed objects, one block of the answer and the JSON of one object.
+/// error is reported, the request is repeated with growing delays, and what is known stays. Each answer is read in the
+/// encoding that it has. Cost: one connection; in memory the typed objects, one block of the answer and the JSON of one
+/// object.
 class ResourceWatch {
  public:
   ResourceWatch(WatchedResource resource, std::shared_ptr<Credentials> credentials, const ApiTiming& timing,
-                WatchSink& sink);
+                Encoding preferred, WatchSink& sink);
 
   /// Returns only when it is asked to stop; that takes milliseconds.
   void run(const std::stop_token& stop);
@@ -68,7 +70,7 @@ class ResourceWatch {
     std::optional<Duration> retry_after;
     bool from_stream = false;  ///< the content of the watch was wrong, not the connection
   };
-  /// What to do after a line of a watch; nothing: read on.
+  /// What to do after an event of a watch; nothing: read on.
   using Verdict = std::optional<Outcome>;
 
   [[nodiscard]] Outcome list_pages(const std::stop_token& stop);
@@ -83,7 +85,9 @@ class ResourceWatch {
   [[nodiscard]] Outcome not_there(const std::string& problem);
   [[nodiscard]] Outcome failed_request(const rules::Error& error) const;
 
-  [[nodiscard]] Verdict take_line(std::string_view line, bool& initial);
+  /// A line or a frame of a watch.
+  [[nodiscard]] Verdict take_text(std::string_view text, Encoding encoding, bool& initial);
+  [[nodiscard]] Verdict take_event(const nlohmann::json& event, bool& initial);
   [[nodiscard]] Outcome take_error(const nlohmann::json& status) const;
   void take_object(const nlohmann::json& object, bool deleted);
   void take_bookmark(const nlohmann::json& object, bool& initial);

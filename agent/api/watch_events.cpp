@@ -8,6 +8,7 @@
 
 #include "agent/api/json_members.h"
 #include "agent/api/json_stream.h"
+#include "agent/api/protobuf_reader.h"
 #include "agent/base/printable.h"
 #include "agent/objects/decode.h"
 
@@ -35,12 +36,20 @@ objects::ObjectKey key_of(const json& object, objects::Kind kind) {
 
 }  // namespace
 
-ResourceWatch::Verdict ResourceWatch::take_line(std::string_view line, bool& initial) {
-  if (base::trimmed(line).empty()) return std::nullopt;
-  const auto event = read_value(line);
-  if (!event) return Outcome{Outcome::Next::kRetry, "an event that is no JSON: " + event.error().cause, {}, true};
-  const std::string type = text_of(*event, "type");
-  const json* object = member(*event, "object");
+ResourceWatch::Verdict ResourceWatch::take_text(std::string_view text, Encoding encoding, bool& initial) {
+  if (encoding == Encoding::kJson && base::trimmed(text).empty()) return std::nullopt;
+  const auto event = encoding == Encoding::kProtobuf ? read_protobuf_event(text, resource_.kind) : read_value(text);
+  if (event) return take_event(*event, initial);
+  return Outcome{Outcome::Next::kRetry,
+                 fmt::format("an event that is no {}: {}", encoding == Encoding::kProtobuf ? "protobuf" : "JSON",
+                             event.error().cause),
+                 {},
+                 true};
+}
+
+ResourceWatch::Verdict ResourceWatch::take_event(const json& event, bool& initial) {
+  const std::string type = text_of(event, "type");
+  const json* object = member(event, "object");
   if (object == nullptr || !object->is_object())
     return Outcome{
         Outcome::Next::kRetry, fmt::format("an event {} without an object", base::in_quotes(type)), {}, true};

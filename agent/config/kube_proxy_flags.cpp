@@ -30,7 +30,8 @@ constexpr std::string_view kOldLog = "Of kube-proxy's log before v1.26";
 constexpr auto kFlags = std::to_array<KubeProxyFlag>({
     {"feature-gates", kGates, "featureGates", kNowhere, "Kubernetes' feature gates; any name is accepted"},
     {"kubeconfig", kText, "clientConnection.kubeconfig", kEverywhere, "How to reach the API server"},
-    {"kube-api-content-type", kText, "clientConnection.contentType", kNowhere, "Requests are JSON", kKept},
+    {"kube-api-content-type", kText, "clientConnection.contentType", kEverywhere,
+     "How the API server sends objects: application/vnd.kubernetes.protobuf or application/json", kKept},
     {"kube-api-burst", kNumber, "clientConnection.burst", kNowhere, kNotThrottled, kKept},
     {"kube-api-qps", kFloat, "clientConnection.qps", kNowhere, kNotThrottled, kKept},
     {"bind-address", kAddress, "bindAddress", kEverywhere,

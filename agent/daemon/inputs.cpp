@@ -185,7 +185,10 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
     const auto access = access_of(config);
     if (!access) return std::unexpected(access.error());
     for (const std::string& warning : access->warnings) base::log_warning("credentials", {{"problem", warning}});
-    auto source = open_api(*access, *name, pods_to_watch(purpose, config));
+    auto source = open_api(
+        *access,
+        api::preferred_encoding(config.client_connection.accept_content_types, config.client_connection.content_type),
+        *name, pods_to_watch(purpose, config));
     if (!source) return std::unexpected(source.error());
     inputs.source = std::move(*source);
     if (for_kernel) {

@@ -54,13 +54,14 @@ class ApiServer final : public ObjectSource {
 
 }  // namespace
 
-rules::Result<std::unique_ptr<ObjectSource>> open_api(const api::ClusterAccess& access, const std::string& node_name,
-                                                      WatchPods pods) {
+rules::Result<std::unique_ptr<ObjectSource>> open_api(const api::ClusterAccess& access, api::Encoding encoding,
+                                                      const std::string& node_name, WatchPods pods) {
   api::ApiOptions options{.access = access,
                           .node_name = node_name,
                           .pods = pods != WatchPods::kNo,
                           .all_pods = pods == WatchPods::kAll,
                           .ingresses = pods == WatchPods::kAll,
+                          .encoding = encoding,
                           .pods_optional = pods != WatchPods::kNeeded,
                           .timing = {}};
   auto source = api::ApiSource::open(options);

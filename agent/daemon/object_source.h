@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/api/access.h"
+#include "agent/api/encoding.h"
 #include "agent/api/watch_sink.h"
 #include "agent/objects/objects.h"
 #include "agent/objects/passed_over.h"
@@ -68,6 +69,7 @@ class ObjectSource {
 /// not waited for either.
 enum class WatchPods : std::uint8_t { kNo, kOptional, kNeeded, kAll };
 [[nodiscard]] rules::Result<std::unique_ptr<ObjectSource>> open_api(const api::ClusterAccess& access,
+                                                                    api::Encoding encoding,
                                                                     const std::string& node_name, WatchPods pods);
 
 }  // namespace kubenatd::agent::daemon

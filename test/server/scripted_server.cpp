@@ -139,13 +139,26 @@ class Wire {
   bool open_ = true;
 };
 
+Reply::Reply(const Ask& ask, Wire& wire, const Translation* translation)
+    : ask(ask), wire_(wire), translation_(translation) {
+  const auto accept = ask.headers.find("accept");
+  if (translation_ != nullptr &&
+      (accept == ask.headers.end() || accept->second.find(translation_->content_type) == std::string::npos))
+    translation_ = nullptr;
+}
 void Reply::answer(int status, const std::string& body, const std::string& more_headers) {
-  raw(fmt::format("HTTP/1.1 {} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}\r\n{}", status,
-                  body.size(), more_headers, body));
+  const auto translated = translation_ != nullptr ? translation_->body(body) : std::nullopt;
+  const std::string& said = translated ? *translated : body;
+  raw(fmt::format("HTTP/1.1 {} Status\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}\r\n{}", status,
+                  translated ? translation_->content_type : "application/json", said.size(), more_headers, said));
 }
 void Reply::begin(int status) {
-  raw(fmt::format("HTTP/1.1 {} Status\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-                  status));
+  raw(fmt::format("HTTP/1.1 {} Status\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n", status,
+                  translation_ != nullptr ? translation_->content_type : "application/json"));
+}
+void Reply::line(const std::string& text) {
+  const auto translated = translation_ != nullptr ? translation_->line(text) : std::nullopt;
+  chunk(translated ? *translated : text + "\n");
 }
 void Reply::chunk(std::string_view text) {
   raw(fmt::format("{:x}\r\n{}\r\n", text.size(), text));
@@ -308,7 +321,7 @@ void ScriptedServer::answer(const Ask& ask, Wire& wire) {
       steps.pop_front();
     }
   }
-  Reply reply(ask, wire);
+  Reply reply(ask, wire, translation_ ? &*translation_ : nullptr);
   if (step) {
     step(reply);
   } else if (ask.has("watch")) {

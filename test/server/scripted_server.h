@@ -35,10 +35,17 @@ struct Ask {
 
 class Wire;
 
+/// Says in another encoding what a test says in JSON. Text that is none stays as it is.
+struct Translation {
+  std::string content_type;  ///< used for who accepts it
+  std::function<std::optional<std::string>(std::string_view)> body;
+  std::function<std::optional<std::string>(std::string_view)> line;
+};
+
 /// One request, being answered. Writing to a client that is gone does nothing.
 class Reply {
  public:
-  Reply(const Ask& ask, Wire& wire) : ask(ask), wire_(wire) {}
+  Reply(const Ask& ask, Wire& wire, const Translation* translation = nullptr);
   const Ask& ask;
 
   /// A whole answer.
@@ -46,7 +53,7 @@ class Reply {
   /// The head of an answer in chunks.
   void begin(int status = 200);
   void chunk(std::string_view text);
-  void line(const std::string& text) { chunk(text + "\n"); }
+  void line(const std::string& text);
   void end();
   void raw(std::string_view bytes);
   /// Ends the connection at once.
@@ -58,6 +65,7 @@ class Reply {
 
  private:
   Wire& wire_;
+  const Translation* translation_;  ///< none: JSON
 };
 
 using Step = std::function<void(Reply&)>;
@@ -80,6 +88,8 @@ class ScriptedServer {
   void on(const std::string& path, std::vector<Step> steps);
   /// For every request, instead of steps.
   void always(Step step);
+  /// Before the first request.
+  void translate(Translation translation) { translation_ = std::move(translation); }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::vector<Ask> asked(const std::string& path) const;
@@ -96,6 +106,7 @@ class ScriptedServer {
   int listener_ = -1;
   std::uint16_t port_ = 0;
   std::atomic<bool> stopping_{false};
+  std::optional<Translation> translation_;
   mutable std::mutex mutex_;
   std::map<std::string, std::deque<Step>> steps_;
   Step always_;

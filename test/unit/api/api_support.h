@@ -12,6 +12,7 @@
 
 #include "agent/api/api_source.h"
 #include "test/server/scripted_server.h"
+#include "test/unit/api/protobuf_writer.h"
 
 namespace kubenatd::test {
 
@@ -79,6 +80,14 @@ inline void refuse_streaming(Reply& reply) {
   reply.answer(422, status(422, "Invalid",
                            "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"));
 }
+
+/// A server that speaks JSON, and in another run of the test case protobuf.
+class BilingualServer : public ScriptedServer {
+ public:
+  BilingualServer() {
+    if (GENERATE(false, true)) translate(protobuf_translation());
+  }
+};
 
 /// Everything a hundred times as fast.
 inline agent::api::ApiTiming quick() {

@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 
 TEST_CASE("410 Gone: a new list replaces what is known, and only differences are told") {
   const bool as_event = GENERATE(true, false);
-  ScriptedServer server;
+  BilingualServer server;
   server.on(kServices, {[as_event](Reply& reply) {
               stream_list(reply, {service("a"), service("b"), service("c")}, "20");
               reply.line(bookmark("21"));
@@ -35,7 +35,7 @@ TEST_CASE("410 Gone: a new list replaces what is known, and only differences are
 }
 
 TEST_CASE("an ERROR event of another kind: the watch goes on, and by a list when it comes again") {
-  ScriptedServer server;
+  BilingualServer server;
   server.on(kServices, {[](Reply& reply) {
                           stream_list(reply, {service("a")}, "20");
                           reply.line(error_event(500, "InternalError"));
@@ -60,7 +60,7 @@ TEST_CASE("an ERROR event of another kind: the watch goes on, and by a list when
 }
 
 TEST_CASE("429 and 503 with Retry-After, before a list and before a watch") {
-  ScriptedServer server;
+  BilingualServer server;
   const Step busy = [](Reply& reply) {
     reply.answer(429, status(429, "TooManyRequests", "later"), "Retry-After: 1\r\n");
   };
@@ -114,7 +114,7 @@ TEST_CASE("a connection that is cut within an event loses nothing") {
 }
 
 TEST_CASE("a half-open connection is given up") {
-  ScriptedServer server;
+  BilingualServer server;
   server.on(kServices, {[](Reply& reply) {
                           stream_list(reply, {service("a")}, "20");
                           reply.hang();
@@ -273,7 +273,7 @@ TEST_CASE("an event that is no JSON, or without an end") {
 }
 
 TEST_CASE("an older server that does not know the field selector") {
-  ScriptedServer server;
+  BilingualServer server;
   server.always([](Reply& reply) {
     if (reply.ask.has("fieldSelector"))
       return reply.answer(400, status(400, "BadRequest", "field label not supported: spec.clusterIP"));

@@ -11,7 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 
 TEST_CASE("a streamed list and what comes after it") {
-  ScriptedServer server;
+  BilingualServer server;
   server.on(kServices, {[](Reply& reply) {
               stream_list(reply, {service("a"), service("b")}, "20");
               reply.line(event("MODIFIED", service("a", "10.96.0.11", "21")));
@@ -36,12 +36,12 @@ TEST_CASE("a streamed list and what comes after it") {
   CHECK(asked[0].query.at("timeoutSeconds") == "60");
   CHECK(asked[0].query.at("labelSelector") == "!service.kubernetes.io/service-proxy-name");
   CHECK(asked[0].query.at("fieldSelector") == "spec.clusterIP!=None");
-  CHECK(asked[0].headers.at("accept") == "application/json");
+  CHECK(asked[0].headers.at("accept") == "application/vnd.kubernetes.protobuf,application/json");
   CHECK_FALSE(asked[0].headers.contains("authorization"));
 }
 
 TEST_CASE("a watch that ends goes on where it was, also with a bookmark's version") {
-  ScriptedServer server;
+  BilingualServer server;
   server.on(kServices, {[](Reply& reply) {
                           stream_list(reply, {service("a")}, "20");
                           reply.line(event("MODIFIED", service("a", "10.96.0.11", "21")));
@@ -69,7 +69,7 @@ TEST_CASE("a watch that ends goes on where it was, also with a bookmark's versio
 
 TEST_CASE("a server without streamed lists is read in pages") {
   const int refusal = GENERATE(400, 405, 422);
-  ScriptedServer server;
+  BilingualServer server;
   server.always([&](Reply& reply) {
     if (reply.ask.has("sendInitialEvents")) return reply.answer(refusal, status(refusal, "Invalid", "no such thing"));
     if (reply.ask.has("watch")) {
@@ -98,7 +98,7 @@ TEST_CASE("a server without streamed lists is read in pages") {
 }
 
 TEST_CASE("a server that ignores the wish for a streamed list") {
-  ScriptedServer server;
+  BilingualServer server;
   server.on(kServices, {[](Reply& reply) {
                           reply.begin();
                           reply.line(event("ADDED", service("a")));
@@ -117,7 +117,7 @@ TEST_CASE("a server that ignores the wish for a streamed list") {
 
 TEST_CASE("a server that accepts the wish for a streamed list and then cannot: pages, at once") {
   const bool some_came = GENERATE(true, false);
-  ScriptedServer server;
+  BilingualServer server;
   server.on(kServices, {[some_came](Reply& reply) {
                           reply.begin();
                           if (some_came) reply.line(event("ADDED", service("gone-meanwhile")));
@@ -143,7 +143,7 @@ TEST_CASE("a server without ServiceCIDRs, or with an older version of them, hold
   const std::string older = "/apis/networking.k8s.io/v1beta1/servicecidrs";
   const bool has_older = GENERATE(true, false);
   const int refusal = GENERATE(404, 403);
-  ScriptedServer server;
+  BilingualServer server;
   server.always([&](Reply& reply) {
     if (!has_older || reply.ask.path != older) return reply.answer(refusal, status(refusal, "NotFound", "no such"));
     if (reply.ask.has("sendInitialEvents")) return reply.answer(400, status(400, "Invalid", "no streams"));
@@ -170,7 +170,7 @@ TEST_CASE("a server without ServiceCIDRs, or with an older version of them, hold
 }
 
 TEST_CASE("a place in a list that is gone: the list begins again") {
-  ScriptedServer server;
+  BilingualServer server;
   server.on(kServices, {refuse_streaming, [](Reply& reply) { reply.answer(200, list({service("a")}, "30", "more")); },
                         [](Reply& reply) { reply.answer(410, status(410, "Expired", "too old")); },
                         [](Reply& reply) { reply.answer(200, list({service("b")}, "40")); }});
