@@ -19,7 +19,6 @@ using ConntrackAttributes = std::array<nlattr*, CTA_MAX + 1>;
 /// or protocol, or not as the kernel writes it. `attributes` has then no meaning. Pure. Failure: none, whatever the
 /// bytes.
 [[nodiscard]] std::optional<ConntrackFlow> read_conntrack_entry(const nlmsghdr& message, rules::Family family,
-                                                                std::uint8_t protocol,
-                                                                ConntrackAttributes& attributes);
+                                                                std::uint8_t protocol, ConntrackAttributes& attributes);
 
 }  // namespace kubenatd::netlink::host

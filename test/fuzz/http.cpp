@@ -20,12 +20,11 @@ class Server {
   Server() {
     const auto page = [](std::string text) { return [text](const HttpRequest&) { return plain_text(text); }; };
     const agent::config::BindAddress loopback{rules::Address::parse("127.0.0.1").value(), 0};
-    auto opened = HttpServer::open(*transport_, loopback,
-                                   by_path({{"/healthz", page("ok")},
-                                            {"/metrics", page(std::string(std::size_t{100} << 10U, 'm'))},
-                                            {"/throws", [](const HttpRequest&) -> HttpResponse {
-                                               throw std::runtime_error("no");
-                                             }}}));
+    auto opened = HttpServer::open(
+        *transport_, loopback,
+        by_path({{"/healthz", page("ok")},
+                 {"/metrics", page(std::string(std::size_t{100} << 10U, 'm'))},
+                 {"/throws", [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("no"); }}}));
     require(opened.has_value(), "the server opens");
     server_ = std::move(*opened);
   }

@@ -8,8 +8,8 @@
 namespace kubenatd::fuzz {
 namespace {
 
-using nlohmann::json;
 using agent::api::LineCutter;
+using nlohmann::json;
 
 struct List {
   bool read = false;
@@ -25,9 +25,8 @@ List list_of(const std::vector<std::string_view>& pieces) {
     while (next < pieces.size() && pieces[next].empty()) ++next;
     return next < pieces.size() ? pieces[next++] : std::string_view();
   };
-  const auto read = agent::api::read_list("Service", "v1", next_block, [&](json&& item) {
-    list.items.push_back(item.dump());
-  });
+  const auto read =
+      agent::api::read_list("Service", "v1", next_block, [&](json&& item) { list.items.push_back(item.dump()); });
   list.read = read.has_value();
   if (read) list.head = *read;
   if (!read) require_line(read.error());

@@ -45,8 +45,7 @@ void check(std::string_view input) {
   const std::uint8_t choice = take_byte(input);
   if (choice % 4 == 3) {
     netlink::Monitor monitor(std::make_unique<FuzzSocket>(input));
-    if (const auto drained = monitor.drain([](const netlink::TableEvent&) {}); !drained)
-      require_line(drained.error());
+    if (const auto drained = monitor.drain([](const netlink::TableEvent&) {}); !drained) require_line(drained.error());
     return;
   }
   const auto kernel = std::make_shared<NfTables>(std::make_unique<FuzzSocket>(input));

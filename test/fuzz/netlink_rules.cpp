@@ -45,9 +45,9 @@ void check(std::string_view input) {
 
   rules::walk::Ruleset ruleset;
   const bool nat = (choice & 2U) != 0;
-  auto& table = ruleset.table(family == rules::Family::kIpv4 ? rules::walk::TableFamily::kIp
-                                                              : rules::walk::TableFamily::kIp6,
-                              nat ? "nat" : "filter");
+  auto& table =
+      ruleset.table(family == rules::Family::kIpv4 ? rules::walk::TableFamily::kIp : rules::walk::TableFamily::kIp6,
+                    nat ? "nat" : "filter");
   const std::string name = nat ? "PREROUTING" : "INPUT";
   auto& chain = table.chains[name];
   chain.name = name;

@@ -61,7 +61,8 @@ void check_legacy(std::string_view input) {
   table.name = "nat";
   table.hooks = 0x1b;
   for (auto* offsets : {&table.first, &table.policy})
-    for (std::uint32_t& offset : *offsets) offset = static_cast<std::uint32_t>(take_byte(input) << 8U | take_byte(input));
+    for (std::uint32_t& offset : *offsets)
+      offset = static_cast<std::uint32_t>(take_byte(input) << 8U | take_byte(input));
   table.entries = std::string(input);
   (void)table.is_idle();
   rules::walk::Ruleset ruleset;
