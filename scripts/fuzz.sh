@@ -52,7 +52,7 @@ run() {
   local dictionary=()
   if [[ -e test/fuzz/$target.dict ]]; then dictionary=(-dict="test/fuzz/$target.dict"); fi
   $layout "$build/fuzz_$target" -max_total_time="$seconds" -seed="$seed" -rss_limit_mb=768 -malloc_limit_mb=256 -timeout=10 \
-    -max_len=8192 -print_final_stats=1 -artifact_prefix="$found-" "${dictionary[@]}" "$found" "test/fuzz/corpus/$target" \
+    -max_len=8192 -print_final_stats=1 -print_funcs=0 -artifact_prefix="$found-" "${dictionary[@]}" "$found" "test/fuzz/corpus/$target" \
     >"$log" 2>&1 </dev/null || outcome=FAILED
   local runs features
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

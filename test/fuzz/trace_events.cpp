@@ -27,8 +27,8 @@ void check(std::string_view input) {
     require(packet.in_connection < journal.connections().size(), "a packet has a connection");
     for (const auto& passage : packet.passages)
       require(passage.steps.size() <= Journal::kMostSteps, "steps are bounded");
-    require_line(to_text(packet.first));
-    require_line(to_text(packet.last));
+    require_line(agent::trace::to_text(packet.first));
+    require_line(agent::trace::to_text(packet.last));
   }
   for (const auto& connection : journal.connections())
     for (const std::size_t packet : connection.packets)
