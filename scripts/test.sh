@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and checks everything: unit, kernel, packet and fault tests, format, layers,
-# clang-tidy, a soak of a minute, the unit and kernel tests once more under the sanitizers, and those that a kernel
-# decides on two other kernels.
+# clang-tidy, a soak of a minute, the unit and kernel tests once more under the sanitizers, the fuzz targets, and those
+# that a kernel decides on two other kernels.
 #
 #   scripts/test.sh              everything
-#   scripts/test.sh --quick      without soak, clang-tidy, sanitizers and other kernels
+#   scripts/test.sh --quick      without soak, clang-tidy, sanitizers, fuzzing and other kernels
 #   scripts/test.sh --unit       only the product and the unit tests, quickly built and run without root
 #   scripts/test.sh -R REGEX     only the tests whose name matches (given to ctest), and nothing but them
 #
@@ -100,8 +100,8 @@ if without_rights and sys.argv[2] == "true":
     sys.exit(f"CI: {without_rights} tests were skipped for want of rights")
 PYTHON
 }
-# The address space is laid out without chance for the sanitizers: gcc 12's thread sanitizer stops with "unexpected memory
-# mapping" on kernels that shuffle it by more than 28 bits.
+# The address space is laid out without chance for the sanitizers: gcc 12's thread sanitizer and clang 16's address sanitizer
+# do not start on kernels that shuffle it by more than 28 bits.
 fixed_layout=()
 if setarch -R true 2>/dev/null; then fixed_layout=(setarch -R); fi
 # run_tests PRESET [ctest's options]: fails when a test fails, or is skipped where it may not be.
@@ -152,6 +152,7 @@ if ! $quick; then
   step "kernels" scripts/kernels.sh --short
   step "clang-tidy" scripts/tidy.sh build
   step "address, undefined behaviour" sanitized asan sanitized_tests 'unit|sanitized|threaded'
+  step "fuzzing" scripts/fuzz.sh
   step "threads" sanitized tsan threaded_tests 'threaded'
 fi
 finish
