@@ -27,6 +27,8 @@ struct RoundReport {
     std::optional<rules::Error> error;
     std::chrono::nanoseconds took{};
     std::optional<std::chrono::nanoseconds> healed_after{};  ///< from the first event about what was healed
+    /// Who changed what was healed: "iptables (4711)". Empty: nobody was seen, as an audit found it.
+    std::vector<std::string> healed_of{};
   };
   /// A sweep of conntrack.
   struct Sweep {
@@ -106,6 +108,8 @@ class Reconciler {
     Time retry_at{};  ///< after a failed sync
     Clock::duration retry_delay{};
     bool left_over_known = false;
+    bool touched = false;                ///< by the transaction whose end the kernel has not told of yet
+    std::vector<std::string> writers{};  ///< of what is suspected; a few
   };
 
   Reconciler(Model& model, Kernel& kernel, NfSession session);
