@@ -24,30 +24,44 @@ std::optional<double> setting(std::string_view name) {
   return static_cast<double>(number);
 }
 
+struct Told {
+  const char* name;
+  const char* help;
+  MetricType type;
+};
+constexpr Told kEntries{"kubenatd_conntrack_entries", "Connections that are tracked in this network namespace",
+                        MetricType::Gauge};
+constexpr Told kLimit{"kubenatd_conntrack_entries_limit", "How many there may be (nf_conntrack_max); 0: no limit",
+                      MetricType::Gauge};
+constexpr Told kInsertFailed{"kubenatd_conntrack_insert_failed_total",
+                             "Packets dropped because another connection had taken the same addresses and ports first",
+                             MetricType::Counter};
+constexpr Told kDropped{"kubenatd_conntrack_dropped_total",
+                        "Packets dropped because no entry could be made, mostly as the table is full",
+                        MetricType::Counter};
+constexpr Told kEarlyDropped{"kubenatd_conntrack_early_dropped_total",
+                             "Connections forgotten to make room in a full table", MetricType::Counter};
+
 }  // namespace
+
+std::vector<std::string> ConntrackMetrics::names() {
+  return {kEntries.name, kLimit.name, kInsertFailed.name, kDropped.name, kEarlyDropped.name};
+}
 
 std::vector<prometheus::MetricFamily> ConntrackMetrics::Collect() const {
   std::vector<prometheus::MetricFamily> families;
-  const auto add = [&](const char* name, const char* help, MetricType type, double value) {
+  const auto add = [&](const Told& told, double value) {
     prometheus::ClientMetric metric;
-    (type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
-    families.push_back({name, help, type, {std::move(metric)}});
+    (told.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+    families.push_back({told.name, told.help, told.type, {std::move(metric)}});
   };
-  if (const auto entries = setting(config::kSysctlConntrackCount))
-    add("kubenatd_conntrack_entries", "Connections that are tracked in this network namespace", MetricType::Gauge,
-        *entries);
-  if (const auto most = setting(config::kSysctlConntrackMax))
-    add("kubenatd_conntrack_entries_limit", "How many there may be (nf_conntrack_max); 0: no limit", MetricType::Gauge,
-        *most);
+  if (const auto entries = setting(config::kSysctlConntrackCount)) add(kEntries, *entries);
+  if (const auto most = setting(config::kSysctlConntrackMax)) add(kLimit, *most);
   const auto stats = netlink::host::read_conntrack_stats();
   if (!stats) return families;
-  add("kubenatd_conntrack_insert_failed_total",
-      "Packets dropped because another connection had taken the same addresses and ports first", MetricType::Counter,
-      static_cast<double>(stats->insert_failed));
-  add("kubenatd_conntrack_dropped_total", "Packets dropped because no entry could be made, mostly as the table is full",
-      MetricType::Counter, static_cast<double>(stats->dropped));
-  add("kubenatd_conntrack_early_dropped_total", "Connections forgotten to make room in a full table",
-      MetricType::Counter, static_cast<double>(stats->early_dropped));
+  add(kInsertFailed, static_cast<double>(stats->insert_failed));
+  add(kDropped, static_cast<double>(stats->dropped));
+  add(kEarlyDropped, static_cast<double>(stats->early_dropped));
   return families;
 }
 

@@ -3,6 +3,7 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
+#include <string>
 #include <vector>
 
 namespace kubenatd::agent::serve {
@@ -14,6 +15,8 @@ namespace kubenatd::agent::serve {
 class ConntrackMetrics final : public prometheus::Collectable {
  public:
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
+  /// Of all that may be told.
+  [[nodiscard]] static std::vector<std::string> names();
 };
 
 }  // namespace kubenatd::agent::serve

@@ -35,7 +35,13 @@ case "$*" in
     [[ $* == *"--output json"* && -e $ANSWERS/$node.$verb.json ]] && verb=$verb.json
     [[ -e $ANSWERS/$node.$verb ]] && cat "$ANSWERS/$node.$verb"
     [[ -e $ANSWERS/$node.$verb.err ]] && cat "$ANSWERS/$node.$verb.err" >&2
-    exit "$(cat "$ANSWERS/$node.${verb%.json}.code" 2>/dev/null || echo 0)"
+    code=$(cat "$ANSWERS/$node.${verb%.json}.code" 2>/dev/null || echo 0)
+    ((code == 0)) || echo "command terminated with exit code $code" >&2
+    if [[ -e $ANSWERS/$node.fails ]]; then
+      echo "error: unable to upgrade connection" >&2
+      exit 1
+    fi
+    exit "$code"
     ;;
   *) exit 9 ;;
 esac
@@ -220,6 +226,25 @@ TEST_CASE("the plugin compares node by node and lists Services of one") {
   cluster.answer("b.services", "NAMESPACE\n");
   CHECK(cluster.ask("services demo/web --node b -o wide").out == "NAMESPACE\n");
   CHECK(has(cluster.calls(), "kubenatd-2 --container kubenatd -- /usr/sbin/kubenatd services demo/web -o wide --v 2"));
+}
+
+TEST_CASE("the plugin tells a kubectl that fails from a kubenatd that found something") {
+  const Cluster cluster;
+  cluster.answer("b.fails", "");
+  for (const char* command : {"diff --node b", "explain 192.0.2.2:80", "trace 192.0.2.2:80", "services --node b"}) {
+    const auto told = cluster.ask(command);
+    INFO(told.describe());
+    CHECK(told.status == 3);
+    CHECK(has(told.err, "unable to upgrade connection"));
+  }
+  const auto status = cluster.ask("status --node b");
+  CHECK(status.status == 3);
+  CHECK(has(status.out, "b: no answer: error: unable to upgrade connection"));
+  const Cluster other;
+  other.answer("b.explain.code", "1");
+  const auto found = other.ask("explain 192.0.2.2:80");
+  CHECK(found.status == 1);
+  CHECK_FALSE(has(found.err, "command terminated"));
 }
 
 TEST_CASE("the plugin hands kubectl its own flags and knows wrong usage") {
