@@ -23,6 +23,8 @@ int dispatch(const Options& options) {
     case Command::kDiff: return kubenatd::agent::cli::diff(options);
     case Command::kExplain: return kubenatd::agent::cli::explain(options);
     case Command::kTrace: return kubenatd::agent::cli::trace(options);
+    case Command::kStatus: return kubenatd::agent::cli::status(options);
+    case Command::kServices: return kubenatd::agent::cli::services(options);
     case Command::kCheck: return kubenatd::agent::cli::check(options);
     case Command::kCleanup: return kubenatd::agent::cli::cleanup(options);
     case Command::kVersion:

@@ -10,6 +10,8 @@ namespace kubenatd::agent::cli {
 [[nodiscard]] int diff(const Options& options);
 [[nodiscard]] int explain(const Options& options);
 [[nodiscard]] int trace(const Options& options);
+[[nodiscard]] int status(const Options& options);
+[[nodiscard]] int services(const Options& options);
 [[nodiscard]] int check(const Options& options);
 /// check --node
 [[nodiscard]] int check_node(const Options& options);

@@ -41,14 +41,17 @@ constexpr const char* kExamples =
     "  kubenatd diff --manifests manifests/demo              what differs between desired and live, rule by rule\n"
     "  kubenatd explain 10.96.0.10:53/udp --manifests DIR    what happens to a packet, rule by rule, and why\n"
     "  kubenatd trace 10.96.0.10:53/udp --manifests DIR      what real packets of it meet, beside what explain says\n"
+    "  kubenatd status                                       how the agent that runs here is\n"
+    "  kubenatd services demo/web                            what it knows of a Service\n"
     "  kubenatd check --node --proxy-mode nftables           whether this node can do that mode\n"
     "  kubenatd cleanup                                      remove all of it, and nothing else\n"
     "\n"
     "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n"
     "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
-    "problem, trace: a packet went another way than predicted, check: the configuration is refused or the node cannot\n"
-    "do a mode); 2 wrong usage; 3 diff, explain, trace or check --node could not read the kernel or their input\n"
-    "(trace: or saw nothing).\n";
+    "problem, trace: a packet went another way than predicted, status: the agent has a problem, services NAME: there\n"
+    "is no such Service, check: the configuration is refused or the node cannot do a mode); 2 wrong usage; 3 diff,\n"
+    "explain, trace or check --node could not read the kernel or their input (trace: or saw nothing), or no agent\n"
+    "answers status or services.\n";
 
 /// A command and what the help says of it.
 struct CommandWord {
@@ -75,6 +78,13 @@ constexpr std::array kCommands{
                 "Watch real packets of a flow, beside what explain says of it; needs CAP_NET_ADMIN\n"
                 "Each packet is told with the rules that it met, foreign ones too. Exit code 0: packets came, as\n"
                 "predicted; 1: one went another way; 3: none came, or nothing could be compared"},
+    CommandWord{"status", Command::kStatus, config::Command::kAsk, "",
+                "Say how the agent that runs on this node is, problems first; it is asked at its metrics address\n"
+                "Exit code 0: no problem; 1: there is one; 3: no agent answers"},
+    CommandWord{"services", Command::kServices, config::Command::kAsk, "[NAME]",
+                "List the Services as the running agent sees them: addresses, ready endpoints, problems, drift\n"
+                "NAME is web or demo/web, and shows its frontends and endpoints, too. Exit code 1: there is no such\n"
+                "Service; 3: no agent answers"},
     CommandWord{"check", Command::kCheck, config::Command::kCheck, "",
                 "Say what is understood of a configuration and of the flags of run, or what this node can do\n"
                 "Exit code 1: the configuration is refused. With --node 1: a mode cannot run here; 3: it could not be\n"
@@ -85,6 +95,7 @@ constexpr std::array kCommands{
     CommandWord{"version", Command::kVersion, config::Command::kCleanup, "", "Print the version"},
 };
 
+constexpr std::string_view kDestinationArgument = "DESTINATION";
 constexpr const char* kDestination =
     "DESTINATION is ADDRESS:PORT[/tcp|udp|sctp], node:PORT[/...], or http(s)://HOST[:PORT][/PATH].\n";
 
@@ -143,6 +154,26 @@ void add_check_flags(FlagSet& flags, CheckOptions& check) {
                               "kernel is tried out, and nothing of it stays. Needs CAP_NET_ADMIN",
                               check.node));
   flags.add(output_flag(check.json));
+}
+
+void add_seen_flags(FlagSet& flags, SeenOptions& seen, Command command) {
+  const bool is_status = command == Command::kStatus;
+  Flag output = flag("output", is_status ? "text|row|json" : "text|wide|json",
+                     is_status ? "text for people, row for a table of nodes, json for programs"
+                               : "text for people, wide with more columns, json for programs",
+                     [&seen, is_status](const std::string& text) -> Wrong {
+                       const std::string third = is_status ? "row" : "wide";
+                       if (text != "text" && text != "json" && text != third)
+                         return fmt::format("it is not text, {} or json", third);
+                       seen.json = text == "json";
+                       seen.row = text == "row";
+                       seen.wide = text == "wide";
+                       return std::nullopt;
+                     });
+  output.shorthand = 'o';
+  output.fallback = "text";
+  flags.add(std::move(output));
+  if (!is_status) flags.add(config::bool_flag("problems", "Only Services that have a problem", seen.problems_only));
 }
 
 void add_trace_flags(FlagSet& flags, Options& options) {
@@ -245,7 +276,7 @@ std::string top_help() {
 std::string help_of(const CommandWord& command, const FlagSet& flags) {
   std::string text = fmt::format("{}\n\nUsage: kubenatd {}{}{} [FLAGS]\n", command.about, command.word,
                                  command.argument.empty() ? "" : " ", command.argument);
-  if (!command.argument.empty()) text += kDestination;
+  if (command.argument == kDestinationArgument) text += kDestination;
   text += flags.help();
   if (command.command == Command::kVersion) return text;
   text +=
@@ -268,16 +299,16 @@ std::string quoted(std::span<const std::string> words) {
 Wrong take_arguments(const CommandWord& command, std::vector<std::string> words, Options& options) {
   std::erase(words, "");  // as kube-proxy, and a shell's empty variable
   if (!command.argument.empty() && !words.empty()) {
-    options.explain.question = words.front();
+    (command.command == Command::kServices ? options.seen.name : options.explain.question) = words.front();
     words.erase(words.begin());
-  } else if (!command.argument.empty()) {
+  } else if (command.argument == kDestinationArgument) {
     return fmt::format("{} is missing", command.argument);
   }
   if (words.empty()) return std::nullopt;
   const bool is_bool = std::ranges::any_of(words, [](const auto& word) { return word == "true" || word == "false"; });
   return fmt::format("{} {}, got {}{}", command.word,
-                     command.argument.empty() ? "takes no arguments" : "takes one DESTINATION", quoted(words),
-                     is_bool ? "; a flag takes true or false only behind \"=\"" : "");
+                     command.argument.empty() ? "takes no arguments" : fmt::format("takes one {}", command.argument),
+                     quoted(words), is_bool ? "; a flag takes true or false only behind \"=\"" : "");
 }
 
 /// Flags of run that would do something else, and do nothing here.
@@ -310,6 +341,8 @@ std::variant<Options, int> parse_command(const CommandWord& command, std::span<c
   if (command.command == Command::kRender || command.command == Command::kDiff) add_family_flag(flags, options);
   if (command.command == Command::kExplain) add_explain_flags(flags, options.explain, source);
   if (command.command == Command::kTrace) add_trace_flags(flags, options);
+  if (command.command == Command::kStatus || command.command == Command::kServices)
+    add_seen_flags(flags, options.seen, command.command);
   if (command.command == Command::kCheck) add_check_flags(flags, options.check);
   if (command.command != Command::kVersion) {
     flags.add(version_flag(asks_version));

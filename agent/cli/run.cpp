@@ -16,6 +16,7 @@
 #include "agent/base/signals.h"
 #include "agent/cli/commands.h"
 #include "agent/config/config_json.h"
+#include "agent/config/flag_listing.h"
 #include "agent/daemon/advice.h"
 #include "agent/daemon/cluster_events.h"
 #include "agent/daemon/config_watch.h"
@@ -131,7 +132,10 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   if (!settings.once) {
     auto opened = daemon::Serving::open(*inputs->model, {.counted_services = settings.counted_services,
                                                          .source_has_node = inputs->source->knows_node(),
-                                                         .events = inputs->events.get()});
+                                                         .events = inputs->events.get(),
+                                                         .flags = list_flags(flags),
+                                                         .objects_of = inputs->objects_of,
+                                                         .request_metrics = inputs->request_metrics});
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }

@@ -51,6 +51,10 @@ class FlagSet {
   [[nodiscard]] std::string help() const;
 
   [[nodiscard]] const Flag* find(std::string_view name) const;
+  /// Each flag, by name.
+  void for_each(const std::function<void(const Flag&)>& visit) const {
+    for (const auto& [name, flag] : flags_) visit(flag);
+  }
 
  private:
   class Parser;

@@ -54,7 +54,7 @@ struct Settings {
 };
 
 /// The commands that have flags. Each accepts those of `run`; which mean something to it is said with each flag.
-enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kCheck, kCleanup };
+enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kAsk, kCheck, kCleanup };
 
 /// One of kubenatd's own settings, declared once: flags, the KubenatdConfiguration of a file, `check` and the help all
 /// read it from here. The default is the member's initializer in Settings.
@@ -81,7 +81,7 @@ struct Setting {
   Member member;
 
   [[nodiscard]] bool applies_to(Command command) const {
-    if (command == Command::kCleanup) return false;
+    if (command == Command::kCleanup || command == Command::kAsk) return false;
     return !run_only || command == Command::kRun || command == Command::kCheck;
   }
   [[nodiscard]] bool is_list() const;

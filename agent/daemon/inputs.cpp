@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/api/api_source.h"
+#include "agent/api/request_stats.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/printable.h"
@@ -18,6 +19,7 @@
 #include "agent/config/other_files.h"
 #include "agent/daemon/advice.h"
 #include "agent/daemon/configuration.h"
+#include "agent/daemon/request_metrics.h"
 #include "netlink/host/addresses.h"
 #include "netlink/host/counters.h"
 #include "netlink/host/listeners.h"
@@ -171,6 +173,8 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
   if (!name) return std::unexpected(name.error());
   Inputs inputs;
   if (flags.config) inputs.files.push_back(*flags.config);
+  for (const std::filesystem::path& folder : config.manifests)
+    inputs.objects_of += (inputs.objects_of.empty() ? "" : ", ") + folder.string();
   // The source first: an API server answers while the node is prepared.
   if (previous && (config.once || !previous->serves(config.manifests))) previous.reset();
   if (previous) {
@@ -182,8 +186,10 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
     if (!source) return std::unexpected(with_origin(source.error(), "--manifests"));
     inputs.source = std::move(*source);
   } else {
-    const auto access = access_of(config);
+    auto access = access_of(config);
     if (!access) return std::unexpected(access.error());
+    access->stats = std::make_shared<api::RequestStats>();
+    inputs.request_metrics = std::make_shared<RequestMetrics>(access->stats, access->server.authority());
     for (const std::string& warning : access->warnings) base::log_warning("credentials", {{"problem", warning}});
     auto source = open_api(
         *access,
@@ -198,6 +204,7 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
       if (!events) return std::unexpected(events.error());
       inputs.events = std::move(*events);
     }
+    inputs.objects_of = "API server " + access->server.to_string();
     base::log_info("objects come from an API server", {{"server", access->server.to_string()},
                                                        {"said_by", access->origin},
                                                        {"proxy", access->proxy ? access->proxy->to_string() : "none"}});

@@ -12,6 +12,10 @@
 #include "agent/daemon/object_source.h"
 #include "agent/dataplane/model.h"
 
+namespace prometheus {
+class Collectable;
+}
+
 namespace kubenatd::agent::daemon {
 
 /// What the inputs are for.
@@ -27,6 +31,8 @@ struct Inputs {
   std::unique_ptr<ObjectSource> source;
   std::unique_ptr<api::EventRecorder> events;  ///< only with an API server, for a command that changes the node
   std::vector<std::filesystem::path> files;    ///< that decide about the two: another content asks for a new start
+  std::shared_ptr<prometheus::Collectable> request_metrics;  ///< of the API server; none: there is none
+  std::string objects_of;                                    ///< for people: the API server, or the folders
   bool prepare_again = false;  ///< the kernel had no connection tracking yet: prepare_node() after the first sync
 };
 

@@ -61,7 +61,8 @@ RunLoop::~RunLoop() {
 }
 
 rules::Status RunLoop::watch() {
-  for (const int fd : {reconciler_.fd(), inputs_.source->fd(), addresses_.fd(), files_.fd(), signals_.fd()}) {
+  const int serving = serving_ == nullptr ? -1 : serving_->fd();
+  for (const int fd : {reconciler_.fd(), inputs_.source->fd(), addresses_.fd(), files_.fd(), signals_.fd(), serving}) {
     if (fd < 0) continue;  // gives nothing that would come later
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     if (!epoll_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
@@ -104,6 +105,7 @@ std::string RunLoop::waits_for() const {
 
 RunLoop::Step RunLoop::first_sync() {
   if (const std::string missing = waits_for(); !missing.empty()) {
+    if (serving_ != nullptr) serving_->note_waiting(missing);
     // The lists are waited for as long as it takes: a server that is away comes back, and what is in the kernel stays.
     if (Clock::now() < give_up_ || (!objects_synced_ && !once_)) return Step::kGoOn;
     base::log_error("gave up waiting to start", {{"for", missing}});
@@ -229,6 +231,8 @@ RunLoop::Step RunLoop::handle(int fd) {
   } else if (fd == addresses_.fd()) {
     if (addresses_.drain()) address_pace_.changed(Clock::now());
     refresh_environment();
+  } else if (serving_ != nullptr && fd == serving_->fd()) {
+    serving_->answer();
   } else if (auto handled = reconciler_.handle_events(); !handled) {
     base::log_error(handled.error());
   }
@@ -252,8 +256,7 @@ void RunLoop::take_objects() {
   tell(update.notes);
   if (!update.states.empty()) states_ = std::move(update.states);
   if (serving_ != nullptr)
-    for (const api::WatchState& state : states_)
-      serving_->note_source(state.resource, state.synced && state.failure.empty());
+    for (const api::WatchState& state : states_) serving_->note_source(state);
   tell_pods_current();
   for (const objects::ObjectEvent& event : update.events) node_names_.apply(event);
   if (objects_synced_) tell_node_name();

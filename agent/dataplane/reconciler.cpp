@@ -15,6 +15,8 @@ constexpr auto kFirstRetry = std::chrono::seconds(1);
 constexpr auto kLongestRetry = std::chrono::seconds(60);
 /// The kernel tells nobody when the owner of a table goes (nft_rcv_nl_event, 6.18), so it is asked: one question.
 constexpr auto kOwnerRetry = std::chrono::milliseconds(250);
+/// Programs that are named for what one sync healed.
+constexpr std::size_t kMostWriters = 4;
 
 /// How the rules of a mode stand to each other where several service ports claim one frontend.
 state::Precedence precedence_of(config::Config::Mode mode) {
@@ -93,9 +95,14 @@ void Reconciler::note(const netlink::TableEvent& event) {
   for (FamilyState& family : families_) family.others.note(event, now);
   if (event.kind == netlink::TableEvent::Kind::kGeneration) {
     last_writer_ = fmt::format("{} ({})", event.process_name, event.process_id);
+    for (FamilyState& family : families_) {
+      if (!std::exchange(family.touched, false) || family.writers.size() >= kMostWriters) continue;
+      if (std::ranges::find(family.writers, last_writer_) == family.writers.end())
+        family.writers.push_back(last_writer_);
+    }
     return;
   }
-  for (FamilyState& family : families_) (void)family.dataplane.note(event, now);
+  for (FamilyState& family : families_) family.touched = family.dataplane.note(event, now) || family.touched;
 }
 
 rules::Status Reconciler::handle_events() {
@@ -189,6 +196,9 @@ void Reconciler::sync(FamilyState& family, bool everything, RoundReport& report)
   family.retry_delay = {};
   if (!told.sync.drift.healed.empty() && told.sync.drift.healed_since)
     told.healed_after = now - *told.sync.drift.healed_since;
+  // What is found and not healed yet waits, and is theirs still.
+  if (!told.sync.drift.healed.empty() || told.sync.drift.found.empty())
+    told.healed_of = std::exchange(family.writers, {});
   family.flows.follow(family.dataplane.host_ports());
   if (!std::exchange(family.left_over_known, true))
     for (const UdpFrontend& frontend : family.dataplane.found_at_start()) family.flows.add_left_over(frontend);

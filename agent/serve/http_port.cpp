@@ -120,7 +120,10 @@ class HttpPort::Session final : public HttpConnections::Member, public std::enab
 
   void send(unsigned status, const std::string& header, const std::string& body) {
     text_ = status_line(status, http_1_0_) + header;
-    text_ += fmt::format("Date: {}\r\nContent-Length: {}\r\n", http_date(), body.size());
+    text_ += fmt::format("Date: {}\r\n", http_date());
+    // 304 has no body; a length would be that of the page which the client has (RFC 9110, 8.6).
+    if (status != static_cast<unsigned>(http::status::not_modified))
+      text_ += fmt::format("Content-Length: {}\r\n", body.size());
     if (!keep_alive_) {
       text_ += "Connection: close\r\n";
     } else if (http_1_0_) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -322,16 +324,38 @@ std::vector<rules::Prefix> ServiceState::service_cidrs(rules::Family family) con
   return found;
 }
 
+void ServiceState::for_each_service(const VisitService& visit) const {
+  for (const auto& [key, entry] : entries_)
+    if (entry.service) visit(*entry.service, entry.changed);
+}
+
+ServiceState::EndpointCounts ServiceState::count_endpoints(const objects::ObjectKey& service, Family family) const {
+  const auto found = entries_.find(service);
+  if (found == entries_.end()) return {};
+  std::map<rules::Address, bool> ready;  // an address that moves to another slice stands in both for a while
+  for (const SlicePtr& slice : found->second.slices) {
+    if (slice->family != family) continue;
+    for (const objects::SliceEndpoint& endpoint : slice->endpoints) {
+      bool& is_ready = ready[endpoint.address];
+      is_ready = is_ready || endpoint.ready;
+    }
+  }
+  const auto good = std::ranges::count_if(ready, [](const auto& one) { return one.second; });
+  return {.ready = static_cast<std::size_t>(good), .all = ready.size()};
+}
+
 std::vector<ViewChange> ServiceState::take_changes() {
   std::vector<ViewChange> changes;
   // Sorted, so that equal histories give equal orders; the set is small except at start.
   std::vector<objects::ObjectKey> keys(changed_.begin(), changed_.end());
   changed_.clear();
   std::ranges::sort(keys);
+  const base::WallTime now = std::chrono::system_clock::now();
   for (const objects::ObjectKey& key : keys) {
     const auto found = entries_.find(key);
     if (found == entries_.end()) continue;
     Entry& entry = found->second;
+    entry.changed = now;
     recompute(key, entry, changes);
     recompute_health_check(key, entry);
     if (!entry.service && entry.slices.empty()) entries_.erase(found);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/rfc3339.h"
 #include "agent/objects/objects.h"
 #include "agent/state/endpoint_choice.h"
 #include "agent/state/frontend_guard.h"
@@ -112,6 +114,17 @@ class ServiceState {
     return no_local_endpoints_[static_cast<std::size_t>(family)];
   }
 
+  /// For people: a Service, and when it or its endpoints changed last, as this process was told.
+  using VisitService = std::function<void(const objects::Service& service, base::WallTime changed)>;
+  void for_each_service(const VisitService& visit) const;
+  /// Addresses of its endpoints, whichever ports they have.
+  struct EndpointCounts {
+    std::size_t ready = 0;
+    std::size_t all = 0;
+    bool operator==(const EndpointCounts&) const = default;
+  };
+  [[nodiscard]] EndpointCounts count_endpoints(const objects::ObjectKey& service, rules::Family family) const;
+
   [[nodiscard]] std::size_t services() const { return services_; }
   [[nodiscard]] std::size_t endpoint_slices() const { return slice_owner_.size(); }
 
@@ -135,6 +148,7 @@ class ServiceState {
     std::array<std::size_t, 2> endpoints{};
     std::array<NoLocalEndpoints, 2> no_local_endpoints{};
     std::optional<HealthCheck> health_check;
+    base::WallTime changed{};
   };
 
   void apply_service(objects::ObjectEvent&& event);

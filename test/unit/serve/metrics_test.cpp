@@ -1,4 +1,5 @@
 #include "agent/serve/metrics.h"
+#include "agent/serve/conntrack_metrics.h"
 
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
@@ -277,6 +278,7 @@ TEST_CASE("alerts and the dashboard are about metrics and labels that are told")
     const std::string all = match[2];
     for (std::sregex_iterator one(all.begin(), all.end(), label), end; one != end; ++one) labels.insert((*one)[1]);
   }
+  for (const std::string& name : ConntrackMetrics::names()) told[name];
   for (const char* file : {"alerts.yaml", "dashboard.json"}) {
     std::ifstream in(kubenatd::test::project_file("manifests/monitoring/") + file);
     REQUIRE(in);
