@@ -67,11 +67,10 @@ struct Setting {
     T least, most;
   };
   /// A value of the type itself, or a member with the range that it has to be in.
-  using Member =
-      std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
-                   Settings::HostPorts Settings::*, Settings::OwnTable Settings::*, Range<std::size_t>, Range<Duration>,
-                   std::vector<rules::Prefix> Settings::*, std::vector<ReservedPort> Settings::*,
-                   std::vector<std::filesystem::path> Settings::*>;
+  using Member = std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
+                              Settings::HostPorts Settings::*, Settings::OwnTable Settings::*, Range<std::size_t>,
+                              Range<Duration>, std::vector<rules::Prefix> Settings::*,
+                              std::vector<ReservedPort> Settings::*, std::vector<std::filesystem::path> Settings::*>;
 
   std::string_view flag;   ///< without the dashes
   std::string_view field;  ///< of KubenatdConfiguration; empty: it is a matter of the command line alone

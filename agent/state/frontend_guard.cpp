@@ -16,37 +16,6 @@ using rules::Address;
 
 constexpr const char* kApiServer = "the API server answers there";
 
-/// External addresses that a Service asks for.
-std::set<Address> claims_of(const Service* service) {
-  std::set<Address> claims;
-  if (service == nullptr) return claims;
-  claims.insert(service->external_ips.begin(), service->external_ips.end());
-  claims.insert(service->load_balancer_ips.begin(), service->load_balancer_ips.end());
-  return claims;
-}
-
-std::set<Address> cluster_ips_of(const Service* service) {
-  if (service == nullptr) return {};
-  return {service->cluster_ips.begin(), service->cluster_ips.end()};
-}
-
-void change(std::map<Address, std::set<ObjectKey>>& owners, const ObjectKey& key, const std::set<Address>& before,
-            const std::set<Address>& now, const std::function<void(const Address&)>& changed) {
-  for (const Address& address : before) {
-    if (now.contains(address)) continue;
-    const auto found = owners.find(address);
-    if (found == owners.end()) continue;
-    found->second.erase(key);
-    changed(address);
-    if (found->second.empty()) owners.erase(found);
-  }
-  for (const Address& address : now) {
-    if (before.contains(address)) continue;
-    owners[address].insert(key);
-    changed(address);
-  }
-}
-
 bool is_in(const std::vector<rules::Prefix>& ranges, const Address& address) {
   return ranges.empty() || std::ranges::any_of(ranges, [&](const auto& range) { return range.contains(address); });
 }
@@ -62,14 +31,10 @@ const ObjectKey& api_server_service() {
   return key;
 }
 
-void FrontendGuard::put(const ObjectKey& key, const Service* before, const Service* now, const Concern& concern) {
-  change(claimed_, key, claims_of(before), claims_of(now), [](const Address&) {});
-  change(cluster_ips_, key, cluster_ips_of(before), cluster_ips_of(now), [&](const Address& address) {
-    for (const Owners* owners : {&claimed_, &cluster_ips_})
-      if (const auto found = owners->find(address); found != owners->end())
-        for (const ObjectKey& other : found->second)
-          if (other != key) concern(other);
-  });
+bool FrontendGuard::set_api_service(const Service* service) {
+  std::set<Address> ips;
+  if (service != nullptr) ips.insert(service->cluster_ips.begin(), service->cluster_ips.end());
+  return std::exchange(api_cluster_ips_, ips) != ips;
 }
 
 bool FrontendGuard::set_node(GuardedNode node) {
@@ -110,14 +75,9 @@ std::optional<std::string> FrontendGuard::refusal(const ObjectKey& service, Aske
   if (asked == Asked::kExternalIp && !is_in(node_.external_ranges, address)) return "it is not in --external-ip-range";
   if (asked == Asked::kLoadBalancerIp && !is_in(node_.load_balancer_ranges, address))
     return "it is not in --load-balancer-ip-range";
-  if (const auto owners = cluster_ips_.find(address); owners != cluster_ips_.end() && service != api_server_service()) {
-    const bool is_the_api_servers = owners->second.contains(api_server_service());
-    if (is_the_api_servers || !owners->second.contains(service)) {
-      const ObjectKey& owner = is_the_api_servers ? api_server_service() : *owners->second.begin();
-      return fmt::format("it is the cluster IP of {}/{}", owner.ns, owner.name);
-    }
-  }
   if (service == api_server_service()) return std::nullopt;
+  if (api_cluster_ips_.contains(address))
+    return fmt::format("it is the cluster IP of {}/{}", api_server_service().ns, api_server_service().name);
   if (api_server_.contains({address, protocol, port})) return kApiServer;
   return holder_of(asked, address, protocol, port);
 }

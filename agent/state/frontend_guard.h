@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -36,28 +34,25 @@ struct GuardedNode {
   bool operator==(const GuardedNode&) const = default;
 };
 
-/// Says which addresses and ports a Service or Pod asks for that are somebody else's: of the API server, of another
-/// Service, of the node. Whoever may write a Service could otherwise have the traffic of all of them (CVE-2020-8554).
+/// Says which addresses and ports a Service or Pod asks for that are somebody else's: of the API server or of the node.
+/// Whoever may write a Service could otherwise have the traffic of all who ask them (CVE-2020-8554). Other Services'
+/// addresses go as in kube-proxy (rules/README.md, "Several Services with one frontend").
 ///
-/// - A cluster IP is its Service's, at every port, whether or not it has endpoints.
+/// - The cluster IPs of default/kubernetes are its own, at every port, whether or not it has endpoints.
 /// - What the API server answers at, the endpoints of default/kubernetes, is nobody's frontend.
 /// - A HeldPort is not taken from the node. An externalIP may be any address of an interface, and whoever writes a
 ///   Service writes it; a load balancer's address is told by a controller, which may have put it on the interface for
 ///   this very Service: only the addresses of the Node object count there.
 ///
-/// Threading: one thread. Failure: none. Cost: a look-up for each question; some 200 bytes for each address.
+/// Threading: one thread. Failure: none. Cost: a look-up for each question.
 class FrontendGuard {
  public:
   enum class Asked : std::uint8_t { kClusterIp, kExternalIp, kLoadBalancerIp };
-  using Concern = std::function<void(const objects::ObjectKey&)>;
-
-  /// A Service is now like this; none: it was not there, or is gone. `concern` is told of the other Services for which
-  /// the answers may be other ones now.
-  void put(const objects::ObjectKey& key, const objects::Service* before, const objects::Service* now,
-           const Concern& concern);
   /// True when answers may be other ones now, to anybody.
   [[nodiscard]] bool set_node(GuardedNode node);
-  /// The slices of default/kubernetes. True as above.
+  /// default/kubernetes; none: there is no such Service. True as above.
+  [[nodiscard]] bool set_api_service(const objects::Service* service);
+  /// Its slices. True as above.
   [[nodiscard]] bool set_api_server(const std::vector<std::shared_ptr<const objects::EndpointSlice>>& slices);
 
   /// Why this Service does not get the address and port; none: it does.
@@ -69,15 +64,13 @@ class FrontendGuard {
       rules::Protocol protocol, std::uint16_t port, const std::optional<rules::Address>& address = std::nullopt) const;
 
  private:
-  using Owners = std::map<rules::Address, std::set<objects::ObjectKey>>;
   using ApiEndpoint = std::tuple<rules::Address, rules::Protocol, std::uint16_t>;
 
   [[nodiscard]] std::optional<std::string> holder_of(Asked asked, const rules::Address& address,
                                                      rules::Protocol protocol, std::uint16_t port) const;
   [[nodiscard]] bool is_own(Asked asked, const rules::Address& address) const;
 
-  Owners cluster_ips_;
-  Owners claimed_;  ///< as external or load balancer address
+  std::set<rules::Address> api_cluster_ips_;
   std::set<ApiEndpoint> api_server_;
   GuardedNode node_;
 };

@@ -239,9 +239,8 @@ void ServiceState::apply(objects::ObjectEvent event) {
 void ServiceState::apply_service(objects::ObjectEvent&& event) {
   Entry& entry = entries_[event.key];
   services_ -= entry.service ? 1 : 0;
-  const auto before = std::exchange(entry.service, part_of<objects::Service>(event.object));
-  guard_.put(event.key, before.get(), entry.service.get(),
-             [this](const objects::ObjectKey& other) { changed_.insert(other); });
+  entry.service = part_of<objects::Service>(event.object);
+  if (event.key == api_server_service() && guard_.set_api_service(entry.service.get())) change_all();
   services_ += entry.service ? 1 : 0;
   changed_.insert(std::move(event.key));
 }

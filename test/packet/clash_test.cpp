@@ -75,10 +75,19 @@ TEST_CASE("Each kind of frontend goes to the Service with usable endpoints") {
     first.external_ips.clear();
     first.ingress = {{kShared}};
   }
-  SECTION("an external address and a load balancer's") {
+  SECTION("a cluster IP and an external address") {
+    second.external_ips = {"10.96.13.1"};
+    address = "10.96.13.1";
+  }
+  SECTION("an external address and a cluster IP") {
+    first.external_ips = {"10.96.13.2"};
+    address = "10.96.13.2";
+  }
+  SECTION("a load balancer's address and a cluster IP") {
     second.type = "LoadBalancer";
     second.external_ips.clear();
-    second.ingress = {{kShared}};
+    second.ingress = {{"10.96.13.1"}};
+    address = "10.96.13.1";
   }
   SECTION("one NodePort") {
     for (ServiceSpec* service : {&first, &second}) {

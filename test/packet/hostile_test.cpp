@@ -93,27 +93,6 @@ TEST_CASE("Nobody's Service takes the API server's cluster IP or the address at 
   for (const auto* from : {&lab.pod_a, &lab.node}) CHECK(who(*from, kApiAddress, 443) == "refused");
 }
 
-TEST_CASE("A cluster IP is served by its Service alone") {
-  KUBENATD_NEEDS_NAMESPACES();
-  const Lab lab;
-  const Manifests manifests;
-  const ServiceSpec victim{.name = "victim", .cluster_ips = {"10.96.13.1"}};
-  manifests.put(victim, ready({kPodA}));
-  write_thief(manifests, {80}, "10.96.13.1");
-  const Agent agent(lab.node, manifests);
-  agent.apply();
-  CHECK(who(lab.pod_b, "10.96.13.1", 80) == "pod-a");
-  CHECK(who(lab.client, "10.96.13.1", 80) == "pod-a");
-  const auto daemon = agent.start();
-  manifests.put_endpoints(victim, {});
-  CHECK(eventually([&] { return who(lab.pod_b, "10.96.13.1", 80) == "refused"; }));
-  // When its owner goes it is an address like any other, and nobody's when the owner is back.
-  manifests.remove(victim);
-  CHECK(eventually([&] { return who(lab.pod_a, "10.96.13.1", 80) == "pod-b"; }));
-  manifests.put(victim, ready({kPodA}));
-  CHECK(eventually([&] { return who(lab.pod_b, "10.96.13.1", 80) == "pod-a"; }));
-}
-
 TEST_CASE("Services leave the node its ports and may have its other ones") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;

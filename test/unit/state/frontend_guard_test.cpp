@@ -53,7 +53,7 @@ const rules::ServicePortView& view_of(const Follower& follower, const char* name
 
 using Addresses = std::vector<rules::Address>;
 
-TEST_CASE("a cluster IP is nobody else's external address at any port whichever Service comes first") {
+TEST_CASE("the API server's cluster IP is nobody's external address at any port whichever Service comes first") {
   for (const bool thief_first : {false, true})
     for (const std::uint16_t port : {443, 8443}) {
       Follower follower;
@@ -80,18 +80,14 @@ TEST_CASE("a cluster IP is nobody else's external address at any port whichever 
     }
 }
 
-TEST_CASE("a Service without endpoints and one of another proxy keep their cluster IPs for themselves") {
+TEST_CASE("another Service's cluster IP is a claim like any other") {
   Follower follower;
-  objects::Service other = web();
-  other.foreign_proxy = GENERATE(false, true);
   objects::Service service = thief();
-  service.external_ips = other.cluster_ips;
+  service.external_ips = web().cluster_ips;
   follower.take(put(service));
-  follower.take(put(other));
-  CHECK(view_of(follower, "attic/thief").external_ips.empty());
-  service.external_ips = {ip("10.96.6.6")};  // its own
-  follower.take(put(service));
-  CHECK(view_of(follower, "attic/thief").external_ips.size() == 1);
+  follower.take(put(web()));
+  CHECK(view_of(follower, "attic/thief").external_ips == web().cluster_ips);
+  CHECK(follower.state.left_out().empty());
 }
 
 TEST_CASE("the cluster IP of the API server is no other Service's") {
