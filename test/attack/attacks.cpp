@@ -76,7 +76,8 @@ int start_connection(const std::string& from, const SocketAddress& to, int recei
 /// One of a crowd.
 struct Member {
   int fd = -1;
-  std::size_t sent = 0;  ///< of `opening`
+  std::size_t sent = 0;     ///< of `opening`
+  std::size_t dripped = 0;  ///< of the present `drip`
   Clock::time_point next_drip;
 };
 
@@ -105,7 +106,11 @@ class CrowdAtWork {
     const auto now = Clock::now();
     for (Member& member : members_) {
       if (member.fd < 0 || member.sent < crowd_.opening.size() || member.next_drip > now) continue;
-      ::send(member.fd, crowd_.drip.data(), crowd_.drip.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t count = ::send(member.fd, crowd_.drip.data() + member.dripped, crowd_.drip.size() - member.dripped,
+                                   MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (count > 0) member.dripped += static_cast<std::size_t>(count);
+      if (member.dripped < crowd_.drip.size()) continue;
+      member.dripped = 0;
       member.next_drip = now + crowd_.pause;
     }
   }
@@ -114,7 +119,8 @@ class CrowdAtWork {
   void open(std::size_t number) {
     Member& member = members_[number];
     const std::string from = FoeNetwork::address(number % crowd_.addresses, ipv6_);
-    member = {.fd = start_connection(from, target_, crowd_.receive_buffer), .sent = 0, .next_drip = Clock::now()};
+    member = {.fd = start_connection(from, target_, crowd_.receive_buffer), .sent = 0, .dripped = 0,
+              .next_drip = Clock::now()};
     if (member.fd < 0) return;
     ++opened_;
     epoll_event event{.events = kEvents, .data = {.u64 = number}};

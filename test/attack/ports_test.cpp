@@ -225,7 +225,7 @@ std::vector<Crowd> holders(const char* path) {
 std::vector<Crowd> floods(const char* path) {
   return {
       {.name = "header without end", .connections = 20, .opening = "GET / HTTP/1.1\r\n",
-       .drip = repeated("a:b\r\n", 1000), .pause = {}},
+       .drip = repeated("a:b\r\n", 1000), .pause = std::chrono::milliseconds(5)},
       {.name = "trailer without end", .connections = 20,
        .opening = get(path, "Transfer-Encoding: chunked\r\n") + "0\r\n", .drip = repeated("a:b\r\n", 1000), .pause = {}},
       {.name = "request line without end", .connections = 20, .opening = "GET /", .drip = std::string(8000, 'a'), .pause = {}},

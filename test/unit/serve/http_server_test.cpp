@@ -146,7 +146,7 @@ TEST_CASE("a connection serves several requests, also when they come at once or 
 
 TEST_CASE("garbage is refused and harms nobody else") {
   HttpLimits limits;
-  limits.first_request = 300ms;
+  limits.request = 300ms;
   const auto transport = start(limits);
   const auto server = open(*transport, loopback());
   const std::vector<std::pair<std::string, int>> cases = {
