@@ -19,8 +19,8 @@ using boost::system::error_code;
 constexpr auto kAcceptAgain = std::chrono::milliseconds(100);
 /// For want of descriptors, a connection that has asked nothing for so long ends. Clients ask when they have connected.
 constexpr auto kSilent = std::chrono::seconds(1);
-/// So many connections are accepted before others of the lane have their turn, and no more than this part of what it may
-/// have: one that has just come must not end before it was looked at.
+/// So many connections are accepted before others of the lane have their turn, and no more than this part of what it
+/// may have: one that has just come must not end before it was looked at.
 constexpr std::size_t kAcceptAtOnce = 32;
 constexpr std::size_t kPartAtOnce = 16;
 
@@ -81,7 +81,8 @@ void HttpPort::accept() {
 }
 
 void HttpPort::accept_waiting() {
-  const std::size_t most = std::min({kAcceptAtOnce, limits_.lane_connections / kPartAtOnce, limits_.connections / kPartAtOnce});
+  const std::size_t most =
+      std::min({kAcceptAtOnce, limits_.lane_connections / kPartAtOnce, limits_.connections / kPartAtOnce});
   for (std::size_t i = 1; i < most; ++i) {
     error_code error;
     tcp::socket socket(acceptor_.get_executor());

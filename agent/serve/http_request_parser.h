@@ -9,8 +9,8 @@ namespace kubenatd::agent::serve {
 
 /// Beast's parser of requests, which keeps of a request only what the pages look at: method and target.
 ///
-/// Purpose: Beast's own request_parser keeps each field as it comes, some 20 times the bytes of small ones (Boost 1.74).
-/// Here nothing of a field stays, and all fields, trailers and extensions of chunks count together.
+/// Purpose: Beast's own request_parser keeps each field as it comes, some 20 times the bytes of small ones
+/// (Boost 1.74). Here nothing of a field stays, and all fields, trailers and extensions of chunks count together.
 /// Threading: one thread. Failure: put() gives an error, header_limit when there is too much. Cost: the request line.
 class HttpRequestParser final : public boost::beast::http::basic_parser<true> {
  public:

@@ -21,8 +21,8 @@ namespace kubenatd::agent::serve {
 /// One connection of a client.
 ///
 /// Purpose: reads requests one after the other, hands them to the http_listener, and sends what it answers. The next
-/// request is looked at when the answer has been sent. Threading: the lane's thread. Failure: what the client does wrong
-/// ends the connection. Cost: about 3 KiB, and what it has sent of a line or not yet read of its answer.
+/// request is looked at when the answer has been sent. Threading: the lane's thread. Failure: what the client does
+/// wrong ends the connection. Cost: about 3 KiB, and what it has sent of a line or not yet read of its answer.
 class HttpSession final : public HttpConnections::Member, public std::enable_shared_from_this<HttpSession> {
  public:
   HttpSession(std::shared_ptr<HttpPort> port, boost::asio::ip::tcp::socket socket);

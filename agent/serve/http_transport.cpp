@@ -83,8 +83,7 @@ class Lane {
 /// What the transport and cpprestsdk's registration of it share.
 class HttpTransport::Core {
  public:
-  explicit Core(HttpLimits limits)
-      : limits_(limits), lanes_{Lane(lane_bounds(limits)), Lane(lane_bounds(limits))} {}
+  explicit Core(HttpLimits limits) : limits_(limits), lanes_{Lane(lane_bounds(limits)), Lane(lane_bounds(limits))} {}
   ~Core() = default;
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;

@@ -119,7 +119,9 @@ class CrowdAtWork {
   void open(std::size_t number) {
     Member& member = members_[number];
     const std::string from = FoeNetwork::address(number % crowd_.addresses, ipv6_);
-    member = {.fd = start_connection(from, target_, crowd_.receive_buffer), .sent = 0, .dripped = 0,
+    member = {.fd = start_connection(from, target_, crowd_.receive_buffer),
+              .sent = 0,
+              .dripped = 0,
               .next_drip = Clock::now()};
     if (member.fd < 0) return;
     ++opened_;
@@ -134,8 +136,8 @@ class CrowdAtWork {
       while (::recv(member.fd, waste_.data(), waste_.size(), MSG_DONTWAIT) > 0) continue;
     if ((events & EPOLLOUT) == 0) return;
     while (member.sent < crowd_.opening.size()) {
-      const ssize_t count = ::send(member.fd, crowd_.opening.data() + member.sent,
-                                   crowd_.opening.size() - member.sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t count = ::send(member.fd, crowd_.opening.data() + member.sent, crowd_.opening.size() - member.sent,
+                                   MSG_NOSIGNAL | MSG_DONTWAIT);
       if (count <= 0) return;
       member.sent += static_cast<std::size_t>(count);
     }
@@ -216,8 +218,7 @@ void send_syns(const FoeNetwork& network, std::uint16_t port, std::size_t count)
   const SocketAddress target = to_socket_address(FoeNetwork::kNode, port);
   std::mt19937 random(7);
   for (std::size_t i = 0; i < count; ++i) {
-    const SocketAddress source =
-        to_socket_address(fmt::format("10.98.{}.{}", random() % 256, random() % 254 + 1), 0);
+    const SocketAddress source = to_socket_address(fmt::format("10.98.{}.{}", random() % 256, random() % 254 + 1), 0);
     struct {
       iphdr ip{};
       tcphdr tcp{};
@@ -245,11 +246,13 @@ void send_syns(const FoeNetwork& network, std::uint16_t port, std::size_t count)
   }
 }
 
-Probe probe(const std::string& from, const std::string& to, std::uint16_t port, const std::string& path) {
+Probe probe(const std::string& from, const std::string& to, std::uint16_t port, const std::string& path,
+            std::chrono::milliseconds way) {
   constexpr int kPatience = 10'000;  // milliseconds
   const auto start = Clock::now();
   const auto done = [&](int status, std::string trouble) {
-    return Probe{status, std::move(trouble), std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start)};
+    return Probe{status, std::move(trouble),
+                 std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start)};
   };
   const Descriptor fd(start_connection(from, to_socket_address(to, port), 0));
   if (fd.get() < 0) return done(0, std::string("connect: ") + std::strerror(errno));
@@ -258,6 +261,7 @@ Probe probe(const std::string& from, const std::string& to, std::uint16_t port, 
     return ::poll(&waiting, 1, kPatience * patience()) > 0;
   };
   if (!wait_for(POLLOUT)) return done(0, "no connection");
+  std::this_thread::sleep_for(way);
   const std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n", path);
   if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
     return done(0, std::string("send: ") + std::strerror(errno));

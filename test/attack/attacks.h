@@ -71,7 +71,8 @@ struct Probe {
 };
 
 /// GET on a connection of its own, once, from this address (the kernel's choice when it is empty) of the present
-/// namespace.
-[[nodiscard]] Probe probe(const std::string& from, const std::string& to, std::uint16_t port, const std::string& path);
+/// namespace. `way`: so much later than the connection the request comes, as from far away.
+[[nodiscard]] Probe probe(const std::string& from, const std::string& to, std::uint16_t port, const std::string& path,
+                          std::chrono::milliseconds way = {});
 
 }  // namespace kubenatd::test
