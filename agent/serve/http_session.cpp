@@ -29,6 +29,9 @@ constexpr auto kLinger = std::chrono::seconds(1);
 constexpr std::size_t kLingerBytes = 64 << 10;
 /// A request of a good client comes in one piece of about this size.
 constexpr std::size_t kPiece = 512;
+/// Before a request that came while the one before it was answered. Clients of these pages wait for their answers;
+/// those who do not must not take the turns of others.
+constexpr auto kPipelined = std::chrono::milliseconds(100);
 
 /// "Tue, 01 Jul 2025 10:00:00 GMT"
 std::string http_date() {
@@ -180,10 +183,17 @@ void HttpSession::on_sent(error_code error) {
   count_memory();
   if (!keep_alive_) return linger();
   begin_request();
-  const auto& limits = port_->limits_;
-  until_ = std::chrono::steady_clock::now() + (buffer_.size() != 0 ? limits.request : limits.next_request);
-  if (buffer_.size() != 0) return parse();
-  read();
+  until_ = std::chrono::steady_clock::now() + port_->limits_.next_request;
+  if (buffer_.size() == 0) return read();
+  until_ = std::chrono::steady_clock::now() + port_->limits_.request;
+  wait(kPipelined, [this] { parse(); });
+}
+
+void HttpSession::wait(std::chrono::milliseconds time, std::function<void()> then) {
+  timer_.emplace(stream_.get_executor(), time);
+  timer_->async_wait([self = shared_from_this(), then = std::move(then)](error_code) {
+    if (self->listed_) then();
+  });
 }
 
 void HttpSession::linger() {
@@ -208,10 +218,7 @@ void HttpSession::discard(std::size_t left) {
 void HttpSession::await_delivery() {
   if (is_delivered()) return end();
   // Closed now, what is left would be the kernel's, for as long as the client does not take it.
-  delivery_.emplace(stream_.get_executor(), kLinger);
-  delivery_->async_wait([self = shared_from_this()](error_code) {
-    if (self->listed_) self->is_delivered() ? self->end() : self->abort();
-  });
+  wait(kLinger, [this] { is_delivered() ? end() : abort(); });
 }
 
 bool HttpSession::is_delivered() {
@@ -235,7 +242,7 @@ void HttpSession::abort() {
 void HttpSession::end() {
   const auto self = shared_from_this();
   stream_.close();
-  if (delivery_) delivery_->cancel();
+  if (timer_) timer_->cancel();
   if (!std::exchange(listed_, false)) return;
   port_->connections_.remove(place_);
   port_->lane_.remove(place_in_lane_);

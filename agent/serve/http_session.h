@@ -8,6 +8,7 @@
 #include <boost/system/error_code.hpp>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,7 @@ class HttpSession final : public HttpConnections::Member, public std::enable_sha
   void linger();
   void discard(std::size_t left);
   void await_delivery();
+  void wait(std::chrono::milliseconds time, std::function<void()> then);
   [[nodiscard]] bool is_delivered();
   /// Tells the lane what it holds.
   void count_memory();
@@ -71,7 +73,7 @@ class HttpSession final : public HttpConnections::Member, public std::enable_sha
   bool http_1_0_ = false;
   std::string header_;  ///< of the answer that is being sent
   std::string body_;
-  std::optional<boost::asio::steady_timer> delivery_;
+  std::optional<boost::asio::steady_timer> timer_;
 };
 
 }  // namespace kubenatd::agent::serve

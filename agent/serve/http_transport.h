@@ -19,7 +19,7 @@ struct HttpLimits {
   std::size_t connections = 512;         ///< of one listener
   std::size_t lane_connections = 1024;   ///< of all listeners of a lane together
   std::size_t client_connections = 256;  ///< of one client in a lane; a quarter of the lane's when that is less
-  std::size_t lane_bytes = 4 << 20;      ///< halves of requests and unsent answers of a lane together
+  std::size_t lane_bytes = 2 << 20;      ///< halves of requests and unsent answers of a lane together
   std::size_t kernel_receive = 8 << 10;  ///< SO_RCVBUF; the kernel takes twice as much
   std::size_t kernel_send = 32 << 10;    ///< SO_SNDBUF, likewise
   std::size_t requests = 1000;           ///< of one connection

@@ -258,6 +258,8 @@ std::vector<Crowd> floods(const char* path) {
 void stand(const AttackedNode& node, const Crowd& crowd, Target target) {
   const std::string name = fmt::format("{} {}", target.port, crowd.name);
   CAPTURE(name);
+  // Those of the attack before have gone.
+  CHECK(eventually([&] { return node.descriptors() <= node.start_descriptors(); }));
   Watch watch(node);
   std::uint64_t opened = 0;
   {
