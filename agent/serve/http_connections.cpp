@@ -53,9 +53,9 @@ void HttpConnections::hold(Place place, std::size_t bytes) {
   if (place->bytes != 0 && bytes == 0) holders_.erase(place->holder);
   bytes_ = bytes_ - place->bytes + bytes;
   place->bytes = bytes;
-  while (bytes_ > bounds_.bytes && holders_.size() > 1) {
+  while (bytes_ > bounds_.bytes && holders_.size() > bounds_.holders) {
     Member* const longest = holders_.front();
-    // One that holds more than all may, all alone, is served; and it does not end for itself.
+    // It does not end for itself.
     (longest == place->member ? *std::next(holders_.begin()) : longest)->abort();
   }
 }

@@ -32,7 +32,7 @@ class HttpClient {
 /// client that has most of them loses the one that has been silent longest (since its last request). So other clients
 /// are not touched while one has more than they; and a client that shares its address with an attacker (NAT, a proxy)
 /// gets in like anybody else: what it pushes out has been silent longer. Memory is shared out in the same spirit: when
-/// all together hold too much, the connection that has held something longest ends.
+/// all together hold too much, the connection that has held something longest ends, but for the newest few.
 /// Threading: the lane's thread. Failure: none. Cost: logarithmic in the number of clients.
 class HttpConnections {
  public:
@@ -54,6 +54,7 @@ class HttpConnections {
     std::size_t all = std::numeric_limits<std::size_t>::max();
     std::size_t of_client = std::numeric_limits<std::size_t>::max();
     std::size_t bytes = std::numeric_limits<std::size_t>::max();
+    std::size_t holders = 1;  ///< the newest that may hold more: several may scrape a large page at once
   };
 
  private:

@@ -87,11 +87,11 @@ void HttpSession::begin_request() {
 }
 
 void HttpSession::read() {
-  const std::size_t free = buffer_.capacity() - buffer_.size();
+  // One that needs more has all it may have at once: pieces of many sizes would leave the heap in shreds.
   const std::size_t most = buffer_.max_size() - buffer_.size();
   stream_.expires_at(until_);
   stream_.async_read_some(
-      buffer_.prepare(std::min(std::max(kPiece, free), most)),
+      buffer_.prepare(buffer_.size() < kPiece / 2 ? kPiece : most),
       [self = shared_from_this()](error_code error, std::size_t count) { self->on_read(error, count); });
 }
 

@@ -33,10 +33,12 @@ constexpr std::size_t kLanes = 2;
 
 HttpConnections::Bounds lane_bounds(const HttpLimits& limits) {
   constexpr std::size_t kFewest = 16;
+  constexpr std::size_t kScrapers = 4;
   const std::size_t quarter = std::max(limits.lane_connections / 4, kFewest);
   return {.all = limits.lane_connections,
           .of_client = std::min(limits.client_connections, quarter),
-          .bytes = limits.lane_bytes};
+          .bytes = limits.lane_bytes,
+          .holders = kScrapers};
 }
 
 /// One thread, what waits for it, and the connections that it serves.

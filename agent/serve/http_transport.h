@@ -21,7 +21,7 @@ struct HttpLimits {
   std::size_t client_connections = 256;  ///< of one client in a lane; a quarter of the lane's when that is less
   std::size_t lane_bytes = 2 << 20;      ///< halves of requests and unsent answers of a lane together
   std::size_t kernel_receive = 8 << 10;  ///< SO_RCVBUF; the kernel takes twice as much
-  std::size_t kernel_send = 32 << 10;    ///< SO_SNDBUF, likewise
+  std::size_t kernel_send = 128 << 10;   ///< SO_SNDBUF, likewise
   std::size_t requests = 1000;           ///< of one connection
   std::chrono::milliseconds request = std::chrono::seconds(10);       ///< from its first byte, or from the connection
   std::chrono::milliseconds next_request = std::chrono::seconds(90);  ///< more than a usual scrape interval

@@ -111,6 +111,20 @@ TEST_CASE("those who hold memory longest end when all hold too much, and never f
   CHECK(third.alive());
 }
 
+TEST_CASE("the newest few may hold more") {
+  HttpConnections all({.bytes = 100, .holders = 2});
+  One first(all, "10.0.0.1");
+  One second(all, "10.0.0.1");
+  One third(all, "10.0.0.1");
+  first.hold(1000);
+  second.hold(1000);
+  CHECK(first.alive());
+  third.hold(1000);
+  CHECK_FALSE(first.alive());
+  CHECK(second.alive());
+  CHECK(third.alive());
+}
+
 TEST_CASE("a silent connection ends for want of descriptors") {
   HttpConnections all({});
   CHECK_FALSE(all.end_silent(0s));

@@ -226,14 +226,14 @@ TEST_CASE("clients that read no answers end when all unsent ones are too much") 
   const auto server = open(*transport, loopback());
   // Each answer is 16 MiB.
   std::vector<Connection> lazy;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 5; ++i) {
     lazy.emplace_back("127.0.0.1", server->port());
     lazy.back().send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     CHECK(lazy.back().read_until("xxxx").starts_with("HTTP/1.1 200 OK"));
   }
   CHECK(lazy[0].read_to_end().size() < (16U << 20));
-  CHECK(lazy[2].read_to_end().size() > (15U << 20));
-  CHECK(lazy[1].read_to_end().size() > (15U << 20));
+  // Several may read at once even if their pages are large.
+  for (std::size_t i = 1; i < lazy.size(); ++i) CHECK(lazy[i].read_to_end().size() > (15U << 20));
 }
 
 TEST_CASE("the time between requests is not the time to send one") {
