@@ -21,8 +21,13 @@ if(CMAKE_CROSSCOMPILING)
 endif()
 set(CPACK_KUBENATD_SOURCE ${CMAKE_SOURCE_DIR})
 set(CPACK_KUBENATD_PROGRAM ${CMAKE_BINARY_DIR}/kubenatd)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/postinst ${CMAKE_CURRENT_LIST_DIR}/prerm
+                                       ${CMAKE_CURRENT_LIST_DIR}/postrm ${CMAKE_CURRENT_LIST_DIR}/conffiles)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION TRUE)
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_CURRENT_LIST_DIR}/start.cmake)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/finish.cmake)
 
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright DESTINATION share/doc/kubenatd)
+install(FILES ${CMAKE_SOURCE_DIR}/manifests/systemd/kubenatd.service DESTINATION lib/systemd/system)
+install(FILES ${CMAKE_SOURCE_DIR}/manifests/systemd/config.conf DESTINATION /etc/kubenatd)
 include(CPack)

@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <utility>
 
 #include "test/image/support.h"
 #include "test/support/places.h"
@@ -52,6 +54,21 @@ void check_package(const std::string& build, const std::string& architecture) {
   const auto machine = run({"readelf", "--wide", "--file-header", root + "/usr/sbin/kubenatd"}).out;
   CHECK((machine.find("AArch64") != std::string::npos) == (architecture == "arm64"));
   CHECK(std::filesystem::exists(root + "/usr/share/doc/kubenatd/copyright"));
+  for (const auto& [packed, source] :
+       {std::pair{"/usr/lib/systemd/system/kubenatd.service", "manifests/systemd/kubenatd.service"},
+        std::pair{"/etc/kubenatd/config.conf", "manifests/systemd/config.conf"}}) {
+    INFO(packed);
+    const bool same = read_file(root + packed) == read_file(project_file(source));
+    CHECK(same);
+  }
+  const std::string control = folder.path().string() + "/control";
+  REQUIRE(run({"dpkg-deb", "--control", package, control}).ok());
+  CHECK(read_file(control + "/conffiles") == "/etc/kubenatd/config.conf\n");
+  for (const char* script : {"postinst", "prerm", "postrm"}) {
+    INFO(script);
+    CHECK(run({"sh", "-n", control + "/" + script}).ok());
+    CHECK(std::filesystem::status(control + "/" + script).permissions() == static_cast<perms>(0755));
+  }
   const auto changelog = run({"gzip", "--decompress", "--stdout", root + "/usr/share/doc/kubenatd/changelog.gz"});
   CHECK(changelog.out.starts_with("kubenatd (" KUBENATD_VERSION ") "));
 
