@@ -6,7 +6,8 @@ set(folder ${CPACK_TEMPORARY_INSTALL_DIRECTORY}${CPACK_PACKAGING_INSTALL_PREFIX}
 file(WRITE ${folder}/changelog
      "kubenatd (${CPACK_PACKAGE_VERSION}) unstable; urgency=medium\n\n  * Release ${CPACK_PACKAGE_VERSION}.\n\n"
      " -- ${CPACK_PACKAGE_CONTACT}  ${date}\n")
-execute_process(COMMAND gzip --best --no-name ${folder}/changelog COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB pages ${folder}/../../man/man8/*.8)
+execute_process(COMMAND gzip --best --no-name ${folder}/changelog ${pages} COMMAND_ERROR_IS_FATAL ANY)
 
 # Modes do not depend on who packs.
 set(all OWNER_READ GROUP_READ WORLD_READ OWNER_EXECUTE GROUP_EXECUTE WORLD_EXECUTE OWNER_WRITE)

@@ -56,6 +56,9 @@ void check_package(const std::string& build, const std::string& architecture) {
   CHECK(std::filesystem::exists(root + "/usr/share/doc/kubenatd/copyright"));
   for (const auto& [packed, source] :
        {std::pair{"/usr/lib/systemd/system/kubenatd.service", "manifests/systemd/kubenatd.service"},
+        std::pair{"/usr/share/bash-completion/completions/kubenatd", "scripts/package/pages/kubenatd.bash"},
+        std::pair{"/usr/share/zsh/vendor-completions/_kubenatd", "scripts/package/pages/_kubenatd"},
+        std::pair{"/usr/share/fish/vendor_completions.d/kubenatd.fish", "scripts/package/pages/kubenatd.fish"},
         std::pair{"/etc/kubenatd/config.conf", "manifests/systemd/config.conf"}}) {
     INFO(packed);
     const bool same = read_file(root + packed) == read_file(project_file(source));
@@ -71,6 +74,9 @@ void check_package(const std::string& build, const std::string& architecture) {
   }
   const auto changelog = run({"gzip", "--decompress", "--stdout", root + "/usr/share/doc/kubenatd/changelog.gz"});
   CHECK(changelog.out.starts_with("kubenatd (" KUBENATD_VERSION ") "));
+
+  const auto page = run({"gzip", "--decompress", "--stdout", root + "/usr/share/man/man8/kubenatd-run.8.gz"});
+  CHECK(page.out == read_file(project_file("scripts/package/pages/kubenatd-run.8")));
 
   const bool same = read_file(make(build, folder.path().string() + "/two")) == read_file(package);
   CHECK(same);
