@@ -289,7 +289,7 @@ std::string help_of(const CommandWord& command, const FlagSet& flags, bool all) 
     tail += "\nExamples:\n";
     for (const Example& example : examples) tail += fmt::format("  {:<58} {}\n", example.line, example.about);
   }
-  const std::string whole = head + flags.help() + tail;
+  std::string whole = head + flags.help() + tail;
   if (all || std::ranges::count(whole, '\n') <= kScreen) return whole;
   std::vector<Flag> shown;
   const std::vector<const Flag*> known = flags.visible();
@@ -411,10 +411,12 @@ std::variant<Options, int> parse_command(const CommandWord& command, std::span<c
 
 }  // namespace
 
-std::string_view short_help(std::string_view help, std::size_t limit) {
-  help = help.substr(0, std::min(help.find(". "), help.find("; ")));
-  if (help.size() > limit) help = help.substr(0, help.rfind(' ', limit));
-  return help.substr(0, help.find('\n'));
+std::string short_help(std::string_view help, std::size_t limit) {
+  std::string text(help.substr(0, std::min(help.find(". "), help.find("; "))));
+  text = text.substr(0, std::min(text.find(".\n"), text.find(";\n")));
+  std::ranges::replace(text, '\n', ' ');
+  if (text.size() > limit) text.resize(text.rfind(' ', limit));
+  return text;
 }
 
 ProgramPage program_page() {

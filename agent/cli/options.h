@@ -94,7 +94,7 @@ struct ProgramPage {
 [[nodiscard]] ProgramPage program_page();
 
 /// The first sentence of a help text, or as much of it as `limit` lets.
-[[nodiscard]] std::string_view short_help(std::string_view help, std::size_t limit);
+[[nodiscard]] std::string short_help(std::string_view help, std::size_t limit);
 
 /// The options, or the exit code when help or the version was asked for or the usage is wrong (the text is already
 /// printed). Flags are read as config::FlagSet says; the command comes first.

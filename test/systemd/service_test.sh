@@ -30,9 +30,13 @@ if [[ ${3:-} != inside ]]; then
   group=$groups/kubenatd-test-$$
   mkdir "$group" 2>/dev/null || skip "no rights: control groups cannot be made"
   work=$(mktemp --directory)
+  # Process 1 has been killed, and all others of its namespace with it; that takes a moment.
   clean_up() {
-    # Process 1 has ended, and all others of its namespace with it. The folders below it are empty.
-    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    for ((try = 0; try < 100; ++try)); do
+      find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+      if [[ ! -d $group ]]; then break; fi
+      sleep 0.1
+    done
     rm -rf "$work"
   }
   trap clean_up EXIT
