@@ -48,7 +48,7 @@ void check_package(const std::string& build, const std::string& architecture) {
   using std::filesystem::perms;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     INFO(entry.path());
-    const bool executable = entry.is_directory() || entry.path().filename() == "kubenatd";
+    const bool executable = entry.is_directory() || entry.path() == root + "/usr/sbin/kubenatd";
     CHECK(entry.status().permissions() == static_cast<perms>(executable ? 0755 : 0644));
   }
   const auto machine = run({"readelf", "--wide", "--file-header", root + "/usr/sbin/kubenatd"}).out;
