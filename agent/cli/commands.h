@@ -16,5 +16,8 @@ namespace kubenatd::agent::cli {
 /// check --node
 [[nodiscard]] int check_node(const Options& options);
 [[nodiscard]] int cleanup(const Options& options);
+[[nodiscard]] int version(const Options& options);
+[[nodiscard]] int completion(const Options& options);
+[[nodiscard]] int manual(const Options& options);
 
 }  // namespace kubenatd::agent::cli

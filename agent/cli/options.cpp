@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "agent/base/printable.h"
+#include "agent/cli/examples.h"
 #include "agent/config/duration.h"
 #include "agent/config/flag_set.h"
 #include "agent/config/go_values.h"
@@ -46,7 +47,9 @@ constexpr const char* kExamples =
     "  kubenatd check --node --proxy-mode nftables           whether this node can do that mode\n"
     "  kubenatd cleanup                                      remove all of it, and nothing else\n"
     "\n"
-    "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n"
+    "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n";
+
+constexpr const char* kExitCodes =
     "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
     "problem, trace: a packet went another way than predicted, status: the agent has a problem, services NAME: there\n"
     "is no such Service, check: the configuration is refused or the node cannot do a mode); 2 wrong usage; 3 diff,\n"
@@ -92,10 +95,29 @@ constexpr std::array kCommands{
     CommandWord{
         "cleanup", Command::kCleanup, config::Command::kCleanup, "",
         "Remove every chain, jump and table that kubenatd or kube-proxy in iptables mode has made, and no other"},
-    CommandWord{"version", Command::kVersion, config::Command::kCleanup, "", "Print the version"},
+    CommandWord{"version", Command::kVersion, config::Command::kCleanup, "",
+                "Print the version, with --output json also the commit, its date and the libraries"},
+    CommandWord{"completion", Command::kCompletion, config::Command::kCleanup, "SHELL",
+                "Print what completes command lines in bash, zsh or fish\n"
+                "The packages install it. For one shell: source <(kubenatd completion bash)"},
+    // What the manual pages of a package are made from.
+    CommandWord{"manual", Command::kManual, config::Command::kCleanup, "[COMMAND]",
+                "Print the manual page of kubenatd or of a command, for man -l -"},
 };
 
 constexpr std::string_view kDestinationArgument = "DESTINATION";
+
+/// Not in the list of commands.
+constexpr bool is_hidden(const CommandWord& command) {
+  return command.command == Command::kManual;
+}
+
+/// Takes the settings of a running agent.
+constexpr bool takes_settings(const CommandWord& command) {
+  return command.command != Command::kVersion && command.command != Command::kCompletion &&
+         command.command != Command::kManual;
+}
+
 constexpr const char* kDestination =
     "DESTINATION is ADDRESS:PORT[/tcp|udp|sctp], node:PORT[/...], or http(s)://HOST[:PORT][/PATH].\n";
 
@@ -268,22 +290,53 @@ int usage_mistake(std::string_view command, std::string_view what) {
 std::string top_help() {
   std::string text = fmt::format("{}\nUsage: kubenatd COMMAND [FLAGS]\n\nCommands:\n", kAbout);
   for (const CommandWord& command : kCommands)
-    text += fmt::format("  {:<9} {}\n", command.word, command.about.substr(0, command.about.find('\n')));
+    if (!is_hidden(command))
+      text += fmt::format("  {:<10} {}\n", command.word, command.about.substr(0, command.about.find('\n')));
   text += "\nkubenatd COMMAND --help tells the flags of a command; kubenatd --version the version.\n\n";
-  return text + kExamples;
+  return text + kExamples + kExitCodes;
 }
 
-std::string help_of(const CommandWord& command, const FlagSet& flags) {
-  std::string text = fmt::format("{}\n\nUsage: kubenatd {}{}{} [FLAGS]\n", command.about, command.word,
+/// The flags that a first look needs; the others are told by --help=all.
+constexpr std::array<std::string_view, 12> kMainFlags{"manifests", "config",     "kubeconfig", "hostname-override",
+                                                      "once",      "proxy-mode", "v",          "cluster-cidr",
+                                                      "node",      "host-ports", "family",     "help"};
+/// Lines that a screen shows.
+constexpr std::ptrdiff_t kScreen = 40;
+constexpr std::size_t kLongestShortHelp = 130;
+
+std::string help_of(const CommandWord& command, const FlagSet& flags, bool all) {
+  std::string head = fmt::format("{}\n\nUsage: kubenatd {}{}{} [FLAGS]\n", command.about, command.word,
                                  command.argument.empty() ? "" : " ", command.argument);
-  if (command.argument == kDestinationArgument) text += kDestination;
-  text += flags.help();
-  if (command.command == Command::kVersion) return text;
-  text +=
-      "\n--flag=VALUE or --flag VALUE; --flag= is an empty value; true or false only behind \"=\"; _ in a name is -.\n";
-  if (command.flags != config::Command::kRun && command.flags != config::Command::kCheck)
-    text += "The other flags of run are accepted, as in the command line of a running agent, and mean nothing here.\n";
-  return text;
+  if (command.argument == kDestinationArgument) head += kDestination;
+  std::string tail;
+  if (takes_settings(command)) {
+    tail +=
+        "\n--flag=VALUE or --flag VALUE; --flag= is an empty value; true or false only behind \"=\"; _ in a name is "
+        "-.\n";
+    if (command.flags != config::Command::kRun && command.flags != config::Command::kCheck)
+      tail +=
+          "The other flags of run are accepted, as in the command line of a running agent, and mean nothing here.\n";
+  }
+  if (const auto examples = examples_of(command.word); !examples.empty()) {
+    tail += "\nExamples:\n";
+    for (const Example& example : examples) tail += fmt::format("  {:<58} {}\n", example.line, example.about);
+  }
+  std::string whole = head + flags.help() + tail;
+  if (all || std::ranges::count(whole, '\n') <= kScreen) return whole;
+  std::vector<Flag> shown;
+  const std::vector<const Flag*> known = flags.visible();
+  for (const Flag* flag : known) {
+    if (flag->group != kGroup && std::ranges::find(kMainFlags, flag->name) == kMainFlags.end()) continue;
+    shown.push_back(*flag);
+    shown.back().help = short_help(flag->help, kLongestShortHelp);
+    if (shown.back().help.size() < flag->help.size()) shown.back().fallback.clear();
+  }
+  std::vector<const Flag*> lines;
+  for (const Flag& flag : shown) lines.push_back(&flag);
+  return head + config::help_of(lines) +
+         fmt::format("\nkubenatd {} --help=all tells all of these and {} more flags, as does man kubenatd-{}.\n",
+                     command.word, known.size() - shown.size(), command.word) +
+         tail.substr(tail.find("\nExamples:"));
 }
 
 /// "a" "b", as many as a line shows well.
@@ -299,9 +352,12 @@ std::string quoted(std::span<const std::string> words) {
 Wrong take_arguments(const CommandWord& command, std::vector<std::string> words, Options& options) {
   std::erase(words, "");  // as kube-proxy, and a shell's empty variable
   if (!command.argument.empty() && !words.empty()) {
-    (command.command == Command::kServices ? options.seen.name : options.explain.question) = words.front();
+    std::string& place = command.command == Command::kServices ? options.seen.name
+                         : takes_settings(command)             ? options.explain.question
+                                                               : options.page;
+    place = words.front();
     words.erase(words.begin());
-  } else if (command.argument == kDestinationArgument) {
+  } else if (command.argument == kDestinationArgument || command.command == Command::kCompletion) {
     return fmt::format("{} is missing", command.argument);
   }
   if (words.empty()) return std::nullopt;
@@ -325,39 +381,62 @@ void remark_meaningless(const CommandWord& command, Options& options) {
     options.remarks.push_back(fmt::format("{} does not do what is asked for by {}", command.word, names));
 }
 
+/// What a command line asks for beside its options.
+struct Asked {
+  bool help = false;
+  bool all_help = false;
+  bool version = false;
+  SourceFlags source;
+};
+
+Flag help_flag(Asked& asked) {
+  Flag help = flag("help", "", "Print this; --help=all: with all flags", [&asked](const std::string& text) -> Wrong {
+    asked.all_help = text == "all";
+    const auto truth = asked.all_help ? std::optional(true) : config::parse_go_bool(text);
+    if (!truth) return "it is not true, false or all";
+    asked.help = *truth;
+    return std::nullopt;
+  });
+  help.alone = "true";
+  help.shorthand = 'h';
+  return help;
+}
+
+/// All flags of a command. They keep references to `options` and `asked`.
+FlagSet flags_of(const CommandWord& command, Options& options, Asked& asked) {
+  FlagSet flags;
+  flags.add(help_flag(asked));
+  if (command.command == Command::kRender || command.command == Command::kDiff) add_family_flag(flags, options);
+  if (command.command == Command::kExplain) add_explain_flags(flags, options.explain, asked.source);
+  if (command.command == Command::kTrace) add_trace_flags(flags, options);
+  if (command.command == Command::kStatus || command.command == Command::kServices)
+    add_seen_flags(flags, options.seen, command.command);
+  if (command.command == Command::kCheck) add_check_flags(flags, options.check);
+  if (command.command == Command::kVersion) flags.add(output_flag(options.version_json));
+  if (takes_settings(command)) {
+    flags.add(version_flag(asked.version));
+    config::register_settings(flags, command.flags, options.flags);
+    config::register_kube_proxy_flags(flags, command.flags, options.flags);
+  }
+  return flags;
+}
+
 std::variant<Options, int> parse_command(const CommandWord& command, std::span<const std::string> words) {
   // The flags hold references into it.
   std::variant<Options, int> result;
   auto& options = std::get<Options>(result);
   options.command = command.command;
-  bool asks_help = false;
-  bool asks_version = false;
-  SourceFlags source;
-  FlagSet flags;
-  Flag help = config::bool_flag("help", "Print this", asks_help);
-  help.shorthand = 'h';
-  help.fallback.clear();
-  flags.add(std::move(help));
-  if (command.command == Command::kRender || command.command == Command::kDiff) add_family_flag(flags, options);
-  if (command.command == Command::kExplain) add_explain_flags(flags, options.explain, source);
-  if (command.command == Command::kTrace) add_trace_flags(flags, options);
-  if (command.command == Command::kStatus || command.command == Command::kServices)
-    add_seen_flags(flags, options.seen, command.command);
-  if (command.command == Command::kCheck) add_check_flags(flags, options.check);
-  if (command.command != Command::kVersion) {
-    flags.add(version_flag(asks_version));
-    config::register_settings(flags, command.flags, options.flags);
-    config::register_kube_proxy_flags(flags, command.flags, options.flags);
-  }
+  Asked asked;
+  const FlagSet flags = flags_of(command, options, asked);
 
   auto parsed = flags.parse(words);
   if (!parsed) return usage_mistake(command.word, parsed.error().cause);
-  if (asks_help) {
-    std::cout << help_of(command, flags) << std::flush;
+  if (asked.help) {
+    std::cout << help_of(command, flags, asked.all_help) << std::flush;
     return kExitOk;
   }
-  if (asks_version) options.command = Command::kVersion;
-  if (const Wrong wrong = source.choose(options.explain)) return usage_mistake(command.word, *wrong);
+  if (asked.version) options.command = Command::kVersion;
+  if (const Wrong wrong = asked.source.choose(options.explain)) return usage_mistake(command.word, *wrong);
   if (options.check.json && !options.check.node) return usage_mistake(command.word, "--output json goes with --node");
   if (options.command != Command::kVersion || command.command == Command::kVersion)
     if (const Wrong wrong = take_arguments(command, std::move(parsed->arguments), options))
@@ -368,6 +447,37 @@ std::variant<Options, int> parse_command(const CommandWord& command, std::span<c
 }
 
 }  // namespace
+
+std::string short_help(std::string_view help, std::size_t limit) {
+  std::string text(help.substr(0, std::min(help.find(". "), help.find("; "))));
+  text = text.substr(0, std::min(text.find(".\n"), text.find(";\n")));
+  std::ranges::replace(text, '\n', ' ');
+  if (text.size() > limit) text.resize(text.rfind(' ', limit));
+  return text;
+}
+
+ProgramPage program_page() {
+  ProgramPage page{.about = kAbout, .destination = kDestination, .exit_codes = kExitCodes, .commands = {}};
+  for (const CommandWord& command : kCommands) {
+    if (is_hidden(command)) continue;
+    Options options;
+    Asked asked;
+    const FlagSet flags = flags_of(command, options, asked);
+    CommandPage& added = page.commands.emplace_back(
+        CommandPage{.word = command.word,
+                    .argument = command.argument,
+                    .about = command.about,
+                    .flags = {},
+                    .takes_flags_of_run = takes_settings(command) && command.flags != config::Command::kRun &&
+                                          command.flags != config::Command::kCheck});
+    for (const Flag* flag : flags.visible()) {
+      added.flags.push_back(*flag);
+      added.flags.back().set = {};  // refers to the options, which end here
+      added.flags.back().count = {};
+    }
+  }
+  return page;
+}
 
 std::variant<Options, int> parse_command_line(int argc, const char* const* argv) {
   try {

@@ -13,6 +13,7 @@
 #include "agent/api/api_client.h"
 #include "agent/base/descriptor_limit.h"
 #include "agent/base/log.h"
+#include "agent/base/service_manager.h"
 #include "agent/base/signals.h"
 #include "agent/cli/commands.h"
 #include "agent/config/config_json.h"
@@ -110,7 +111,8 @@ void tell_ipvs(const config::Environment& environment) {
 /// One life of the agent: from reading the configuration until it is to stop, or to start again. `source` is that of
 /// the life before, and is left to the one after.
 rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
-                                        daemon::RivalWatch& rivals, std::unique_ptr<daemon::ObjectSource>& source) {
+                                        base::ServiceManager& manager, daemon::RivalWatch& rivals,
+                                        std::unique_ptr<daemon::ObjectSource>& source) {
   auto inputs = daemon::read_inputs(flags, daemon::Purpose::kRun, std::move(source));
   if (!inputs) return std::unexpected(inputs.error());
   const config::Settings& settings = inputs->model->config();
@@ -144,6 +146,7 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
                                               .addresses = *addresses,
                                               .files = *files,
                                               .signals = signals,
+                                              .manager = manager,
                                               .rivals = rivals,
                                               .serving = serving.get()},
                                              flags)
@@ -168,10 +171,11 @@ int run(const Options& options) {
   }
   static_cast<void>(base::raise_descriptor_limit());
   api::limit_http_threads();
+  auto manager = base::ServiceManager::of_environment();
   daemon::RivalWatch rivals;
   std::unique_ptr<daemon::ObjectSource> source;
   while (true) {
-    const auto end = run_agent(options.flags, *signals, rivals, source);
+    const auto end = run_agent(options.flags, *signals, manager, rivals, source);
     if (!end) {
       base::log_error(end.error());
       return kExitFailed;

@@ -42,6 +42,7 @@ RunLoop::RunLoop(Parts parts, const config::FlagValues& flags)
       addresses_(parts.addresses),
       files_(parts.files),
       signals_(parts.signals),
+      manager_(parts.manager),
       rivals_(parts.rivals),
       serving_(parts.serving),
       flags_(flags),
@@ -106,6 +107,7 @@ std::string RunLoop::waits_for() const {
 RunLoop::Step RunLoop::first_sync() {
   if (const std::string missing = waits_for(); !missing.empty()) {
     if (serving_ != nullptr) serving_->note_waiting(missing);
+    manager_.status("waits to start: " + missing);
     // The lists are waited for as long as it takes: a server that is away comes back, and what is in the kernel stays.
     if (Clock::now() < give_up_ || (!objects_synced_ && !once_)) return Step::kGoOn;
     base::log_error("gave up waiting to start", {{"for", missing}});
@@ -131,6 +133,7 @@ RunLoop::Step RunLoop::first_sync() {
                   {"services", model.state().services()},
                   {"endpoint_slices", model.state().endpoint_slices()},
                   {"took_ms", std::chrono::duration<double, std::milli>(report.took).count()}});
+  manager_.ready(status_after(report));
   tell_rivals();
   // The first sync took many times the memory that the agent lives with.
   ::malloc_trim(0);
@@ -142,6 +145,7 @@ RunLoop::Step RunLoop::first_sync() {
 void RunLoop::round() {
   const dataplane::RoundReport report = reconciler_.reconcile();
   log_round(report);
+  if (manager_.listens()) manager_.status(status_after(report));
   tell_left_standing();
   if (serving_ != nullptr) serving_->note(report);
   (void)localhost_.after(report, inputs_.model->dataplane(rules::Family::kIpv4).node_options());
@@ -151,6 +155,13 @@ void RunLoop::round() {
   const Clock::duration pause = std::min<Clock::duration>(report.took, kLongestPause);
   take_after_ =
       Clock::now() + (config.min_sync_period_set ? std::max<Clock::duration>(pause, config.min_sync_period) : pause);
+}
+
+std::string RunLoop::status_after(const dataplane::RoundReport& report) const {
+  const dataplane::Model& model = *inputs_.model;
+  return fmt::format("{}mode {}, {} services, {} endpoint slices",
+                     report.failed() ? "the last sync failed, see the log; " : "", name_of(model.config().mode),
+                     model.state().services(), model.state().endpoint_slices());
 }
 
 void RunLoop::tell_rivals() {
@@ -193,6 +204,8 @@ RunLoop::Step RunLoop::wait() {
   }
   if (!listening_) until = std::min(until, take_after_);
   if (const auto next = address_pace_.next()) until = std::min(until, *next);
+  manager_.alive(Clock::now());
+  if (const auto next = manager_.next_alive()) until = std::min(until, *next);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
   std::array<epoll_event, 8> events{};
   const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
@@ -212,7 +225,10 @@ RunLoop::Step RunLoop::wait() {
 RunLoop::Step RunLoop::handle(int fd) {
   if (fd == signals_.fd()) {
     switch (signals_.take()) {
-      case base::Signals::Request::kStop: base::log_info("stopped; the rules stay"); return Step::kStop;
+      case base::Signals::Request::kStop:
+        manager_.stopping();
+        base::log_info("stopped; the rules stay");
+        return Step::kStop;
       case base::Signals::Request::kReload:
         inputs_.source->read_again();
         return wants_reload() ? Step::kReload : Step::kGoOn;
@@ -240,9 +256,11 @@ RunLoop::Step RunLoop::handle(int fd) {
 }
 
 bool RunLoop::wants_reload() const {
+  manager_.reloading();
   if (const auto usable = check_inputs(flags_); !usable) {
     base::log_error("the configuration has changed and is refused; what was before stays in force",
                     {{"error", usable.error().to_string()}});
+    manager_.ready("the configuration has changed and is refused; what was before stays in force");
     return false;
   }
   base::log_info("starting again with the configuration as it is now; the rules stay meanwhile");
