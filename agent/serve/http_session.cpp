@@ -89,10 +89,11 @@ void HttpSession::begin_request() {
 void HttpSession::read() {
   // One that needs more has all it may have at once: pieces of many sizes would leave the heap in shreds.
   const std::size_t most = buffer_.max_size() - buffer_.size();
+  const auto room = buffer_.prepare(buffer_.size() < kPiece / 2 ? kPiece : most);
+  count_memory();
   stream_.expires_at(until_);
   stream_.async_read_some(
-      buffer_.prepare(buffer_.size() < kPiece / 2 ? kPiece : most),
-      [self = shared_from_this()](error_code error, std::size_t count) { self->on_read(error, count); });
+      room, [self = shared_from_this()](error_code error, std::size_t count) { self->on_read(error, count); });
 }
 
 void HttpSession::on_read(error_code error, std::size_t count) {
@@ -115,8 +116,7 @@ void HttpSession::parse() {
     return refuse(http::status::request_header_fields_too_large);
   if (error == http::error::body_limit) return refuse(http::status::payload_too_large);
   if (error && error != http::error::need_more) return refuse(http::status::bad_request);
-  count_memory();
-  if (listed_) read();
+  read();
 }
 
 void HttpSession::dispatch() {
@@ -154,7 +154,10 @@ void HttpSession::respond(web::http::http_response& response) {
   for (const auto& [name, value] : response.headers()) {
     if (name != "Content-Length") header += fmt::format("{}: {}\r\n", name, value);
   }
-  send(response.status_code(), std::move(header), body_of(response));
+  std::string body = body_of(response);
+  // The library lets go of it some time later, on a thread of its pool.
+  response.set_body(concurrency::streams::istream());
+  send(response.status_code(), std::move(header), std::move(body));
 }
 
 void HttpSession::send(unsigned status, std::string header, std::string body) {
