@@ -32,35 +32,35 @@ class HttpRequestParser final : public boost::beast::http::basic_parser<true> {
   }
 
  private:
-  using error_code = boost::beast::error_code;
-  using string_view = boost::beast::string_view;
+  using ErrorCode = boost::beast::error_code;
+  using StringView = boost::beast::string_view;
   using Optional = boost::optional<std::uint64_t>;
 
-  void on_request_impl(boost::beast::http::verb, string_view method, string_view target, int version,
-                       error_code& error) override {
+  void on_request_impl(boost::beast::http::verb, StringView method, StringView target, int version,
+                       ErrorCode& error) override {
     method_ = std::string(method);
     target_ = std::string(target);
     version_ = version;
     count(method.size() + target.size(), error);
   }
-  void on_response_impl(int, string_view, int, error_code&) override {}
-  void on_field_impl(boost::beast::http::field field, string_view name, string_view value, error_code& error) override {
+  void on_response_impl(int, StringView, int, ErrorCode&) override {}
+  void on_field_impl(boost::beast::http::field field, StringView name, StringView value, ErrorCode& error) override {
     constexpr std::size_t kAround = 4;  // ": " and the end of the line
     count(name.size() + value.size() + kAround, error);
     if (error) return;
     for (Kept& kept : fields_)
       if (kept.field == field) kept.value = (kept.value ? *kept.value + ", " : std::string()).append(value);
   }
-  void on_header_impl(error_code&) override {}
-  void on_body_init_impl(const Optional&, error_code&) override {}
-  std::size_t on_body_impl(string_view body, error_code&) override { return body.size(); }
-  void on_chunk_header_impl(std::uint64_t, string_view extensions, error_code& error) override {
+  void on_header_impl(ErrorCode&) override {}
+  void on_body_init_impl(const Optional&, ErrorCode&) override {}
+  std::size_t on_body_impl(StringView body, ErrorCode&) override { return body.size(); }
+  void on_chunk_header_impl(std::uint64_t, StringView extensions, ErrorCode& error) override {
     count(extensions.size(), error);
   }
-  std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code&) override { return body.size(); }
-  void on_finish_impl(error_code&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, StringView body, ErrorCode&) override { return body.size(); }
+  void on_finish_impl(ErrorCode&) override {}
 
-  void count(std::size_t bytes, error_code& error) {
+  void count(std::size_t bytes, ErrorCode& error) {
     if (bytes > left_) {
       error = boost::beast::http::error::header_limit;
     } else {

@@ -93,10 +93,10 @@ void HttpSession::read() {
   count_memory();
   stream_.expires_at(until_);
   stream_.async_read_some(
-      room, [self = shared_from_this()](error_code error, std::size_t count) { self->on_read(error, count); });
+      room, [self = shared_from_this()](ErrorCode error, std::size_t count) { self->on_read(error, count); });
 }
 
-void HttpSession::on_read(error_code error, std::size_t count) {
+void HttpSession::on_read(ErrorCode error, std::size_t count) {
   if (!listed_) return;
   if (error == asio::error::eof && !parser_->got_some() && buffer_.size() == 0) return linger();
   if (error) return end();
@@ -108,7 +108,7 @@ void HttpSession::on_read(error_code error, std::size_t count) {
 }
 
 void HttpSession::parse() {
-  error_code error;
+  ErrorCode error;
   buffer_.consume(parser_->put(buffer_.data(), error));
   if (parser_->is_done() && !error) return dispatch();
   const bool is_full = buffer_.size() >= buffer_.max_size();
@@ -179,10 +179,10 @@ void HttpSession::send(unsigned status, std::string header, std::string body) {
   count_memory();
   stream_.expires_after(port_->limits_.response);
   asio::async_write(stream_, std::array{asio::buffer(header_), asio::buffer(body_)},
-                    [self = shared_from_this()](error_code error, std::size_t) { self->on_sent(error); });
+                    [self = shared_from_this()](ErrorCode error, std::size_t) { self->on_sent(error); });
 }
 
-void HttpSession::on_sent(error_code error) {
+void HttpSession::on_sent(ErrorCode error) {
   header_ = {};
   body_ = {};
   if (!listed_) return;
@@ -198,13 +198,13 @@ void HttpSession::on_sent(error_code error) {
 
 void HttpSession::wait(std::chrono::milliseconds time, std::function<void()> then) {
   timer_.emplace(stream_.get_executor(), time);
-  timer_->async_wait([self = shared_from_this(), then = std::move(then)](error_code) {
+  timer_->async_wait([self = shared_from_this(), then = std::move(then)](ErrorCode) {
     if (self->listed_) then();
   });
 }
 
 void HttpSession::linger() {
-  error_code ignored;
+  ErrorCode ignored;
   stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
   buffer_.clear();
   stream_.expires_after(kLinger);
@@ -214,7 +214,7 @@ void HttpSession::linger() {
 void HttpSession::discard(std::size_t left) {
   buffer_.clear();
   stream_.async_read_some(buffer_.prepare(kPiece),
-                          [self = shared_from_this(), left](error_code error, std::size_t count) {
+                          [self = shared_from_this(), left](ErrorCode error, std::size_t count) {
                             if (!self->listed_) return;
                             if (error == asio::error::eof) return self->await_delivery();
                             if (error || count >= left) return self->is_delivered() ? self->end() : self->abort();
@@ -241,7 +241,7 @@ void HttpSession::count_memory() {
 
 void HttpSession::abort() {
   // Neither a FIN that the client has to answer nor anything unsent is left to the kernel.
-  error_code ignored;
+  ErrorCode ignored;
   stream_.socket().set_option(asio::socket_base::linger(true, 0), ignored);
   end();
 }

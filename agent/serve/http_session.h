@@ -39,17 +39,17 @@ class HttpSession final : public HttpConnections::Member, public std::enable_sha
   /// Ties an http_request to its connection.
   class Exchange;
   friend class HttpPort;
-  using error_code = boost::system::error_code;
+  using ErrorCode = boost::system::error_code;
 
   void begin_request();
   /// Until the present request must have come.
   void read();
-  void on_read(error_code error, std::size_t count);
+  void on_read(ErrorCode error, std::size_t count);
   void parse();
   void dispatch();
   void refuse(boost::beast::http::status status);
   void send(unsigned status, std::string header, std::string body);
-  void on_sent(error_code error);
+  void on_sent(ErrorCode error);
   void linger();
   void discard(std::size_t left);
   void await_delivery();
