@@ -122,7 +122,11 @@ LiveElement read_nft_element(std::string_view attributes, const SetRef& set) {
       default: element.plain = false; break;
     }
   }
-  if (last) element.key.range = range_of(element.key.key, *last);
+  if (last) {
+    element.key.range = range_of(element.key.key, *last);
+    if (last_of(element.key) != *last) element.plain = false;
+  }
+  if (element.key.key.size == 0) element.plain = false;
   return element;
 }
 
