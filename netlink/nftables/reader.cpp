@@ -18,6 +18,7 @@ void read_bytes(std::string_view nest, Value& value, bool& plain) {
     plain = false;
     return;
   }
+  value = {};  // an attribute may come twice
   std::memcpy(value.data.data(), bytes.data(), bytes.size());
   value.size = static_cast<std::uint8_t>((bytes.size() + 3) / 4 * 4);
 }

@@ -44,6 +44,12 @@ TEST_CASE("an element without a key is none of ours") {
   CHECK_FALSE(read_nft_element(attribute(NFTA_SET_ELEM_KEY, "x"), SetRef{SetId::kLocalEndpoints}).plain);
 }
 
+TEST_CASE("of a key that comes twice the last one counts as a whole") {
+  const std::string twice = key(NFTA_SET_ELEM_KEY, "c0000201ffffffff") + key(NFTA_SET_ELEM_KEY, "c0000202");
+  CHECK(read_nft_element(twice, SetRef{SetId::kLocalEndpoints}).key ==
+        read_nft_element(key(NFTA_SET_ELEM_KEY, "c0000202"), SetRef{SetId::kLocalEndpoints}).key);
+}
+
 TEST_CASE("a longer range than the key has bits ends with the key") {
   rules::nftables::ElementKey wide;
   wide.key.size = 4;
