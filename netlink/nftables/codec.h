@@ -30,6 +30,9 @@ void delete_nft_chain(Batch& batch, rules::Family family, std::string_view chain
 void flush_nft_chain(Batch& batch, rules::Family family, std::string_view chain);
 void add_nft_rule(Batch& batch, rules::Family family, std::string_view chain, const rules::nftables::NftRule& rule);
 
+/// The last key of those that an element of ranges stands for.
+[[nodiscard]] rules::nftables::Bytes<rules::nftables::kKeyCapacity> last_of(const rules::nftables::ElementKey& key);
+
 /// Packs elements into as few messages as they fit in, a list for each set.
 ///
 /// Threading: one thread. Failure: none. Cost: one pass over each element. A list becomes a message when it is full or
@@ -95,7 +98,9 @@ struct LiveElement {
   rules::nftables::ElementKey key;
   rules::nftables::Bytes<rules::nftables::kDataCapacity> data;
   std::string_view comment;
-  bool plain = true;  ///< nothing but what we write: no verdict, flag, expression or longer part
+  /// Nothing but what we write: a key, perhaps a prefix of keys; no verdict, flag, expression, longer part or other
+  /// range.
+  bool plain = true;
 };
 /// One element; `attributes` is what NFTA_LIST_ELEM holds.
 [[nodiscard]] LiveElement read_nft_element(std::string_view attributes, const rules::nftables::SetRef& set);

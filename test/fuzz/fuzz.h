@@ -38,6 +38,11 @@ inline void require_line(const rules::Error& error) {
   require_line(error.to_string());
 }
 
+/// What rules/ says may quote any bytes: who prints it makes a line of it.
+inline void require_short(const rules::Error& error) {
+  require(error.to_string().size() < 64U << 10, "an error of a bounded length");
+}
+
 /// The first byte of the input, which it loses, for a choice; 0 when there is none.
 [[nodiscard]] inline std::uint8_t take_byte(std::string_view& input) {
   if (input.empty()) return 0;

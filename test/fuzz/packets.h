@@ -30,6 +30,12 @@ inline void walk_all(const rules::walk::Ruleset& ruleset) {
     for (const auto& [name, set] : table.sets)
       for (const auto& element : set.elements) (void)rules::walk::nft::to_text(element, set);
   }
+  // A walk takes long, and what is found by one is found in few rules.
+  constexpr std::size_t kMostRules = 40;
+  std::size_t rules = 0;
+  for (const auto& table : ruleset.tables())
+    for (const auto& [name, chain] : table.chains) rules += chain.rules.size();
+  if (rules > kMostRules) return;
   constexpr double kMostOdds = 1.0001;
   for (const rules::Family family : rules::kFamilies) {
     if (!ruleset.has(family)) continue;

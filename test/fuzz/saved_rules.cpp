@@ -8,9 +8,8 @@ void check(std::string_view input) {
   std::vector<std::string> remarks;
   const auto ruleset =
       agent::explain::read_saved_texts({{"file", agent::explain::as_utf8(std::string(input))}}, remarks);
-  require_lines(remarks);
   if (!ruleset) {
-    require_line(ruleset.error());
+    require_short(ruleset.error());
     return;
   }
   (void)agent::explain::uses_nfacct(*ruleset);
