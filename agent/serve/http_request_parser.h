@@ -49,7 +49,8 @@ class HttpRequestParser final : public boost::beast::http::basic_parser<true> {
     count(name.size() + value.size() + kAround, error);
     if (error) return;
     for (Kept& kept : fields_)
-      if (kept.field == field) kept.value = (kept.value ? *kept.value + ", " : std::string()).append(value);
+      if (kept.field == field)
+        kept.value = (kept.value ? *kept.value + ", " : std::string()).append(value.data(), value.size());
   }
   void on_header_impl(ErrorCode&) override {}
   void on_body_init_impl(const Optional&, ErrorCode&) override {}
