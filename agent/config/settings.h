@@ -48,7 +48,8 @@ struct Settings {
   Duration audit_period = std::chrono::minutes(5);
   std::vector<rules::Prefix> service_cidrs;
   std::size_t counted_services = 0;
-  std::vector<ReservedPort> reserved_ports{{rules::Protocol::kTcp, 22}};
+  // Not by an initializer list: gcc 12 takes its copy for uninitialized at -O3.
+  std::vector<ReservedPort> reserved_ports = std::vector<ReservedPort>(1, ReservedPort{rules::Protocol::kTcp, 22});
   std::vector<rules::Prefix> external_ip_ranges;
   std::vector<rules::Prefix> load_balancer_ip_ranges;
 };

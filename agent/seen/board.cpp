@@ -46,6 +46,7 @@ std::string news_of(const dataplane::OtherProxies::News& news) {
     case Told::kRemoved: return what + " removed";
     case Told::kRemovedAgain: return what + " had come back and was removed again";
     case Told::kAnswers: return fmt::format("{} stands beside ours: its maker answers at {}", what, news.where);
+    case Told::kOwned: return fmt::format("{} stands beside ours: it belongs to {}", what, news.where);
     case Told::kComesBack: return what + " comes back again and again, and is left";
   }
   return what;

@@ -81,10 +81,11 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
   values.external_ip_ranges = {*rules::Prefix::parse("203.0.113.0/24")};
   values.load_balancer_ip_ranges = {*rules::Prefix::parse("198.51.100.0/24")};
   values.manifests = {"/srv/objects"};
+  const Settings defaults;
   Settings read;
   for (const Setting& setting : settings()) {
     CAPTURE(setting.flag);
-    CHECK(setting.text(values) != setting.text(Settings{}));
+    CHECK(setting.text(values) != setting.text(defaults));
     const std::vector<std::string> texts{setting.text(values)};
     REQUIRE(setting.set(read, texts));
     CHECK(setting.text(read) == setting.text(values));
