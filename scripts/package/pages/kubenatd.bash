@@ -3,7 +3,7 @@ _kubenatd() {
   local word=$2 before=$3 command=${COMP_WORDS[1]} flags= words=
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'run render diff explain trace check cleanup version completion --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'run render diff explain trace status services check cleanup version completion --help --version' -- "$word"))
     return
   fi
   # bash takes --flag=VALUE apart.
@@ -15,8 +15,12 @@ _kubenatd() {
   case $command:$before in
     run:--audit-period) return ;;
     run:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
+    run:--external-ip-range) return ;;
     run:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    run:--load-balancer-ip-range) return ;;
     run:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
+    run:--own-table) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    run:--reserved-ports) return ;;
     run:--rule-form) COMPREPLY=($(compgen -W 'portable native' -- "$word")); return ;;
     run:--service-cidr) return ;;
     run:--service-metrics) return ;;
@@ -38,6 +42,7 @@ _kubenatd() {
     run:--iptables-masquerade-bit) return ;;
     run:--iptables-min-sync-period) return ;;
     run:--iptables-sync-period) return ;;
+    run:--kube-api-content-type) return ;;
     run:--kubeconfig) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
     run:--log-flush-frequency) return ;;
     run:--logging-format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
@@ -61,7 +66,6 @@ _kubenatd() {
     run:--ipvs-tcpfin-timeout) return ;;
     run:--ipvs-udp-timeout) return ;;
     run:--kube-api-burst) return ;;
-    run:--kube-api-content-type) return ;;
     run:--kube-api-qps) return ;;
     run:--log-backtrace-at) return ;;
     run:--log-dir) return ;;
@@ -76,8 +80,11 @@ _kubenatd() {
     run:--vmodule) return ;;
     render:--family) COMPREPLY=($(compgen -W 'ipv4 ipv6' -- "$word")); return ;;
     render:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
+    render:--external-ip-range) return ;;
     render:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    render:--load-balancer-ip-range) return ;;
     render:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
+    render:--reserved-ports) return ;;
     render:--service-cidr) return ;;
     render:--tree-threshold) return ;;
     render:--bind-address) return ;;
@@ -86,6 +93,7 @@ _kubenatd() {
     render:--detect-local-mode) COMPREPLY=($(compgen -W 'ClusterCIDR NodeCIDR BridgeInterface InterfaceNamePrefix' -- "$word")); return ;;
     render:--hostname-override) return ;;
     render:--iptables-masquerade-bit) return ;;
+    render:--kube-api-content-type) return ;;
     render:--kubeconfig) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
     render:--logging-format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     render:--master) return ;;
@@ -96,8 +104,11 @@ _kubenatd() {
     render:--v|render:-v) return ;;
     diff:--family) COMPREPLY=($(compgen -W 'ipv4 ipv6' -- "$word")); return ;;
     diff:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
+    diff:--external-ip-range) return ;;
     diff:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    diff:--load-balancer-ip-range) return ;;
     diff:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
+    diff:--reserved-ports) return ;;
     diff:--service-cidr) return ;;
     diff:--tree-threshold) return ;;
     diff:--bind-address) return ;;
@@ -106,6 +117,7 @@ _kubenatd() {
     diff:--detect-local-mode) COMPREPLY=($(compgen -W 'ClusterCIDR NodeCIDR BridgeInterface InterfaceNamePrefix' -- "$word")); return ;;
     diff:--hostname-override) return ;;
     diff:--iptables-masquerade-bit) return ;;
+    diff:--kube-api-content-type) return ;;
     diff:--kubeconfig) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
     diff:--logging-format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     diff:--master) return ;;
@@ -120,8 +132,11 @@ _kubenatd() {
     explain:--node-address) return ;;
     explain:--output|explain:-o) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     explain:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
+    explain:--external-ip-range) return ;;
     explain:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    explain:--load-balancer-ip-range) return ;;
     explain:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
+    explain:--reserved-ports) return ;;
     explain:--service-cidr) return ;;
     explain:--tree-threshold) return ;;
     explain:--bind-address) return ;;
@@ -130,6 +145,7 @@ _kubenatd() {
     explain:--detect-local-mode) COMPREPLY=($(compgen -W 'ClusterCIDR NodeCIDR BridgeInterface InterfaceNamePrefix' -- "$word")); return ;;
     explain:--hostname-override) return ;;
     explain:--iptables-masquerade-bit) return ;;
+    explain:--kube-api-content-type) return ;;
     explain:--kubeconfig) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
     explain:--logging-format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     explain:--master) return ;;
@@ -144,8 +160,11 @@ _kubenatd() {
     trace:--output|trace:-o) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     trace:--packets) return ;;
     trace:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
+    trace:--external-ip-range) return ;;
     trace:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    trace:--load-balancer-ip-range) return ;;
     trace:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
+    trace:--reserved-ports) return ;;
     trace:--service-cidr) return ;;
     trace:--tree-threshold) return ;;
     trace:--bind-address) return ;;
@@ -154,6 +173,7 @@ _kubenatd() {
     trace:--detect-local-mode) COMPREPLY=($(compgen -W 'ClusterCIDR NodeCIDR BridgeInterface InterfaceNamePrefix' -- "$word")); return ;;
     trace:--hostname-override) return ;;
     trace:--iptables-masquerade-bit) return ;;
+    trace:--kube-api-content-type) return ;;
     trace:--kubeconfig) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
     trace:--logging-format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     trace:--master) return ;;
@@ -162,11 +182,25 @@ _kubenatd() {
     trace:--pod-interface-name-prefix) return ;;
     trace:--proxy-mode) COMPREPLY=($(compgen -W 'iptables nftables' -- "$word")); return ;;
     trace:--v|trace:-v) return ;;
+    status:--output|status:-o) COMPREPLY=($(compgen -W 'text row json' -- "$word")); return ;;
+    status:--config) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+    status:--metrics-bind-address) return ;;
+    status:--metrics-port) return ;;
+    status:--v|status:-v) return ;;
+    services:--output|services:-o) COMPREPLY=($(compgen -W 'text wide json' -- "$word")); return ;;
+    services:--config) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+    services:--metrics-bind-address) return ;;
+    services:--metrics-port) return ;;
+    services:--v|services:-v) return ;;
     check:--output|check:-o) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     check:--audit-period) return ;;
     check:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
+    check:--external-ip-range) return ;;
     check:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    check:--load-balancer-ip-range) return ;;
     check:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
+    check:--own-table) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    check:--reserved-ports) return ;;
     check:--rule-form) COMPREPLY=($(compgen -W 'portable native' -- "$word")); return ;;
     check:--service-cidr) return ;;
     check:--service-metrics) return ;;
@@ -188,6 +222,7 @@ _kubenatd() {
     check:--iptables-masquerade-bit) return ;;
     check:--iptables-min-sync-period) return ;;
     check:--iptables-sync-period) return ;;
+    check:--kube-api-content-type) return ;;
     check:--kubeconfig) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
     check:--log-flush-frequency) return ;;
     check:--logging-format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
@@ -211,7 +246,6 @@ _kubenatd() {
     check:--ipvs-tcpfin-timeout) return ;;
     check:--ipvs-udp-timeout) return ;;
     check:--kube-api-burst) return ;;
-    check:--kube-api-content-type) return ;;
     check:--kube-api-qps) return ;;
     check:--log-backtrace-at) return ;;
     check:--log-dir) return ;;
@@ -228,12 +262,14 @@ _kubenatd() {
     version:--output|version:-o) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
   esac
   case $command in
-    run) flags='--help --audit-period --dispatch --host-ports --manifests --once --rule-form --service-cidr --service-metrics --tree-threshold --verbose --bind-address --bind-address-hard-fail --cleanup --cluster-cidr --config --config-sync-period --conntrack-max-per-core --conntrack-min --conntrack-tcp-be-liberal --conntrack-tcp-timeout-close-wait --conntrack-tcp-timeout-established --conntrack-udp-timeout --conntrack-udp-timeout-stream --detect-local-mode --healthz-bind-address --healthz-port --hostname-override --init-only --iptables-localhost-nodeports --iptables-masquerade-bit --iptables-min-sync-period --iptables-sync-period --kubeconfig --log-flush-frequency --log-json-split-stream --log-text-split-stream --logging-format --masquerade-all --master --metrics-bind-address --metrics-port --nodeport-addresses --oom-score-adj --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v --write-config-to --add-dir-header --alsologtostderr --boot-id-file --feature-gates --ipvs-exclude-cidrs --ipvs-min-sync-period --ipvs-scheduler --ipvs-strict-arp --ipvs-sync-period --ipvs-tcp-timeout --ipvs-tcpfin-timeout --ipvs-udp-timeout --kube-api-burst --kube-api-content-type --kube-api-qps --log-backtrace-at --log-dir --log-file --log-file-max-size --log-json-info-buffer-size --log-text-info-buffer-size --logtostderr --machine-id-file --one-output --profiling --proxy-port-range --show-hidden-metrics-for-version --skip-headers --skip-log-headers --stderrthreshold --vmodule' words='' ;;
-    render) flags='--family --help --dispatch --host-ports --manifests --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
-    diff) flags='--family --help --dispatch --host-ports --manifests --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
-    explain) flags='--desired --from --from-save --help --in-interface --live --node-address --output --dispatch --host-ports --manifests --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
-    trace) flags='--connect --for --from --help --node-address --output --packets --dispatch --host-ports --manifests --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
-    check) flags='--help --node --output --audit-period --dispatch --host-ports --manifests --once --rule-form --service-cidr --service-metrics --tree-threshold --verbose --bind-address --bind-address-hard-fail --cleanup --cluster-cidr --config --config-sync-period --conntrack-max-per-core --conntrack-min --conntrack-tcp-be-liberal --conntrack-tcp-timeout-close-wait --conntrack-tcp-timeout-established --conntrack-udp-timeout --conntrack-udp-timeout-stream --detect-local-mode --healthz-bind-address --healthz-port --hostname-override --init-only --iptables-localhost-nodeports --iptables-masquerade-bit --iptables-min-sync-period --iptables-sync-period --kubeconfig --log-flush-frequency --log-json-split-stream --log-text-split-stream --logging-format --masquerade-all --master --metrics-bind-address --metrics-port --nodeport-addresses --oom-score-adj --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v --write-config-to --add-dir-header --alsologtostderr --boot-id-file --feature-gates --ipvs-exclude-cidrs --ipvs-min-sync-period --ipvs-scheduler --ipvs-strict-arp --ipvs-sync-period --ipvs-tcp-timeout --ipvs-tcpfin-timeout --ipvs-udp-timeout --kube-api-burst --kube-api-content-type --kube-api-qps --log-backtrace-at --log-dir --log-file --log-file-max-size --log-json-info-buffer-size --log-text-info-buffer-size --logtostderr --machine-id-file --one-output --profiling --proxy-port-range --show-hidden-metrics-for-version --skip-headers --skip-log-headers --stderrthreshold --vmodule' words='' ;;
+    run) flags='--help --audit-period --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --once --own-table --reserved-ports --rule-form --service-cidr --service-metrics --tree-threshold --verbose --bind-address --bind-address-hard-fail --cleanup --cluster-cidr --config --config-sync-period --conntrack-max-per-core --conntrack-min --conntrack-tcp-be-liberal --conntrack-tcp-timeout-close-wait --conntrack-tcp-timeout-established --conntrack-udp-timeout --conntrack-udp-timeout-stream --detect-local-mode --healthz-bind-address --healthz-port --hostname-override --init-only --iptables-localhost-nodeports --iptables-masquerade-bit --iptables-min-sync-period --iptables-sync-period --kube-api-content-type --kubeconfig --log-flush-frequency --log-json-split-stream --log-text-split-stream --logging-format --masquerade-all --master --metrics-bind-address --metrics-port --nodeport-addresses --oom-score-adj --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v --write-config-to --add-dir-header --alsologtostderr --boot-id-file --feature-gates --ipvs-exclude-cidrs --ipvs-min-sync-period --ipvs-scheduler --ipvs-strict-arp --ipvs-sync-period --ipvs-tcp-timeout --ipvs-tcpfin-timeout --ipvs-udp-timeout --kube-api-burst --kube-api-qps --log-backtrace-at --log-dir --log-file --log-file-max-size --log-json-info-buffer-size --log-text-info-buffer-size --logtostderr --machine-id-file --one-output --profiling --proxy-port-range --show-hidden-metrics-for-version --skip-headers --skip-log-headers --stderrthreshold --vmodule' words='' ;;
+    render) flags='--family --help --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    diff) flags='--family --help --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    explain) flags='--desired --from --from-save --help --in-interface --live --node-address --output --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    trace) flags='--connect --for --from --help --node-address --output --packets --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    status) flags='--help --output --verbose --config --metrics-bind-address --metrics-port --v' words='' ;;
+    services) flags='--help --output --problems --verbose --config --metrics-bind-address --metrics-port --v' words='' ;;
+    check) flags='--help --node --output --audit-period --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --once --own-table --reserved-ports --rule-form --service-cidr --service-metrics --tree-threshold --verbose --bind-address --bind-address-hard-fail --cleanup --cluster-cidr --config --config-sync-period --conntrack-max-per-core --conntrack-min --conntrack-tcp-be-liberal --conntrack-tcp-timeout-close-wait --conntrack-tcp-timeout-established --conntrack-udp-timeout --conntrack-udp-timeout-stream --detect-local-mode --healthz-bind-address --healthz-port --hostname-override --init-only --iptables-localhost-nodeports --iptables-masquerade-bit --iptables-min-sync-period --iptables-sync-period --kube-api-content-type --kubeconfig --log-flush-frequency --log-json-split-stream --log-text-split-stream --logging-format --masquerade-all --master --metrics-bind-address --metrics-port --nodeport-addresses --oom-score-adj --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v --write-config-to --add-dir-header --alsologtostderr --boot-id-file --feature-gates --ipvs-exclude-cidrs --ipvs-min-sync-period --ipvs-scheduler --ipvs-strict-arp --ipvs-sync-period --ipvs-tcp-timeout --ipvs-tcpfin-timeout --ipvs-udp-timeout --kube-api-burst --kube-api-qps --log-backtrace-at --log-dir --log-file --log-file-max-size --log-json-info-buffer-size --log-text-info-buffer-size --logtostderr --machine-id-file --one-output --profiling --proxy-port-range --show-hidden-metrics-for-version --skip-headers --skip-log-headers --stderrthreshold --vmodule' words='' ;;
     cleanup) flags='--help --verbose --v' words='' ;;
     version) flags='--help --output' words='' ;;
     completion) flags='--help' words='bash zsh fish' ;;
