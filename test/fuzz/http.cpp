@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "agent/serve/http_server.h"
 #include "test/fuzz/fuzz.h"
 
@@ -54,7 +56,9 @@ std::string read_to_end(int fd) {
   std::vector<char> buffer(64U << 10U);
   for (;;) {
     pollfd wait{fd, POLLIN, 0};
-    require(::poll(&wait, 1, 8000) == 1, "the server answers or closes");
+    const int ready = ::poll(&wait, 1, 8000);
+    if (ready < 0 && errno == EINTR) continue;  // libFuzzer's clock
+    require(ready == 1, "the server answers or closes");
     const ssize_t size = ::recv(fd, buffer.data(), buffer.size(), 0);
     if (size <= 0) return answer;
     answer.append(buffer.data(), static_cast<std::size_t>(size));
