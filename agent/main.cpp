@@ -6,7 +6,6 @@
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/options.h"
-#include "agent/cli/output.h"
 
 namespace {
 
@@ -23,11 +22,13 @@ int dispatch(const Options& options) {
     case Command::kDiff: return kubenatd::agent::cli::diff(options);
     case Command::kExplain: return kubenatd::agent::cli::explain(options);
     case Command::kTrace: return kubenatd::agent::cli::trace(options);
+    case Command::kStatus: return kubenatd::agent::cli::status(options);
+    case Command::kServices: return kubenatd::agent::cli::services(options);
     case Command::kCheck: return kubenatd::agent::cli::check(options);
     case Command::kCleanup: return kubenatd::agent::cli::cleanup(options);
-    case Command::kVersion:
-      std::puts("kubenatd " KUBENATD_VERSION);
-      return kubenatd::agent::cli::finish_output() ? kubenatd::agent::cli::kExitOk : kubenatd::agent::cli::kExitFailed;
+    case Command::kVersion: return kubenatd::agent::cli::version(options);
+    case Command::kCompletion: return kubenatd::agent::cli::completion(options);
+    case Command::kManual: return kubenatd::agent::cli::manual(options);
   }
   return kubenatd::agent::cli::kExitUsage;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace kubenatd::rules {
 
@@ -15,8 +16,14 @@ std::string to_text(const Frontend& frontend) {
 std::vector<Frontend> frontends_of(const ServicePortView& view) {
   std::vector<Frontend> frontends;
   if (has_cluster_ip(view)) frontends.push_back({view.cluster_ip, view.protocol, view.port});
+  // Few are compared one by one; there may be thousands.
+  constexpr std::size_t kFew = 16;
+  const bool many = view.external_ips.size() + view.load_balancer_ips.size() > kFew;
+  std::set<Frontend> seen;
+  if (many) seen.insert(frontends.begin(), frontends.end());
   const auto add = [&](Frontend frontend) {
-    if (std::ranges::find(frontends, frontend) == frontends.end()) frontends.push_back(frontend);
+    const bool is_new = many ? seen.insert(frontend).second : std::ranges::find(frontends, frontend) == frontends.end();
+    if (is_new) frontends.push_back(frontend);
   };
   for (const Address& address : view.external_ips) add({address, view.protocol, view.port});
   for (const Address& address : view.load_balancer_ips) add({address, view.protocol, view.port});

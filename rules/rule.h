@@ -60,7 +60,7 @@ struct MarkMatch {  ///< -m mark
   bool operator==(const MarkMatch&) const = default;
 };
 
-/// Bits of -m conntrack --ctstate (XT_CONNTRACK_STATE_BIT and _DNAT of linux/netfilter/xt_conntrack.h).
+/// Bits of -m conntrack --ctstate (XT_CONNTRACK_STATE_* of linux/netfilter/xt_conntrack.h).
 enum ConntrackState : std::uint16_t {
   kStateInvalid = 0x0001,
   kStateEstablished = 0x0002,
@@ -68,6 +68,7 @@ enum ConntrackState : std::uint16_t {
   kStateNew = 0x0008,
   kStateSnat = 0x0040,
   kStateDnat = 0x0080,
+  kStateUntracked = 0x0100,
 };
 
 struct ConntrackMatch {  ///< -m conntrack --ctstate

@@ -40,9 +40,13 @@ class RuleWriter {
   void operator()(const ConntrackMatch& match) {
     words(" -m conntrack ", match.negate ? "! " : "", "--ctstate");
     // In the order of print_state() of iptables' libxt_conntrack.c.
-    constexpr std::pair<std::uint16_t, std::string_view> kNames[] = {
-        {kStateInvalid, "INVALID"},         {kStateNew, "NEW"},   {kStateRelated, "RELATED"},
-        {kStateEstablished, "ESTABLISHED"}, {kStateSnat, "SNAT"}, {kStateDnat, "DNAT"}};
+    constexpr std::pair<std::uint16_t, std::string_view> kNames[] = {{kStateInvalid, "INVALID"},
+                                                                     {kStateNew, "NEW"},
+                                                                     {kStateRelated, "RELATED"},
+                                                                     {kStateEstablished, "ESTABLISHED"},
+                                                                     {kStateUntracked, "UNTRACKED"},
+                                                                     {kStateSnat, "SNAT"},
+                                                                     {kStateDnat, "DNAT"}};
     std::string_view separator = " ";
     for (const auto& [bit, name] : kNames) {
       if ((match.states & bit) == 0) continue;

@@ -22,9 +22,9 @@ readonly build_tools=(cmake ninja-build pkg-config ccache dpkg-dev)
 readonly build_packages=(g++ "${build_tools[@]}" "${libraries[@]}" "${tools[@]}")
 readonly cross_packages=(g++-12-aarch64-linux-gnu "${build_tools[@]}" mmdebstrap qemu-system-arm)
 readonly lab_packages=(nginx-light openssl curl python3-yaml)
-# clang-tidy 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
+# clang 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
 readonly test_packages=(
-  clang-tidy-16 clang-format buildah containernetworking-plugins "${test_tools[@]}"
+  clang-16 libclang-rt-16-dev clang-tidy-16 clang-format buildah containernetworking-plugins "${test_tools[@]}"
   qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 )
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "rules/error.h"
 
 namespace kubenatd::agent::api {
+
+class RequestStats;
 
 /// PEM text, written out or in a file.
 struct PemSource {
@@ -33,8 +36,9 @@ struct ClusterAccess {
   std::string password_field = "username";
   std::string tls_server_name;
   std::optional<Proxy> proxy;
-  bool insecure = false;              ///< the server's certificate is not checked
-  std::vector<std::string> warnings;  ///< one line each, for the log
+  bool insecure = false;                  ///< the server's certificate is not checked
+  std::vector<std::string> warnings;      ///< one line each, for the log
+  std::shared_ptr<RequestStats> stats{};  ///< where requests are counted; none: nowhere
 };
 
 /// Where a pod finds its cluster. What is not set has the value that Kubernetes gives it.

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "agent/api/dialler.h"
+#include "agent/api/request_stats.h"
 #include "agent/api/tunnel.h"
 #include "agent/api/url.h"
 #include "agent/base/cpprest_internals.h"
@@ -163,6 +164,11 @@ class Exchange : public ApiExchange {
   pplx::cancellation_token_source cancel_;
   std::shared_ptr<std::atomic<bool>> complete_ = std::make_shared<std::atomic<bool>>(false);
 };
+
+/// A request that lasts as long as somebody watches.
+bool is_watch(const std::string& target) {
+  return target.contains("watch=1") || target.contains("watch=true");
+}
 
 using Socket = boost::asio::ip::tcp::socket;
 
@@ -320,10 +326,27 @@ rules::Status ApiClient::connect(const std::shared_ptr<const TlsMaterial>& tls, 
 rules::Result<std::unique_ptr<ApiExchange>> ApiClient::request(const std::string& target, const ApiWrite* write,
                                                                BodyInbox::Clock::time_point until,
                                                                const std::stop_token& stop) {
-  const std::string object = "API server " + credentials_->access().server.to_string();
   const std::string method = write == nullptr                           ? web::http::methods::GET
                              : write->method == ApiWrite::Method::kPost ? web::http::methods::POST
                                                                         : web::http::methods::PATCH;
+  const auto begin = BodyInbox::Clock::now();
+  auto exchange = try_request(method, target, write, until, stop);
+  const std::shared_ptr<RequestStats>& stats = credentials_->access().stats;
+  if (!stats) return exchange;
+  stats->answered(method, exchange ? (*exchange)->head().status : 0);
+  if (is_watch(target)) return exchange;
+  if (exchange)
+    (*exchange)->when_ended([stats, method, begin] { stats->took(method, BodyInbox::Clock::now() - begin); });
+  else
+    stats->took(method, BodyInbox::Clock::now() - begin);
+  return exchange;
+}
+
+rules::Result<std::unique_ptr<ApiExchange>> ApiClient::try_request(const std::string& method, const std::string& target,
+                                                                   const ApiWrite* write,
+                                                                   BodyInbox::Clock::time_point until,
+                                                                   const std::stop_token& stop) {
+  const std::string object = "API server " + credentials_->access().server.to_string();
   Credentials::Current current = credentials_->current();
   if (!current.problem.empty()) problem_ = std::move(current.problem);
   // Connections made with an old certificate are not used any more.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -15,7 +16,9 @@ namespace kubenatd::agent::api {
 /// One request and its answer. Destroying it before the end of the body closes the connection.
 class ApiExchange {
  public:
-  virtual ~ApiExchange() = default;
+  virtual ~ApiExchange() {
+    if (ended_) ended_();
+  }
   ApiExchange(const ApiExchange&) = delete;
   ApiExchange& operator=(const ApiExchange&) = delete;
 
@@ -26,9 +29,12 @@ class ApiExchange {
     return inbox_->next(until, stop, block);
   }
   [[nodiscard]] std::string failure() const { return inbox_->failure(); }
+  /// `ended` is called when this ends, which is when the body has been read or is not wanted.
+  void when_ended(std::function<void()> ended) { ended_ = std::move(ended); }
 
  protected:
   ApiExchange() = default;
+  std::function<void()> ended_;  ///< called once, at the end
   std::shared_ptr<BodyInbox> inbox_ = std::make_shared<BodyInbox>();
   ResponseHead head_;
 };
@@ -74,6 +80,13 @@ class ApiClient {
   struct Connection;
   [[nodiscard]] rules::Status connect(const std::shared_ptr<const TlsMaterial>& tls, BodyInbox::Clock::time_point until,
                                       const std::stop_token& stop);
+  /// Sends a request, and once more where the connection had been closed meanwhile.
+  [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> try_request(const std::string& method,
+                                                                        const std::string& target,
+                                                                        const ApiWrite* write,
+                                                                        BodyInbox::Clock::time_point until,
+                                                                        const std::stop_token& stop);
+  /// The same, counted.
   [[nodiscard]] rules::Result<std::unique_ptr<ApiExchange>> request(const std::string& target, const ApiWrite* write,
                                                                     BodyInbox::Clock::time_point until,
                                                                     const std::stop_token& stop);

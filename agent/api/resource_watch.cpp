@@ -13,8 +13,8 @@
 #include "agent/api/json_stream.h"
 #include "agent/api/protobuf_reader.h"
 #include "agent/api/protobuf_stream.h"
-#include "agent/api/query.h"
 #include "agent/base/printable.h"
+#include "agent/base/query.h"
 #include "agent/objects/decode.h"
 
 namespace kubenatd::agent::api {
@@ -101,8 +101,8 @@ void ResourceWatch::enter(WatchState::Phase phase, std::string failure) {
 
 std::string ResourceWatch::target(std::string_view parameters) const {
   std::string text = resource_.path + "?";
-  if (!resource_.label_selector.empty()) text += "labelSelector=" + query_encoded(resource_.label_selector) + "&";
-  if (!resource_.field_selector.empty()) text += "fieldSelector=" + query_encoded(resource_.field_selector) + "&";
+  if (!resource_.label_selector.empty()) text += "labelSelector=" + base::query_encoded(resource_.label_selector) + "&";
+  if (!resource_.field_selector.empty()) text += "fieldSelector=" + base::query_encoded(resource_.field_selector) + "&";
   return text.append(parameters);
 }
 
@@ -179,7 +179,7 @@ ResourceWatch::Outcome ResourceWatch::list_pages(const std::stop_token& stop) {
   std::string continue_token, version;
   for (std::size_t page = 0; page < kMostPages; ++page) {
     std::string parameters = fmt::format("limit={}", kPageSize);
-    if (!continue_token.empty()) parameters += "&continue=" + query_encoded(continue_token);
+    if (!continue_token.empty()) parameters += "&continue=" + base::query_encoded(continue_token);
     auto exchange = get(target(parameters), stop);
     if (!exchange) return failed_request(exchange.error());
     if ((*exchange)->head().status != kOk) return refused(**exchange, false, stop);
@@ -236,7 +236,7 @@ ResourceWatch::Outcome ResourceWatch::stream(bool initial, const std::stop_token
   if (initial)
     parameters += "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
   else
-    parameters += "&resourceVersion=" + query_encoded(version_);
+    parameters += "&resourceVersion=" + base::query_encoded(version_);
   const auto begun = Clock::now();
   auto exchange = get(target(parameters), stop);
   if (!exchange) return failed_request(exchange.error());

@@ -51,6 +51,7 @@ class ResourceWatch {
   void run(const std::stop_token& stop);
 
  private:
+  friend class WatchLines;  ///< a fuzz target's: hands over lines of a watch without a server
   /// A longer resourceVersion is none.
   static constexpr std::size_t kLongestVersion = 256;
   static constexpr unsigned kGone = 410;

@@ -1,14 +1,48 @@
 #include <unistd.h>
 
+#include <array>
+#include <string>
+
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
 #include "agent/daemon/advice.h"
 #include "agent/dataplane/describe.h"
 #include "agent/dataplane/left_behind.h"
+#include "agent/dataplane/table_owner.h"
 
 namespace kubenatd::agent::cli {
 
 using dataplane::LeftBehind;
+
+namespace {
+
+constexpr std::array kAll{LeftBehind::kIptablesChains, LeftBehind::kKubenatdTable, LeftBehind::kKubeProxyTable};
+
+bool has_ipv6() {
+  return ::access("/proc/net/if_inet6", F_OK) == 0;
+}
+
+/// Nothing is removed while something of it belongs to a program that runs: half of the rules would be worse than all.
+bool tell_owners(netlink::NfTables& kernel) {
+  bool any = false;
+  for (const rules::Family family : rules::kFamilies) {
+    if (family == rules::Family::kIpv6 && !has_ipv6()) continue;
+    for (const LeftBehind what : kAll) {
+      const auto owner = dataplane::owner_of(kernel, family, what);
+      if (!owner || !*owner) continue;
+      any = true;
+      base::log_error(
+          "nothing is removed: a table belongs to a program that runs, and nobody else may change it; end "
+          "that program first",
+          {{"family", std::string(name_of(family))},
+           {"what", std::string(name_of(what))},
+           {"owner", dataplane::name_of_owner(**owner)}});
+    }
+  }
+  return any;
+}
+
+}  // namespace
 
 int cleanup(const Options& /*options*/) {
   auto kernel = netlink::NfTables::open();
@@ -16,12 +50,13 @@ int cleanup(const Options& /*options*/) {
     base::log_error(daemon::with_kernel_advice(kernel.error()));
     return kExitFailed;
   }
+  if (tell_owners(*kernel)) return kExitFailed;
   bool complete = true;
   for (const rules::Family family : rules::kFamilies) {
-    if (family == rules::Family::kIpv6 && ::access("/proc/net/if_inet6", F_OK) != 0) continue;
+    if (family == rules::Family::kIpv6 && !has_ipv6()) continue;
     const std::string name(name_of(family));
     dataplane::CleanupReport all;
-    for (const auto what : {LeftBehind::kIptablesChains, LeftBehind::kKubenatdTable, LeftBehind::kKubeProxyTable}) {
+    for (const LeftBehind what : kAll) {
       const auto removed = dataplane::remove(*kernel, family, what);
       if (!removed) {
         base::log_error(daemon::with_kernel_advice(removed.error()), {{"family", name}});

@@ -10,9 +10,14 @@ namespace kubenatd::agent::cli {
 [[nodiscard]] int diff(const Options& options);
 [[nodiscard]] int explain(const Options& options);
 [[nodiscard]] int trace(const Options& options);
+[[nodiscard]] int status(const Options& options);
+[[nodiscard]] int services(const Options& options);
 [[nodiscard]] int check(const Options& options);
 /// check --node
 [[nodiscard]] int check_node(const Options& options);
 [[nodiscard]] int cleanup(const Options& options);
+[[nodiscard]] int version(const Options& options);
+[[nodiscard]] int completion(const Options& options);
+[[nodiscard]] int manual(const Options& options);
 
 }  // namespace kubenatd::agent::cli

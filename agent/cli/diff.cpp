@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <string>
 
 #include "agent/base/log.h"
+#include "agent/base/printable.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
 #include "agent/daemon/advice.h"
@@ -36,17 +38,23 @@ std::string_view word_of(const ObjectDiff& diff) {
   return "";
 }
 
+/// A name or a rule of anybody's, which may hold any byte.
+std::string shown(const std::string& text) {
+  constexpr std::size_t kLongest = 16 << 10;
+  return base::one_line(text, kLongest);
+}
+
 /// In iptables' tables as iptables-save writes rules, in nftables mode's own as nft lists it.
 void print(const ObjectDiff& diff, rules::Family family) {
   const rules::ObjectRef& object = diff.object;
+  const std::string name = shown(object.kind == Kind::kTable ? object.table : object.name);
   if (object.table != rules::nftables::kTable) {
-    fmt::print("{} {} {}{}\n", name_of(family), object.table, object.name, note_of(diff.presence));
-    for (const ObjectDiff::Line& line : diff.lines) fmt::print("  {} -A {} {}\n", line.sign, object.name, line.rule);
+    fmt::print("{} {} {}{}\n", name_of(family), object.table, name, note_of(diff.presence));
+    for (const ObjectDiff::Line& line : diff.lines) fmt::print("  {} -A {} {}\n", line.sign, name, shown(line.rule));
     return;
   }
-  const std::string& name = object.kind == Kind::kTable ? object.table : object.name;
   fmt::print("{} {} {}{}\n", name_of(family), word_of(diff), name, note_of(diff.presence));
-  for (const ObjectDiff::Line& line : diff.lines) fmt::print("  {} {}\n", line.sign, line.rule);
+  for (const ObjectDiff::Line& line : diff.lines) fmt::print("  {} {}\n", line.sign, shown(line.rule));
 }
 
 }  // namespace

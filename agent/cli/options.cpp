@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "agent/base/printable.h"
+#include "agent/cli/examples.h"
 #include "agent/config/duration.h"
 #include "agent/config/flag_set.h"
 #include "agent/config/go_values.h"
@@ -41,14 +42,19 @@ constexpr const char* kExamples =
     "  kubenatd diff --manifests manifests/demo              what differs between desired and live, rule by rule\n"
     "  kubenatd explain 10.96.0.10:53/udp --manifests DIR    what happens to a packet, rule by rule, and why\n"
     "  kubenatd trace 10.96.0.10:53/udp --manifests DIR      what real packets of it meet, beside what explain says\n"
+    "  kubenatd status                                       how the agent that runs here is\n"
+    "  kubenatd services demo/web                            what it knows of a Service\n"
     "  kubenatd check --node --proxy-mode nftables           whether this node can do that mode\n"
     "  kubenatd cleanup                                      remove all of it, and nothing else\n"
     "\n"
-    "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n"
+    "Look at the chains with iptables -t nat -L KUBE-SERVICES -n, or iptables-save.\n";
+
+constexpr const char* kExitCodes =
     "Exit codes: 0 done; 1 something could not be applied (diff: there are differences, explain: there is a\n"
-    "problem, trace: a packet went another way than predicted, check: the configuration is refused or the node cannot\n"
-    "do a mode); 2 wrong usage; 3 diff, explain, trace or check --node could not read the kernel or their input\n"
-    "(trace: or saw nothing).\n";
+    "problem, trace: a packet went another way than predicted, status: the agent has a problem, services NAME: there\n"
+    "is no such Service, check: the configuration is refused or the node cannot do a mode); 2 wrong usage; 3 diff,\n"
+    "explain, trace or check --node could not read the kernel or their input (trace: or saw nothing), or no agent\n"
+    "answers status or services.\n";
 
 /// A command and what the help says of it.
 struct CommandWord {
@@ -75,6 +81,13 @@ constexpr std::array kCommands{
                 "Watch real packets of a flow, beside what explain says of it; needs CAP_NET_ADMIN\n"
                 "Each packet is told with the rules that it met, foreign ones too. Exit code 0: packets came, as\n"
                 "predicted; 1: one went another way; 3: none came, or nothing could be compared"},
+    CommandWord{"status", Command::kStatus, config::Command::kAsk, "",
+                "Say how the agent that runs on this node is, problems first; it is asked at its metrics address\n"
+                "Exit code 0: no problem; 1: there is one; 3: no agent answers"},
+    CommandWord{"services", Command::kServices, config::Command::kAsk, "[NAME]",
+                "List the Services as the running agent sees them: addresses, ready endpoints, problems, drift\n"
+                "NAME is web or demo/web, and shows its frontends and endpoints, too. Exit code 1: there is no such\n"
+                "Service; 3: no agent answers"},
     CommandWord{"check", Command::kCheck, config::Command::kCheck, "",
                 "Say what is understood of a configuration and of the flags of run, or what this node can do\n"
                 "Exit code 1: the configuration is refused. With --node 1: a mode cannot run here; 3: it could not be\n"
@@ -82,8 +95,28 @@ constexpr std::array kCommands{
     CommandWord{
         "cleanup", Command::kCleanup, config::Command::kCleanup, "",
         "Remove every chain, jump and table that kubenatd or kube-proxy in iptables mode has made, and no other"},
-    CommandWord{"version", Command::kVersion, config::Command::kCleanup, "", "Print the version"},
+    CommandWord{"version", Command::kVersion, config::Command::kCleanup, "",
+                "Print the version, with --output json also the commit, its date and the libraries"},
+    CommandWord{"completion", Command::kCompletion, config::Command::kCleanup, "SHELL",
+                "Print what completes command lines in bash, zsh or fish\n"
+                "The packages install it. For one shell: source <(kubenatd completion bash)"},
+    // What the manual pages of a package are made from.
+    CommandWord{"manual", Command::kManual, config::Command::kCleanup, "[COMMAND]",
+                "Print the manual page of kubenatd or of a command, for man -l -"},
 };
+
+constexpr std::string_view kDestinationArgument = "DESTINATION";
+
+/// Not in the list of commands.
+constexpr bool is_hidden(const CommandWord& command) {
+  return command.command == Command::kManual;
+}
+
+/// Takes the settings of a running agent.
+constexpr bool takes_settings(const CommandWord& command) {
+  return command.command != Command::kVersion && command.command != Command::kCompletion &&
+         command.command != Command::kManual;
+}
 
 constexpr const char* kDestination =
     "DESTINATION is ADDRESS:PORT[/tcp|udp|sctp], node:PORT[/...], or http(s)://HOST[:PORT][/PATH].\n";
@@ -143,6 +176,26 @@ void add_check_flags(FlagSet& flags, CheckOptions& check) {
                               "kernel is tried out, and nothing of it stays. Needs CAP_NET_ADMIN",
                               check.node));
   flags.add(output_flag(check.json));
+}
+
+void add_seen_flags(FlagSet& flags, SeenOptions& seen, Command command) {
+  const bool is_status = command == Command::kStatus;
+  Flag output = flag("output", is_status ? "text|row|json" : "text|wide|json",
+                     is_status ? "text for people, row for a table of nodes, json for programs"
+                               : "text for people, wide with more columns, json for programs",
+                     [&seen, is_status](const std::string& text) -> Wrong {
+                       const std::string third = is_status ? "row" : "wide";
+                       if (text != "text" && text != "json" && text != third)
+                         return fmt::format("it is not text, {} or json", third);
+                       seen.json = text == "json";
+                       seen.row = text == "row";
+                       seen.wide = text == "wide";
+                       return std::nullopt;
+                     });
+  output.shorthand = 'o';
+  output.fallback = "text";
+  flags.add(std::move(output));
+  if (!is_status) flags.add(config::bool_flag("problems", "Only Services that have a problem", seen.problems_only));
 }
 
 void add_trace_flags(FlagSet& flags, Options& options) {
@@ -237,22 +290,53 @@ int usage_mistake(std::string_view command, std::string_view what) {
 std::string top_help() {
   std::string text = fmt::format("{}\nUsage: kubenatd COMMAND [FLAGS]\n\nCommands:\n", kAbout);
   for (const CommandWord& command : kCommands)
-    text += fmt::format("  {:<9} {}\n", command.word, command.about.substr(0, command.about.find('\n')));
+    if (!is_hidden(command))
+      text += fmt::format("  {:<10} {}\n", command.word, command.about.substr(0, command.about.find('\n')));
   text += "\nkubenatd COMMAND --help tells the flags of a command; kubenatd --version the version.\n\n";
-  return text + kExamples;
+  return text + kExamples + kExitCodes;
 }
 
-std::string help_of(const CommandWord& command, const FlagSet& flags) {
-  std::string text = fmt::format("{}\n\nUsage: kubenatd {}{}{} [FLAGS]\n", command.about, command.word,
+/// The flags that a first look needs; the others are told by --help=all.
+constexpr std::array<std::string_view, 12> kMainFlags{"manifests", "config",     "kubeconfig", "hostname-override",
+                                                      "once",      "proxy-mode", "v",          "cluster-cidr",
+                                                      "node",      "host-ports", "family",     "help"};
+/// Lines that a screen shows.
+constexpr std::ptrdiff_t kScreen = 40;
+constexpr std::size_t kLongestShortHelp = 130;
+
+std::string help_of(const CommandWord& command, const FlagSet& flags, bool all) {
+  std::string head = fmt::format("{}\n\nUsage: kubenatd {}{}{} [FLAGS]\n", command.about, command.word,
                                  command.argument.empty() ? "" : " ", command.argument);
-  if (!command.argument.empty()) text += kDestination;
-  text += flags.help();
-  if (command.command == Command::kVersion) return text;
-  text +=
-      "\n--flag=VALUE or --flag VALUE; --flag= is an empty value; true or false only behind \"=\"; _ in a name is -.\n";
-  if (command.flags != config::Command::kRun && command.flags != config::Command::kCheck)
-    text += "The other flags of run are accepted, as in the command line of a running agent, and mean nothing here.\n";
-  return text;
+  if (command.argument == kDestinationArgument) head += kDestination;
+  std::string tail;
+  if (takes_settings(command)) {
+    tail +=
+        "\n--flag=VALUE or --flag VALUE; --flag= is an empty value; true or false only behind \"=\"; _ in a name is "
+        "-.\n";
+    if (command.flags != config::Command::kRun && command.flags != config::Command::kCheck)
+      tail +=
+          "The other flags of run are accepted, as in the command line of a running agent, and mean nothing here.\n";
+  }
+  if (const auto examples = examples_of(command.word); !examples.empty()) {
+    tail += "\nExamples:\n";
+    for (const Example& example : examples) tail += fmt::format("  {:<58} {}\n", example.line, example.about);
+  }
+  std::string whole = head + flags.help() + tail;
+  if (all || std::ranges::count(whole, '\n') <= kScreen) return whole;
+  std::vector<Flag> shown;
+  const std::vector<const Flag*> known = flags.visible();
+  for (const Flag* flag : known) {
+    if (flag->group != kGroup && std::ranges::find(kMainFlags, flag->name) == kMainFlags.end()) continue;
+    shown.push_back(*flag);
+    shown.back().help = short_help(flag->help, kLongestShortHelp);
+    if (shown.back().help.size() < flag->help.size()) shown.back().fallback.clear();
+  }
+  std::vector<const Flag*> lines;
+  for (const Flag& flag : shown) lines.push_back(&flag);
+  return head + config::help_of(lines) +
+         fmt::format("\nkubenatd {} --help=all tells all of these and {} more flags, as does man kubenatd-{}.\n",
+                     command.word, known.size() - shown.size(), command.word) +
+         tail.substr(tail.find("\nExamples:"));
 }
 
 /// "a" "b", as many as a line shows well.
@@ -268,16 +352,19 @@ std::string quoted(std::span<const std::string> words) {
 Wrong take_arguments(const CommandWord& command, std::vector<std::string> words, Options& options) {
   std::erase(words, "");  // as kube-proxy, and a shell's empty variable
   if (!command.argument.empty() && !words.empty()) {
-    options.explain.question = words.front();
+    std::string& place = command.command == Command::kServices ? options.seen.name
+                         : takes_settings(command)             ? options.explain.question
+                                                               : options.page;
+    place = words.front();
     words.erase(words.begin());
-  } else if (!command.argument.empty()) {
+  } else if (command.argument == kDestinationArgument || command.command == Command::kCompletion) {
     return fmt::format("{} is missing", command.argument);
   }
   if (words.empty()) return std::nullopt;
   const bool is_bool = std::ranges::any_of(words, [](const auto& word) { return word == "true" || word == "false"; });
   return fmt::format("{} {}, got {}{}", command.word,
-                     command.argument.empty() ? "takes no arguments" : "takes one DESTINATION", quoted(words),
-                     is_bool ? "; a flag takes true or false only behind \"=\"" : "");
+                     command.argument.empty() ? "takes no arguments" : fmt::format("takes one {}", command.argument),
+                     quoted(words), is_bool ? "; a flag takes true or false only behind \"=\"" : "");
 }
 
 /// Flags of run that would do something else, and do nothing here.
@@ -294,37 +381,62 @@ void remark_meaningless(const CommandWord& command, Options& options) {
     options.remarks.push_back(fmt::format("{} does not do what is asked for by {}", command.word, names));
 }
 
+/// What a command line asks for beside its options.
+struct Asked {
+  bool help = false;
+  bool all_help = false;
+  bool version = false;
+  SourceFlags source;
+};
+
+Flag help_flag(Asked& asked) {
+  Flag help = flag("help", "", "Print this; --help=all: with all flags", [&asked](const std::string& text) -> Wrong {
+    asked.all_help = text == "all";
+    const auto truth = asked.all_help ? std::optional(true) : config::parse_go_bool(text);
+    if (!truth) return "it is not true, false or all";
+    asked.help = *truth;
+    return std::nullopt;
+  });
+  help.alone = "true";
+  help.shorthand = 'h';
+  return help;
+}
+
+/// All flags of a command. They keep references to `options` and `asked`.
+FlagSet flags_of(const CommandWord& command, Options& options, Asked& asked) {
+  FlagSet flags;
+  flags.add(help_flag(asked));
+  if (command.command == Command::kRender || command.command == Command::kDiff) add_family_flag(flags, options);
+  if (command.command == Command::kExplain) add_explain_flags(flags, options.explain, asked.source);
+  if (command.command == Command::kTrace) add_trace_flags(flags, options);
+  if (command.command == Command::kStatus || command.command == Command::kServices)
+    add_seen_flags(flags, options.seen, command.command);
+  if (command.command == Command::kCheck) add_check_flags(flags, options.check);
+  if (command.command == Command::kVersion) flags.add(output_flag(options.version_json));
+  if (takes_settings(command)) {
+    flags.add(version_flag(asked.version));
+    config::register_settings(flags, command.flags, options.flags);
+    config::register_kube_proxy_flags(flags, command.flags, options.flags);
+  }
+  return flags;
+}
+
 std::variant<Options, int> parse_command(const CommandWord& command, std::span<const std::string> words) {
   // The flags hold references into it.
   std::variant<Options, int> result;
   auto& options = std::get<Options>(result);
   options.command = command.command;
-  bool asks_help = false;
-  bool asks_version = false;
-  SourceFlags source;
-  FlagSet flags;
-  Flag help = config::bool_flag("help", "Print this", asks_help);
-  help.shorthand = 'h';
-  help.fallback.clear();
-  flags.add(std::move(help));
-  if (command.command == Command::kRender || command.command == Command::kDiff) add_family_flag(flags, options);
-  if (command.command == Command::kExplain) add_explain_flags(flags, options.explain, source);
-  if (command.command == Command::kTrace) add_trace_flags(flags, options);
-  if (command.command == Command::kCheck) add_check_flags(flags, options.check);
-  if (command.command != Command::kVersion) {
-    flags.add(version_flag(asks_version));
-    config::register_settings(flags, command.flags, options.flags);
-    config::register_kube_proxy_flags(flags, command.flags, options.flags);
-  }
+  Asked asked;
+  const FlagSet flags = flags_of(command, options, asked);
 
   auto parsed = flags.parse(words);
   if (!parsed) return usage_mistake(command.word, parsed.error().cause);
-  if (asks_help) {
-    std::cout << help_of(command, flags) << std::flush;
+  if (asked.help) {
+    std::cout << help_of(command, flags, asked.all_help) << std::flush;
     return kExitOk;
   }
-  if (asks_version) options.command = Command::kVersion;
-  if (const Wrong wrong = source.choose(options.explain)) return usage_mistake(command.word, *wrong);
+  if (asked.version) options.command = Command::kVersion;
+  if (const Wrong wrong = asked.source.choose(options.explain)) return usage_mistake(command.word, *wrong);
   if (options.check.json && !options.check.node) return usage_mistake(command.word, "--output json goes with --node");
   if (options.command != Command::kVersion || command.command == Command::kVersion)
     if (const Wrong wrong = take_arguments(command, std::move(parsed->arguments), options))
@@ -335,6 +447,37 @@ std::variant<Options, int> parse_command(const CommandWord& command, std::span<c
 }
 
 }  // namespace
+
+std::string short_help(std::string_view help, std::size_t limit) {
+  std::string text(help.substr(0, std::min(help.find(". "), help.find("; "))));
+  text = text.substr(0, std::min(text.find(".\n"), text.find(";\n")));
+  std::ranges::replace(text, '\n', ' ');
+  if (text.size() > limit) text.resize(text.rfind(' ', limit));
+  return text;
+}
+
+ProgramPage program_page() {
+  ProgramPage page{.about = kAbout, .destination = kDestination, .exit_codes = kExitCodes, .commands = {}};
+  for (const CommandWord& command : kCommands) {
+    if (is_hidden(command)) continue;
+    Options options;
+    Asked asked;
+    const FlagSet flags = flags_of(command, options, asked);
+    CommandPage& added = page.commands.emplace_back(
+        CommandPage{.word = command.word,
+                    .argument = command.argument,
+                    .about = command.about,
+                    .flags = {},
+                    .takes_flags_of_run = takes_settings(command) && command.flags != config::Command::kRun &&
+                                          command.flags != config::Command::kCheck});
+    for (const Flag* flag : flags.visible()) {
+      added.flags.push_back(*flag);
+      added.flags.back().set = {};  // refers to the options, which end here
+      added.flags.back().count = {};
+    }
+  }
+  return page;
+}
 
 std::variant<Options, int> parse_command_line(int argc, const char* const* argv) {
   try {

@@ -13,9 +13,11 @@
 #include "agent/api/api_client.h"
 #include "agent/base/descriptor_limit.h"
 #include "agent/base/log.h"
+#include "agent/base/service_manager.h"
 #include "agent/base/signals.h"
 #include "agent/cli/commands.h"
 #include "agent/config/config_json.h"
+#include "agent/config/flag_listing.h"
 #include "agent/daemon/advice.h"
 #include "agent/daemon/cluster_events.h"
 #include "agent/daemon/config_watch.h"
@@ -27,6 +29,7 @@
 #include "agent/daemon/serving.h"
 #include "agent/dataplane/left_behind.h"
 #include "agent/dataplane/reconciler.h"
+#include "agent/dataplane/table_owner.h"
 #include "agent/node/check.h"
 #include "agent/node/show.h"
 #include "netlink/host/addresses.h"
@@ -76,6 +79,20 @@ void tell_what_is_missing(const dataplane::Model& model, dataplane::Kernel& kern
     base::log_warning("this node does not do all that could be asked of it", {{"found", warnings}});
 }
 
+/// Says where --own-table on cannot be what it was meant to be.
+void tell_own_table(const config::Config& config, dataplane::Kernel& kernel) {
+  if (config.own_table != config::Settings::OwnTable::kOn) return;
+  if (config.mode != config::Config::Mode::kNftables) {
+    base::log_warning("--own-table on has no effect in iptables mode, whose tables belong to all programs");
+    return;
+  }
+  auto socket = kernel.connect();
+  if (!socket) return;  // the sync tells of that
+  const auto can = dataplane::can_own_tables(**socket, rules::Family::kIpv4);
+  if (can && !*can)
+    base::log_error("--own-table on: this kernel has no tables with flags owner and persist (Linux 6.9 and newer)");
+}
+
 /// Names what kube-proxy in ipvs mode left: a packet that our rules do not know may end there.
 void tell_ipvs(const config::Environment& environment) {
   auto kernel = netlink::NfTables::open();
@@ -94,7 +111,8 @@ void tell_ipvs(const config::Environment& environment) {
 /// One life of the agent: from reading the configuration until it is to stop, or to start again. `source` is that of
 /// the life before, and is left to the one after.
 rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
-                                        daemon::RivalWatch& rivals, std::unique_ptr<daemon::ObjectSource>& source) {
+                                        base::ServiceManager& manager, daemon::RivalWatch& rivals,
+                                        std::unique_ptr<daemon::ObjectSource>& source) {
   auto inputs = daemon::read_inputs(flags, daemon::Purpose::kRun, std::move(source));
   if (!inputs) return std::unexpected(inputs.error());
   const config::Settings& settings = inputs->model->config();
@@ -105,6 +123,7 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   if (!addresses) return std::unexpected(daemon::with_kernel_advice(addresses.error()));
   dataplane::NetlinkKernel kernel;
   tell_what_is_missing(*inputs->model, kernel);
+  tell_own_table(inputs->model->config(), kernel);
   auto reconciler = dataplane::Reconciler::open(*inputs->model, kernel);
   if (!reconciler) return std::unexpected(daemon::with_kernel_advice(reconciler.error()));
   if (inputs->events && !settings.once)
@@ -115,7 +134,10 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   if (!settings.once) {
     auto opened = daemon::Serving::open(*inputs->model, {.counted_services = settings.counted_services,
                                                          .source_has_node = inputs->source->knows_node(),
-                                                         .events = inputs->events.get()});
+                                                         .events = inputs->events.get(),
+                                                         .flags = list_flags(flags),
+                                                         .objects_of = inputs->objects_of,
+                                                         .request_metrics = inputs->request_metrics});
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }
@@ -124,6 +146,7 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
                                               .addresses = *addresses,
                                               .files = *files,
                                               .signals = signals,
+                                              .manager = manager,
                                               .rivals = rivals,
                                               .serving = serving.get()},
                                              flags)
@@ -148,10 +171,11 @@ int run(const Options& options) {
   }
   static_cast<void>(base::raise_descriptor_limit());
   api::limit_http_threads();
+  auto manager = base::ServiceManager::of_environment();
   daemon::RivalWatch rivals;
   std::unique_ptr<daemon::ObjectSource> source;
   while (true) {
-    const auto end = run_agent(options.flags, *signals, rivals, source);
+    const auto end = run_agent(options.flags, *signals, manager, rivals, source);
     if (!end) {
       base::log_error(end.error());
       return kExitFailed;

@@ -13,6 +13,7 @@
 namespace kubenatd::agent::config {
 
 inline constexpr std::string_view kSysctlConntrackMax = "net/netfilter/nf_conntrack_max";
+inline constexpr std::string_view kSysctlConntrackCount = "net/netfilter/nf_conntrack_count";
 inline constexpr std::string_view kSysctlTcpEstablished = "net/netfilter/nf_conntrack_tcp_timeout_established";
 inline constexpr std::string_view kSysctlTcpCloseWait = "net/netfilter/nf_conntrack_tcp_timeout_close_wait";
 inline constexpr std::string_view kSysctlUdp = "net/netfilter/nf_conntrack_udp_timeout";

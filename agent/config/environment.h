@@ -10,6 +10,14 @@
 
 namespace kubenatd::agent::config {
 
+/// Where a program of the node waits for connections or datagrams.
+struct Listener {
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  std::uint16_t port = 0;
+  std::optional<rules::Address> address;  ///< none: on every address, of both families
+  auto operator<=>(const Listener&) const = default;
+};
+
 /// What the node itself contributes to the rules, read once at start and again when interfaces change.
 struct Environment {
   std::string node_name;                        ///< override (flag, then file) or hostname; trimmed, lower case
@@ -18,6 +26,8 @@ struct Environment {
   bool conntrack_be_liberal = false;            ///< net/netfilter/nf_conntrack_tcp_be_liberal is not 0, or is asked for
   bool has_nfacct = true;                       ///< the kernel has nfnetlink_acct and our counters exist
   bool ipv6 = true;                             ///< the kernel has IPv6
+  /// At the reserved ports, in order; a reserved port that could not be asked about counts as one that is listened at.
+  std::vector<Listener> listeners;
 };
 
 /// Name of this node: `flag` if given, else config.hostname_override, else the host's name. Empty after trimming is an

@@ -58,7 +58,7 @@ std::string wrapped(std::string_view text) {
   return lines;
 }
 
-std::string help_of(const Flag& flag) {
+std::string lines_of(const Flag& flag) {
   std::string names = flag.shorthand == '\0' ? "      " : fmt::format("  -{}, ", flag.shorthand);
   names += "--" + flag.name;
   if (!flag.type.empty()) names += " " + flag.type;
@@ -184,13 +184,25 @@ rules::Result<ParsedWords> FlagSet::parse(std::span<const std::string> words) co
   return Parser(*this, words).parse();
 }
 
-std::string FlagSet::help() const {
-  std::string text;
-  for (const std::string& group : groups_) {
-    std::string lines;
+std::vector<const Flag*> FlagSet::visible() const {
+  std::vector<const Flag*> found;
+  for (const std::string& group : groups_)
     for (const auto& [name, flag] : flags_)
-      if (flag.group == group && !flag.is_hidden) lines += help_of(flag);
-    if (!lines.empty()) text += fmt::format("\n{}:\n{}", group, lines);
+      if (flag.group == group && !flag.is_hidden) found.push_back(&flag);
+  return found;
+}
+
+std::string FlagSet::help() const {
+  return help_of(visible());
+}
+
+std::string help_of(std::span<const Flag* const> flags) {
+  std::string text;
+  std::string_view group;
+  for (const Flag* flag : flags) {
+    if (flag->group != group) text += fmt::format("\n{}:\n", flag->group);
+    group = flag->group;
+    text += lines_of(*flag);
   }
   return text;
 }

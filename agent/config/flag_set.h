@@ -47,10 +47,17 @@ class FlagSet {
 
   [[nodiscard]] rules::Result<ParsedWords> parse(std::span<const std::string> words) const;
 
-  /// The flags by group, in the order in which the groups came, sorted by name.
+  /// Those that the help names: by group, in the order in which the groups came, sorted by name.
+  [[nodiscard]] std::vector<const Flag*> visible() const;
+
+  /// What there is to say of visible().
   [[nodiscard]] std::string help() const;
 
   [[nodiscard]] const Flag* find(std::string_view name) const;
+  /// Each flag, by name.
+  void for_each(const std::function<void(const Flag&)>& visit) const {
+    for (const auto& [name, flag] : flags_) visit(flag);
+  }
 
  private:
   class Parser;
@@ -60,6 +67,8 @@ class FlagSet {
   std::vector<std::string> groups_;
 };
 
+/// What the help says of these flags, which come by group.
+[[nodiscard]] std::string help_of(std::span<const Flag* const> flags);
 /// A flag that is set or not.
 [[nodiscard]] Flag bool_flag(std::string name, std::string help, bool& value);
 /// A flag with any text.

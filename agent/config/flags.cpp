@@ -40,6 +40,7 @@ constexpr std::array<std::string_view, 3> kDataplaneFlags{"masquerade-all", "ipt
 // These two give ports to addresses without one, deprecated; --master is no field of the file.
 constexpr std::string_view kHealthzPortFlag = "healthz-port";
 constexpr std::string_view kMetricsPortFlag = "metrics-port";
+constexpr const char* kConfigFlag = "config";
 constexpr std::string_view kMasterFlag = "master";
 constexpr std::string_view kHostnameFlag = "hostname-override";
 
@@ -290,13 +291,16 @@ void register_kube_proxy_flags(FlagSet& flags, Command command, FlagValues& valu
   const std::string kube_proxy = "kube-proxy's flags";
   const std::string without_effect = "Accepted from kube-proxy, without effect";
   const bool runs = command == Command::kRun || command == Command::kCheck;
-  const bool looks = command != Command::kCleanup;
+  const bool asks = command == Command::kAsk;  // the agent, at its metrics address
+  const bool looks = command != Command::kCleanup && !asks;
 
   const auto add = [&](Flag flag, Meaning meaning, std::string_view help, std::string fallback) {
     flag.help = help;
     flag.fallback = std::move(fallback);
     flag.group = meaning == Meaning::kNowhere ? without_effect : kube_proxy;
-    flag.is_hidden = !(runs || (looks && meaning == Meaning::kEverywhere) || flag.shorthand != '\0');
+    const bool says_where = asks && (flag.name == kConfigFlag || flag.name == kServers[1].address_flag ||
+                                     flag.name == kServers[1].port_flag);
+    flag.is_hidden = !(runs || says_where || (looks && meaning == Meaning::kEverywhere) || flag.shorthand != '\0');
     flags.add(std::move(flag));
   };
   const auto add_path = [&](const char* name, std::optional<std::filesystem::path>& path, Meaning meaning,
@@ -310,7 +314,7 @@ void register_kube_proxy_flags(FlagSet& flags, Command command, FlagValues& valu
     add(std::move(flag), meaning, help, "");
   };
 
-  add_path("config", values.config, Meaning::kEverywhere,
+  add_path(kConfigFlag, values.config, Meaning::kEverywhere,
            "KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1). Beside it kube-proxy's other flags are ignored, "
            "but for --hostname-override, --master and those of the log. A second document in it, KubenatdConfiguration "
            "(kubenatd.io/v1alpha1), holds kubenatd's own settings; their flags win over it");

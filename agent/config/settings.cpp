@@ -73,6 +73,34 @@ constexpr auto kSettings = std::to_array<Setting>({
              "than once",
      .run_only = false,
      .member = &Settings::service_cidrs},
+    {.flag = "own-table",
+     .field = "ownTable",
+     .type = "auto|on|off",
+     .help = "Whether mode nftables owns its table, so that no other program can change or flush it while kubenatd\n"
+             "runs: auto: where the kernel can (Linux 6.9 and newer); on: the same, and where it cannot that is an\n"
+             "error in the log; off: never. What others change in a table that is not owned is healed",
+     .run_only = true,
+     .member = &Settings::own_table},
+    {.flag = "reserved-ports",
+     .field = "reservedPorts",
+     .type = "PORT[/udp]",
+     .help = "Ports of the node that no Service and no Pod takes from a program that listens there. Those of the API\n"
+             "server, the kubelet and kubenatd itself are never taken. Commas, or given more than once; empty: none",
+     .run_only = false,
+     .member = &Settings::reserved_ports},
+    {.flag = "external-ip-range",
+     .field = "externalIPRanges",
+     .type = "CIDR",
+     .help = "Ranges in which the externalIPs of Services may be; without any they may be anywhere. Commas, or given\n"
+             "more than once",
+     .run_only = false,
+     .member = &Settings::external_ip_ranges},
+    {.flag = "load-balancer-ip-range",
+     .field = "loadBalancerIPRanges",
+     .type = "CIDR",
+     .help = "The same for the load balancer addresses of Services",
+     .run_only = false,
+     .member = &Settings::load_balancer_ip_ranges},
     {.flag = "audit-period",
      .field = "auditPeriod",
      .type = "SECONDS",
@@ -107,6 +135,9 @@ template <>
 constexpr std::array<Word<Settings::HostPorts>, 3> kWords<Settings::HostPorts>{
     {{"auto", Settings::HostPorts::kAuto}, {"on", Settings::HostPorts::kOn}, {"off", Settings::HostPorts::kOff}}};
 template <>
+constexpr std::array<Word<Settings::OwnTable>, 3> kWords<Settings::OwnTable>{
+    {{"auto", Settings::OwnTable::kAuto}, {"on", Settings::OwnTable::kOn}, {"off", Settings::OwnTable::kOff}}};
+template <>
 constexpr std::array<Word<bool>, 2> kWords<bool>{{{"true", true}, {"false", false}}};
 template <class T>
 concept HasWords = !kWords<T>.empty();
@@ -118,6 +149,9 @@ std::string to_words(Duration value) {
   return to_text(value);
 }
 std::string to_words(const rules::Prefix& value) {
+  return value.to_string();
+}
+std::string to_words(const ReservedPort& value) {
   return value.to_string();
 }
 std::string to_words(const std::filesystem::path& value) {
@@ -145,6 +179,16 @@ std::expected<Duration, std::string> read_value(const std::string& text, Duratio
 std::expected<rules::Prefix, std::string> read_value(const std::string& text, const rules::Prefix& /*type*/) {
   if (const auto prefix = rules::Prefix::parse(text)) return *prefix;
   return std::unexpected(base::in_quotes(text) + " is not a CIDR");
+}
+std::expected<ReservedPort, std::string> read_value(const std::string& text, const ReservedPort& /*type*/) {
+  const std::size_t slash = text.find('/');
+  const auto number = whole_number(text.substr(0, slash));
+  const std::string protocol = slash == std::string::npos ? "tcp" : rules::lower_case(text.substr(slash + 1));
+  constexpr std::size_t kMostPort = 65535;
+  if (!number || *number == 0 || *number > kMostPort || (protocol != "tcp" && protocol != "udp"))
+    return std::unexpected(base::in_quotes(text) + R"( is not a port such as "22" or "51820/udp")");
+  return ReservedPort{protocol == "udp" ? rules::Protocol::kUdp : rules::Protocol::kTcp,
+                      static_cast<std::uint16_t>(*number)};
 }
 std::expected<std::filesystem::path, std::string> read_value(const std::string& text,
                                                              const std::filesystem::path& /*type*/) {
@@ -230,6 +274,10 @@ std::string text_of(const Value& value) {
 
 }  // namespace
 
+std::string ReservedPort::to_string() const {
+  return fmt::format("{}/{}", port, rules::name_of(protocol));
+}
+
 bool Setting::is_list() const {
   return std::visit(
       [](const auto& of) { return kIsList<std::remove_cvref_t<decltype(std::declval<Settings&>().*place(of))>>; },
@@ -237,7 +285,8 @@ bool Setting::is_list() const {
 }
 
 bool Setting::takes_comma_list() const {
-  return std::holds_alternative<std::vector<rules::Prefix> Settings::*>(member);
+  return std::holds_alternative<std::vector<rules::Prefix> Settings::*>(member) ||
+         std::holds_alternative<std::vector<ReservedPort> Settings::*>(member);
 }
 
 std::string Setting::range() const {

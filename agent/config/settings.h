@@ -14,6 +14,7 @@
 
 #include "rules/address.h"
 #include "rules/error.h"
+#include "rules/rule.h"
 
 namespace kubenatd::agent::config {
 
@@ -22,11 +23,20 @@ using Duration = std::chrono::nanoseconds;
 /// For how many Services new connections can be counted. A scrape reads two chains for each, about 20 us a chain.
 inline constexpr std::size_t kMostCountedServices = 10'000;
 
+/// A port of the node as a setting names it: "22" or "22/tcp", "51820/udp".
+struct ReservedPort {
+  rules::Protocol protocol = rules::Protocol::kTcp;
+  std::uint16_t port = 0;
+  auto operator<=>(const ReservedPort&) const = default;
+  [[nodiscard]] std::string to_string() const;
+};
+
 /// kubenatd's own settings, which kube-proxy does not have, with their defaults. What each means stands in settings().
 struct Settings {
   enum class Dispatch : std::uint8_t { kLinear, kTree, kAuto };
   enum class RuleForm : std::uint8_t { kPortable, kNative };
   enum class HostPorts : std::uint8_t { kAuto, kOn, kOff };  ///< auto: where the source gives Pods
+  enum class OwnTable : std::uint8_t { kAuto, kOn, kOff };   ///< auto: where the kernel can
 
   std::vector<std::filesystem::path> manifests;
   bool once = false;
@@ -34,13 +44,18 @@ struct Settings {
   std::size_t tree_threshold = 1000;
   RuleForm rule_form = RuleForm::kPortable;
   HostPorts host_ports = HostPorts::kAuto;
+  OwnTable own_table = OwnTable::kAuto;
   Duration audit_period = std::chrono::minutes(5);
   std::vector<rules::Prefix> service_cidrs;
   std::size_t counted_services = 0;
+  // Not by an initializer list: gcc 12 takes its copy for uninitialized at -O3.
+  std::vector<ReservedPort> reserved_ports = std::vector<ReservedPort>(1, ReservedPort{rules::Protocol::kTcp, 22});
+  std::vector<rules::Prefix> external_ip_ranges;
+  std::vector<rules::Prefix> load_balancer_ip_ranges;
 };
 
 /// The commands that have flags. Each accepts those of `run`; which mean something to it is said with each flag.
-enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kCheck, kCleanup };
+enum class Command : std::uint8_t { kRun, kRender, kDiff, kExplain, kAsk, kCheck, kCleanup };
 
 /// One of kubenatd's own settings, declared once: flags, the KubenatdConfiguration of a file, `check` and the help all
 /// read it from here. The default is the member's initializer in Settings.
@@ -54,8 +69,9 @@ struct Setting {
   };
   /// A value of the type itself, or a member with the range that it has to be in.
   using Member = std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
-                              Settings::HostPorts Settings::*, Range<std::size_t>, Range<Duration>,
-                              std::vector<rules::Prefix> Settings::*, std::vector<std::filesystem::path> Settings::*>;
+                              Settings::HostPorts Settings::*, Settings::OwnTable Settings::*, Range<std::size_t>,
+                              Range<Duration>, std::vector<rules::Prefix> Settings::*,
+                              std::vector<ReservedPort> Settings::*, std::vector<std::filesystem::path> Settings::*>;
 
   std::string_view flag;   ///< without the dashes
   std::string_view field;  ///< of KubenatdConfiguration; empty: it is a matter of the command line alone
@@ -65,7 +81,7 @@ struct Setting {
   Member member;
 
   [[nodiscard]] bool applies_to(Command command) const {
-    if (command == Command::kCleanup) return false;
+    if (command == Command::kCleanup || command == Command::kAsk) return false;
     return !run_only || command == Command::kRun || command == Command::kCheck;
   }
   [[nodiscard]] bool is_list() const;

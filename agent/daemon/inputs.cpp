@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/api/api_source.h"
+#include "agent/api/request_stats.h"
 #include "agent/base/file.h"
 #include "agent/base/log.h"
 #include "agent/base/printable.h"
@@ -18,8 +19,10 @@
 #include "agent/config/other_files.h"
 #include "agent/daemon/advice.h"
 #include "agent/daemon/configuration.h"
+#include "agent/daemon/request_metrics.h"
 #include "netlink/host/addresses.h"
 #include "netlink/host/counters.h"
+#include "netlink/host/listeners.h"
 #include "netlink/host/local_routes.h"
 #include "rules/iptables/options.h"
 
@@ -79,7 +82,30 @@ config::Environment read_environment(const config::Config& config, std::string n
   const auto liberal = base::read_sysctl(base::kSysctlTcpBeLiberal);
   environment.conntrack_be_liberal = config.conntrack.tcp_be_liberal || (liberal && *liberal != "0");
   environment.ipv6 = ::access("/proc/net/if_inet6", F_OK) == 0;
+  environment.listeners = read_listeners(config);
   return environment;
+}
+
+std::vector<config::Listener> read_listeners(const config::Config& config) {
+  std::vector<config::Listener> found;
+  for (const rules::Protocol protocol : {rules::Protocol::kTcp, rules::Protocol::kUdp}) {
+    const auto is_of = [&](const config::ReservedPort& port) { return port.protocol == protocol; };
+    if (std::ranges::none_of(config.reserved_ports, is_of)) continue;
+    const auto sockets = netlink::host::listening_sockets(protocol);
+    for (const config::ReservedPort& port : config.reserved_ports) {
+      if (!is_of(port)) continue;
+      if (!sockets) {
+        found.push_back({protocol, port.port, std::nullopt});
+        continue;
+      }
+      for (const netlink::host::ListeningSocket& socket : *sockets)
+        if (socket.port == port.port) found.push_back({protocol, port.port, socket.address});
+    }
+  }
+  std::ranges::sort(found);
+  const auto doubles = std::ranges::unique(found);
+  found.erase(doubles.begin(), doubles.end());
+  return found;
 }
 
 bool counters_exist() {
@@ -147,6 +173,8 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
   if (!name) return std::unexpected(name.error());
   Inputs inputs;
   if (flags.config) inputs.files.push_back(*flags.config);
+  for (const std::filesystem::path& folder : config.manifests)
+    inputs.objects_of += (inputs.objects_of.empty() ? "" : ", ") + folder.string();
   // The source first: an API server answers while the node is prepared.
   if (previous && (config.once || !previous->serves(config.manifests))) previous.reset();
   if (previous) {
@@ -158,8 +186,10 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
     if (!source) return std::unexpected(with_origin(source.error(), "--manifests"));
     inputs.source = std::move(*source);
   } else {
-    const auto access = access_of(config);
+    auto access = access_of(config);
     if (!access) return std::unexpected(access.error());
+    access->stats = std::make_shared<api::RequestStats>();
+    inputs.request_metrics = std::make_shared<RequestMetrics>(access->stats, access->server.authority());
     for (const std::string& warning : access->warnings) base::log_warning("credentials", {{"problem", warning}});
     auto source = open_api(
         *access,
@@ -174,6 +204,7 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
       if (!events) return std::unexpected(events.error());
       inputs.events = std::move(*events);
     }
+    inputs.objects_of = "API server " + access->server.to_string();
     base::log_info("objects come from an API server", {{"server", access->server.to_string()},
                                                        {"said_by", access->origin},
                                                        {"proxy", access->proxy ? access->proxy->to_string() : "none"}});

@@ -12,6 +12,10 @@
 #include "agent/daemon/object_source.h"
 #include "agent/dataplane/model.h"
 
+namespace prometheus {
+class Collectable;
+}
+
 namespace kubenatd::agent::daemon {
 
 /// What the inputs are for.
@@ -27,6 +31,8 @@ struct Inputs {
   std::unique_ptr<ObjectSource> source;
   std::unique_ptr<api::EventRecorder> events;  ///< only with an API server, for a command that changes the node
   std::vector<std::filesystem::path> files;    ///< that decide about the two: another content asks for a new start
+  std::shared_ptr<prometheus::Collectable> request_metrics;  ///< of the API server; none: there is none
+  std::string objects_of;                                    ///< for people: the API server, or the folders
   bool prepare_again = false;  ///< the kernel had no connection tracking yet: prepare_node() after the first sync
 };
 
@@ -57,6 +63,9 @@ struct Inputs {
 
 /// The node's circumstances as they are now.
 [[nodiscard]] config::Environment read_environment(const config::Config& config, std::string node_name);
+
+/// Who listens at the reserved ports now.
+[[nodiscard]] std::vector<config::Listener> read_listeners(const config::Config& config);
 
 /// Whether the packet counters that rules refer to are there already.
 [[nodiscard]] bool counters_exist();

@@ -1,5 +1,6 @@
 #include "agent/daemon/localhost_routing.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -9,10 +10,20 @@
 
 namespace kubenatd::agent::daemon {
 
+namespace {
+
+/// The rules of IPv4 are in place, the guard of 127.0.0.0/8 among them.
+bool is_guarded(const dataplane::RoundReport& report) {
+  return std::ranges::none_of(report.families, [](const dataplane::RoundReport::Family& family) {
+    return family.family == rules::Family::kIpv4 && family.error;
+  });
+}
+
+}  // namespace
+
 bool LocalhostRouting::after(const dataplane::RoundReport& report, const rules::NodeOptions& ipv4) {
   if (done_ || !ipv4.localhost_node_ports) return true;
-  for (const dataplane::RoundReport::Family& family : report.families)
-    if (family.family == rules::Family::kIpv4 && family.error) return true;  // not yet
+  if (!is_guarded(report)) return true;  // not yet
   done_ = true;
   const auto now = base::read_sysctl(base::kSysctlRouteLocalnet);
   if (now && *now != "0") return true;
@@ -29,7 +40,8 @@ bool LocalhostRouting::after(const dataplane::RoundReport& report, const rules::
   return true;
 }
 
-void LocalhostRouting::after(const rules::hostport::HostPorts& ipv4) {
+void LocalhostRouting::after(const dataplane::RoundReport& report, const rules::hostport::HostPorts& ipv4) {
+  if (!is_guarded(report)) return;
   if (std::exchange(host_ports_, ipv4.version()) == ipv4.version()) return;
   if (const auto everywhere = base::read_sysctl(base::kSysctlRouteLocalnet); everywhere && *everywhere != "0") return;
   for (const auto& [name, chain] : ipv4.chains()) {

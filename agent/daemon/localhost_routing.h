@@ -17,7 +17,7 @@ class LocalhostRouting {
   bool after(const dataplane::RoundReport& report, const rules::NodeOptions& ipv4);
 
   /// Failures are logged; the pods' ports then answer everywhere but on localhost.
-  void after(const rules::hostport::HostPorts& ipv4);
+  void after(const dataplane::RoundReport& report, const rules::hostport::HostPorts& ipv4);
 
  private:
   bool done_ = false;

@@ -77,8 +77,35 @@ void log_clashes(const std::vector<RoundReport::Clash>& clashes) {
                       {{"frontends", clashes.size() - kNamedClashes}});
 }
 
+/// Who may change the table from now on. That another program owns it is the error of the sync.
+void log_ownership(const dataplane::TableOwnership& ownership, const std::string& family) {
+  using State = dataplane::TableOwnership::State;
+  using How = dataplane::TableOwnership::How;
+  switch (ownership.state) {
+    case State::kUnknown:
+    case State::kForeign: return;
+    case State::kOwned: {
+      const char* how = ownership.how == How::kMade      ? "made"
+                        : ownership.how == How::kAdopted ? "taken over from an owner that is gone"
+                                                         : "made anew in place of one that could not be owned";
+      base::log_info("owns its table: no other program can change it while this one runs",
+                     {{"family", family}, {"table", how}, {"netlink_port", ownership.port}});
+      return;
+    }
+    case State::kOff:
+      base::log_info("does not own its table, as --own-table off or --once says; what others change is healed",
+                     {{"family", family}});
+      return;
+    case State::kUnsupported:
+      base::log_info("does not own its table, for which Linux 6.9 is needed; what others change is healed",
+                     {{"family", family}});
+      return;
+  }
+}
+
 void log_family(const RoundReport::Family& family, const std::string& writer) {
   const std::string name(name_of(family.family));
+  if (family.ownership) log_ownership(*family.ownership, name);
   if (family.error) {
     base::log_error("sync failed; the kernel keeps what it has",
                     {{"family", name}, {"error", with_kernel_advice(*family.error).to_string()}});
@@ -143,6 +170,12 @@ void log_other_proxy(const OtherProxies::News& news) {
           "another proxy runs on this node, and its rules translate for Services beside ours: take it off the node; "
           "its rules are left until it does not answer any more",
           {{"family", family}, {"what", what}, {"maker", maker}, {"answers_at", news.where}});
+      return;
+    case Kind::kOwned:
+      base::log_warning(
+          "a table of another proxy, or of kubenatd in nftables mode, belongs to a program that runs: take that off "
+          "the node; the table is removed when it has ended",
+          {{"family", family}, {"what", what}, {"maker", maker}, {"owner", news.where}});
       return;
     case Kind::kComesBack:
       base::log_warning(

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -24,6 +25,15 @@ constexpr auto kLongestWait = std::chrono::minutes(1);
 /// A file system that takes longer to answer is worth a line.
 constexpr auto kLongestSilence = std::chrono::seconds(30);
 
+/// A port that was listened at stays reserved: a server that starts again must find it.
+std::vector<config::Listener> with_earlier(std::vector<config::Listener> now,
+                                           const std::vector<config::Listener>& earlier) {
+  std::vector<config::Listener> all;
+  std::ranges::sort(now);
+  std::ranges::set_union(now, earlier, std::back_inserter(all));
+  return all;
+}
+
 }  // namespace
 
 RunLoop::RunLoop(Parts parts, const config::FlagValues& flags)
@@ -32,6 +42,7 @@ RunLoop::RunLoop(Parts parts, const config::FlagValues& flags)
       addresses_(parts.addresses),
       files_(parts.files),
       signals_(parts.signals),
+      manager_(parts.manager),
       rivals_(parts.rivals),
       serving_(parts.serving),
       flags_(flags),
@@ -51,7 +62,8 @@ RunLoop::~RunLoop() {
 }
 
 rules::Status RunLoop::watch() {
-  for (const int fd : {reconciler_.fd(), inputs_.source->fd(), addresses_.fd(), files_.fd(), signals_.fd()}) {
+  const int serving = serving_ == nullptr ? -1 : serving_->fd();
+  for (const int fd : {reconciler_.fd(), inputs_.source->fd(), addresses_.fd(), files_.fd(), signals_.fd(), serving}) {
     if (fd < 0) continue;  // gives nothing that would come later
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     if (!epoll_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
@@ -94,6 +106,8 @@ std::string RunLoop::waits_for() const {
 
 RunLoop::Step RunLoop::first_sync() {
   if (const std::string missing = waits_for(); !missing.empty()) {
+    if (serving_ != nullptr) serving_->note_waiting(missing);
+    manager_.status("waits to start: " + missing);
     // The lists are waited for as long as it takes: a server that is away comes back, and what is in the kernel stays.
     if (Clock::now() < give_up_ || (!objects_synced_ && !once_)) return Step::kGoOn;
     base::log_error("gave up waiting to start", {{"for", missing}});
@@ -113,12 +127,13 @@ RunLoop::Step RunLoop::first_sync() {
     }
   }
   if (!localhost_.after(report, model.dataplane(rules::Family::kIpv4).node_options())) complete = false;
-  localhost_.after(model.dataplane(rules::Family::kIpv4).host_ports());
+  localhost_.after(report, model.dataplane(rules::Family::kIpv4).host_ports());
   base::log_info(report.failed() ? "first sync done, with errors" : "ready",
                  {{"node", model.environment().node_name},
                   {"services", model.state().services()},
                   {"endpoint_slices", model.state().endpoint_slices()},
                   {"took_ms", std::chrono::duration<double, std::milli>(report.took).count()}});
+  manager_.ready(status_after(report));
   tell_rivals();
   // The first sync took many times the memory that the agent lives with.
   ::malloc_trim(0);
@@ -130,15 +145,23 @@ RunLoop::Step RunLoop::first_sync() {
 void RunLoop::round() {
   const dataplane::RoundReport report = reconciler_.reconcile();
   log_round(report);
+  if (manager_.listens()) manager_.status(status_after(report));
   tell_left_standing();
   if (serving_ != nullptr) serving_->note(report);
   (void)localhost_.after(report, inputs_.model->dataplane(rules::Family::kIpv4).node_options());
-  localhost_.after(inputs_.model->dataplane(rules::Family::kIpv4).host_ports());
+  localhost_.after(report, inputs_.model->dataplane(rules::Family::kIpv4).host_ports());
   if (!std::exchange(objects_changed_, false)) return;
   const config::Config& config = inputs_.model->config();
   const Clock::duration pause = std::min<Clock::duration>(report.took, kLongestPause);
   take_after_ =
       Clock::now() + (config.min_sync_period_set ? std::max<Clock::duration>(pause, config.min_sync_period) : pause);
+}
+
+std::string RunLoop::status_after(const dataplane::RoundReport& report) const {
+  const dataplane::Model& model = *inputs_.model;
+  return fmt::format("{}mode {}, {} services, {} endpoint slices",
+                     report.failed() ? "the last sync failed, see the log; " : "", name_of(model.config().mode),
+                     model.state().services(), model.state().endpoint_slices());
 }
 
 void RunLoop::tell_rivals() {
@@ -181,6 +204,8 @@ RunLoop::Step RunLoop::wait() {
   }
   if (!listening_) until = std::min(until, take_after_);
   if (const auto next = address_pace_.next()) until = std::min(until, *next);
+  manager_.alive(Clock::now());
+  if (const auto next = manager_.next_alive()) until = std::min(until, *next);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
   std::array<epoll_event, 8> events{};
   const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
@@ -191,6 +216,7 @@ RunLoop::Step RunLoop::wait() {
   }
   if (!listening_ && Clock::now() >= take_after_) listen_to_source(true);
   refresh_environment();
+  refresh_listeners();
   for (int i = 0; i < count; ++i)
     if (const Step step = handle(events[static_cast<std::size_t>(i)].data.fd); step != Step::kGoOn) return step;
   return Step::kGoOn;
@@ -199,7 +225,10 @@ RunLoop::Step RunLoop::wait() {
 RunLoop::Step RunLoop::handle(int fd) {
   if (fd == signals_.fd()) {
     switch (signals_.take()) {
-      case base::Signals::Request::kStop: base::log_info("stopped; the rules stay"); return Step::kStop;
+      case base::Signals::Request::kStop:
+        manager_.stopping();
+        base::log_info("stopped; the rules stay");
+        return Step::kStop;
       case base::Signals::Request::kReload:
         inputs_.source->read_again();
         return wants_reload() ? Step::kReload : Step::kGoOn;
@@ -218,6 +247,8 @@ RunLoop::Step RunLoop::handle(int fd) {
   } else if (fd == addresses_.fd()) {
     if (addresses_.drain()) address_pace_.changed(Clock::now());
     refresh_environment();
+  } else if (serving_ != nullptr && fd == serving_->fd()) {
+    serving_->answer();
   } else if (auto handled = reconciler_.handle_events(); !handled) {
     base::log_error(handled.error());
   }
@@ -225,9 +256,11 @@ RunLoop::Step RunLoop::handle(int fd) {
 }
 
 bool RunLoop::wants_reload() const {
+  manager_.reloading();
   if (const auto usable = check_inputs(flags_); !usable) {
     base::log_error("the configuration has changed and is refused; what was before stays in force",
                     {{"error", usable.error().to_string()}});
+    manager_.ready("the configuration has changed and is refused; what was before stays in force");
     return false;
   }
   base::log_info("starting again with the configuration as it is now; the rules stay meanwhile");
@@ -241,8 +274,7 @@ void RunLoop::take_objects() {
   tell(update.notes);
   if (!update.states.empty()) states_ = std::move(update.states);
   if (serving_ != nullptr)
-    for (const api::WatchState& state : states_)
-      serving_->note_source(state.resource, state.synced && state.failure.empty());
+    for (const api::WatchState& state : states_) serving_->note_source(state);
   tell_pods_current();
   for (const objects::ObjectEvent& event : update.events) node_names_.apply(event);
   if (objects_synced_) tell_node_name();
@@ -288,9 +320,25 @@ void RunLoop::refresh_environment() {
   // Read once at start, as kube-proxy does: an administrator's later change does not move rules.
   now.conntrack_be_liberal = before.conntrack_be_liberal;
   now.ipv6 = before.ipv6;
+  now.listeners = with_earlier(std::move(now.listeners), before.listeners);
   address_pace_.read(start, Clock::now());
-  if (now.local_addresses != before.local_addresses || now.local_prefixes != before.local_prefixes)
-    reconciler_.set_environment(std::move(now));
+  if (now.local_addresses != before.local_addresses || now.local_prefixes != before.local_prefixes ||
+      now.listeners != before.listeners)
+    set_environment(std::move(now));
+}
+
+void RunLoop::refresh_listeners() {
+  const Clock::time_point now = Clock::now();
+  if (now < look_at_listeners_) return;
+  look_at_listeners_ = now + kLongestWait;
+  config::Environment environment = inputs_.model->environment();
+  environment.listeners = with_earlier(read_listeners(inputs_.model->config()), environment.listeners);
+  if (environment.listeners != inputs_.model->environment().listeners) set_environment(std::move(environment));
+}
+
+void RunLoop::set_environment(config::Environment environment) {
+  reconciler_.set_environment(std::move(environment));
+  for (const std::string& remark : inputs_.model->take_remarks()) base::log_warning(remark);
 }
 
 }  // namespace kubenatd::agent::daemon

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/base/descriptor.h"
+#include "agent/base/service_manager.h"
 #include "agent/base/signals.h"
 #include "agent/daemon/address_pace.h"
 #include "agent/daemon/config_watch.h"
@@ -45,6 +46,7 @@ class RunLoop {
     netlink::host::AddressMonitor& addresses;
     ConfigWatch& files;
     base::Signals& signals;
+    base::ServiceManager& manager;
     RivalWatch& rivals;
     Serving* serving;  ///< none: nothing is told over HTTP
   };
@@ -71,6 +73,8 @@ class RunLoop {
   void listen_to_source(bool listen);
   /// Reads what is local anew, when that is due.
   void refresh_environment();
+  void refresh_listeners();
+  void set_environment(config::Environment environment);
   /// What the first sync still waits for; empty: nothing.
   [[nodiscard]] std::string waits_for() const;
   [[nodiscard]] Step first_sync();
@@ -81,12 +85,15 @@ class RunLoop {
   /// Lines about noticing changes of files: each once, whoever says it.
   void tell(const std::vector<std::string>& notes);
   void tell_silence();
+  /// To the service manager: what is in force, after that round.
+  [[nodiscard]] std::string status_after(const dataplane::RoundReport& report) const;
 
   Inputs& inputs_;
   dataplane::Reconciler& reconciler_;
   netlink::host::AddressMonitor& addresses_;
   ConfigWatch& files_;
   base::Signals& signals_;
+  base::ServiceManager& manager_;
   RivalWatch& rivals_;
   Serving* serving_;
   const config::FlagValues& flags_;
@@ -103,6 +110,7 @@ class RunLoop {
   std::vector<api::WatchState> states_;
   std::set<std::string> told_;  ///< see tell()
   bool silence_told_ = false;
+  Clock::time_point look_at_listeners_;
   Clock::time_point give_up_;     ///< waiting for the first sync
   Clock::time_point take_after_;  ///< objects, so that rounds keep their distance
 };

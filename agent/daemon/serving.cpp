@@ -8,8 +8,10 @@
 #include "agent/config/bind_address.h"
 #include "agent/daemon/advice.h"
 #include "agent/daemon/cluster_events.h"
+#include "agent/serve/conntrack_metrics.h"
 #include "agent/serve/nfacct_counters.h"
 #include "agent/serve/pages.h"
+#include "agent/serve/seen_pages.h"
 
 namespace kubenatd::agent::daemon {
 namespace {
@@ -43,13 +45,18 @@ std::string metrics_name(const config::Config& config) {
 
 }  // namespace
 
-Serving::Serving(dataplane::Model& model, api::EventRecorder* events, serve::DescriptorShares shares,
-                 std::unique_ptr<serve::HttpTransport> transport)
+Serving::Serving(dataplane::Model& model, const ServingOptions& options, serve::DescriptorShares shares,
+                 std::unique_ptr<serve::HttpTransport> transport, std::unique_ptr<seen::Inquiries> inquiries)
     : model_(model),
-      events_(events),
+      events_(options.events),
       started_(serve::Moment::now().wall),
       health_(model.config().sync_period * kHealthPeriods),
       metrics_(model.config().mode),
+      board_({.node = model.environment().node_name,
+              .mode = model.config().mode,
+              .objects_of = options.objects_of,
+              .ipv6 = model.environment().ipv6}),
+      inquiries_(std::move(inquiries)),
       transport_(std::move(transport)),
       keeper_(*transport_, shares, report_server),
       health_checks_(
@@ -59,12 +66,20 @@ Serving::Serving(dataplane::Model& model, api::EventRecorder* events, serve::Des
                   health_check_failed_event(model_.environment().node_name, service, port, error.to_string()));
           }) {}
 
+Serving::~Serving() {
+  inquiries_->close();  // or a handler that waits would be waited for
+}
+
 rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, const ServingOptions& options) {
   const auto shares = serve::DescriptorShares::of(base::descriptor_limit());
   auto transport = serve::HttpTransport::start({.lane_connections = shares.connections});
   if (!transport) return std::unexpected(transport.error());
-  std::unique_ptr<Serving> serving(new Serving(model, options.events, shares, std::move(*transport)));
+  auto inquiries = seen::Inquiries::open();
+  if (!inquiries) return std::unexpected(inquiries.error());
+  std::unique_ptr<Serving> serving(new Serving(model, options, shares, std::move(*transport), std::move(*inquiries)));
   if (model.environment().has_nfacct) serving->metrics_.add(std::make_shared<serve::NfacctCounters>());
+  serving->metrics_.add(std::make_shared<serve::ConntrackMetrics>());
+  if (options.request_metrics) serving->metrics_.add(options.request_metrics);
   if (options.counted_services != 0 && model.config().mode == config::Config::Mode::kNftables) {
     base::log_warning("connections are not counted by Service in nftables mode");
   } else if (options.counted_services != 0) {
@@ -82,9 +97,11 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, c
   const rules::Status health =
       serving->keep(healthz_name(config), config.healthz_bind_address,
                     serve::healthz_pages(serving->health_, serving->metrics_), serve::HttpLane::kProbes);
-  const rules::Status metrics =
-      serving->keep(metrics_name(config), config.metrics_bind_address, serve::metrics_pages(serving->metrics_, config),
-                    serve::HttpLane::kScrapes);
+  const rules::Status metrics = serving->keep(
+      metrics_name(config), config.metrics_bind_address,
+      serve::metrics_pages(serving->metrics_, config, serve::seen_pages(serving->board_, *serving->inquiries_),
+                           {.started = serving->started_, .paths = {}, .flags = options.flags}),
+      serve::HttpLane::kScrapes);
   if (options.events != nullptr) {
     const std::string& node = model.environment().node_name;
     if (!health) options.events->record(healthz_failed_event(node, health.error().to_string()));
@@ -131,6 +148,7 @@ void Serving::note(const std::vector<objects::ObjectEvent>& events) {
       triggers.push_back(*slice.change_triggered);
   }
   if (connections_) connections_->note(events);
+  board_.note_changes();
   for (const rules::Family family : rules::kFamilies) {
     if (!uses(family)) continue;
     health_.queued(family, serve::Moment::now());
@@ -145,7 +163,9 @@ void Serving::note_node(const objects::ObjectEvent& event) {
 
 void Serving::note(const dataplane::RoundReport& report) {
   metrics_.round(report);
+  board_.note_round(report, model_);
   for (const dataplane::RoundReport::Family& family : report.families) {
+    if (family.ownership) note_ownership(family.family, *family.ownership);
     if (family.error) {
       health_.queued(family.family, serve::Moment::now());  // also drift that cannot be healed waits
       continue;
@@ -153,7 +173,9 @@ void Serving::note(const dataplane::RoundReport& report) {
     for (const dataplane::OwnedRules& owned : model_.dataplane(family.family).owned_rules())
       metrics_.rules(family.family, owned.table, owned.count, family.sync.rules[static_cast<std::size_t>(owned.table)]);
   }
-  if (!report.families.empty()) note_refused();
+  const bool left_out_changed =
+      std::exchange(told_left_out_, model_.state().left_out_changes()) != model_.state().left_out_changes();
+  if (!report.families.empty() || left_out_changed) note_refused();
   bool all_settled = true;
   for (const rules::Family family : rules::kFamilies) {
     if (!uses(family)) continue;
@@ -174,6 +196,31 @@ void Serving::note(const dataplane::RoundReport& report) {
   update_health_checks();
 }
 
+void Serving::note_ownership(rules::Family family, const dataplane::TableOwnership& ownership) {
+  metrics_.table_ownership(family, ownership);
+  const bool is_foreign = ownership.state == dataplane::TableOwnership::State::kForeign;
+  health_.held_by(family, is_foreign ? ownership.owner : std::string());
+  // Both families have one owner, or the second one cannot be told from it.
+  using State = dataplane::TableOwnership::State;
+  if (ownership.state == State::kUnknown) return;
+  board_.note_owner(is_foreign ? ownership.owner : ownership.state == State::kOwned ? "this agent" : "none");
+}
+
+void Serving::note_source(const api::WatchState& state) {
+  const bool up = state.synced && state.failure.empty();
+  metrics_.source_up(state.resource, up);
+  board_.note_source({.resource = state.resource,
+                      .up = up && state.phase == api::WatchState::Phase::kWatching,
+                      .objects = state.objects,
+                      .failure = state.failure,
+                      .absent = state.absent});
+}
+
+void Serving::answer() {
+  const seen::ServiceRemarks remarks = board_.service_remarks();
+  inquiries_->answer([&](const seen::ServicesQuery& query) { return list_services(model_, remarks, query); });
+}
+
 void Serving::note_refused() {
   using Kind = dataplane::RefusedObject::Kind;
   using Counted = serve::Metrics::RefusedKind;
@@ -187,6 +234,11 @@ void Serving::note_refused() {
     metrics_.refused(family, Counted::kServicePort, refused.size() - pods);
     for (const dataplane::RefusedObject& one : refused)
       if (std::ranges::find(names, one.name) == names.end()) names.push_back(one.name);
+  }
+  metrics_.restricted_services(model_.state().left_out().size());
+  for (const auto& [service, left_out] : model_.state().left_out()) {
+    if (names.size() > serve::HealthState::kMostRefused) break;
+    names.push_back(service.to_string() + ": " + left_out.lines.front());
   }
   health_.refused(std::move(names));
 }

@@ -3,15 +3,20 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/api/event_recorder.h"
+#include "agent/api/watch_sink.h"
 #include "agent/config/config.h"
 #include "agent/dataplane/model.h"
 #include "agent/dataplane/reconciler.h"
+#include "agent/seen/board.h"
+#include "agent/seen/inquiries.h"
 #include "agent/serve/health_check_ports.h"
 #include "agent/serve/health_state.h"
 #include "agent/serve/metrics.h"
@@ -25,7 +30,10 @@ struct ServingOptions {
   std::size_t counted_services = 0;
   /// The source has this node's Node object: until it was seen the node is not eligible for load balancers' traffic.
   bool source_has_node = false;
-  api::EventRecorder* events = nullptr;  ///< told when a server cannot be opened; must outlive the serving
+  api::EventRecorder* events = nullptr;        ///< told when a server cannot be opened; must outlive the serving
+  std::map<std::string, std::string> flags{};  ///< as they were given, for /flagz
+  std::string objects_of{};                    ///< for people: where objects come from
+  std::shared_ptr<prometheus::Collectable> request_metrics{};  ///< of the API server; none: there is none
 };
 
 /// Everything that the running agent tells over HTTP: healthz, metrics, and the health check ports of Services.
@@ -38,29 +46,40 @@ class Serving {
   /// `model` must outlive this; its changes of health checks are taken here and nowhere else.
   [[nodiscard]] static rules::Result<std::unique_ptr<Serving>> open(dataplane::Model& model,
                                                                     const ServingOptions& options = {});
+  ~Serving();
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
 
   /// Objects have changed and will be synced.
   void note(const std::vector<objects::ObjectEvent>& events);
   /// A round of reconciling has ended. Each note() of objects has to be followed by one.
   void note(const dataplane::RoundReport& report);
-  /// Whether what is known of a resource ("services") is up to date.
-  void note_source(std::string_view resource, bool up) { metrics_.source_up(resource, up); }
+  /// Whether what is known of a resource is up to date.
+  void note_source(const api::WatchState& state);
   /// Rules of other proxies that are left standing.
   void note_left(rules::Family family, const std::vector<dataplane::LeftBehind>& left) {
     metrics_.left_behind(family, left.size());
+    board_.note_left(family, left);
   }
+  /// What the first sync waits for.
+  void note_waiting(const std::string& what) { board_.note_waiting(what); }
+
+  /// Readable when somebody asks for what only this thread may look at.
+  [[nodiscard]] int fd() const { return inquiries_->fd(); }
+  void answer();
 
   /// Whether healthz or metrics is open at this port.
   [[nodiscard]] bool has_open(std::uint16_t port) const;
 
  private:
-  Serving(dataplane::Model& model, api::EventRecorder* events, serve::DescriptorShares shares,
-          std::unique_ptr<serve::HttpTransport> transport);
+  Serving(dataplane::Model& model, const ServingOptions& options, serve::DescriptorShares shares,
+          std::unique_ptr<serve::HttpTransport> transport, std::unique_ptr<seen::Inquiries> inquiries);
   [[nodiscard]] rules::Status keep(const std::string& what, const std::string& address, serve::HttpHandler handler,
                                    serve::HttpLane lane);
   [[nodiscard]] bool uses(rules::Family family) const;
   void note_node(const objects::ObjectEvent& event);
   void note_settled(rules::Family family);
+  void note_ownership(rules::Family family, const dataplane::TableOwnership& ownership);
   void note_refused();
   void update_health_checks();
 
@@ -69,11 +88,14 @@ class Serving {
   const base::WallTime started_;
   serve::HealthState health_;
   serve::Metrics metrics_;
+  seen::Board board_;
+  std::unique_ptr<seen::Inquiries> inquiries_;
   std::unique_ptr<serve::HttpTransport> transport_;
   serve::ServerKeeper keeper_;
   serve::HealthCheckPorts health_checks_;
   std::shared_ptr<serve::ServiceConnections> connections_;  ///< none: not asked for
   std::optional<std::array<std::size_t, 3>> told_counts_;   ///< of Services, EndpointSlices and the Node
+  std::size_t told_left_out_ = 0;
   std::size_t waiting_services_ = 0;
   std::size_t waiting_endpoints_ = 0;
   /// When the changes of endpoints happened that wait for a sync.

@@ -91,6 +91,26 @@ struct OwnedRules {
   std::size_t count = 0;
 };
 
+/// Who may change the table of a mode that has one of its own.
+struct TableOwnership {
+  enum class State : std::uint8_t {
+    kUnknown,      ///< nothing was written yet, or the mode has no table of its own
+    kOwned,        ///< this agent alone
+    kOff,          ///< everybody, as it is wanted
+    kUnsupported,  ///< everybody, as the kernel cannot have it otherwise, or it is not known yet whether it can
+    kForeign,      ///< another program alone
+  } state = State::kUnknown;
+  /// How this agent came by it.
+  enum class How : std::uint8_t {
+    kMade,      ///< made with the table
+    kAdopted,   ///< taken over from an owner that is gone
+    kReplaced,  ///< made anew in place of one that cannot be owned
+  } how = How::kMade;
+  std::uint32_t port = 0;  ///< netlink port of the owner
+  std::string owner;       ///< kForeign: its name, for people
+  bool operator==(const TableOwnership&) const = default;
+};
+
 /// What a sync has to know besides the kernel.
 struct SyncRequest {
   Time now{};
@@ -141,6 +161,8 @@ class Dataplane {
   [[nodiscard]] virtual bool settled() const = 0;
   [[nodiscard]] virtual rules::Result<SyncReport> sync(NfSession& session, const NfSession::Visit& others,
                                                        const SyncRequest& request) = 0;
+  /// Who may change the mode's table, as far as the syncs have found out.
+  [[nodiscard]] virtual TableOwnership table_ownership() const { return {}; }
   /// UDP destinations that the kernel served when it was first read.
   [[nodiscard]] virtual const std::vector<UdpFrontend>& found_at_start() const = 0;
 

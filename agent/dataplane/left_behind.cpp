@@ -9,6 +9,7 @@
 
 #include "agent/dataplane/iptables/cleanup.h"
 #include "agent/dataplane/nftables/cleanup.h"
+#include "agent/dataplane/table_owner.h"
 #include "netlink/host/ipvs.h"
 #include "netlink/iptables/reader.h"
 #include "rules/iptables/compiler.h"
@@ -99,6 +100,15 @@ rules::Result<bool> stands(netlink::NfTables& kernel, Family family, LeftBehind 
     case LeftBehind::kKubenatdTable: return kernel.has_table(family, std::string_view(rules::nftables::kTable));
   }
   return false;
+}
+
+rules::Result<std::optional<std::uint32_t>> owner_of(netlink::NfTables& kernel, Family family, LeftBehind what) {
+  switch (what) {
+    case LeftBehind::kKubeProxyTable: return foreign_owner(kernel, family, kKubeProxyTable);
+    case LeftBehind::kIptablesChains: break;
+    case LeftBehind::kKubenatdTable: return foreign_owner(kernel, family, rules::nftables::kTable);
+  }
+  return std::nullopt;
 }
 
 rules::Result<CleanupReport> remove(netlink::NfTables& kernel, Family family, LeftBehind what) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,9 @@ enum class LeftBehind : std::uint8_t {
 /// Whether it stands there. Chains without any rule do not count, nor do KUBE-MARK-MASQ and KUBE-POSTROUTING, which
 /// kubelet made, too, until Kubernetes 1.27.
 [[nodiscard]] rules::Result<bool> stands(netlink::NfTables& kernel, rules::Family family, LeftBehind what);
+/// Netlink port of another program that owns the table; none: nobody does, or it is no table of its own.
+[[nodiscard]] rules::Result<std::optional<std::uint32_t>> owner_of(netlink::NfTables& kernel, rules::Family family,
+                                                                   LeftBehind what);
 /// Removes it, in one transaction. What is not there is no error.
 [[nodiscard]] rules::Result<CleanupReport> remove(netlink::NfTables& kernel, rules::Family family, LeftBehind what);
 

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "agent/dataplane/guarded_node.h"
+
 namespace kubenatd::agent::dataplane {
 
 using objects::Kind;
@@ -14,6 +16,7 @@ Model::Model(config::Config config, config::Environment environment)
       environment_(std::move(environment)),
       state_(environment_.node_name),
       host_ports_(environment_.node_name) {
+  state_.set_guarded(guarded_node(config_, environment_, state_.node()));
   for (const Family family : rules::kFamilies)
     dataplanes_[static_cast<std::size_t>(family)] = make_dataplane(config_.mode, family, facts(family));
 }
@@ -33,6 +36,7 @@ std::vector<state::ViewChange> Model::apply(std::vector<objects::ObjectEvent> ev
     if (config_.host_ports != config::Config::HostPorts::kOff) host_ports_.apply(event);
     state_.apply(std::move(event));
   }
+  if (facts_changed) state_.set_guarded(guarded_node(config_, environment_, state_.node()));
   const bool pods_changed = hand_on_pods();
   if (pods_changed || facts_changed) hand_on_known_pods();
   std::vector<state::ViewChange> changes = state_.take_changes();
@@ -40,13 +44,23 @@ std::vector<state::ViewChange> Model::apply(std::vector<objects::ObjectEvent> ev
     facts_changed =
         facts_changed || known_endpoints_[static_cast<std::size_t>(family)] != state_.known_endpoints(family);
   if (facts_changed) hand_on_facts();
-  for (const state::ViewChange& change : changes) dataplane(change.family).apply(change);
+  hand_on_services(changes);
   return changes;
 }
 
-void Model::set_environment(config::Environment environment) {
+void Model::hand_on_services(const std::vector<state::ViewChange>& changes) {
+  for (const state::ViewChange& change : changes) dataplane(change.family).apply(change);
+  std::ranges::move(state_.take_remarks(), std::back_inserter(remarks_));
+}
+
+std::vector<state::ViewChange> Model::set_environment(config::Environment environment) {
   environment_ = std::move(environment);
   hand_on_facts();
+  state_.set_guarded(guarded_node(config_, environment_, state_.node()));
+  if (hand_on_pods()) hand_on_known_pods();
+  std::vector<state::ViewChange> changes = state_.take_changes();
+  hand_on_services(changes);
+  return changes;
 }
 
 void Model::hand_on_facts() {
@@ -57,7 +71,8 @@ void Model::hand_on_facts() {
 }
 
 bool Model::hand_on_pods() {
-  auto wanted = host_ports_.take_changes();
+  if (state_.take_guard_changed()) host_ports_.consider_again();
+  auto wanted = host_ports_.take_changes(state_.guard());
   if (!wanted) return false;
   for (const Family family : rules::kFamilies)
     dataplane(family).set_pods(std::move(wanted->pods[static_cast<std::size_t>(family)]));

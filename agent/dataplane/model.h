@@ -26,10 +26,11 @@ class Model {
 
   /// Takes events in and returns what changed of the service ports, already handed on to the dataplanes.
   std::vector<state::ViewChange> apply(std::vector<objects::ObjectEvent> events);
-  void set_environment(config::Environment environment);
+  /// Service ports may change with it, as those that a Service may have do. They are returned as by apply().
+  std::vector<state::ViewChange> set_environment(config::Environment environment);
   /// Whether the source tells of changes of Pods at present. True until something else is said.
   void set_pods_current(bool current);
-  /// What there is to say about pods that want the same host port since the last call, one line each.
+  /// What there is to say since the last call about what Services and Pods ask for and do not get, one line each.
   [[nodiscard]] std::vector<std::string> take_remarks() { return std::exchange(remarks_, {}); }
 
   /// Health checks of Services that have changed since the last call.
@@ -46,6 +47,7 @@ class Model {
 
  private:
   void hand_on_facts();
+  void hand_on_services(const std::vector<state::ViewChange>& changes);
   /// True when there was something to hand on.
   [[nodiscard]] bool hand_on_pods();
   void hand_on_known_pods();

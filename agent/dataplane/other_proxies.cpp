@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/base/printable.h"
+#include "agent/dataplane/table_owner.h"
 
 namespace kubenatd::agent::dataplane {
 
@@ -74,6 +75,14 @@ rules::Status OtherProxies::decide(Known& known, netlink::NfTables& kernel, cons
   while (!known.removals.empty() && now - known.removals.front() > kPeriod) known.removals.pop_front();
   News news{.family = family_, .what = known.what, .kind = {}, .removed = {}, .where = {}, .writer = known.writer};
   if (*there) {
+    const auto owner = owner_of(kernel, family_, known.what);
+    if (!owner) return std::unexpected(owner.error());
+    if (*owner) {
+      news.kind = News::Kind::kOwned;
+      if (!known.left_since) news.where = name_of_owner(**owner);
+      leave(known, std::move(news), now + kOwnerAgain, now, told);
+      return {};
+    }
     if (const auto where = answers ? answers(known.what) : std::nullopt) {
       news.kind = News::Kind::kAnswers;
       news.where = *where;

@@ -15,13 +15,14 @@ namespace kubenatd::agent::dataplane {
 /// Takes away what other proxies left behind in one family, and does not fight with one that runs.
 ///
 /// Purpose: the rule by which that is decided. What is found, at the start or later, is removed once ours is in force,
-/// unless a proxy that makes such rules answers at its addresses: then it is named and left, and looked at again every
-/// minute. What comes back is removed again when its writer has been quiet for a second, kMost times in kPeriod.
-/// Whoever brings it back more often runs without answering: it is named and left until nobody has written to it for
-/// kPeriod. A kube-proxy in iptables or nftables mode syncs everything each hour (v1.36), so one that is not heard of
-/// for longer is gone. A saved ruleset that somebody loads is told from it by that alone. Threading: one thread; the
-/// caller gives the time. Failure: what cannot be removed is tried again a minute later. Cost: a look, as left_behind.h
-/// has it, at the start, after events about such rules, and at audits.
+/// unless a proxy that makes such rules answers at its addresses, or a program owns the table: then it is named and
+/// left, and looked at again every minute or, of an owned table, every second. What comes back is removed again when
+/// its writer has been quiet for a second, kMost times in kPeriod. Whoever brings it back more often runs without
+/// answering: it is named and left until nobody has written to it for kPeriod. A kube-proxy in iptables or nftables
+/// mode syncs everything each hour (v1.36), so one that is not heard of for longer is gone. A saved ruleset that
+/// somebody loads is told from it by that alone. Threading: one thread; the caller gives the time. Failure: what cannot
+/// be removed is tried again a minute later. Cost: a look, as left_behind.h has it, at the start, after events about
+/// such rules, and at audits.
 class OtherProxies {
  public:
   static constexpr Clock::duration kSettle = std::chrono::seconds(1);
@@ -29,6 +30,7 @@ class OtherProxies {
   static constexpr std::size_t kMost = 3;
   static constexpr Clock::duration kPeriod = std::chrono::minutes(70);
   static constexpr Clock::duration kAskAgain = std::chrono::minutes(1);
+  static constexpr Clock::duration kOwnerAgain = std::chrono::seconds(1);  ///< whether a table's owner is gone
 
   /// Where a proxy that makes such rules answers: "127.0.0.1:10249"; none: nowhere.
   using Answers = std::function<std::optional<std::string>(LeftBehind)>;
@@ -41,6 +43,7 @@ class OtherProxies {
       kRemovedAgain,  ///< it had come back
       kAnswers,       ///< left, because somebody answers at `where`
       kComesBack,     ///< left, because somebody brings it back again and again
+      kOwned,         ///< left, because the table belongs to `where`, which runs
     } kind = Kind::kRemoved;
     CleanupReport removed;
     std::string where;

@@ -13,6 +13,10 @@ using rules::Family;
 
 constexpr auto kFirstRetry = std::chrono::seconds(1);
 constexpr auto kLongestRetry = std::chrono::seconds(60);
+/// The kernel tells nobody when the owner of a table goes (nft_rcv_nl_event, 6.18), so it is asked: one question.
+constexpr auto kOwnerRetry = std::chrono::milliseconds(250);
+/// Programs that are named for what one sync healed.
+constexpr std::size_t kMostWriters = 4;
 
 /// How the rules of a mode stand to each other where several service ports claim one frontend.
 state::Precedence precedence_of(config::Config::Mode mode) {
@@ -69,12 +73,16 @@ void Reconciler::follow_node(FamilyState& family) {
 
 void Reconciler::apply(std::vector<objects::ObjectEvent> events) {
   asked_ = asked_ || !events.empty();
-  for (const state::ViewChange& change : model_.apply(std::move(events)))
+  note_views(model_.apply(std::move(events)));
+}
+
+void Reconciler::note_views(const std::vector<state::ViewChange>& changes) {
+  for (const state::ViewChange& change : changes)
     if (FamilyState* family = state_of(change.family)) family->flows.apply(change);
 }
 
 void Reconciler::set_environment(config::Environment environment) {
-  model_.set_environment(std::move(environment));
+  note_views(model_.set_environment(std::move(environment)));
   for (FamilyState& family : families_) {
     follow_node(family);
     family.flows.follow(family.dataplane.host_ports());
@@ -87,9 +95,14 @@ void Reconciler::note(const netlink::TableEvent& event) {
   for (FamilyState& family : families_) family.others.note(event, now);
   if (event.kind == netlink::TableEvent::Kind::kGeneration) {
     last_writer_ = fmt::format("{} ({})", event.process_name, event.process_id);
+    for (FamilyState& family : families_) {
+      if (!std::exchange(family.touched, false) || family.writers.size() >= kMostWriters) continue;
+      if (std::ranges::find(family.writers, last_writer_) == family.writers.end())
+        family.writers.push_back(last_writer_);
+    }
     return;
   }
-  for (FamilyState& family : families_) (void)family.dataplane.note(event, now);
+  for (FamilyState& family : families_) family.touched = family.dataplane.note(event, now) || family.touched;
 }
 
 rules::Status Reconciler::handle_events() {
@@ -165,13 +178,16 @@ void Reconciler::sync(FamilyState& family, bool everything, RoundReport& report)
   auto done = family.dataplane.sync(session_, [this](const netlink::TableEvent& event) { note(event); },
                                     {.now = start, .everything = everything});
   const Time now = Clock::now();
+  TableOwnership ownership = family.dataplane.table_ownership();
+  const bool is_news = ownership != family.ownership;
+  family.ownership = std::move(ownership);
+  if (!done) delay(family, now);
+  // The same as before: it waits for another program to end.
+  if (!done && family.ownership.state == TableOwnership::State::kForeign && !is_news) return;
   RoundReport::Family& told = report.families.emplace_back(family.dataplane.family());
   told.took = now - start;
+  if (is_news) told.ownership = family.ownership;
   if (!done) {
-    family.retry_delay = family.retry_delay == Clock::duration{}
-                             ? Clock::duration(kFirstRetry)
-                             : std::min(Clock::duration(kLongestRetry), family.retry_delay * 2);
-    family.retry_at = now + family.retry_delay;
     told.error = done.error();
     return;
   }
@@ -180,11 +196,25 @@ void Reconciler::sync(FamilyState& family, bool everything, RoundReport& report)
   family.retry_delay = {};
   if (!told.sync.drift.healed.empty() && told.sync.drift.healed_since)
     told.healed_after = now - *told.sync.drift.healed_since;
+  // What is found and not healed yet waits, and is theirs still.
+  if (!told.sync.drift.healed.empty() || told.sync.drift.found.empty())
+    told.healed_of = std::exchange(family.writers, {});
   family.flows.follow(family.dataplane.host_ports());
   if (!std::exchange(family.left_over_known, true))
     for (const UdpFrontend& frontend : family.dataplane.found_at_start()) family.flows.add_left_over(frontend);
   if (const auto taken = canary_.take_away(session_, family.dataplane.family()); !taken)
     report.problems.push_back(taken.error());
+}
+
+void Reconciler::delay(FamilyState& family, Time now) {
+  if (family.ownership.state == TableOwnership::State::kForeign) {
+    family.retry_at = now + kOwnerRetry;
+    return;
+  }
+  family.retry_delay = family.retry_delay == Clock::duration{}
+                           ? Clock::duration(kFirstRetry)
+                           : std::min(Clock::duration(kLongestRetry), family.retry_delay * 2);
+  family.retry_at = now + family.retry_delay;
 }
 
 std::vector<LeftBehind> Reconciler::left_standing(Family family) const {

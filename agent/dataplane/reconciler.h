@@ -27,6 +27,9 @@ struct RoundReport {
     std::optional<rules::Error> error;
     std::chrono::nanoseconds took{};
     std::optional<std::chrono::nanoseconds> healed_after{};  ///< from the first event about what was healed
+    std::optional<TableOwnership> ownership{};               ///< who may change the table, when that is news
+    /// Who changed what was healed: "iptables (4711)". Empty: nobody was seen, as an audit found it.
+    std::vector<std::string> healed_of{};
   };
   /// A sweep of conntrack.
   struct Sweep {
@@ -61,7 +64,8 @@ struct RoundReport {
 /// Purpose: the loop's centre: events of objects come in through apply(), events of the kernel through handle_events(),
 /// and reconcile() puts right whatever differs. Threading: one thread. fd() is for epoll; deadline() says when
 /// reconcile() is due without any event. Failure: a family that fails is tried again with growing delays, the other
-/// goes on; the kernel keeps forwarding what it has. Cost: as the mode's Dataplane; a conntrack sweep reads the UDP
+/// goes on; a table that another program owns is looked at again some times a second, and told once; the kernel keeps
+/// forwarding what it has. Cost: as the mode's Dataplane; a conntrack sweep reads the UDP
 /// entries of a family, only after UDP service ports changed.
 class Reconciler {
  public:
@@ -105,13 +109,19 @@ class Reconciler {
     FlowSweeper flows;
     Time retry_at{};  ///< after a failed sync
     Clock::duration retry_delay{};
+    TableOwnership ownership{};  ///< as it was told last
     bool left_over_known = false;
+    bool touched = false;                ///< by the transaction whose end the kernel has not told of yet
+    std::vector<std::string> writers{};  ///< of what is suspected; a few
   };
 
   Reconciler(Model& model, Kernel& kernel, NfSession session);
   [[nodiscard]] FamilyState* state_of(rules::Family family);
   void note(const netlink::TableEvent& event);
+  void note_views(const std::vector<state::ViewChange>& changes);
   void sync(FamilyState& family, bool everything, RoundReport& report);
+  /// When the family is tried again, after a failure.
+  void delay(FamilyState& family, Time now);
   void sweep(FamilyState& family, Time now, RoundReport& report);
   [[nodiscard]] std::optional<Time> due_of(const FamilyState& family) const;
   void follow_node(FamilyState& family);

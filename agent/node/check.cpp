@@ -10,6 +10,7 @@
 #include "agent/node/leftovers.h"
 #include "agent/node/limits.h"
 #include "agent/node/rights.h"
+#include "agent/node/table_ownership.h"
 #include "agent/node/trial_findings.h"
 
 namespace kubenatd::agent::node {
@@ -51,6 +52,8 @@ Report check_node(dataplane::Kernel& kernel, const Question& question) {
   add(report, judge(read_forwarding(), question.localhost_node_ports));
   add(report, judge(read_limits(), question.least_descriptors));
   add(report, judge(read_leftovers(kernel), question.modes, question.rival));
+  if (std::ranges::find(question.modes, config::Config::Mode::kNftables) != question.modes.end())
+    add(report, judge(read_table_owners(kernel), question.facts.config.own_table));
   return report;
 }
 

@@ -10,7 +10,6 @@
 namespace kubenatd::agent::node {
 namespace {
 
-constexpr std::string_view kSysctlConntrackCount = "net/netfilter/nf_conntrack_count";
 /// Of the table, in percent: past that there is little room for a storm of connections.
 constexpr std::uint64_t kNearlyFull = 90;
 
@@ -30,7 +29,7 @@ bool is_conntrack_loaded() {
 
 ConnectionTracking read_connection_tracking(bool loaded_before) {
   ConnectionTracking tracking{.loaded_before = loaded_before,
-                              .entries = read_number(kSysctlConntrackCount),
+                              .entries = read_number(config::kSysctlConntrackCount),
                               .most_entries = read_number(config::kSysctlConntrackMax),
                               .be_liberal = std::nullopt};
   if (const auto liberal = read_number(base::kSysctlTcpBeLiberal)) tracking.be_liberal = *liberal != 0;

@@ -5,15 +5,10 @@
 #include <algorithm>
 
 #include "agent/objects/api_words.h"
+#include "agent/objects/special_addresses.h"
 
 namespace kubenatd::agent::objects {
 namespace {
-
-bool is_link_local(const rules::Address& address) {
-  const auto& bytes = address.bytes;
-  if (address.family == rules::Family::kIpv4) return bytes[0] == 169 && bytes[1] == 254;
-  return bytes[0] == 0xfe && (bytes[1] & 0xc0U) == 0x80;
-}
 
 bool is_link_local_multicast(const rules::Address& address) {
   const auto& bytes = address.bytes;

@@ -71,6 +71,11 @@ Node decode_node(const Field& root, ObjectKey key) {
       (is_internal ? node.addresses : external).push_back(*address);
   }
   node.addresses.insert(node.addresses.end(), external.begin(), external.end());
+  node.kubelet_port = root.member("status")
+                          .member("daemonEndpoints")
+                          .member("kubeletEndpoint")
+                          .member("Port")
+                          .port_or_zero(Wrong::kRemark);  // the API server takes any number
   return node;
 }
 

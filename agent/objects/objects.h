@@ -116,11 +116,12 @@ struct Node {
   ObjectKey key;
   std::vector<rules::Address> addresses;  ///< InternalIP first, then ExternalIP, in the order given
   std::vector<rules::Prefix> pod_cidrs;
-  std::string zone;            ///< label topology.kubernetes.io/zone
-  bool is_leaving = false;     ///< is being deleted, or has the taint ToBeDeletedByClusterAutoscaler
-  bool is_ready = false;       ///< condition Ready
-  bool is_control = false;     ///< has the label node-role.kubernetes.io/control-plane or master
-  std::int64_t cpu_nanos = 0;  ///< status.allocatable.cpu, in billionths of a CPU, rounded up
+  std::string zone;                ///< label topology.kubernetes.io/zone
+  bool is_leaving = false;         ///< is being deleted, or has the taint ToBeDeletedByClusterAutoscaler
+  bool is_ready = false;           ///< condition Ready
+  bool is_control = false;         ///< has the label node-role.kubernetes.io/control-plane or master
+  std::int64_t cpu_nanos = 0;      ///< status.allocatable.cpu, in billionths of a CPU, rounded up
+  std::uint16_t kubelet_port = 0;  ///< status.daemonEndpoints.kubeletEndpoint.Port; 0: not told
   bool operator==(const Node&) const = default;
 };
 

@@ -16,6 +16,10 @@ std::string text_or_never(const std::optional<base::WallTime>& time) {
   return time ? base::to_rfc3339(*time) : std::string(kNever);
 }
 
+std::string to_json(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace
 
 Moment Moment::now() {
@@ -30,7 +34,9 @@ void HealthState::queued(rules::Family family, Moment now) {
 
 void HealthState::updated(rules::Family family, Moment now) {
   const base::MutexLock lock(mutex_);
-  families_[static_cast<std::size_t>(family)] = {.updated = now, .queued = std::nullopt};
+  FamilyHealth& health = families_[static_cast<std::size_t>(family)];
+  health.updated = now;
+  health.queued.reset();
 }
 
 void HealthState::set_node_eligible(bool eligible) {
@@ -42,6 +48,11 @@ void HealthState::refused(std::vector<std::string> names) {
   if (names.size() > kMostRefused) names.resize(kMostRefused);
   const base::MutexLock lock(mutex_);
   refused_ = std::move(names);
+}
+
+void HealthState::held_by(rules::Family family, std::string program) {
+  const base::MutexLock lock(mutex_);
+  families_[static_cast<std::size_t>(family)].held_by = std::move(program);
 }
 
 bool HealthState::healthy(const FamilyHealth& family, Moment now) const {
@@ -84,8 +95,9 @@ HealthState::Answer HealthState::answer(Moment now, bool with_node) const {
   if (with_node) body += fmt::format(R"(,"nodeEligible":{})", node_eligible_);
   body += fmt::format(R"(,"healthy":{})", is_healthy);
   if (!status.empty()) body += fmt::format(R"(,"status":{{{}}})", status);
-  if (with_node && !refused_.empty())
-    body += R"(,"refused":)" + nlohmann::json(refused_).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (with_node && !refused_.empty()) body += R"(,"refused":)" + to_json(refused_);
+  const auto held = std::ranges::find_if(families_, [](const FamilyHealth& family) { return !family.held_by.empty(); });
+  if (with_node && held != families_.end()) body += R"(,"tableOwnedBy":)" + to_json(held->held_by);
   body += "}";
   return {.good = good, .body = std::move(body)};
 }

@@ -35,9 +35,14 @@ class HealthState {
   void updated(rules::Family family, Moment now);
   /// False when the Node is being deleted, has the taint ToBeDeletedByClusterAutoscaler, or is unknown.
   void set_node_eligible(bool eligible);
-  /// Names of all objects that the kernel refuses now, for the page. They make nothing unhealthy: load balancers must
+  /// Names of all objects that the kernel refuses now, and lines about what Services ask for and do not get, for the
+  /// page. They make nothing unhealthy: load balancers must
   /// not take a whole node for lost because of one Service.
   void refused(std::vector<std::string> names);
+
+  /// The program that owns the table of a family, so that nothing can be written; empty: none does. It makes nothing
+  /// unhealthy by itself: what waits to be written does, in time.
+  void held_by(rules::Family family, std::string program);
 
   /// More names are left out.
   static constexpr std::size_t kMostRefused = 10;
@@ -48,7 +53,8 @@ class HealthState {
     bool good = false;  ///< 200 or 503
     std::string body;
   };
-  /// Healthy, and the node is to get traffic. Behind kube-proxy's fields `"refused":[...]`, when there is any.
+  /// Healthy, and the node is to get traffic. Behind kube-proxy's fields `"refused":[...]` and `"tableOwnedBy":"..."`,
+  /// when there is any.
   [[nodiscard]] Answer healthz(Moment now) const;
   /// Healthy; a node that is to get no traffic is no reason to restart anything.
   [[nodiscard]] Answer livez(Moment now) const;
@@ -57,6 +63,7 @@ class HealthState {
   struct FamilyHealth {
     std::optional<Moment> updated;
     std::optional<Moment> queued;
+    std::string held_by;
   };
 
   [[nodiscard]] bool healthy(const FamilyHealth& family, Moment now) const;

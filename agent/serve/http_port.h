@@ -17,16 +17,14 @@ namespace kubenatd::agent::serve {
 
 /// One listening socket of the transport and its connections.
 ///
-/// Purpose: accepts, reads requests, hands them to the http_listener, and sends what it answers. Threading: one
-/// lane's thread, but for the constructor, executor() and adopt(). Failure: connections end; an accept(2) that fails is
-/// tried again a little later, and for want of descriptors a silent connection of the lane ends. Cost: see
-/// HttpLimits.
+/// Purpose: accepts connections within the bounds of the listener and of the lane. Threading: one lane's thread, but
+/// for the constructor, executor() and adopt(). Failure: connections end; an accept(2) that fails is tried again a
+/// little later, and for want of descriptors a silent connection of the lane ends. Cost: see HttpLimits.
 class HttpPort : public std::enable_shared_from_this<HttpPort> {
  public:
-  /// `connections` are those of the lane; they must outlive this.
-  HttpPort(boost::asio::io_context& io, HttpConnections& connections, const HttpLimits& limits,
-           base::cpprest::Listener& listener)
-      : acceptor_(io), retry_(io), connections_(connections), limits_(limits), listener_(&listener) {}
+  /// `lane` are the connections of the lane; they must outlive this.
+  HttpPort(boost::asio::io_context& io, HttpConnections& lane, const HttpLimits& limits,
+           base::cpprest::Listener& listener);
 
   /// Where its work is posted to.
   [[nodiscard]] boost::asio::any_io_executor executor() { return acceptor_.get_executor(); }
@@ -39,18 +37,21 @@ class HttpPort : public std::enable_shared_from_this<HttpPort> {
   static void respond(web::http::http_response& response);
 
  private:
-  class Exchange;
-  class Session;
-  using Sessions = std::list<std::shared_ptr<Session>>;
+  friend class HttpSession;
+  using Sessions = std::list<std::shared_ptr<class HttpSession>>;
 
+  /// More that wait already, so that a flood of them is worked off faster than it comes.
+  void accept_waiting();
   void add(boost::asio::ip::tcp::socket socket);
 
   boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::ip::tcp::endpoint peer_;  ///< of the connection that is being accepted
   boost::asio::steady_timer retry_;
-  HttpConnections& connections_;
+  HttpConnections& lane_;
+  HttpConnections connections_;
   HttpLimits limits_;
   base::cpprest::Listener* listener_;  ///< none: closed
-  Sessions sessions_;                  ///< by their last request, oldest first
+  Sessions sessions_;
 };
 
 }  // namespace kubenatd::agent::serve

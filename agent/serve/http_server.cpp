@@ -22,15 +22,25 @@ HttpResponse with_nosniff(unsigned status, std::string_view content_type, std::s
           .headers = {{"X-Content-Type-Options", "nosniff"}}};
 }
 
+std::string header(const http_request& request, const char* name) {
+  const auto found = request.headers().find(name);
+  return found == request.headers().end() ? std::string() : found->second;
+}
+
 void answer(const HttpHandler& handler, const http_request& request) {
   HttpResponse page;
   try {
-    page = handler({.method = request.method(), .path = request.request_uri().path()});
+    page = handler({.method = request.method(),
+                    .path = request.request_uri().path(),
+                    .query = request.request_uri().query(),
+                    .host = header(request, "Host"),
+                    .if_none_match = header(request, "If-None-Match"),
+                    .accept = header(request, "Accept")});
   } catch (const std::exception&) {
     page = with_nosniff(500, kPlainText, "internal error\n");
   }
   http_response response(static_cast<web::http::status_code>(page.status));
-  response.set_body(std::move(page.body), page.content_type);
+  if (page.status != 304) response.set_body(std::move(page.body), page.content_type);  // which has none
   for (const auto& [name, value] : page.headers) response.headers().add(name, value);
   (void)request.reply(response);
 }

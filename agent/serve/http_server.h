@@ -17,6 +17,11 @@ namespace kubenatd::agent::serve {
 struct HttpRequest {
   std::string method;
   std::string path;  ///< without the query; escapes are left as they came
+  std::string query{};
+  // Headers, empty where they are missing.
+  std::string host{};
+  std::string if_none_match{};
+  std::string accept{};
 };
 
 struct HttpResponse {

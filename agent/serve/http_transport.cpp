@@ -2,6 +2,7 @@
 
 #include <cpprest/http_listener.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -30,10 +31,20 @@ constexpr const char* kAnchorUri = "http://transport.invalid/";
 
 constexpr std::size_t kLanes = 2;
 
+HttpConnections::Bounds lane_bounds(const HttpLimits& limits) {
+  constexpr std::size_t kFewest = 16;
+  constexpr std::size_t kScrapers = 4;
+  const std::size_t quarter = std::max(limits.lane_connections / 4, kFewest);
+  return {.all = limits.lane_connections,
+          .of_client = std::min(limits.client_connections, quarter),
+          .bytes = limits.lane_bytes,
+          .holders = kScrapers};
+}
+
 /// One thread, what waits for it, and the connections that it serves.
 class Lane {
  public:
-  explicit Lane(std::size_t connections) : connections_(connections), work_(asio::make_work_guard(io_)) {}
+  explicit Lane(const HttpConnections::Bounds& bounds) : connections_(bounds), work_(asio::make_work_guard(io_)) {}
   ~Lane() { stop(); }
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -74,8 +85,7 @@ class Lane {
 /// What the transport and cpprestsdk's registration of it share.
 class HttpTransport::Core {
  public:
-  explicit Core(HttpLimits limits)
-      : limits_(limits), lanes_{Lane(limits.lane_connections), Lane(limits.lane_connections)} {}
+  explicit Core(HttpLimits limits) : limits_(limits), lanes_{Lane(lane_bounds(limits)), Lane(lane_bounds(limits))} {}
   ~Core() = default;
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;

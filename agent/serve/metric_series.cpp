@@ -91,6 +91,11 @@ Metrics::Series::Series(config::Config::Mode mode) {
     sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
                                        "[ALPHA] Cumulative proxy nftables sync failures");
     elements_written = counter_per_family("kubenatd_elements_written_total", "Elements of sets written or removed");
+    table_owned = gauge_per_family("kubenatd_table_owned",
+                                   "Whether the table belongs to this agent, so that no other program can change it");
+    table_owned_by_another =
+        gauge_per_family("kubenatd_table_owned_by_another",
+                         "Whether the table belongs to another program that runs, so that this agent cannot change it");
   } else {
     sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_iptables_restore_failures_total",
                                        "[ALPHA] Cumulative proxy iptables restore failures");
@@ -141,6 +146,10 @@ Metrics::Series::Series(config::Config::Mode mode) {
                                    "refuses them; they are tried again");
   refused_service_ports = add_per_family(refused, {{"kind", "service_port"}});
   refused_pods = add_per_family(refused, {{"kind", "pod"}});
+  restricted_services =
+      gauge("kubenatd_restricted_services",
+            "Services that do not get all that they ask for: an address or port is somebody else's, or "
+            "there are too many endpoints");
   left_behind = gauge_per_family("kubenatd_other_proxy_rules",
                                  "Tables and groups of chains of other proxies that stand beside kubenatd's rules and "
                                  "are left alone because their maker seems to run");

@@ -46,7 +46,9 @@ class Metrics::Series {
   PerFamily<Counter> syncs, audits, transactions, messages, bytes, chains_written, generation_retries, problems;
   PerFamily<Gauge> refused_service_ports, refused_pods;
   PerFamily<Gauge> left_behind;
-  PerFamily<Counter> elements_written{};  ///< nftables mode
+  Gauge* restricted_services;
+  PerFamily<Counter> elements_written{};                     ///< nftables mode
+  PerFamily<Gauge> table_owned{}, table_owned_by_another{};  ///< nftables mode
   Counter *disputes, *kernel_seconds, *overruns;
   Family<Gauge>*objects, *source_up;
 

@@ -135,9 +135,20 @@ void Metrics::left_behind(rules::Family family, std::size_t count) {
   series_->left_behind[index_of(family)]->Set(static_cast<double>(count));
 }
 
+void Metrics::table_ownership(rules::Family family, const dataplane::TableOwnership& ownership) {
+  using State = dataplane::TableOwnership::State;
+  if (series_->table_owned[index_of(family)] == nullptr) return;
+  series_->table_owned[index_of(family)]->Set(ownership.state == State::kOwned ? 1 : 0);
+  series_->table_owned_by_another[index_of(family)]->Set(ownership.state == State::kForeign ? 1 : 0);
+}
+
 void Metrics::refused(rules::Family family, RefusedKind kind, std::size_t count) {
   (kind == RefusedKind::kPod ? series_->refused_pods : series_->refused_service_ports)[index_of(family)]->Set(
       number(count));
+}
+
+void Metrics::restricted_services(std::size_t count) {
+  series_->restricted_services->Set(number(count));
 }
 
 bool Metrics::tells_rules() const {

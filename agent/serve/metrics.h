@@ -51,10 +51,14 @@ class Metrics {
   void no_local_endpoints(rules::Family family, std::size_t internal, std::size_t external);
   /// Tables and groups of chains of other proxies that are left standing.
   void left_behind(rules::Family family, std::size_t count);
+  /// Who may change the table of nftables mode.
+  void table_ownership(rules::Family family, const dataplane::TableOwnership& ownership);
   /// What the kernel can refuse by itself, so that the rest is there without it.
   enum class RefusedKind : std::uint8_t { kServicePort, kPod };
   /// Objects that are not in the kernel now because it refuses them.
   void refused(rules::Family family, RefusedKind kind, std::size_t count);
+  /// Services that do not get all that they ask for.
+  void restricted_services(std::size_t count);
   /// Whether rules() is told anywhere: counting them is not free.
   [[nodiscard]] bool tells_rules() const;
   /// Rules that the agent owns, and those written in the last sync.

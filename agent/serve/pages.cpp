@@ -1,5 +1,7 @@
 #include "agent/serve/pages.h"
 
+#include <utility>
+
 #include "agent/config/config_json.h"
 
 namespace kubenatd::agent::serve {
@@ -28,18 +30,23 @@ HttpHandler healthz_pages(const HealthState& health, Metrics& metrics) {
                    }}});
 }
 
-HttpHandler metrics_pages(const Metrics& metrics, const config::Config& config) {
+HttpHandler metrics_pages(const Metrics& metrics, const config::Config& config, std::map<std::string, HttpHandler> more,
+                          Zpages about) {
   // The configuration does not change while the agent runs.
   const std::string mode(config::name_of(config.mode));
   const std::string configz = R"({"kubeproxy.config.k8s.io":)" + to_json(config) + "}";
-  return by_path({{"/metrics",
-                   [&metrics](const HttpRequest&) {
-                     return HttpResponse{
-                         .status = 200, .content_type = kExposition, .body = metrics.text(), .headers = {}};
-                   }},
-                  {"/healthz", [](const HttpRequest&) { return plain_text("ok"); }},
-                  {"/proxyMode", [mode](const HttpRequest&) { return plain_text(mode); }},
-                  {"/configz", [configz](const HttpRequest&) { return json_text(200, configz); }}});
+  std::map<std::string, HttpHandler> pages{
+      {"/metrics",
+       [&metrics](const HttpRequest&) {
+         return HttpResponse{.status = 200, .content_type = kExposition, .body = metrics.text(), .headers = {}};
+       }},
+      {"/healthz", [](const HttpRequest&) { return plain_text("ok"); }},
+      {"/proxyMode", [mode](const HttpRequest&) { return plain_text(mode); }},
+      {"/configz", [configz](const HttpRequest&) { return json_text(200, configz); }}};
+  pages.merge(more);
+  for (const auto& [path, page] : pages) about.paths.push_back(path);
+  pages.merge(zpages(std::move(about)));
+  return by_path(std::move(pages));
 }
 
 }  // namespace kubenatd::agent::serve

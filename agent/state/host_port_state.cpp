@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "agent/objects/special_addresses.h"
 #include "rules/hostport/names.h"
 
 namespace kubenatd::agent::state {
@@ -76,7 +77,7 @@ void HostPortState::apply(const objects::ObjectEvent& event) {
   found->second.pod = event.object;
 }
 
-std::optional<HostPortState::Wanted> HostPortState::take_changes() {
+std::optional<HostPortState::Wanted> HostPortState::take_changes(const FrontendGuard& guard) {
   if (!std::exchange(changed_, false)) return std::nullopt;
   std::vector<const Known*> by_age;
   for (const auto& [key, known] : pods_) by_age.push_back(&known);
@@ -93,12 +94,16 @@ std::optional<HostPortState::Wanted> HostPortState::take_changes() {
       const objects::Pod& pod = pod_of(known->pod);
       add_known(pod, family, wanted.known[static_cast<std::size_t>(family)]);
       const auto address = std::ranges::find(pod.addresses, family, &rules::Address::family);
-      if (address == pod.addresses.end()) continue;
+      if (address == pod.addresses.end() || !objects::can_be_pods(*address)) continue;
       PodPorts& ports = all.emplace_back(
           PodPorts{.id = rules::hostport::container_id(pod.key.ns, pod.key.name), .address = *address, .mappings = {}});
       for (const objects::ContainerPort& port : pod.ports) {
         const auto mapping = mapping_of(port, family);
         if (!mapping) continue;
+        if (const auto why = guard.node_port_refusal(mapping->protocol, mapping->host_port, mapping->host_ip)) {
+          conflicts.emplace(fmt::format("Pod {}: hostPort {}", ports.id, to_text(*mapping)), *why);
+          continue;
+        }
         const auto [first, last] = taken.equal_range(mapping->host_port);
         const auto rival = std::find_if(first, last, [&](const auto& other) {
           const Mapping& theirs = other.second.mapping;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/objects/objects.h"
+#include "agent/state/frontend_guard.h"
 #include "rules/hostport/known_pods.h"
 #include "rules/hostport/mapping.h"
 
@@ -33,8 +34,10 @@ class HostPortState {
     std::array<rules::hostport::KnownPods, 2> known;             ///< by family: holders, and what is not settled
     std::vector<std::string> remarks;                            ///< one line each: conflicts that are new
   };
-  /// What is wanted, when that may have changed since the last call.
-  [[nodiscard]] std::optional<Wanted> take_changes();
+  /// What is wanted, when that may have changed since the last call. What the guard refuses is not.
+  [[nodiscard]] std::optional<Wanted> take_changes(const FrontendGuard& guard = {});
+  /// The guard may answer otherwise.
+  void consider_again() { changed_ = changed_ || !pods_.empty(); }
 
  private:
   struct Known {

@@ -1,8 +1,15 @@
 #include "agent/state/service_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <set>
+#include <string_view>
 #include <utility>
+
+#include "agent/objects/special_addresses.h"
 
 namespace kubenatd::agent::state {
 namespace {
@@ -38,41 +45,134 @@ std::optional<rules::Address> cluster_ip_of(const objects::Service& service, Fam
   return rules::Address{.family = family};
 }
 
+/// The ports of a Service's slices, by name and protocol.
+///
+/// Cost: made once for each change of a Service; a Service may have thousands of ports, and as many in each slice.
+class SlicePorts {
+ public:
+  SlicePorts(const std::vector<std::shared_ptr<const objects::EndpointSlice>>& slices, Family family) {
+    for (const auto& slice : slices)
+      if (slice->family == family)
+        for (const objects::SlicePort& port : slice->ports)
+          if (port.port != 0) places_[{port.name, port.protocol}].push_back({slice.get(), port.port});
+  }
+
+  struct Place {
+    const objects::EndpointSlice* slice = nullptr;
+    std::uint16_t port = 0;
+  };
+  [[nodiscard]] const std::vector<Place>& of(const objects::ServicePort& port) const {
+    static const std::vector<Place> kNone;
+    const auto found = places_.find({port.name, port.protocol});
+    return found == places_.end() ? kNone : found->second;
+  }
+
+ private:
+  std::map<std::pair<std::string_view, rules::Protocol>, std::vector<Place>> places_;
+};
+
+struct Candidates {
+  std::vector<Candidate> found;
+  std::size_t impossible = 0;  ///< by their address
+  std::size_t too_many = 0;
+};
+
 /// Endpoints of one port of a Service out of its slices. The same address and port in several slices is one endpoint: a
 /// later one replaces an earlier one unless it is terminating.
-std::vector<Candidate> candidates_of(const std::vector<std::shared_ptr<const objects::EndpointSlice>>& slices,
-                                     Family family, const objects::ServicePort& port, const std::string& node_name) {
-  std::vector<Candidate> found;
+Candidates candidates_of(const std::vector<SlicePorts::Place>& slice_ports, const std::string& node_name) {
+  // Before the choice there may be more than are used; those of this node are never passed over for others.
+  constexpr std::size_t kMostOthers = 4 * kMostEndpointsOfPort;
+  Candidates all;
   std::map<std::pair<rules::Address, std::uint16_t>, std::size_t> places;
-  for (const auto& slice_ptr : slices) {
-    const objects::EndpointSlice& slice = *slice_ptr;
-    if (slice.family != family) continue;
-    for (const objects::SlicePort& slice_port : slice.ports) {
-      if (slice_port.name != port.name || slice_port.protocol != port.protocol || slice_port.port == 0) continue;
-      for (const objects::SliceEndpoint& endpoint : slice.endpoints) {
-        const Candidate candidate{.address = endpoint.address,
-                                  .port = slice_port.port,
-                                  .is_local = !endpoint.node_name.empty() && endpoint.node_name == node_name,
-                                  .ready = endpoint.ready,
-                                  .serving = endpoint.serving,
-                                  .terminating = endpoint.terminating,
-                                  .zone_hints = &endpoint.zone_hints,
-                                  .node_hints = &endpoint.node_hints};
-        const auto [place, is_new] = places.try_emplace({candidate.address, candidate.port}, found.size());
-        if (is_new) {
-          found.push_back(candidate);
-        } else if (!candidate.terminating) {
-          found[place->second] = candidate;
-        }
+  for (const auto& [slice, port] : slice_ports) {
+    for (const objects::SliceEndpoint& endpoint : slice->endpoints) {
+      if (!objects::can_be_pods(endpoint.address)) {
+        ++all.impossible;
+        continue;
+      }
+      const Candidate candidate{.address = endpoint.address,
+                                .port = port,
+                                .is_local = !endpoint.node_name.empty() && endpoint.node_name == node_name,
+                                .ready = endpoint.ready,
+                                .serving = endpoint.serving,
+                                .terminating = endpoint.terminating,
+                                .zone_hints = &endpoint.zone_hints,
+                                .node_hints = &endpoint.node_hints};
+      if (all.found.size() >= kMostOthers && (!candidate.is_local || all.found.size() >= 2 * kMostOthers)) {
+        ++all.too_many;
+        continue;
+      }
+      const auto [place, is_new] = places.try_emplace({candidate.address, candidate.port}, all.found.size());
+      if (is_new) {
+        all.found.push_back(candidate);
+      } else if (!candidate.terminating) {
+        all.found[place->second] = candidate;
       }
     }
   }
-  return found;
+  return all;
+}
+
+/// Leaves `most` endpoints, those of this node first, then those that are used. Returns how many went.
+std::size_t trim(std::vector<rules::Endpoint>& endpoints, std::size_t most) {
+  if (endpoints.size() <= most) return 0;
+  const auto rank = [](const rules::Endpoint& one) {
+    return (one.for_local ? 0 : 2) + (one.for_cluster || one.for_local || one.reachable ? 0 : 1);
+  };
+  std::vector<std::pair<int, std::size_t>> order;
+  order.reserve(endpoints.size());
+  for (std::size_t i = 0; i < endpoints.size(); ++i) order.emplace_back(rank(endpoints[i]), i);
+  std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(most));
+  order.resize(most);
+  // They stay in the order that they had.
+  std::ranges::sort(order, {}, &std::pair<int, std::size_t>::second);
+  std::vector<rules::Endpoint> left;
+  left.reserve(most);
+  for (const auto& [its_rank, place] : order) left.push_back(endpoints[place]);
+  const std::size_t gone = endpoints.size() - most;
+  endpoints = std::move(left);
+  return gone;
+}
+
+void add_line(ServiceState::LeftOut& left_out, std::size_t count, const auto& line) {
+  left_out.count += count;
+  if (left_out.lines.size() < ServiceState::LeftOut::kMostLines) left_out.lines.push_back(line());
+}
+
+/// What all ports of a Service have in one family.
+struct Outside {
+  std::vector<rules::Address> external_ips, load_balancer_ips;
+  std::vector<rules::Prefix> source_ranges;
+};
+
+/// Leaves so many, and tells of the others.
+void bound(std::vector<rules::Address>& addresses, std::size_t most, std::string_view what,
+           ServiceState::LeftOut& left_out) {
+  if (addresses.size() <= most) return;
+  const std::size_t gone = addresses.size() - most;
+  add_line(left_out, gone,
+           [&] { return fmt::format("{} {} are left out: they are too many, {} are used", gone, what, most); });
+  addresses.resize(most);
+}
+
+Outside outside_of(const objects::Service& service, Family family, ServiceState::LeftOut& left_out) {
+  Outside outside{.external_ips = of_family(service.external_ips, family),
+                  .load_balancer_ips = of_family(service.load_balancer_ips, family),
+                  .source_ranges = of_family(service.source_ranges, family)};
+  const std::size_t ports = std::max<std::size_t>(service.ports.size(), 1);
+  const std::size_t most = std::min(kMostAddressesOfService, kMostFrontendsOfService / ports);
+  bound(outside.external_ips, most, "external IPs", left_out);
+  // Without some of its ranges a Service would be closed to those who may, and without all of them open to everybody.
+  const std::size_t rules_of_one = std::max<std::size_t>(outside.source_ranges.size(), 1) * ports;
+  bound(outside.load_balancer_ips, std::min(most, kMostRangesOfService / rules_of_one), "load balancer IPs", left_out);
+  // They are copied for each port, and without an address there is nothing to restrict.
+  if (outside.load_balancer_ips.empty()) outside.source_ranges.clear();
+  return outside;
 }
 
 rules::ServicePortView view_of(const objects::ObjectKey& key, const objects::Service& service,
-                               const objects::ServicePort& port, const rules::Address& cluster_ip) {
-  const Family family = cluster_ip.family;
+                               const objects::ServicePort& port, const rules::Address& cluster_ip,
+                               const Outside& outside) {
   rules::ServicePortView view;
   view.name = service_port_name(key, port.name);
   view.protocol = port.protocol;
@@ -83,9 +183,9 @@ rules::ServicePortView view_of(const objects::ObjectKey& key, const objects::Ser
   view.internal_policy_local = service.internal_policy_local && has_cluster_ip(view);
   view.external_policy_local = service.external_policy_local;
   view.affinity_seconds = service.affinity_seconds;
-  view.external_ips = of_family(service.external_ips, family);
-  view.load_balancer_ips = of_family(service.load_balancer_ips, family);
-  view.source_ranges = of_family(service.source_ranges, family);
+  view.external_ips = outside.external_ips;
+  view.load_balancer_ips = outside.load_balancer_ips;
+  view.source_ranges = outside.source_ranges;
   return view;
 }
 
@@ -140,6 +240,7 @@ void ServiceState::apply_service(objects::ObjectEvent&& event) {
   Entry& entry = entries_[event.key];
   services_ -= entry.service ? 1 : 0;
   entry.service = part_of<objects::Service>(event.object);
+  if (event.key == api_server_service() && guard_.set_api_service(entry.service.get())) change_all();
   services_ += entry.service ? 1 : 0;
   changed_.insert(std::move(event.key));
 }
@@ -149,6 +250,20 @@ void ServiceState::remove_slice(const objects::ObjectKey& slice, const objects::
   if (found == entries_.end()) return;
   std::erase_if(found->second.slices, [&](const SlicePtr& one) { return one->key == slice; });
   changed_.insert(service);
+  follow_api_server(service, found->second);
+}
+
+void ServiceState::follow_api_server(const objects::ObjectKey& service, const Entry& entry) {
+  if (service == api_server_service() && guard_.set_api_server(entry.slices)) change_all();
+}
+
+void ServiceState::set_guarded(GuardedNode node) {
+  if (guard_.set_node(std::move(node))) change_all();
+}
+
+void ServiceState::change_all() {
+  guard_changed_ = true;
+  for (const auto& [key, entry] : entries_) changed_.insert(key);
 }
 
 void ServiceState::apply_slice(objects::ObjectEvent&& event) {
@@ -163,7 +278,8 @@ void ServiceState::apply_slice(objects::ObjectEvent&& event) {
 
   const objects::ObjectKey service{event.key.ns, service_name};
   slice_owner_[event.key] = service_name;
-  auto& slices = entries_[service].slices;
+  Entry& entry = entries_[service];
+  auto& slices = entry.slices;
   const auto key_of = [](const SlicePtr& one) -> const objects::ObjectKey& { return one->key; };
   const auto place = std::ranges::lower_bound(slices, event.key, {}, key_of);
   if (place != slices.end() && (*place)->key == event.key) {
@@ -172,6 +288,7 @@ void ServiceState::apply_slice(objects::ObjectEvent&& event) {
     slices.insert(place, slice);
   }
   changed_.insert(service);
+  follow_api_server(service, entry);
 }
 
 void ServiceState::apply_node(objects::ObjectEvent&& event) {
@@ -206,16 +323,38 @@ std::vector<rules::Prefix> ServiceState::service_cidrs(rules::Family family) con
   return found;
 }
 
+void ServiceState::for_each_service(const VisitService& visit) const {
+  for (const auto& [key, entry] : entries_)
+    if (entry.service) visit(*entry.service, entry.changed);
+}
+
+ServiceState::EndpointCounts ServiceState::count_endpoints(const objects::ObjectKey& service, Family family) const {
+  const auto found = entries_.find(service);
+  if (found == entries_.end()) return {};
+  std::map<rules::Address, bool> ready;  // an address that moves to another slice stands in both for a while
+  for (const SlicePtr& slice : found->second.slices) {
+    if (slice->family != family) continue;
+    for (const objects::SliceEndpoint& endpoint : slice->endpoints) {
+      bool& is_ready = ready[endpoint.address];
+      is_ready = is_ready || endpoint.ready;
+    }
+  }
+  const auto good = std::ranges::count_if(ready, [](const auto& one) { return one.second; });
+  return {.ready = static_cast<std::size_t>(good), .all = ready.size()};
+}
+
 std::vector<ViewChange> ServiceState::take_changes() {
   std::vector<ViewChange> changes;
   // Sorted, so that equal histories give equal orders; the set is small except at start.
   std::vector<objects::ObjectKey> keys(changed_.begin(), changed_.end());
   changed_.clear();
   std::ranges::sort(keys);
+  const base::WallTime now = std::chrono::system_clock::now();
   for (const objects::ObjectKey& key : keys) {
     const auto found = entries_.find(key);
     if (found == entries_.end()) continue;
     Entry& entry = found->second;
+    entry.changed = now;
     recompute(key, entry, changes);
     recompute_health_check(key, entry);
     if (!entry.service && entry.slices.empty()) entries_.erase(found);
@@ -224,21 +363,74 @@ std::vector<ViewChange> ServiceState::take_changes() {
 }
 
 void ServiceState::recompute(const objects::ObjectKey& key, Entry& entry, std::vector<ViewChange>& out) {
+  LeftOut left_out;
   for (const Family family : rules::kFamilies) {
     const auto index = static_cast<std::size_t>(family);
     known_endpoints_[index] -= entry.endpoints[index];
     no_local_endpoints_[index].internal -= entry.no_local_endpoints[index].internal;
     no_local_endpoints_[index].external -= entry.no_local_endpoints[index].external;
     entry.no_local_endpoints[index] = {};
-    entry.endpoints[index] = recompute_family(key, entry, family, out);
+    entry.endpoints[index] = recompute_family(key, entry, family, out, left_out);
     known_endpoints_[index] += entry.endpoints[index];
     no_local_endpoints_[index].internal += entry.no_local_endpoints[index].internal;
     no_local_endpoints_[index].external += entry.no_local_endpoints[index].external;
   }
+  tell_left_out(key, std::move(left_out));
+}
+
+void ServiceState::tell_left_out(const objects::ObjectKey& key, LeftOut now) {
+  const auto before = left_out_.find(key);
+  if (now.count == 0) {
+    if (before == left_out_.end()) return;
+    left_out_.erase(before);
+    ++left_out_changes_;
+    return;
+  }
+  if (before != left_out_.end() && before->second == now) return;
+  ++left_out_changes_;
+  for (const std::string& line : now.lines)
+    if (before == left_out_.end() || std::ranges::find(before->second.lines, line) == before->second.lines.end())
+      remarks_.push_back(fmt::format("Service {}: {}", key.to_string(), line));
+  const bool more = now.lines.size() == LeftOut::kMostLines && now.count > LeftOut::kMostLines;
+  if (more && (before == left_out_.end() || before->second.count < now.count))
+    remarks_.push_back(fmt::format("Service {}: more is left out, {} in all", key.to_string(), now.count));
+  left_out_.insert_or_assign(key, std::move(now));
+}
+
+void ServiceState::withhold(const objects::ObjectKey& key, rules::ServicePortView& view, LeftOut& left_out) const {
+  using Asked = FrontendGuard::Asked;
+  const auto is_refused = [&](Asked asked, std::string_view what, const rules::Address& address) {
+    const auto why = guard_.refusal(key, asked, address, view.protocol, view.port);
+    if (why)
+      add_line(left_out, 1, [&] {
+        return fmt::format("{} {}/{} is left out: {}", what, rules::join_host_port(address, view.port),
+                           name_of(view.protocol), *why);
+      });
+    return why.has_value();
+  };
+  const auto port_is_refused = [&](std::string_view what, rules::Protocol protocol, std::uint16_t port) {
+    const auto why = port == 0 ? std::nullopt : guard_.node_port_refusal(protocol, port);
+    if (why)
+      add_line(left_out, 1,
+               [&] { return fmt::format("{} {}/{} is left out: {}", what, port, name_of(protocol), *why); });
+    return why.has_value();
+  };
+  if (has_cluster_ip(view) && is_refused(Asked::kClusterIp, "cluster IP", view.cluster_ip)) {
+    view.cluster_ip = {.family = view.cluster_ip.family};
+    view.internal_policy_local = false;
+  }
+  std::erase_if(view.external_ips,
+                [&](const rules::Address& address) { return is_refused(Asked::kExternalIp, "external IP", address); });
+  std::erase_if(view.load_balancer_ips, [&](const rules::Address& address) {
+    return is_refused(Asked::kLoadBalancerIp, "load balancer IP", address);
+  });
+  if (port_is_refused("NodePort", view.protocol, view.node_port)) view.node_port = 0;
+  if (port_is_refused("healthCheckNodePort", rules::Protocol::kTcp, view.health_check_node_port))
+    view.health_check_node_port = 0;
 }
 
 std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry& entry, Family family,
-                                           std::vector<ViewChange>& out) {
+                                           std::vector<ViewChange>& out, LeftOut& left_out) {
   std::size_t endpoints = 0;
   auto& shown = entry.shown[static_cast<std::size_t>(family)];
   std::vector<PortKey> before = std::move(shown);
@@ -246,25 +438,48 @@ std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry&
 
   const auto cluster_ip =
       entry.service && is_proxied(*entry.service) ? cluster_ip_of(*entry.service, family) : std::nullopt;
+  std::set<PortKey> present;
   if (cluster_ip) {
+    const SlicePorts slice_ports(entry.slices, family);
+    const Outside outside = outside_of(*entry.service, family, left_out);
+    const std::size_t ports = std::max<std::size_t>(entry.service->ports.size(), 1);
+    const std::size_t most = std::clamp<std::size_t>(kMostEndpointsOfService / ports, 1, kMostEndpointsOfPort);
     for (const objects::ServicePort& port : entry.service->ports) {
       PortKey port_key{port.name, port.protocol};
-      if (std::ranges::find(shown, port_key) != shown.end()) continue;  // the API forbids it; the first one counts
+      if (!present.insert(port_key).second) continue;  // the API forbids it; the first one counts
       ViewChange change{.family = family,
                         .name = {},
                         .protocol = port.protocol,
-                        .view = view_of(key, *entry.service, port, *cluster_ip)};
-      if (!has_cluster_ip(*change.view) && !externally_accessible(*change.view)) continue;  // nothing leads to it
-      change.name = change.view->name;
-      choose_endpoints(*change.view, candidates_of(entry.slices, family, port, topology_.node_name), topology_);
-      endpoints += change.view->endpoints.size();
-      count_no_local(*change.view, entry.no_local_endpoints[static_cast<std::size_t>(family)]);
+                        .view = view_of(key, *entry.service, port, *cluster_ip, outside)};
+      rules::ServicePortView& view = *change.view;
+      withhold(key, view, left_out);
+      if (!has_cluster_ip(view) && !externally_accessible(view)) {  // nothing leads to it
+        present.erase(port_key);
+        continue;
+      }
+      change.name = view.name;
+      const Candidates candidates = candidates_of(slice_ports.of(port), topology_.node_name);
+      choose_endpoints(view, candidates.found, topology_);
+      const std::size_t too_many = candidates.too_many + trim(view.endpoints, most);
+      if (candidates.impossible != 0)
+        add_line(left_out, candidates.impossible, [&] {
+          return fmt::format("{} endpoints of port {} are left out: no pod can have their address",
+                             candidates.impossible, port.port);
+        });
+      if (too_many != 0)
+        add_line(left_out, too_many, [&] {
+          return fmt::format(
+              "{} endpoints of port {} are left out: {} are used of each port of a Service with {} ports", too_many,
+              port.port, most, ports);
+        });
+      endpoints += view.endpoints.size();
+      count_no_local(view, entry.no_local_endpoints[static_cast<std::size_t>(family)]);
       out.push_back(std::move(change));
       shown.push_back(std::move(port_key));
     }
   }
   for (const PortKey& gone : before) {
-    if (std::ranges::find(shown, gone) != shown.end()) continue;
+    if (present.contains(gone)) continue;
     out.push_back(
         {.family = family, .name = service_port_name(key, gone.name), .protocol = gone.protocol, .view = std::nullopt});
   }
@@ -273,6 +488,7 @@ std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry&
 
 std::optional<HealthCheck> ServiceState::health_check_of(const Entry& entry) const {
   if (!entry.service || !is_proxied(*entry.service) || entry.service->health_check_node_port == 0) return std::nullopt;
+  if (guard_.node_port_refusal(rules::Protocol::kTcp, entry.service->health_check_node_port)) return std::nullopt;
   std::set<rules::Address> local;
   for (const SlicePtr& slice : entry.slices)
     for (const objects::SliceEndpoint& endpoint : slice->endpoints)

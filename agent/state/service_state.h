@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,8 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/rfc3339.h"
 #include "agent/objects/objects.h"
 #include "agent/state/endpoint_choice.h"
+#include "agent/state/frontend_guard.h"
 #include "rules/service_port.h"
 
 namespace kubenatd::agent::state {
@@ -36,19 +39,49 @@ struct HealthCheck {
 /// Health checks that are now like this or, without a value, gone.
 using HealthCheckChanges = std::map<objects::ObjectKey, std::optional<HealthCheck>>;
 
+/// Endpoints that are used of one service port, and of all ports of one Service together in one family: far more than
+/// clusters have (150 000 Pods is what Kubernetes v1.36 is made for), and no more than a node can bear of one Service.
+inline constexpr std::size_t kMostEndpointsOfPort = 16'384;
+inline constexpr std::size_t kMostEndpointsOfService = 262'144;
+/// External and load balancer addresses of one Service in one family, each of the two; and their frontends, one for
+/// each of its ports. A load balancer may have an address on every node, of which Kubernetes v1.36 has 5 000.
+inline constexpr std::size_t kMostAddressesOfService = 8'192;
+inline constexpr std::size_t kMostFrontendsOfService = 16'384;
+/// Source ranges times load balancer addresses times ports of one Service in one family.
+inline constexpr std::size_t kMostRangesOfService = 262'144;
+
 /// Joins Services, EndpointSlices and this node's Node into service port views.
 ///
 /// Purpose: the one place that knows which objects a service port depends on.
 /// Threading: one thread.
 /// Failure: none; objects are already checked.
 /// Cost: an event costs what the Service it belongs to costs: its ports times its endpoints. Only a change of this
-/// node's zone looks at every Service.
+/// node's zone, or of what FrontendGuard keeps for the node or the API server, looks at every Service.
 class ServiceState {
  public:
   explicit ServiceState(std::string node_name);
 
   /// Takes one event in; its consequences come with the next take_changes().
   void apply(objects::ObjectEvent event);
+
+  /// What Services may not take from the node; to be told before the first event, and when it is another.
+  void set_guarded(GuardedNode node);
+  [[nodiscard]] const FrontendGuard& guard() const { return guard_; }
+  /// Whether guard() may answer otherwise since the last call for what is the node's.
+  [[nodiscard]] bool take_guard_changed() { return std::exchange(guard_changed_, false); }
+
+  /// What of a Service is left out, each with the reason; the first few.
+  struct LeftOut {
+    static constexpr std::size_t kMostLines = 4;
+    std::vector<std::string> lines;  ///< "external IP 10.96.0.1:443/tcp is left out: it is the cluster IP of ..."
+    std::size_t count = 0;
+    bool operator==(const LeftOut&) const = default;
+  };
+  [[nodiscard]] const std::map<objects::ObjectKey, LeftOut>& left_out() const { return left_out_; }
+  /// Grows with each change of left_out().
+  [[nodiscard]] std::size_t left_out_changes() const { return left_out_changes_; }
+  /// Lines about what is left out that were not told before.
+  [[nodiscard]] std::vector<std::string> take_remarks() { return std::exchange(remarks_, {}); }
 
   /// Views that have changed since the last call, one entry per service port and family.
   [[nodiscard]] std::vector<ViewChange> take_changes();
@@ -81,6 +114,17 @@ class ServiceState {
     return no_local_endpoints_[static_cast<std::size_t>(family)];
   }
 
+  /// For people: a Service, and when it or its endpoints changed last, as this process was told.
+  using VisitService = std::function<void(const objects::Service& service, base::WallTime changed)>;
+  void for_each_service(const VisitService& visit) const;
+  /// Addresses of its endpoints, whichever ports they have.
+  struct EndpointCounts {
+    std::size_t ready = 0;
+    std::size_t all = 0;
+    bool operator==(const EndpointCounts&) const = default;
+  };
+  [[nodiscard]] EndpointCounts count_endpoints(const objects::ObjectKey& service, rules::Family family) const;
+
   [[nodiscard]] std::size_t services() const { return services_; }
   [[nodiscard]] std::size_t endpoint_slices() const { return slice_owner_.size(); }
 
@@ -104,6 +148,7 @@ class ServiceState {
     std::array<std::size_t, 2> endpoints{};
     std::array<NoLocalEndpoints, 2> no_local_endpoints{};
     std::optional<HealthCheck> health_check;
+    base::WallTime changed{};
   };
 
   void apply_service(objects::ObjectEvent&& event);
@@ -116,7 +161,12 @@ class ServiceState {
   [[nodiscard]] std::optional<HealthCheck> health_check_of(const Entry& entry) const;
   /// Returns how many endpoints the service ports have.
   std::size_t recompute_family(const objects::ObjectKey& key, Entry& entry, rules::Family family,
-                               std::vector<ViewChange>& out);
+                               std::vector<ViewChange>& out, LeftOut& left_out);
+  /// Takes out of the view what is somebody else's.
+  void withhold(const objects::ObjectKey& key, rules::ServicePortView& view, LeftOut& left_out) const;
+  void tell_left_out(const objects::ObjectKey& key, LeftOut now);
+  void follow_api_server(const objects::ObjectKey& service, const Entry& entry);
+  void change_all();
 
   Topology topology_;
   std::optional<objects::Node> node_;
@@ -126,6 +176,11 @@ class ServiceState {
       slice_owner_;  ///< slice -> Service name in its namespace
   std::unordered_set<objects::ObjectKey, KeyHash> changed_;
   HealthCheckChanges health_check_changes_;
+  FrontendGuard guard_;
+  bool guard_changed_ = false;
+  std::map<objects::ObjectKey, LeftOut> left_out_;
+  std::size_t left_out_changes_ = 0;
+  std::vector<std::string> remarks_;
   std::array<std::size_t, 2> known_endpoints_{};
   std::array<NoLocalEndpoints, 2> no_local_endpoints_{};
   std::size_t services_ = 0;

@@ -178,6 +178,19 @@ rules::Result<bool> NfTables::has_table(Family family, std::string_view table) {
   return exists(request.finish(), sequence_, describe_object(family, table, {}));
 }
 
+rules::Result<std::optional<TableState>> NfTables::table(Family family, std::string_view table) {
+  TableRequest request(NFT_MSG_GETTABLE, NLM_F_ACK, ++sequence_, number_of(family));
+  request.name(NFTA_TABLE_NAME, table);
+  TableState state;
+  const auto there = ask(request.finish(), sequence_, describe_object(family, table, {}), [&](const Message& message) {
+    if (message.table_type() != NFT_MSG_NEWTABLE) return;
+    state.flags = find_attribute(message.attributes(), NFTA_TABLE_FLAGS).be32();
+    state.owner = find_attribute(message.attributes(), NFTA_TABLE_OWNER).be32();
+  });
+  if (!there) return std::unexpected(there.error());
+  return *there ? std::optional(state) : std::nullopt;
+}
+
 rules::Status NfTables::dump_objects(Family family, std::string_view table, std::uint16_t type, std::string_view set,
                                      const AttributeVisitor& visit, const std::function<void()>& restart) {
   const auto once = [&](bool loose) {

@@ -59,6 +59,20 @@ struct ElementQuestion {
   std::uint32_t flags = 0;  ///< NFT_SET_ELEM_*
 };
 
+/// Flags of a table (enum nft_table_flags); the last one is of Linux 6.9, and headers of before lack it.
+inline constexpr std::uint32_t kTableDormant = 0x1;
+inline constexpr std::uint32_t kTableOwner = 0x2;    ///< only the socket that set this may change the table
+inline constexpr std::uint32_t kTablePersist = 0x4;  ///< the table stays when that socket is closed
+
+/// What the kernel says of a table as a whole.
+struct TableState {
+  std::uint32_t flags = 0;
+  std::uint32_t owner = 0;  ///< port id of the socket that owns it; 0: none does
+
+  /// Its owner is gone, and another socket may take it over: its flags are then changed, and nothing else.
+  [[nodiscard]] bool is_orphan() const { return (flags & (kTableOwner | kTablePersist)) == kTablePersist; }
+};
+
 /// Reads and writes nf_tables in the network namespace in which it was opened.
 ///
 /// Purpose: the only way in which kubenatd talks to nf_tables, besides the event monitor.
@@ -103,6 +117,8 @@ class NfTables {
   [[nodiscard]] rules::Result<bool> get_element(const ElementQuestion& question, const AttributeVisitor& visit);
   /// Whether any table is there; for tables that are not iptables'.
   [[nodiscard]] rules::Result<bool> has_table(rules::Family family, std::string_view table);
+  /// None: there is no such table.
+  [[nodiscard]] rules::Result<std::optional<TableState>> table(rules::Family family, std::string_view table);
   /// Rules of a table that is none of iptables', with their undecoded NFTA_RULE_EXPRESSIONS. A table that is not there
   /// has none.
   struct ForeignRule {

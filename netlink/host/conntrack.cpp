@@ -10,9 +10,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <vector>
 
+#include "netlink/host/conntrack_entry.h"
 #include "netlink/host/libnl.h"
 
 // Messages are read and built attribute by attribute with libnl-3 instead of its nfnl_ct objects, because those
@@ -42,59 +42,7 @@ std::string object_of(rules::Family family) {
   return std::string(rules::name_of(family)) + " conntrack entries";
 }
 
-using Attributes = std::array<nlattr*, CTA_MAX + 1>;
-
-struct Endpoints {
-  rules::Address source, destination;
-  std::uint16_t source_port = 0, destination_port = 0;
-  std::uint8_t protocol = 0;
-  std::optional<std::uint16_t> zone;
-};
-
-std::uint16_t read_u16(const nlattr* attribute) {
-  return ntohs(nla_get_u16(attribute));
-}
-
-bool read_address(const nlattr* attribute, rules::Family family, rules::Address& address) {
-  address.family = family;
-  const std::size_t size = address.octets().size();
-  if (attribute == nullptr || static_cast<std::size_t>(nla_len(attribute)) != size) return false;
-  std::memcpy(address.bytes.data(), nla_data(attribute), size);
-  return true;
-}
-
-/// A tuple with addresses and, for protocols that have them, ports. Nothing when the message is not well-formed.
-std::optional<Endpoints> read_tuple(nlattr* attribute, rules::Family family) {
-  if (attribute == nullptr) return std::nullopt;
-  std::array<nla_policy, CTA_TUPLE_MAX + 1> tuple_policy{};
-  tuple_policy[CTA_TUPLE_IP].type = NLA_NESTED;
-  tuple_policy[CTA_TUPLE_PROTO].type = NLA_NESTED;
-  tuple_policy[CTA_TUPLE_ZONE].type = NLA_U16;
-  std::array<nla_policy, CTA_PROTO_MAX + 1> proto_policy{};
-  proto_policy[CTA_PROTO_NUM].type = NLA_U8;
-  proto_policy[CTA_PROTO_SRC_PORT].type = NLA_U16;
-  proto_policy[CTA_PROTO_DST_PORT].type = NLA_U16;
-
-  std::array<nlattr*, CTA_TUPLE_MAX + 1> tuple{};
-  std::array<nlattr*, CTA_IP_MAX + 1> ip{};
-  std::array<nlattr*, CTA_PROTO_MAX + 1> proto{};
-  if (nla_parse_nested(tuple.data(), CTA_TUPLE_MAX, attribute, tuple_policy.data()) < 0) return std::nullopt;
-  if (tuple[CTA_TUPLE_IP] == nullptr || tuple[CTA_TUPLE_PROTO] == nullptr) return std::nullopt;
-  if (nla_parse_nested(ip.data(), CTA_IP_MAX, tuple[CTA_TUPLE_IP], nullptr) < 0) return std::nullopt;
-  if (nla_parse_nested(proto.data(), CTA_PROTO_MAX, tuple[CTA_TUPLE_PROTO], proto_policy.data()) < 0)
-    return std::nullopt;
-
-  const bool v4 = family == rules::Family::kIpv4;
-  Endpoints ends;
-  if (!read_address(ip[v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC], family, ends.source)) return std::nullopt;
-  if (!read_address(ip[v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST], family, ends.destination)) return std::nullopt;
-  if (proto[CTA_PROTO_NUM] == nullptr) return std::nullopt;
-  ends.protocol = nla_get_u8(proto[CTA_PROTO_NUM]);
-  if (proto[CTA_PROTO_SRC_PORT] != nullptr) ends.source_port = read_u16(proto[CTA_PROTO_SRC_PORT]);
-  if (proto[CTA_PROTO_DST_PORT] != nullptr) ends.destination_port = read_u16(proto[CTA_PROTO_DST_PORT]);
-  if (tuple[CTA_TUPLE_ZONE] != nullptr) ends.zone = read_u16(tuple[CTA_TUPLE_ZONE]);
-  return ends;
-}
+using Attributes = ConntrackAttributes;
 
 /// Deletes entries in groups: one send for many, no acknowledgement but for the last, every refusal reported.
 ///
@@ -238,34 +186,13 @@ struct Dump {
 
 int on_entry(nl_msg* message, void* arg) {
   auto& dump = *static_cast<Dump*>(arg);
-  nlmsghdr* header = nlmsg_hdr(message);
+  const nlmsghdr* header = nlmsg_hdr(message);
   if (header->nlmsg_type != message_type(IPCTNL_MSG_CT_NEW)) return NL_OK;
-  std::array<nla_policy, CTA_MAX + 1> policy{};
-  policy[CTA_TUPLE_ORIG].type = NLA_NESTED;
-  policy[CTA_TUPLE_REPLY].type = NLA_NESTED;
-  policy[CTA_ID].type = NLA_U32;
-  policy[CTA_ZONE].type = NLA_U16;
   Attributes entry{};
-  if (nlmsg_parse(header, sizeof(nfgenmsg), entry.data(), CTA_MAX, policy.data()) < 0) return NL_OK;
-  const auto* generic = static_cast<const nfgenmsg*>(nlmsg_data(header));
-  if (generic->nfgen_family != family_number(dump.family)) return NL_OK;
-
-  const std::optional<Endpoints> original = read_tuple(entry[CTA_TUPLE_ORIG], dump.family);
-  if (!original || original->protocol != dump.protocol) return NL_OK;
-  const std::optional<Endpoints> reply = read_tuple(entry[CTA_TUPLE_REPLY], dump.family);
-  if (!reply) return NL_OK;
-
+  const auto flow = read_conntrack_entry(*header, dump.family, dump.protocol, entry);
+  if (!flow) return NL_OK;
   ++dump.seen;
-  ConntrackFlow flow;
-  flow.protocol = original->protocol;
-  flow.original_source = original->source;
-  flow.original_source_port = original->source_port;
-  flow.original_destination = original->destination;
-  flow.original_destination_port = original->destination_port;
-  flow.reply_source = reply->source;
-  flow.reply_source_port = reply->source_port;
-  flow.zone = entry[CTA_ZONE] != nullptr ? read_u16(entry[CTA_ZONE]) : original->zone.value_or(0);
-  if (!dump.stale(flow)) return NL_OK;
+  if (!dump.stale(*flow)) return NL_OK;
   return dump.deleter.add(entry) ? NL_OK : NL_STOP;
 }
 

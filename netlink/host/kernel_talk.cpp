@@ -86,11 +86,15 @@ rules::Result<bool> KernelTalk::ask_once(std::string_view bytes, bool is_dump, s
     if (errno != EINTR) return failed("ask");
   bool whole = true;
   for (;;) {
-    const ssize_t size = ::recv(fd, buffer_.data(), buffer_.size(), MSG_TRUNC);
+    sockaddr_nl sender{};
+    socklen_t sender_size = sizeof sender;
+    const ssize_t size =
+        ::recvfrom(fd, buffer_.data(), buffer_.size(), MSG_TRUNC, reinterpret_cast<sockaddr*>(&sender), &sender_size);
     if (size < 0) {
       if (errno == EINTR) continue;
       return failed("read the answer");
     }
+    if (sender.nl_pid != 0) continue;  // the kernel alone is asked
     if (static_cast<std::size_t>(size) > buffer_.size())
       return rules::fail(std::string(object), "read the answer", "it is too long", EMSGSIZE);
     MessageReader reader({buffer_.data(), static_cast<std::size_t>(size)});

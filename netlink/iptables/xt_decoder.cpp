@@ -79,6 +79,10 @@ bool mark(std::string_view bytes, Rule& rule) {
 bool conntrack(std::string_view bytes, Rule& rule) {
   const auto info = as<xt::Conntrack>(bytes);
   if (!info || info->match != xt::Conntrack::kState || (info->invert & ~xt::Conntrack::kState) != 0) return false;
+  // States that have no name, or none at all, have no text either.
+  constexpr std::uint16_t kNamed = rules::kStateInvalid | rules::kStateEstablished | rules::kStateRelated |
+                                   rules::kStateNew | rules::kStateSnat | rules::kStateDnat | rules::kStateUntracked;
+  if (info->states == 0 || (info->states & ~kNamed) != 0) return false;
   rule.matches.emplace_back(rules::ConntrackMatch{info->states, info->invert != 0});
   return true;
 }

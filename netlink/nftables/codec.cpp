@@ -107,10 +107,11 @@ void write_concatenation(AttributeWriter& out, const SetSpec& set, Family family
 
 }  // namespace
 
-void add_nft_table(Batch& batch, Family family) {
-  batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, kNamesBound, [](char* at) {
+void add_nft_table(Batch& batch, Family family, std::optional<std::uint32_t> flags) {
+  batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
     AttributeWriter out(at);
     out.text(NFTA_TABLE_NAME, kTable);
+    if (flags) out.be32(NFTA_TABLE_FLAGS, *flags);
     raw(out, NFTA_TABLE_USERDATA, user_comment(kTableComment));
     return out.at();
   });
@@ -212,6 +213,14 @@ void add_nft_rule(Batch& batch, Family family, std::string_view chain, const Nft
   });
 }
 
+Bytes<kKeyCapacity> last_of(const ElementKey& key) {
+  Bytes<kKeyCapacity> last = key.key;
+  const std::size_t bits = std::min<std::size_t>(key.range, std::size_t{last.size} * 8);
+  for (std::size_t bit = 0; bit < bits; ++bit)
+    last.data[last.size - 1U - bit / 8] |= static_cast<std::uint8_t>(1U << bit % 8);
+  return last;
+}
+
 void ElementWriter::write(const ElementKey& key, const ElementValue& value) {
   std::string& list = lists_[key.set];
   if (list.size() > kListBytes - kElementBound) send(key.set, list);
@@ -226,10 +235,7 @@ void ElementWriter::write(const ElementKey& key, const ElementValue& value) {
   char* element = out.open();
   nested(NFTA_SET_ELEM_KEY, key.key.view());
   if (key.set.id == SetId::kSourceRanges) {
-    Bytes<kKeyCapacity> last = key.key;
-    for (std::size_t bit = 0; bit < key.range; ++bit)
-      last.data[last.size - 1U - bit / 8] |= static_cast<std::uint8_t>(1U << bit % 8);
-    nested(NFTA_SET_ELEM_KEY_END, last.view());
+    nested(NFTA_SET_ELEM_KEY_END, last_of(key).view());
   }
   if (change_ == Change::kAdd && value.data.size != 0) nested(NFTA_SET_ELEM_DATA, value.data.view());
   if (change_ == Change::kAdd && value.comment)

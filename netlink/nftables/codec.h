@@ -19,7 +19,9 @@ namespace kubenatd::netlink::nftables {
 /// libnftnl's number of a comment in user data.
 inline constexpr std::uint8_t kNftUserComment = 0;
 
-void add_nft_table(Batch& batch, rules::Family family);
+/// `flags`: kTableOwner, ...; of a table that is there they are changed as far as the kernel lets them be. None: those
+/// of a table that is there stay.
+void add_nft_table(Batch& batch, rules::Family family, std::optional<std::uint32_t> flags = std::nullopt);
 void delete_nft_table(Batch& batch, rules::Family family, std::string_view table);
 void add_nft_set(Batch& batch, rules::Family family, const rules::nftables::SetSpec& set);
 void delete_nft_set(Batch& batch, rules::Family family, std::string_view set);
@@ -27,6 +29,9 @@ void add_nft_chain(Batch& batch, rules::Family family, const rules::nftables::Ch
 void delete_nft_chain(Batch& batch, rules::Family family, std::string_view chain);
 void flush_nft_chain(Batch& batch, rules::Family family, std::string_view chain);
 void add_nft_rule(Batch& batch, rules::Family family, std::string_view chain, const rules::nftables::NftRule& rule);
+
+/// The last key of those that an element of ranges stands for.
+[[nodiscard]] rules::nftables::Bytes<rules::nftables::kKeyCapacity> last_of(const rules::nftables::ElementKey& key);
 
 /// Packs elements into as few messages as they fit in, a list for each set.
 ///
@@ -93,7 +98,9 @@ struct LiveElement {
   rules::nftables::ElementKey key;
   rules::nftables::Bytes<rules::nftables::kDataCapacity> data;
   std::string_view comment;
-  bool plain = true;  ///< nothing but what we write: no verdict, flag, expression or longer part
+  /// Nothing but what we write: a key, perhaps a prefix of keys; no verdict, flag, expression, longer part or other
+  /// range.
+  bool plain = true;
 };
 /// One element; `attributes` is what NFTA_LIST_ELEM holds.
 [[nodiscard]] LiveElement read_nft_element(std::string_view attributes, const rules::nftables::SetRef& set);

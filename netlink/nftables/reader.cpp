@@ -18,6 +18,7 @@ void read_bytes(std::string_view nest, Value& value, bool& plain) {
     plain = false;
     return;
   }
+  value = {};  // an attribute may come twice
   std::memcpy(value.data.data(), bytes.data(), bytes.size());
   value.size = static_cast<std::uint8_t>((bytes.size() + 3) / 4 * 4);
 }
@@ -122,7 +123,11 @@ LiveElement read_nft_element(std::string_view attributes, const SetRef& set) {
       default: element.plain = false; break;
     }
   }
-  if (last) element.key.range = range_of(element.key.key, *last);
+  if (last) {
+    element.key.range = range_of(element.key.key, *last);
+    if (last_of(element.key) != *last) element.plain = false;
+  }
+  if (element.key.key.size == 0) element.plain = false;
   return element;
 }
 

@@ -15,6 +15,7 @@
 
 #include "netlink/core/attributes.h"
 #include "netlink/core/batch.h"
+#include "netlink/core/nf_tables.h"
 #include "netlink/trace/trace_rules.h"
 
 namespace kubenatd::netlink::trace {
@@ -22,7 +23,6 @@ namespace {
 
 using rules::Family;
 
-constexpr std::uint32_t kOwner = 0x2;  // NFT_TABLE_F_OWNER
 // Behind the defragmentation (-400), so that ports are there, and before raw (-300).
 constexpr std::int32_t kBeforeRaw = -350;
 // Behind connection tracking (-200), before mangle (-150).
@@ -58,7 +58,7 @@ void add_table(Batch& batch, Family family, bool owned) {
   batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
     AttributeWriter out(at);
     out.text(NFTA_TABLE_NAME, kTraceTable);
-    if (owned) out.be32(NFTA_TABLE_FLAGS, kOwner);
+    if (owned) out.be32(NFTA_TABLE_FLAGS, kTableOwner);
     return out.at();
   });
 }

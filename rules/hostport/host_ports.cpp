@@ -129,6 +129,12 @@ void HostPorts::update() {
   ++version_;
 }
 
+std::vector<Remark> HostPorts::withheld() const {
+  std::vector<Remark> all;
+  for (const auto& [key, port] : withheld_) all.push_back({port.pod, port.mapping, port.owner, port.fault});
+  return all;
+}
+
 std::vector<PodPorts> HostPorts::in_force() const {
   std::vector<PodPorts> pods;
   for (const auto& [name, chain] : chains_) pods.push_back(chain.pod);

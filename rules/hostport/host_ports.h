@@ -75,6 +75,8 @@ class HostPorts {
   [[nodiscard]] Changes take_changes() { return std::exchange(changes_, {}); }
   /// Each port that was withheld, or came into force after that, since the last call.
   [[nodiscard]] std::vector<Remark> take_remarks() { return std::exchange(remarks_, {}); }
+  /// All that are withheld now.
+  [[nodiscard]] std::vector<Remark> withheld() const;
 
  private:
   void update();

@@ -43,7 +43,14 @@ void DesiredTables::count_fixed() {
     fixed_rules_[static_cast<std::size_t>(fixed.id.table)] += fixed.rules.size();
 }
 
+void DesiredTables::guard_localhost() {
+  if (std::exchange(options_.guard_localhost, true)) return;
+  changed_fixed_ = true;
+  count_fixed();
+}
+
 void DesiredTables::set_options(CompileOptions options) {
+  options.guard_localhost = options.guard_localhost || options_.guard_localhost;
   if (options == options_) return;
   options_ = std::move(options);
   changed_fixed_ = true;

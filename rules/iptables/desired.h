@@ -31,6 +31,9 @@ class DesiredTables {
   [[nodiscard]] const CompileOptions& options() const { return options_; }
   /// Different options concern every chain.
   void set_options(CompileOptions options);
+  /// From now on 127.0.0.0/8 is guarded (CompileOptions::guard_localhost), whatever further options say: what has
+  /// packets for it routed may stay behind.
+  void guard_localhost();
 
   /// A view equal to the present one changes nothing, unless it is refused.
   void upsert(ServicePortView view);

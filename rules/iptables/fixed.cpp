@@ -90,7 +90,8 @@ std::vector<ChainRules> compile_fixed(const CompileOptions& options) {
   std::vector<ChainRules> chains;
   chains.push_back(mark_masq(options));
   chains.push_back(postrouting(options));
-  if (options.node.family == Family::kIpv4 && options.node.localhost_node_ports) chains.push_back(localnet_guard());
+  if (options.node.family == Family::kIpv4 && (options.node.localhost_node_ports || options.guard_localhost))
+    chains.push_back(localnet_guard());
   chains.push_back(forward(options));
   return chains;
 }

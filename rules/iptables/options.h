@@ -17,6 +17,8 @@ struct CompileOptions {
   bool count_invalid = true;      ///< nfacct counter ct_state_invalid_dropped_pkts exists
   bool count_localhost = true;    ///< nfacct counter localhost_nps_accepted_pkts exists
   bool endpoint_comments = true;  ///< false past 1000 endpoints (large-cluster mode)
+  /// 127.0.0.0/8 is guarded also where NodePorts do not answer there: hostPorts have packets for it routed.
+  bool guard_localhost = false;
   DispatchForm form = DispatchForm::kAuto;
   std::size_t tree_threshold = 1000;  ///< kAuto: service addresses past which a tree is used
 

@@ -26,6 +26,7 @@ class Comparison {
   Plan run() {
     sets();
     chains();
+    plan_.delete_table = plan_.delete_table || live_.replace;
     if (plan_.delete_table || live_.structure.empty()) return whole_table();
     unwanted();
     elements();

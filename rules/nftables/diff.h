@@ -38,6 +38,7 @@ using LiveElements = std::unordered_map<ElementKey, LiveValue>;
 /// What was read of the table.
 struct LiveTable {
   LiveStructure structure;
+  bool replace = false;   ///< whatever is in it, the table has to be made anew
   std::set<SetRef> read;  ///< sets whose elements are known
   LiveElements elements;
 };

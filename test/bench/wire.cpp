@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace kubenatd::bench {
@@ -26,15 +27,21 @@ std::vector<std::string> recorded;
   std::exit(1);
 }
 
-bool is_transaction(const char* bytes, std::size_t size) {
-  return size >= sizeof(nlmsghdr) && reinterpret_cast<const nlmsghdr*>(bytes)->nlmsg_type == NFNL_MSG_BATCH_BEGIN;
+/// One that begins and ends: without its end it only tries something out, and the kernel takes it back.
+bool is_transaction(std::string_view bytes) {
+  constexpr std::size_t kEnd = sizeof(nlmsghdr) + sizeof(nfgenmsg);
+  if (bytes.size() < 2 * kEnd) return false;
+  nlmsghdr begin, end;
+  std::memcpy(&begin, bytes.data(), sizeof begin);
+  std::memcpy(&end, bytes.data() + bytes.size() - kEnd, sizeof end);
+  return begin.nlmsg_type == NFNL_MSG_BATCH_BEGIN && end.nlmsg_type == NFNL_MSG_BATCH_END;
 }
 
 void record(const msghdr* message) {
   std::string bytes;
   for (std::size_t i = 0; i < message->msg_iovlen; ++i)
     bytes.append(static_cast<const char*>(message->msg_iov[i].iov_base), message->msg_iov[i].iov_len);
-  if (is_transaction(bytes.data(), bytes.size())) recorded.push_back(std::move(bytes));
+  if (is_transaction(bytes)) recorded.push_back(std::move(bytes));
 }
 
 /// The generation attribute is the only one of a begin message.

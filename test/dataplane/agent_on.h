@@ -77,9 +77,12 @@ inline config::Environment environment() {
   return environment;
 }
 
+/// With a table that is not owned, as cases edit it from outside and have several agents at once.
+/// test/dataplane/ownership_test.cpp is about one that is.
 inline config::Config nftables_config() {
   config::Config config = test::config();
   config.mode = config::Config::Mode::kNftables;
+  config.own_table = config::Settings::OwnTable::kOff;
   return config;
 }
 

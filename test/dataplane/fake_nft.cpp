@@ -191,9 +191,8 @@ std::string FakePrograms::nft_command(const std::vector<std::string>& words, boo
   netlink::Batch batch;
   if (verb == "flush" && what == "ruleset") {
     for (const std::string& table : std::exchange(inet_tables_, {})) inet(NFT_MSG_DELTABLE, 0, table, {});
-    for (const Family family : rules::kFamilies)
-      for (const std::string& table : kernel_.tables(family))
-        add_texts(batch, NFT_MSG_DELTABLE, 0, family, {{NFTA_TABLE_NAME, table}});
+    // Without a name: all that no other socket owns.
+    for (const Family family : rules::kFamilies) add_texts(batch, NFT_MSG_DELTABLE, 0, family, {});
     commit(batch, "nft flush ruleset");
     return {};
   }

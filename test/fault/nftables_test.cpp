@@ -21,7 +21,11 @@ std::string content(const Namespace& node) {
   auto lines = lines_of(table_of(node, "ip") + table_of(node, "ip6"));
   // Elements of a set stand in the order of the kernel's hash table, which has a seed of its own.
   std::string words;
-  for (const auto& line : lines) words += line + " ";
+  for (std::string line : lines) {
+    // Flags of the table say who owns it, if anybody; nft 1.0.6 sets blank lines otherwise with them.
+    if (line.empty() || line.starts_with("\tflags")) continue;
+    words += line.substr(0, line.find(" # progname")) + " ";  // which comes and goes with an owner
+  }
   std::vector<std::string> parts;
   std::size_t at = 0;
   while (at < words.size()) {
@@ -52,7 +56,8 @@ TEST_CASE("Damage to the table of nftables mode is healed while it runs", "[nfta
   const BareNode bare;
   const Manifests manifests;
   put_some(manifests);
-  const Agent agent(bare.node, manifests, "mode: nftables\n");
+  Agent agent(bare.node, manifests, "mode: nftables\n");
+  agent.extra_arguments = {"--own-table", "off"};
   agent.apply();
   const std::string before = content(bare.node);
   auto daemon = agent.start();
@@ -83,7 +88,8 @@ TEST_CASE("A writer that changes the table of nftables mode all the time does no
   const BareNode bare;
   const Manifests manifests;
   put_some(manifests);
-  const Agent agent(bare.node, manifests, "mode: nftables\n");
+  Agent agent(bare.node, manifests, "mode: nftables\n");
+  agent.extra_arguments = {"--own-table", "off"};
   agent.apply();
   auto daemon = agent.start();
   for (int i = 0; i < 20; ++i) {

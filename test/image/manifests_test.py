@@ -68,6 +68,14 @@ SCHEMAS = {
         "selector": {"matchLabels": MAP},
         "updateStrategy": {"type": TEXT, "rollingUpdate": {"maxUnavailable": NUMBER}},
         "template": {"metadata": METADATA, "spec": POD_SPEC}}},
+    ("v1", "Service"): {"spec": {
+        "clusterIP": TEXT, "selector": MAP,
+        "ports": [{"name": TEXT, "port": NUMBER, "targetPort": NUMBER, "protocol": TEXT}]}},
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): {"spec": {
+        "selector": {"matchLabels": MAP},
+        "endpoints": [{"port": TEXT, "interval": TEXT,
+                       "relabelings": [{"action": TEXT, "sourceLabels": [TEXT], "targetLabel": TEXT,
+                                        "replacement": TEXT}]}]}},
     ("monitoring.coreos.com/v1", "PrometheusRule"): {"spec": {"groups": [{"name": TEXT, "rules": [RULE]}]}},
 }
 
@@ -230,6 +238,17 @@ class Monitoring(unittest.TestCase):
                 self.check(rule["expr"])
                 self.assertIn(rule["labels"]["severity"], ("critical", "warning", "info"))
                 self.assertIn("summary", rule["annotations"])
+
+    def test_the_monitor_finds_the_pods_and_names_the_job_as_kube_proxys(self):
+        monitored = objects("monitoring")
+        service, monitor = find(monitored, "Service"), find(monitored, "ServiceMonitor")
+        pod_labels = find(objects("base"), "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+        self.assertLessEqual(service["spec"]["selector"].items(), pod_labels.items())
+        self.assertLessEqual(monitor["spec"]["selector"]["matchLabels"].items(), service["metadata"]["labels"].items())
+        endpoint = monitor["spec"]["endpoints"][0]
+        self.assertEqual([port["port"] for port in service["spec"]["ports"] if port["name"] == endpoint["port"]], [10249])
+        labels = {rule["targetLabel"]: rule.get("replacement") for rule in endpoint["relabelings"]}
+        self.assertEqual(labels["job"], "kube-proxy")
 
     def test_the_dashboard_shows_metrics_that_are_told(self):
         dashboard = json.loads((MANIFESTS / "monitoring" / "dashboard.json").read_text())

@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <utility>
 
 #include "test/image/support.h"
 #include "test/support/places.h"
@@ -46,14 +48,35 @@ void check_package(const std::string& build, const std::string& architecture) {
   using std::filesystem::perms;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     INFO(entry.path());
-    const bool executable = entry.is_directory() || entry.path().filename() == "kubenatd";
+    const bool executable = entry.is_directory() || entry.path() == root + "/usr/sbin/kubenatd";
     CHECK(entry.status().permissions() == static_cast<perms>(executable ? 0755 : 0644));
   }
   const auto machine = run({"readelf", "--wide", "--file-header", root + "/usr/sbin/kubenatd"}).out;
   CHECK((machine.find("AArch64") != std::string::npos) == (architecture == "arm64"));
   CHECK(std::filesystem::exists(root + "/usr/share/doc/kubenatd/copyright"));
+  for (const auto& [packed, source] :
+       {std::pair{"/usr/lib/systemd/system/kubenatd.service", "manifests/systemd/kubenatd.service"},
+        std::pair{"/usr/share/bash-completion/completions/kubenatd", "scripts/package/pages/kubenatd.bash"},
+        std::pair{"/usr/share/zsh/vendor-completions/_kubenatd", "scripts/package/pages/_kubenatd"},
+        std::pair{"/usr/share/fish/vendor_completions.d/kubenatd.fish", "scripts/package/pages/kubenatd.fish"},
+        std::pair{"/etc/kubenatd/config.conf", "manifests/systemd/config.conf"}}) {
+    INFO(packed);
+    const bool same = read_file(root + packed) == read_file(project_file(source));
+    CHECK(same);
+  }
+  const std::string control = folder.path().string() + "/control";
+  REQUIRE(run({"dpkg-deb", "--control", package, control}).ok());
+  CHECK(read_file(control + "/conffiles") == "/etc/kubenatd/config.conf\n");
+  for (const char* script : {"postinst", "prerm", "postrm"}) {
+    INFO(script);
+    CHECK(run({"sh", "-n", control + "/" + script}).ok());
+    CHECK(std::filesystem::status(control + "/" + script).permissions() == static_cast<perms>(0755));
+  }
   const auto changelog = run({"gzip", "--decompress", "--stdout", root + "/usr/share/doc/kubenatd/changelog.gz"});
   CHECK(changelog.out.starts_with("kubenatd (" KUBENATD_VERSION ") "));
+
+  const auto page = run({"gzip", "--decompress", "--stdout", root + "/usr/share/man/man8/kubenatd-run.8.gz"});
+  CHECK(page.out == read_file(project_file("scripts/package/pages/kubenatd-run.8")));
 
   const bool same = read_file(make(build, folder.path().string() + "/two")) == read_file(package);
   CHECK(same);

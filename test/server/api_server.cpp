@@ -22,11 +22,15 @@ const std::string& path_of(const std::string& kind) {
   if (kind == "Service") return kServicesPath;
   if (kind == "EndpointSlice") return kSlicesPath;
   if (kind == "Node") return kNodesPath;
+  if (kind == "Pod") return kPodsPath;
   throw std::runtime_error("no such kind: " + kind);
 }
 
 std::string_view kind_of(const std::string& path) {
-  return path == kServicesPath ? "Service" : path == kSlicesPath ? "EndpointSlice" : "Node";
+  return path == kServicesPath ? "Service"
+         : path == kSlicesPath ? "EndpointSlice"
+         : path == kNodesPath  ? "Node"
+                               : "Pod";
 }
 
 std::string name_of(const json& object) {
@@ -42,12 +46,24 @@ std::string line_of(const std::string& type, const json& object) {
   return json{{"type", type}, {"object", object}}.dump();
 }
 
-/// The name that a field selector asks for; empty: any.
-std::string selected_name(const Ask& ask) {
-  const auto found = ask.query.find("fieldSelector");
-  const std::string prefix = "metadata.name=";
-  return found != ask.query.end() && found->second.starts_with(prefix) ? found->second.substr(prefix.size()) : "";
+std::string node_of(const json& object) {
+  return object.value(json::json_pointer("/spec/nodeName"), "");
 }
+
+/// What a field selector asks for; empty: any.
+struct Selector {
+  explicit Selector(const Ask& ask) : name(value(ask, "metadata.name=")), node(value(ask, "spec.nodeName=")) {}
+  std::string name, node;
+  [[nodiscard]] bool takes(const std::string& of_name, const std::string& of_node) const {
+    return (name.empty() || name == of_name) && (node.empty() || node == of_node);
+  }
+
+ private:
+  static std::string value(const Ask& ask, const std::string& prefix) {
+    const auto found = ask.query.find("fieldSelector");
+    return found != ask.query.end() && found->second.starts_with(prefix) ? found->second.substr(prefix.size()) : "";
+  }
+};
 
 }  // namespace
 
@@ -65,6 +81,10 @@ void ApiServer::start() {
   server_ = std::make_unique<ScriptedServer>(options_.tls, false, port_);
   port_ = server_->port();
   server_->always([this](Reply& reply) { answer(reply); });
+}
+
+void ApiServer::set_certificate(const KeyPair& own) {
+  options_.tls.value().own = own;
 }
 
 std::string ApiServer::url() const {
@@ -103,7 +123,11 @@ void ApiServer::remove(const std::string& path, const std::string& name_space, c
 void ApiServer::record(const std::string& path, const std::string& type, const json& object) {
   json told = object;
   told["metadata"]["resourceVersion"] = std::to_string(++version_);
-  changes_.push_back({version_, path, type, line_of(type, told), name_of(object)});
+  changes_.push_back({version_, path, type, line_of(type, told), name_of(object), node_of(object)});
+  if (options_.history == 0 || changes_.size() <= options_.history) return;
+  oldest_ = std::max(oldest_, changes_.front().version);
+  changes_.pop_front();
+  ++dropped_;
 }
 
 std::string ApiServer::manifest() const {
@@ -140,7 +164,7 @@ void ApiServer::forget_history() {
 
 void ApiServer::say(const std::string& path, const std::string& line) {
   const std::scoped_lock lock(mutex_);
-  changes_.push_back({++version_, path, "", line, ""});
+  changes_.push_back({++version_, path, "", line, "", ""});
 }
 
 void ApiServer::set_trouble(std::function<bool(Reply&)> trouble) {
@@ -173,7 +197,8 @@ void ApiServer::answer(Reply& reply) {
     const std::scoped_lock lock(mutex_);
     ++requests_[reply.ask.path];
     trouble = trouble_;
-    known = reply.ask.path == kServicesPath || reply.ask.path == kSlicesPath || reply.ask.path == kNodesPath;
+    known = reply.ask.path == kServicesPath || reply.ask.path == kSlicesPath || reply.ask.path == kNodesPath ||
+            (options_.pods && reply.ask.path == kPodsPath);
     const auto shown = reply.ask.headers.find("authorization");
     let_in = token_.empty() || (shown != reply.ask.headers.end() && shown->second == "Bearer " + token_);
   }
@@ -201,9 +226,9 @@ std::vector<json> ApiServer::selected(const Ask& ask) const {
   std::vector<json> found;
   const auto objects = objects_.find(ask.path);
   if (objects == objects_.end()) return found;
-  const std::string name = selected_name(ask);
+  const Selector selector(ask);
   for (const auto& [key, object] : objects->second) {
-    if (!name.empty() && key.second != name) continue;
+    if (!selector.takes(key.second, node_of(object))) continue;
     found.push_back(object);
     found.back()["metadata"]["resourceVersion"] = std::to_string(version_);
   }
@@ -229,11 +254,11 @@ void ApiServer::list(Reply& reply) {
 
 void ApiServer::watch(Reply& reply) {
   const std::string& path = reply.ask.path;
-  const std::string name = selected_name(reply.ask);
+  const Selector selector(reply.ask);
   std::vector<std::string> lines;
   std::uint64_t at = 0;
   std::uint64_t cuts = 0;
-  std::size_t next = 0;  ///< of changes_
+  std::size_t next = 0;  ///< change, counted from the first one ever
   bool gone = false;
   {
     const std::scoped_lock lock(mutex_);
@@ -245,7 +270,7 @@ void ApiServer::watch(Reply& reply) {
                          {"annotations", {{"k8s.io/initial-events-end", "true"}}}};
       lines.push_back(line_of("BOOKMARK", end));
       at = version_;
-      next = changes_.size();
+      next = dropped_ + changes_.size();
     } else {
       at = std::stoull(reply.ask.query.at("resourceVersion"));
       gone = at < oldest_;
@@ -263,12 +288,15 @@ void ApiServer::watch(Reply& reply) {
     lines.clear();
     {
       const std::scoped_lock lock(mutex_);
-      for (; next < changes_.size(); ++next) {
-        const Change& change = changes_[next];
-        if (change.path == path && change.version > at && (name.empty() || change.name.empty() || change.name == name))
+      const bool too_slow = next < dropped_ && next != 0;
+      next = std::max(next, dropped_);
+      for (; next < dropped_ + changes_.size(); ++next) {
+        const Change& change = changes_[next - dropped_];
+        if (change.path == path && change.version > at &&
+            (change.name.empty() || selector.takes(change.name, change.node)))
           lines.push_back(change.text);
       }
-      if (cuts != cuts_) {
+      if (cuts != cuts_ || too_slow) {
         reply.cut();
         break;
       }

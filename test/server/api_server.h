@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,19 +21,23 @@ namespace kubenatd::test {
 inline const std::string kServicesPath = "/api/v1/services";
 inline const std::string kSlicesPath = "/apis/discovery.k8s.io/v1/endpointslices";
 inline const std::string kNodesPath = "/api/v1/nodes";
+inline const std::string kPodsPath = "/api/v1/pods";
 inline const std::string kEventsPath = "/apis/events.k8s.io/v1/namespaces/default/events";
 
-/// Services, EndpointSlices and Nodes in memory, with lists, watches and the troubles of real ones.
+/// Services, EndpointSlices, Nodes and, when asked for, Pods in memory, with lists, watches and the troubles of real
+/// ones.
 ///
-/// Purpose: LIST in pages or streamed, WATCH from a version, bookmarks, selectors by name, bearer tokens; events that
-/// are POSTed are kept. It listens on 127.0.0.1 in the network namespace of whoever makes it, there also after it was
-/// away. Threading: any; a thread for each connection. Failure: the constructor throws.
+/// Purpose: LIST in pages or streamed, WATCH from a version, bookmarks, selectors by name and by a Pod's node, bearer
+/// tokens; events that are POSTed are kept. It listens on 127.0.0.1 in the network namespace of whoever makes it, there
+/// also after it was away. Threading: any; a thread for each connection. Failure: the constructor throws.
 class ApiServer {
  public:
   struct Options {
     std::optional<ServerTls> tls;
     std::string token;           ///< empty: everyone is let in
     bool streamed_lists = true;  ///< else sendInitialEvents is refused
+    bool pods = false;           ///< else Pods are not found
+    std::size_t history = 0;     ///< changes that are kept, as etcd compacts them; 0: all
   };
   ApiServer() : ApiServer(Options{}) {}
   explicit ApiServer(Options options);
@@ -62,6 +67,8 @@ class ApiServer {
   void set_trouble(std::function<bool(Reply&)> trouble);
   void go_away();
   void come_back();
+  /// The certificate that is shown from the next come_back() on, of a server that has one.
+  void set_certificate(const KeyPair& own);
 
   /// Requests for watches, lists or both so far.
   [[nodiscard]] std::size_t requests(const std::string& path) const;
@@ -77,6 +84,7 @@ class ApiServer {
     std::string type;  ///< empty: `text` is the line
     std::string text;
     std::string name;
+    std::string node;  ///< of a Pod
   };
   using Key = std::pair<std::string, std::string>;  ///< namespace and name
 
@@ -89,12 +97,13 @@ class ApiServer {
   /// Objects of a resource that the request selects, in the order of their keys.
   [[nodiscard]] std::vector<nlohmann::json> selected(const Ask& ask) const;
 
-  const Options options_;
+  Options options_;
   std::uint16_t port_ = 0;
   int home_ = -1;  ///< network namespace
   mutable std::mutex mutex_;
   std::map<std::string, std::map<Key, nlohmann::json>> objects_;
-  std::vector<Change> changes_;
+  std::deque<Change> changes_;
+  std::size_t dropped_ = 0;  ///< changes that were kept once and are not any more
   std::uint64_t version_ = 100;
   std::uint64_t oldest_ = 0;  ///< version from which changes are known
   std::uint64_t cuts_ = 0;

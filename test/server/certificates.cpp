@@ -44,13 +44,13 @@ void extend(X509* certificate, X509* issuer, int what, const std::string& value)
 }
 
 Certificate make(const std::string& name, EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key,
-                 const std::string& alternatives) {
+                 const std::string& alternatives, Validity validity) {
   static std::atomic<long> serial{1};
   Certificate certificate(X509_new(), X509_free);
   X509_set_version(certificate.get(), 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), serial++);
-  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 86'400);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), validity.from);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), validity.to);
   X509_set_pubkey(certificate.get(), key);
   X509_NAME* subject = X509_get_subject_name(certificate.get());
   X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1,
@@ -66,13 +66,13 @@ Certificate make(const std::string& name, EVP_PKEY* key, X509* issuer, EVP_PKEY*
 }  // namespace
 
 Authority::Authority(const std::string& name) : key_(make_key()) {
-  x509_ = make(name, key_.get(), nullptr, key_.get(), "");
+  x509_ = make(name, key_.get(), nullptr, key_.get(), "", {});
   own_ = to_pem(x509_.get(), key_.get());
 }
 
-KeyPair Authority::issue(const std::string& name, const std::string& alternatives) const {
+KeyPair Authority::issue(const std::string& name, const std::string& alternatives, Validity validity) const {
   const Key key = make_key();
-  return to_pem(make(name, key.get(), x509_.get(), key_.get(), alternatives).get(), key.get());
+  return to_pem(make(name, key.get(), x509_.get(), key_.get(), alternatives, validity).get(), key.get());
 }
 
 }  // namespace kubenatd::test

@@ -144,12 +144,22 @@ std::ostream& operator<<(std::ostream& stream, const Outcome& outcome) {
   return stream;
 }
 
-Conversation::Conversation(const Namespace& from, Transport transport, const std::string& address, std::uint16_t port)
+Conversation::Conversation(const Namespace& from, Transport transport, const std::string& address, std::uint16_t port,
+                           std::uint16_t source_port)
     : transport_(transport) {
   const Inside inside(from);
   auto target = socket_address(address, port);
   socket_ = open_socket(target.family(), transport);
   if (socket_.get() < 0) throw std::runtime_error("socket: " + std::string(std::strerror(errno)));
+  if (source_port != 0) {
+    auto source = socket_address(target.family() == AF_INET ? "0.0.0.0" : "::", source_port);
+    const int yes = 1;  // over a connection of before that is in TIME_WAIT
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    if (::bind(socket_.get(), source.get(), source.size) != 0) {
+      failed_ = outcome_of(errno);
+      return;
+    }
+  }
   if (::connect(socket_.get(), target.get(), target.size) != 0 && errno != EINPROGRESS) failed_ = outcome_of(errno);
 }
 

@@ -57,7 +57,9 @@ inline constexpr std::chrono::milliseconds kSilenceTime{700};
 /// A socket that stays open over several questions, so that its conntrack entry does.
 class Conversation {
  public:
-  Conversation(const Namespace& from, Transport transport, const std::string& address, std::uint16_t port);
+  /// `source_port` 0: any.
+  Conversation(const Namespace& from, Transport transport, const std::string& address, std::uint16_t port,
+               std::uint16_t source_port = 0);
   /// One question and its answer. A refusal of an earlier UDP datagram does not count for this one.
   [[nodiscard]] Outcome ask(std::chrono::milliseconds timeout = kAnswerTime);
 

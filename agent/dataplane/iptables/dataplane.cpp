@@ -37,6 +37,8 @@ void IptablesDataplane::apply(const state::ViewChange& change) {
 }
 
 void IptablesDataplane::set_pods(std::vector<rules::hostport::PodPorts> pods) {
+  // The Pods' own way to the port on localhost is not to lead to what listens there for the node alone (CVE-2020-8558).
+  if (!pods.empty()) desired_.service_ports.guard_localhost();
   sync_.refusals().set_pods(std::move(pods));
 }
 

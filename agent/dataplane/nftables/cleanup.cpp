@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "agent/dataplane/table_owner.h"
 #include "netlink/nftables/codec.h"
 
 namespace kubenatd::agent::dataplane::nftables {
@@ -11,6 +12,9 @@ rules::Result<CleanupReport> remove_table(netlink::NfTables& kernel, rules::Fami
   const auto there = kernel.has_table(family, table);
   if (!there) return std::unexpected(there.error());
   if (!*there) return report;
+  const auto owner = foreign_owner(kernel, family, table);
+  if (!owner) return std::unexpected(owner.error());
+  if (*owner) return std::unexpected(owned_error(family, table, "delete", name_of_owner(**owner)));
   netlink::Batch batch;
   netlink::nftables::delete_nft_table(batch, family, table);
   const auto committed = kernel.commit(batch, std::nullopt);

@@ -20,7 +20,8 @@ NftablesDataplane::NftablesDataplane(rules::Family family, const NodeFacts& fact
               .host_ports = {},
               .refused_ports = {},
               .refused_pods = {}},
-      sync_(family, wanted_) {}
+      // What ends at once owns nothing.
+      sync_(family, wanted_, facts.config.once ? config::Settings::OwnTable::kOff : facts.config.own_table) {}
 
 void NftablesDataplane::set_node(const NodeFacts& facts) {
   wanted_.elements.set_options(ruleset_options(facts, family_));

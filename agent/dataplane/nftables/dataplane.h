@@ -41,6 +41,7 @@ class NftablesDataplane final : public Dataplane {
                                                const SyncRequest& request) override {
     return sync_.run(session, others, request);
   }
+  [[nodiscard]] TableOwnership table_ownership() const override { return sync_.ownership().state(); }
   [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const override { return sync_.found_at_start(); }
 
   [[nodiscard]] std::string render() const override;

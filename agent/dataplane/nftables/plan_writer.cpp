@@ -4,9 +4,10 @@ namespace kubenatd::agent::dataplane::nftables {
 
 using netlink::nftables::ElementWriter;
 
-BatchPlanWriter::BatchPlanWriter(netlink::Batch& batch, rules::Family family)
+BatchPlanWriter::BatchPlanWriter(netlink::Batch& batch, rules::Family family, std::optional<std::uint32_t> table_flags)
     : batch_(batch),
       family_(family),
+      table_flags_(table_flags),
       removed_(batch, family, ElementWriter::Change::kRemove),
       added_(batch, family, ElementWriter::Change::kAdd) {}
 
@@ -15,7 +16,7 @@ void BatchPlanWriter::delete_table() {
 }
 
 void BatchPlanWriter::create_table() {
-  netlink::nftables::add_nft_table(batch_, family_);
+  netlink::nftables::add_nft_table(batch_, family_, table_flags_);
 }
 
 void BatchPlanWriter::create_set(const rules::nftables::SetSpec& set) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 
 #include "netlink/nftables/codec.h"
 #include "rules/nftables/plan.h"
@@ -13,7 +15,8 @@ namespace kubenatd::agent::dataplane::nftables {
 /// at the end.
 class BatchPlanWriter final : public rules::nftables::PlanWriter {
  public:
-  BatchPlanWriter(netlink::Batch& batch, rules::Family family);
+  /// `table_flags`: as add_nft_table() has them.
+  BatchPlanWriter(netlink::Batch& batch, rules::Family family, std::optional<std::uint32_t> table_flags = std::nullopt);
 
   void delete_table() override;
   void create_table() override;
@@ -35,6 +38,7 @@ class BatchPlanWriter final : public rules::nftables::PlanWriter {
  private:
   netlink::Batch& batch_;
   rules::Family family_;
+  std::optional<std::uint32_t> table_flags_;
   netlink::nftables::ElementWriter removed_;
   netlink::nftables::ElementWriter added_;
 };

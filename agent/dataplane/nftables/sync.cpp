@@ -78,7 +78,7 @@ bool NftablesSync::note(const TableEvent& event, Time now) {
     if (const SetSpec* set = find_set(*written_, event.set)) suspects_.sets.insert(set->ref);
   } else if (!event.chain.empty()) {
     if (drift_.suspect(chain_object(event.chain), now)) suspects_.structure = true;
-  } else if (event.kind == TableEvent::Kind::kTableAdded || event.kind == TableEvent::Kind::kTableDeleted) {
+  } else {  // about the table itself
     outdated_ = true;
     if (drift_.suspect(table_object(), now)) suspects_.audit = true;
   }
@@ -160,6 +160,11 @@ std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& ses
                                                                   const Stage& /*stage*/, SyncReport& report) {
   outdated_ = false;
   disputed_.clear();
+  // First, as nobody else can change the table from then on. What is read of it later is what stays.
+  if (suspects_.audit || !written_) {
+    if (auto claimed = ownership_.claim(session); !claimed) return failed(claimed.error());
+    if (ownership_.take_woken() && written_) drift_.heal(table_object(), request_.now);
+  }
   if (auto updated = update_host_ports(session, report); !updated) return failed(updated.error());
   Round& round = round_.emplace();
   round.looked_at = std::exchange(suspects_, {.audit = false, .structure = false, .sets = {}});
@@ -175,7 +180,7 @@ std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& ses
   round.table_drifted = plan->table_drifted;
   round.drifted = std::move(plan->drifted);
   if (!plan->empty()) {
-    BatchPlanWriter writer(batch, family_);
+    BatchPlanWriter writer(batch, family_, ownership_.flags());
     rules::nftables::write(*plan, wanted_.elements, writer);
     writer.finish();
     round.elements = writer.elements();
@@ -212,7 +217,10 @@ rules::Result<Plan> NftablesSync::plan_round(NfSession& session, Round& round) {
 rules::Result<LiveTable> NftablesSync::read_live(NfSession& session, const Suspects& suspects, const Ruleset& ruleset) {
   const auto structure = read_nftables_structure(session.kernel(), family_);
   if (!structure) return std::unexpected(structure.error());
-  LiveTable live{.structure = compare_structure(*structure, ruleset, family_), .read = {}, .elements = {}};
+  LiveTable live{.structure = compare_structure(*structure, ruleset, family_),
+                 .replace = ownership_.must_replace(),
+                 .read = {},
+                 .elements = {}};
   for (const SetSpec& set : ruleset.sets) {
     if (set.dynamic || (!suspects.audit && !suspects.sets.contains(set.ref))) continue;
     live.read.insert(set.ref);
@@ -279,6 +287,7 @@ rules::Result<bool> NftablesSync::committed(NfSession& /*session*/, const netlin
     suspect_host_ports_ = true;
   }
   written_ = round.ruleset;
+  ownership_.committed();
   wanted_.elements.committed();
   disputed_.clear();
   return true;

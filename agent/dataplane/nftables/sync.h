@@ -9,6 +9,7 @@
 #include "agent/dataplane/commit_loop.h"
 #include "agent/dataplane/drift.h"
 #include "agent/dataplane/foreign_host_ports.h"
+#include "agent/dataplane/nftables/ownership.h"
 #include "agent/dataplane/nftables/wanted.h"
 #include "agent/dataplane/takeover.h"
 #include "rules/nftables/diff.h"
@@ -43,15 +44,17 @@ struct Round {
 class NftablesSync final : public SyncSteps {
  public:
   /// `wanted` must outlive this.
-  NftablesSync(rules::Family family, Wanted& wanted) : family_(family), wanted_(wanted) {}
+  NftablesSync(rules::Family family, Wanted& wanted, config::Settings::OwnTable own_table)
+      : family_(family), wanted_(wanted), ownership_(family, own_table) {}
 
   bool note(const netlink::TableEvent& event, Time now);
   void require_audit(Dataplane::Audit why, Time now);
   [[nodiscard]] std::optional<Time> due() const;
   [[nodiscard]] bool settled() const {
-    return written_ && !wanted_.elements.has_changes() && !wanted_.host_ports.has_changes();
+    return written_ && !wanted_.elements.has_changes() && !wanted_.host_ports.has_changes() && !ownership_.is_foreign();
   }
   [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const { return found_at_start_; }
+  [[nodiscard]] const Ownership& ownership() const { return ownership_; }
   /// What host ports of others are judged by has changed.
   void look_at_others_again() { takeover_.look_again(); }
 
@@ -104,6 +107,7 @@ class NftablesSync final : public SyncSteps {
   Wanted& wanted_;
   Drift drift_;
   Suspects suspects_;
+  Ownership ownership_;
   bool suspect_host_ports_ = true;
   AllForeignHostPorts others_;  ///< as they were read last
   Takeover takeover_;

@@ -100,8 +100,11 @@ class BlockParser {
     return true;
   }
   static void handle_in(std::string_view comment, std::uint64_t& handle) {
-    if (const std::size_t at = comment.find("handle "); at != std::string_view::npos)
-      handle = read_number(comment.substr(at + 7)).value_or(0);
+    const std::size_t at = comment.find("handle ");
+    if (at == std::string_view::npos) return;
+    comment.remove_prefix(at + 7);
+    // Of a table that is owned, "progname NAME" stands behind it.
+    handle = read_number(comment.substr(0, comment.find(' '))).value_or(0);
   }
   /// At "{": to behind its "}".
   bool skip_block() {

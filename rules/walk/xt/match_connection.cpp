@@ -7,8 +7,8 @@ namespace kubenatd::rules::walk::xt {
 namespace {
 
 constexpr Named<std::uint16_t> kStates[] = {
-    {"INVALID", kStateInvalid}, {"NEW", kStateNew},   {"RELATED", kStateRelated}, {"ESTABLISHED", kStateEstablished},
-    {"SNAT", kStateSnat},       {"DNAT", kStateDnat}, {"UNTRACKED", 0x0100}};  // XT_CONNTRACK_STATE_UNTRACKED
+    {"INVALID", kStateInvalid}, {"NEW", kStateNew},   {"RELATED", kStateRelated},    {"ESTABLISHED", kStateEstablished},
+    {"SNAT", kStateSnat},       {"DNAT", kStateDnat}, {"UNTRACKED", kStateUntracked}};
 constexpr Named<std::uint16_t> kStatuses[] = {{"NONE", 0},
                                               {"EXPECTED", IPS_EXPECTED},
                                               {"SEEN_REPLY", IPS_SEEN_REPLY},

@@ -110,6 +110,12 @@ void describe_message(const netlink::Message& message, std::uint32_t own, std::v
     case NFT_MSG_DELRULE: lines.push_back(head + describe_rule(message, dumped)); break;
     case NFT_MSG_NEWSETELEM:
     case NFT_MSG_DELSETELEM: describe_elements(message, head, lines); break;
+    case NFT_MSG_NEWTABLE: {
+      // Whether there is an owner, not its port, which each kernel gives.
+      const bool owned = !find_attribute(message.attributes(), NFTA_TABLE_OWNER).payload.empty();
+      lines.push_back(head + describe_attributes(message.attributes(), {NFTA_TABLE_OWNER}) + (owned ? " owned" : ""));
+      break;
+    }
     case NFT_MSG_NEWSET:
     case NFT_MSG_DELSET:
       // What kind of set the kernel chose, and how much is in it (since 6.16).

@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "netlink/core/monitor.h"
 #include "netlink/core/nf_tables.h"
@@ -12,6 +15,7 @@
 #include "rules/nftables/ruleset.h"
 #include "test/kernel/fake/random_transactions.h"
 #include "test/kernel/fake/twin_socket.h"
+#include "test/support/linux_release.h"
 #include "test/support/netns.h"
 
 using namespace kubenatd;
@@ -76,6 +80,70 @@ TEST_CASE("Twins: what changes nothing makes no generation, and a stale one is r
   add_chain(batch, kFamily, kNat, "C");
   CHECK(twins.commit(batch, generation) == ERESTART);
   CHECK(twins.tables.has_chain(kFamily, kNat, "C").value() == false);
+}
+
+TEST_CASE("Twins: a table with an owner, an orphan, and what may become of either") {
+  if (!test::enter_fresh_namespace()) return;
+  KUBENATD_NEEDS_LINUX(6, 9, "tables that outlive their owner");
+  Twins twins;
+  using netlink::kTableDormant;
+  using netlink::kTableOwner;
+  using netlink::kTablePersist;
+  using netlink::nftables::add_nft_table;
+  constexpr std::uint32_t kBoth = kTableOwner | kTablePersist;
+  const auto with = [&](NfTables& from, auto... write) {
+    Batch batch;
+    (write(batch), ...);
+    const auto report = from.commit(batch, std::nullopt);
+    return report ? 0 : report.error().error.code;
+  };
+  const auto flags = [](std::optional<std::uint32_t> value) {
+    return [value](Batch& batch) { add_nft_table(batch, kFamily, value); };
+  };
+  const auto gone = [](Batch& batch) { netlink::nftables::delete_nft_table(batch, kFamily, rules::nftables::kTable); };
+  const rules::nftables::Ruleset ruleset = rules::nftables::compile_ruleset({}, {});
+  const auto base = std::ranges::find_if(ruleset.chains,
+                                         [](const auto& chain) { return chain.hook != rules::nftables::Hook::kNone; });
+  REQUIRE(base != ruleset.chains.end());
+  const auto chain = [&](Batch& batch) { netlink::nftables::add_nft_chain(batch, kFamily, *base); };
+  const auto rule = [&](Batch& batch) { netlink::nftables::flush_nft_chain(batch, kFamily, base->name); };
+  const auto state = [&] { return twins.tables.table(kFamily, rules::nftables::kTable).value(); };
+
+  std::optional<NfTables> owner(std::in_place, twins.twin.connect());
+  CHECK(with(*owner, flags(8)) == EOPNOTSUPP);
+  CHECK(with(*owner, flags(kBoth), chain) == 0);
+  CHECK(state()->flags == kBoth);
+  CHECK(state()->owner != 0);
+  for (const std::optional<std::uint32_t> other : {std::optional<std::uint32_t>(), std::optional(kBoth)})
+    CHECK(with(*owner, flags(other)) == 0);
+  for (const std::uint32_t other : {0U, kTableOwner, kTablePersist}) CHECK(with(*owner, flags(other)) == EOPNOTSUPP);
+  CHECK(with(twins.tables, flags(std::nullopt)) == EPERM);
+  CHECK(with(twins.tables, flags(kBoth)) == EPERM);
+  CHECK(with(twins.tables, gone) == EPERM);
+  CHECK(with(twins.tables, rule) == EPERM);
+  CHECK(with(*owner, rule) == 0);
+  owner.reset();
+  CHECK(state()->is_orphan());
+  CHECK(state()->owner == 0);
+
+  owner.emplace(twins.twin.connect());
+  CHECK(with(twins.tables, rule) == 0);
+  for (const std::uint32_t other : {0U, kTableOwner}) CHECK(with(*owner, flags(other)) == EOPNOTSUPP);
+  CHECK(with(*owner, flags(kTablePersist | kTableDormant)) == 0);
+  CHECK(with(*owner, flags(kBoth), flags(kBoth | kTableDormant)) == EOPNOTSUPP);
+  CHECK(with(*owner, flags(kBoth), gone, gone) == ENOENT);
+  CHECK(state()->is_orphan());
+  CHECK(with(*owner, flags(kBoth)) == 0);
+  CHECK(state()->flags == kBoth);
+  CHECK(with(*owner, gone, flags(std::nullopt)) == 0);
+  CHECK(state()->flags == 0);
+  CHECK(with(*owner, flags(kBoth)) == EOPNOTSUPP);
+  CHECK(with(*owner, gone, flags(kTablePersist)) == 0);
+  // No base chain together with a change of the flags.
+  CHECK(with(*owner, flags(kBoth), chain) == EINVAL);
+  CHECK(with(*owner, gone, flags(kTableOwner), chain) == 0);
+  owner.reset();
+  CHECK_FALSE(state());
 }
 
 TEST_CASE("Twins: a rule that goes keeps its place until the end of the transaction") {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "agent/daemon/request_metrics.h"
 #include "test/support/netns.h"
 #include "test/unit/serve/http_client.h"
 
@@ -155,8 +156,50 @@ TEST_CASE("what objects ask for is pending until their families are settled") {
   CHECK(tells(R"(kubenatd_source_objects{kind="Node"} 0)"));
   serving->note(all_settled());
   CHECK(tells(R"(kubeproxy_network_programming_duration_seconds_count{ip_family="IPv4"} 1)"));
-  serving->note_source("services", true);
+  serving->note_source({.resource = "services",
+                        .phase = WatchState::Phase::kWatching,
+                        .synced = true,
+                        .objects = 1,
+                        .lists = 1,
+                        .failure = {},
+                        .absent = {}});
   CHECK(tells(R"(kubenatd_source_up{resource="services"} 1)"));
+}
+
+TEST_CASE("requests to the API server are told as client-go tells them") {
+  const auto stats = std::make_shared<RequestStats>();
+  stats->answered("GET", 200);
+  stats->answered("GET", 200);
+  stats->answered("POST", 0);
+  stats->took("GET", 25ms);
+  stats->took("GET", 26ms);
+  stats->took("GET", 2min);
+  const auto families = RequestMetrics(stats, "10.0.0.1:6443").Collect();
+  REQUIRE(families.size() == 2);
+  CHECK(families[0].name == "rest_client_requests_total");
+  REQUIRE(families[0].metric.size() == 2);
+  const auto label = [](const prometheus::ClientMetric& metric, const std::string& name) {
+    for (const auto& one : metric.label)
+      if (one.name == name) return one.value;
+    return std::string();
+  };
+  CHECK(families[0].metric[0].counter.value == 2);
+  CHECK(label(families[0].metric[0], "code") == "200");
+  CHECK(label(families[0].metric[0], "method") == "GET");
+  CHECK(label(families[0].metric[0], "host") == "10.0.0.1:6443");
+  CHECK(label(families[0].metric[1], "code") == "<error>");
+  CHECK(families[1].name == "rest_client_request_duration_seconds");
+  REQUIRE(families[1].metric.size() == 1);
+  CHECK(label(families[1].metric[0], "verb") == "GET");
+  const auto& histogram = families[1].metric[0].histogram;
+  CHECK(histogram.sample_count == 3);
+  CHECK(histogram.sample_sum == Approx(120.051));
+  REQUIRE(histogram.bucket.size() == 13);
+  CHECK(histogram.bucket[0].cumulative_count == 0);
+  CHECK(histogram.bucket[1].cumulative_count == 1);  // up to 25 ms, that included
+  CHECK(histogram.bucket[2].cumulative_count == 2);
+  CHECK(histogram.bucket[11].cumulative_count == 2);
+  CHECK(histogram.bucket[12].cumulative_count == 3);
 }
 
 TEST_CASE("health check ports come with the first round after their Services, and go with them") {

@@ -40,6 +40,16 @@ void Core::attach(FakeSocket& socket) {
 void Core::detach(FakeSocket& socket) {
   const std::lock_guard lock(mutex_);
   std::erase(sockets_, &socket);
+  // nft_rcv_nl_event: nobody is told, and the generation stays.
+  for (const auto& table : ruleset_.tables) {
+    if (table->owner != socket.port_id()) continue;
+    table->flags &= ~std::uint32_t{0x2};  // NFT_TABLE_F_OWNER
+  }
+  std::erase_if(ruleset_.tables, [&](const auto& table) {
+    return table->owner == socket.port_id() && (table->flags & 0x4) == 0;  // NFT_TABLE_F_PERSIST
+  });
+  for (const auto& table : ruleset_.tables)
+    if (table->owner == socket.port_id()) table->owner = 0;
 }
 
 bool Core::has_listeners() const {
@@ -98,7 +108,7 @@ void Core::commit(FakeSocket& from, const Request& begin, RequestReader reader) 
   bool is_refused = false;
   std::vector<std::optional<Problem>> orders;  // asked once, though a transaction may be tried twice
   for (;;) {
-    transaction.emplace(ruleset_, validating);
+    transaction.emplace(ruleset_, from.port_id(), validating);
     answers.clear();
     bool is_complete = false;
     is_refused = false;

@@ -82,7 +82,8 @@ std::string encode_table(const Envelope& envelope, std::uint16_t type, const Tab
   out.text(NFTA_TABLE_NAME, table.name);
   out.be64(NFTA_TABLE_HANDLE, table.handle);
   if (type == NFT_MSG_DELTABLE) return out.message();
-  out.be32(NFTA_TABLE_FLAGS, 0);
+  out.be32(NFTA_TABLE_FLAGS, table.flags);
+  if (table.owner != 0) out.be32(NFTA_TABLE_OWNER, table.owner);
   const auto used = std::ranges::count_if(table.chains, [](const auto& chain) { return chain->life.next; }) +
                     std::ranges::count_if(table.sets, [](const auto& set) { return set->life.next; });
   out.be32(NFTA_TABLE_USE, static_cast<std::uint32_t>(used));

@@ -114,6 +114,11 @@ void FakeKernel::lose_next_answers(std::size_t kept, std::size_t times) {
   core_->faults().kept_answers = kept;
 }
 
+void FakeKernel::know_table_flags(std::uint32_t flags) {
+  const std::lock_guard lock(core_->mutex());
+  core_->ruleset().table_flags = flags;
+}
+
 void FakeKernel::interrupt_dumps(std::size_t times) {
   const std::lock_guard lock(core_->mutex());
   core_->faults().interrupted_dumps = times;

@@ -63,6 +63,8 @@ class FakeKernel final : public agent::dataplane::Kernel {
   /// The transaction is carried out or refused, but only the first `kept` answers come; the rest is an overrun.
   void lose_next_answers(std::size_t kept = 0, std::size_t times = 1);
   void interrupt_dumps(std::size_t times);
+  /// Flags of tables that it knows (NFT_TABLE_F_*): as Linux 5.10 0x1, 6.1 0x3, from 6.9 on 0x7.
+  void know_table_flags(std::uint32_t flags);
   /// Called once, before the next transaction is looked at: the place for another writer.
   void before_next_commit(std::function<void()> call);
 

@@ -85,6 +85,9 @@ struct Table {
   std::uint64_t handle = 0;
   std::uint64_t last_handle = 0;  ///< of chains, rules and sets; a refused transaction does not give its numbers back
   std::string user_data;
+  std::uint32_t flags = 0;  ///< NFT_TABLE_F_*
+  std::uint32_t owner = 0;  ///< port of the socket that owns it; 0: none does
+  bool in_change = false;   ///< the running transaction has changed its flags
   std::list<std::unique_ptr<Chain>> chains;
   std::unordered_multimap<std::string, Chain*> chains_by_name;
   std::list<std::unique_ptr<Set>> sets;
@@ -97,6 +100,7 @@ struct Table {
 };
 
 struct Ruleset {
+  std::uint32_t table_flags = 0x7;  ///< those that this kernel knows: Linux 5.10 0x1, 6.1 0x3, 6.9 0x7
   std::uint32_t generation = 1;
   std::uint64_t last_table_handle = 0;
   std::list<std::unique_ptr<Table>> tables;

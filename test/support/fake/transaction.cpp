@@ -48,6 +48,7 @@ Outcome Transaction::apply(const Request& request) {
 std::expected<Table*, Problem> Transaction::table_of(const Request& request, std::uint16_t attribute) const {
   Table* table = ruleset_.find_table(request.family(), request.text(attribute), true);
   if (table == nullptr) return request.refuse(ENOENT, attribute);
+  if (is_owned_by_another(*table)) return request.refuse(EPERM, attribute);
   return table;
 }
 
@@ -91,6 +92,7 @@ void Transaction::commit(const std::function<void(const Change&)>& tell) {
                  : change.chain != nullptr ? change.chain->life
                                            : change.table->life;
     life.now = is_new;
+    change.table->in_change = false;
     if (change.policy) change.chain->policy = *change.policy;
     tell(change);
   }
@@ -169,6 +171,11 @@ void Transaction::undo(const Change& change) {
       break;
     }
     default: {
+      if (change.is_update && change.type == NFT_MSG_NEWTABLE) {
+        change.table->flags = change.old_flags;
+        change.table->owner = change.old_owner;
+        change.table->in_change = false;
+      }
       if (change.is_update) break;
       Change gone = change;
       gone.type = change.type == NFT_MSG_NEWSET     ? NFT_MSG_DELSET

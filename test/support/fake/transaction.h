@@ -20,8 +20,9 @@ struct Change {
   Rule* rule = nullptr;
   Set* set = nullptr;
   Element* element = nullptr;
-  bool is_update = false;               ///< the object was there before
-  std::optional<std::uint32_t> policy;  ///< of a base chain that is changed
+  bool is_update = false;                      ///< the object was there before
+  std::optional<std::uint32_t> policy;         ///< of a base chain that is changed
+  std::uint32_t old_flags = 0, old_owner = 0;  ///< of a table that is changed
 };
 
 /// Changes a ruleset as nf_tables of Linux 6.18 does it: every message is applied to the state that the ones before it
@@ -33,7 +34,9 @@ struct Change {
 class Transaction {
  public:
   /// `validating`: the depth of jumps is checked at each rule, not at the end (the kernel's second try).
-  explicit Transaction(Ruleset& ruleset, bool validating) : ruleset_(ruleset), validating_(validating) {}
+  /// `port_id`: of the socket that sends it.
+  Transaction(Ruleset& ruleset, std::uint32_t port_id, bool validating)
+      : ruleset_(ruleset), port_id_(port_id), validating_(validating) {}
 
   [[nodiscard]] Outcome apply(const Request& request);
   [[nodiscard]] bool empty() const { return changes_.empty(); }
@@ -45,7 +48,10 @@ class Transaction {
 
  private:
   [[nodiscard]] Outcome new_table(const Request& request);
+  [[nodiscard]] Outcome update_table(const Request& request, Table& table);
   [[nodiscard]] Outcome delete_table(const Request& request);
+  [[nodiscard]] Outcome delete_tables(const Request& request);
+  void remove_table(const Request& request, Table& table);
   [[nodiscard]] Outcome new_chain(const Request& request);
   [[nodiscard]] Outcome update_chain(const Request& request, Table& table, Chain& chain);
   [[nodiscard]] Outcome delete_chain(const Request& request);
@@ -63,7 +69,10 @@ class Transaction {
   [[nodiscard]] Outcome remove_element(const Request& request, const netlink::Attribute& entry, Table& table, Set& set);
   [[nodiscard]] std::expected<Chain*, int> read_verdict(std::string_view data, const Table& table) const;
 
-  /// The table that an attribute names, or ENOENT that points at it.
+  [[nodiscard]] bool is_owned_by_another(const Table& table) const {
+    return table.owner != 0 && table.owner != port_id_;
+  }
+  /// The table that an attribute names, or a refusal that points at it: ENOENT, or EPERM when another socket owns it.
   [[nodiscard]] std::expected<Table*, Problem> table_of(const Request& request, std::uint16_t attribute) const;
 
   void remove_rule(const Request& request, Table& table, Chain& chain, Rule& rule);
@@ -78,6 +87,7 @@ class Transaction {
   void undo(const Change& change);
 
   Ruleset& ruleset_;
+  std::uint32_t port_id_;
   bool validating_;
   std::vector<Change> changes_;
 };

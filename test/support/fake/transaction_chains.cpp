@@ -10,7 +10,8 @@
 namespace kubenatd::test::fake {
 namespace {
 
-constexpr std::int32_t kConntrackPriority = -200;  // NF_IP_PRI_CONNTRACK
+constexpr std::uint32_t kOwner = 0x2, kPersist = 0x4;  // NFT_TABLE_F_*; headers before 6.9 lack the second
+constexpr std::int32_t kConntrackPriority = -200;      // NF_IP_PRI_CONNTRACK
 
 bool is_known_family(std::uint8_t family) {
   return family == NFPROTO_INET || family == NFPROTO_IPV4 || family == NFPROTO_ARP || family == NFPROTO_NETDEV ||
@@ -41,29 +42,70 @@ std::expected<Hook, int> read_hook(const Request& request, const netlink::Attrib
 Outcome Transaction::new_table(const Request& request) {
   if (!is_known_family(request.family())) return Request::refuse(EOPNOTSUPP);
   const std::string_view name = request.text(NFTA_TABLE_NAME);
-  if (ruleset_.find_table(request.family(), name, true) != nullptr) {
+  if (Table* table = ruleset_.find_table(request.family(), name, true)) {
+    if (is_owned_by_another(*table)) return Request::refuse(EPERM);
     if ((request.flags & NLM_F_EXCL) != 0) return request.refuse(EEXIST, NFTA_TABLE_NAME);
     if ((request.flags & NLM_F_REPLACE) != 0) return Request::refuse(EOPNOTSUPP);
-    return {};  // nothing of a table can be changed here: no step of the transaction
+    return update_table(request, *table);
   }
+  const auto flags = request.find(NFTA_TABLE_FLAGS);
+  if (flags && (flags->be32() & ~ruleset_.table_flags) != 0) return Request::refuse(EOPNOTSUPP);
   ruleset_.tables.push_back(std::make_unique<Table>());
   Table& table = *ruleset_.tables.back();
   table.place = std::prev(ruleset_.tables.end());
   table.family = request.family();
   table.name = name;
   table.handle = ++ruleset_.last_table_handle;
+  if (flags) table.flags = flags->be32();
+  if ((table.flags & kOwner) != 0) table.owner = port_id_;
   if (const auto user = request.find(NFTA_TABLE_USERDATA)) table.user_data = user->payload;
   note(request, NFT_MSG_NEWTABLE, table);
   return {};
 }
 
+/// nf_tables_updtable
+Outcome Transaction::update_table(const Request& request, Table& table) {
+  const auto wanted = request.find(NFTA_TABLE_FLAGS);
+  if (!wanted || wanted->be32() == table.flags) return {};  // no step of the transaction
+  const std::uint32_t flags = wanted->be32();
+  if ((flags & ~ruleset_.table_flags) != 0) return Request::refuse(EOPNOTSUPP);
+  const bool is_owned = (table.flags & kOwner) != 0;
+  const bool is_orphan = (table.flags & (kOwner | kPersist)) == kPersist;
+  if ((is_owned && (flags & kOwner) == 0) || ((flags & kOwner) != 0 && !is_orphan)) return Request::refuse(EOPNOTSUPP);
+  if (((flags ^ table.flags) & kPersist) != 0) return Request::refuse(EOPNOTSUPP);
+  if (table.in_change) return Request::refuse(EINVAL);
+  Change& change = note(request, NFT_MSG_NEWTABLE, table);
+  change.is_update = true;
+  change.old_flags = table.flags;
+  change.old_owner = table.owner;
+  table.flags = flags;
+  table.owner = (flags & kOwner) != 0 ? port_id_ : 0;
+  table.in_change = true;
+  return {};
+}
+
+/// All of the family, or of all, but those of other sockets (nft_flush).
+Outcome Transaction::delete_tables(const Request& request) {
+  for (const auto& table : ruleset_.tables) {
+    if (!table->life.next || is_owned_by_another(*table)) continue;
+    if (request.family() == 0 || request.family() == table->family) remove_table(request, *table);
+  }
+  return {};
+}
+
 Outcome Transaction::delete_table(const Request& request) {
+  if (request.family() == 0 || !request.has(NFTA_TABLE_NAME)) return delete_tables(request);
   const auto found = table_of(request, NFTA_TABLE_NAME);
   if (!found) return std::unexpected(found.error());
   Table& table = **found;
   const auto is_there = [](const auto& object) { return object->life.next; };
   const bool is_used = std::ranges::any_of(table.chains, is_there) || std::ranges::any_of(table.sets, is_there);
   if ((request.flags & NLM_F_NONREC) != 0 && is_used) return Request::refuse(EBUSY);
+  remove_table(request, table);
+  return {};
+}
+
+void Transaction::remove_table(const Request& request, Table& table) {
   for (const auto& chain : table.chains)
     if (chain->life.next) remove_rules(request, table, *chain);
   for (const auto& set : table.sets)
@@ -72,7 +114,6 @@ Outcome Transaction::delete_table(const Request& request) {
     if (chain->life.next) remove_chain(request, table, *chain);
   table.life.next = false;
   note(request, NFT_MSG_DELTABLE, table);
-  return {};
 }
 
 Outcome Transaction::new_chain(const Request& request) {
@@ -99,6 +140,7 @@ Outcome Transaction::new_chain(const Request& request) {
       return Request::refuse(read.error());
     }
     where = std::move(*read);
+    if (table.in_change) return Request::refuse(EINVAL);
   }
   table.chains.push_back(std::make_unique<Chain>());
   Chain& made = *table.chains.back();

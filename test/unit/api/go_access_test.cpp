@@ -62,7 +62,7 @@ std::string difference(const json& go, const ClusterAccess& access, const std::s
   std::string url = go.value("url", "");
   if (url.ends_with('?')) url.pop_back();
   if (url.starts_with("https://") != server.tls) return differs("scheme", server.to_string());
-  if (server.host != go["host"]) return differs("host", server.host);
+  if (server.host != go["host"].get<std::string>()) return differs("host", server.host);
   if (server.port != agent::api::usable_port(go["port"])) return differs("port", server.to_string());
   const std::string path = url.substr(url.find('/', url.find("://") + 3));
   if (server.path + "/x" != path) return differs("path", server.path);

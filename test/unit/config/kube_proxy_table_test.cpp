@@ -92,7 +92,7 @@ json canonical(const Config& config) {
       out[key] = value;
       continue;
     }
-    if ((key == "iptables" || key == "nftables") && key != all["mode"]) continue;
+    if ((key == "iptables" || key == "nftables") && key != all["mode"].get<std::string>()) continue;
     for (const auto& [field, of] : value.items())
       if (field != "options") out[(key == "iptables" || key == "nftables" ? "dataplane" : key) + "." + field] = of;
   }

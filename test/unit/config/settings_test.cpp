@@ -72,15 +72,20 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
   values.tree_threshold = 7;
   values.rule_form = Settings::RuleForm::kNative;
   values.host_ports = Settings::HostPorts::kOff;
+  values.own_table = Settings::OwnTable::kOff;
   values.audit_period = 90s;
   values.counted_services = kMostCountedServices;
   values.once = true;
   values.service_cidrs = {*rules::Prefix::parse("10.96.0.0/12")};
+  values.reserved_ports = {{rules::Protocol::kUdp, 51820}};
+  values.external_ip_ranges = {*rules::Prefix::parse("203.0.113.0/24")};
+  values.load_balancer_ip_ranges = {*rules::Prefix::parse("198.51.100.0/24")};
   values.manifests = {"/srv/objects"};
+  const Settings defaults;
   Settings read;
   for (const Setting& setting : settings()) {
     CAPTURE(setting.flag);
-    CHECK(setting.text(values) != setting.text(Settings{}));
+    CHECK(setting.text(values) != setting.text(defaults));
     const std::vector<std::string> texts{setting.text(values)};
     REQUIRE(setting.set(read, texts));
     CHECK(setting.text(read) == setting.text(values));
@@ -90,6 +95,7 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
 TEST_CASE("settings: a file sets them in a document of its own") {
   const LoadedConfig loaded = with_own(
       "dispatch: linear\ntreeThreshold: 50\nruleForm: native\nhostPorts: \"off\"\nauditPeriod: 1m30s\n"
+      "ownTable: on\n"
       "serviceMetrics: 20\nserviceCIDRs: [10.96.0.0/12, \"fd00:10:96::/112\"]\n");
   CHECK(loaded.remarks.empty());
   const Config& config = loaded.config;
@@ -97,6 +103,7 @@ TEST_CASE("settings: a file sets them in a document of its own") {
   CHECK(config.tree_threshold == 50);
   CHECK(config.rule_form == Config::RuleForm::kNative);
   CHECK(config.host_ports == Config::HostPorts::kOff);
+  CHECK(config.own_table == Config::OwnTable::kOn);
   CHECK(config.audit_period == 90s);
   CHECK(config.counted_services == 20);
   REQUIRE(config.service_cidrs.size() == 2);
@@ -187,6 +194,15 @@ TEST_CASE("settings: flags without a file") {
   CHECK(over(default_config(), {"--service-cidr=10.96.0.0/12,fd00::/108", "--service-cidr", "10.0.0.0/8"})
             .service_cidrs.size() == 3);
   CHECK(over(default_config(), {"--service-cidr="}).service_cidrs.empty());
+  const std::vector<ReservedPort> ssh{{rules::Protocol::kTcp, 22}};
+  CHECK(default_config().reserved_ports == ssh);
+  CHECK(over(default_config(), {"--reserved-ports="}).reserved_ports.empty());
+  CHECK(over(default_config(), {"--reserved-ports=2222,51820/UDP", "--reserved-ports", "22/tcp"}).reserved_ports ==
+        std::vector<ReservedPort>{
+            {rules::Protocol::kTcp, 2222}, {rules::Protocol::kUdp, 51820}, {rules::Protocol::kTcp, 22}});
+  CHECK(over(default_config(), {"--external-ip-range=203.0.113.0/24"}).external_ip_ranges.size() == 1);
+  CHECK(over(default_config(), {"--load-balancer-ip-range=203.0.113.0/24,2001:db8::/32"})
+            .load_balancer_ip_ranges.size() == 2);
   CHECK(over(default_config(), {"--manifests=a,b"}).manifests == std::vector<std::filesystem::path>{"a,b"});
   CHECK_FALSE(over(default_config(), {"--once", "--once=false"}).once);
 }
@@ -200,6 +216,11 @@ TEST_CASE("settings: a refused flag names itself and what is wrong") {
       {"--audit-period=0", "0s is not in 1s..24h0m0s"},
       {"--audit-period=86401", "24h0m1s is not in 1s..24h0m0s"},
       {"--audit-period=99999999999999999999", "is not a number of seconds"},
+      {"--reserved-ports=0", R"("0" is not a port such as "22" or "51820/udp")"},
+      {"--reserved-ports=22,65536", "is not a port"},
+      {"--reserved-ports=22/sctp", "is not a port"},
+      {"--reserved-ports=ssh", "is not a port"},
+      {"--external-ip-range=203.0.113.1", "is not a CIDR"},
       {"--service-cidr=here", R"("here" is not a CIDR)"},
       {"--manifests=", "no folder is named"},
       {"--dispatch=", R"("" is not one of linear, tree, auto)"},
@@ -240,10 +261,14 @@ TEST_CASE("settings: check tells each of them") {
 
 TEST_CASE("settings: what was written to a file is read back") {
   CHECK(settings_document(Settings{}).empty());
-  const Config config = with_own(
-                            "dispatch: linear\ntreeThreshold: 50\nruleForm: native\nhostPorts: on\nauditPeriod: 1m30s\n"
-                            "serviceMetrics: 20\nserviceCIDRs: [10.96.0.0/12, \"fd00::/64\"]\n")
-                            .config;
+  const Config config =
+      with_own(
+          "dispatch: linear\ntreeThreshold: 50\nruleForm: native\nhostPorts: on\nauditPeriod: 1m30s\n"
+          "serviceMetrics: 20\nserviceCIDRs: [10.96.0.0/12, \"fd00::/64\"]\nreservedPorts: [2222/tcp, "
+          "53/udp]\nexternalIPRanges: [203.0.113.0/24]\n")
+          .config;
+  CHECK(config.reserved_ports.size() == 2);
+  CHECK(with_own("reservedPorts: []\n").config.reserved_ports.empty());
   const auto again = parse_config(to_json(config) + "\n" + settings_document(config), "written");
   if (!again) FAIL(again.error().to_string());
   for (const std::string& remark : again->remarks) CHECK_FALSE(remark.starts_with("Kubenatd"));

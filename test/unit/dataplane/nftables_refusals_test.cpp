@@ -61,7 +61,7 @@ ElementKey first_of(const DesiredElements& elements, SetId id) {
 
 struct Scene {
   Wanted wanted{.elements = DesiredElements({}), .host_ports = {}, .refused_ports = {}, .refused_pods = {}};
-  NftablesSync sync{rules::Family::kIpv4, wanted};
+  NftablesSync sync{rules::Family::kIpv4, wanted, config::Settings::OwnTable::kOff};
   SyncReport report;
 };
 

@@ -240,6 +240,14 @@ TEST_CASE("Fields of extensions that the model has no word for make the rule opa
   conntrack.match = 0x2001;
   conntrack.states = 8;
   CHECK(is_opaque({match("conntrack", 3, conntrack)}));
+  // States without a name, and none.
+  conntrack.match = 1;
+  for (const int states : {0, 0x208}) {
+    conntrack.states = static_cast<std::uint16_t>(states);
+    CHECK(is_opaque({match("conntrack", 3, conntrack)}));
+  }
+  conntrack.states = 0x108;
+  CHECK_FALSE(is_opaque({match("conntrack", 3, conntrack)}));
   xt::AddrType type;
   CHECK(is_opaque({match("addrtype", 1, type)}));
   type.destination = 0x20;

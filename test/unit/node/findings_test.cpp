@@ -7,6 +7,7 @@
 #include "agent/node/leftovers.h"
 #include "agent/node/limits.h"
 #include "agent/node/rights.h"
+#include "agent/node/table_ownership.h"
 #include "netlink/core/nf_tables.h"
 #include "netlink/iptables/writer.h"
 #include "netlink/nftables/codec.h"
@@ -62,6 +63,39 @@ TEST_CASE("rights: without CAP_NET_ADMIN nothing can be known, in a user namespa
   const Finding contained = judge(Rights{.net_admin = true, .user_namespace = true}).front();
   CHECK(contained.state == State::kWarning);
   CHECK(says(contained, "user namespace"));
+}
+
+TEST_CASE("own-table: whether others can change the table of nftables mode, and who owns it now") {
+  using Own = config::Settings::OwnTable;
+  check_all_yes(judge(TableOwners{.kernel_can = true, .owners = {}}, Own::kAuto));
+  check_all_yes(judge(TableOwners{.kernel_can = false, .owners = {}}, Own::kAuto));
+  check_all_yes(judge(TableOwners{}, Own::kOff));
+  CHECK(says(judge(TableOwners{.kernel_can = true, .owners = {}}, Own::kOff).front(), "--own-table off"));
+  const Finding lacking = judge(TableOwners{.kernel_can = false, .owners = {}}, Own::kOn).front();
+  CHECK(lacking.state == State::kWarning);
+  CHECK(lacking.since == "6.9");
+  const Finding unknown = judge(TableOwners{}, Own::kAuto).front();
+  CHECK(unknown.state == State::kUnknown);
+  CHECK(verdict_on(Config::Mode::kNftables, {unknown}) == State::kYes);
+  CHECK(says(judge(TableOwners{.kernel_can = true, .owners = {"ip kubenatd by kubenatd (4711)"}}, Own::kAuto).front(),
+             "owned now: ip kubenatd by kubenatd (4711)"));
+}
+
+TEST_CASE("own-table: is found out from the kernel, of which nothing stays") {
+  kubenatd::test::FakeKernel kernel;
+  CHECK(read_table_owners(kernel).kernel_can == true);
+  CHECK(kernel.tables(rules::Family::kIpv4).empty());
+  netlink::NfTables other(kernel.connect().value());
+  netlink::Batch batch;
+  netlink::nftables::add_nft_table(batch, rules::Family::kIpv4, netlink::kTableOwner | netlink::kTablePersist);
+  REQUIRE(other.commit(batch, std::nullopt));
+  const TableOwners owned = read_table_owners(kernel);
+  REQUIRE(owned.owners.size() == 1);
+  CHECK(owned.owners.front().starts_with("ip kubenatd by "));
+  kernel.know_table_flags(0x3);
+  CHECK(read_table_owners(kernel).kernel_can == false);
+  kernel.withhold_rights();
+  CHECK_FALSE(read_table_owners(kernel).kernel_can);
 }
 
 TEST_CASE("connection tracking: not loaded, loaded only now, nearly full") {

@@ -170,6 +170,23 @@ TEST_CASE("nft text: bytes are in the order in which the kernel has them") {
   CHECK(range.ranges.front() == std::pair(Bytes::network(1, 4), Bytes::network(2, 4)));
 }
 
+TEST_CASE("nft text: a table with an owner is read, whatever nft makes of its flags") {
+  // As 1.0.6 and 1.1.3 list one that is owned, and 0.9.8, 1.0.6 and 1.1.3 one whose owner is gone.
+  for (const char* flags : {"owner", "owner,persist", ",", "", "persist"}) {
+    CAPTURE(flags);
+    const Ruleset ruleset = must_read(std::string("table ip t { # handle 7 progname kubenatd\n\tflags ") + flags +
+                                      "\n\n\tchain a { # handle 1\n\t\taccept\n\t}\n}\n"
+                                      "table ip u { # progname kubenatd\n\tflags owner\n\tchain b {\n\t}\n}\n");
+    const WalkTable* table = ruleset.find(TableFamily::kIp, "t");
+    REQUIRE(table != nullptr);
+    CHECK_FALSE(table->dormant);
+    CHECK(table->handle == 7);
+    CHECK(table->chain("a") != nullptr);
+    REQUIRE(ruleset.find(TableFamily::kIp, "u") != nullptr);
+    CHECK(ruleset.find(TableFamily::kIp, "u")->chain("b") != nullptr);
+  }
+}
+
 TEST_CASE("nft text: chains have their hook and priority") {
   const Ruleset ruleset = must_read(
       "table inet t { # handle 7\n"

@@ -75,6 +75,8 @@ TEST_CASE("marks are printed with a mask when it is not a full one") {
 
 TEST_CASE("conntrack states are printed in iptables' order") {
   CHECK(text_of(ConntrackMatch{kStateNew, false}) == "-m conntrack --ctstate NEW");
+  CHECK(text_of(ConntrackMatch{kStateNew | kStateUntracked | kStateDnat, true}) ==
+        "-m conntrack ! --ctstate NEW,UNTRACKED,DNAT");
   CHECK(text_of(ConntrackMatch{kStateDnat | kStateEstablished | kStateRelated, true}) ==
         "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT");
   CHECK(text_of(ConntrackMatch{kStateInvalid | kStateNew | kStateSnat, false}) ==

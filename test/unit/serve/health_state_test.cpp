@@ -89,6 +89,25 @@ TEST_CASE("what the kernel refuses is named in healthz, and makes nothing unheal
   CHECK(state.healthz(at(5s)).body == before);
 }
 
+TEST_CASE("a program that owns the table is named in healthz as long as it does") {
+  HealthState state(60s);
+  state.updated(Family::kIpv4, at(0s));
+  const std::string before = state.healthz(at(5s)).body;
+  state.held_by(Family::kIpv4, "kubenatd (4711)");
+  state.held_by(Family::kIpv6, "kubenatd (4711)");
+  CHECK(state.healthz(at(5s)).good);
+  CHECK_THAT(state.healthz(at(5s)).body, Catch::EndsWith(",\"tableOwnedBy\":\"kubenatd (4711)\"}"));
+  CHECK_THAT(state.livez(at(5s)).body, !Catch::Contains("tableOwnedBy"));
+  state.held_by(Family::kIpv4, {});
+  state.held_by(Family::kIpv6, {});
+  CHECK(state.healthz(at(5s)).body == before);
+  // What waits to be written makes it unhealthy in time.
+  state.held_by(Family::kIpv4, "kubenatd (4711)");
+  state.queued(Family::kIpv4, at(5s));
+  CHECK_FALSE(state.healthz(at(65s)).good);
+  CHECK_THAT(state.healthz(at(65s)).body, Catch::Contains("tableOwnedBy"));
+}
+
 TEST_CASE("a node that is to get no traffic fails healthz and not livez") {
   HealthState state(60s);
   state.updated(Family::kIpv4, at(0s));

@@ -1,6 +1,7 @@
 #include "agent/serve/http_server.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -146,7 +147,7 @@ TEST_CASE("a connection serves several requests, also when they come at once or 
 
 TEST_CASE("garbage is refused and harms nobody else") {
   HttpLimits limits;
-  limits.first_request = 300ms;
+  limits.request = 300ms;
   const auto transport = start(limits);
   const auto server = open(*transport, loopback());
   const std::vector<std::pair<std::string, int>> cases = {
@@ -216,6 +217,88 @@ TEST_CASE("clients of one listener do not keep those of another out") {
     silent.emplace_back("127.0.0.1", held->port());
     CHECK(fetch("127.0.0.1", held->port(), "/hello").status == 200);
   }
+}
+
+TEST_CASE("clients that read no answers end when all unsent ones are too much") {
+  HttpLimits limits;
+  limits.lane_bytes = 40 << 20;
+  const auto transport = start(limits);
+  const auto server = open(*transport, loopback());
+  // Each answer is 16 MiB.
+  std::vector<Connection> lazy;
+  for (int i = 0; i < 5; ++i) {
+    lazy.emplace_back("127.0.0.1", server->port());
+    lazy.back().send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    CHECK(lazy.back().read_until("xxxx").starts_with("HTTP/1.1 200 OK"));
+  }
+  CHECK(lazy[0].read_to_end().size() < (16U << 20));
+  // Several may read at once even if their pages are large.
+  for (std::size_t i = 1; i < lazy.size(); ++i) CHECK(lazy[i].read_to_end().size() > (15U << 20));
+}
+
+TEST_CASE("the time between requests is not the time to send one") {
+  HttpLimits limits;
+  limits.request = 300ms;
+  limits.next_request = 1h;
+  const auto transport = start(limits);
+  const auto server = open(*transport, loopback());
+  Connection connection("127.0.0.1", server->port());
+  connection.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+  connection.read_until("hello GET");
+  std::this_thread::sleep_for(600ms);  // longer than a request may take
+  connection.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(parse_reply(connection.read_until("hello GET")).status == 200);
+  connection.send("GET /hello HTTP/1.1\r\nHost:");
+  CHECK(connection.read_to_end().empty());
+}
+
+TEST_CASE("a connection ends after its last request with an answer that says so") {
+  HttpLimits limits;
+  limits.requests = 3;
+  const auto transport = start(limits);
+  const auto server = open(*transport, loopback());
+  Connection connection("127.0.0.1", server->port());
+  const std::string request = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
+  for (int i = 0; i < 2; ++i) {
+    connection.send(request);
+    CHECK_FALSE(parse_reply(connection.read_until("hello GET")).headers.contains("Connection"));
+  }
+  connection.send(request);
+  CHECK(parse_reply(connection.read_to_end()).headers.at("Connection") == "close");
+}
+
+TEST_CASE("all fields of a request count together in whatever pieces they come") {
+  const auto transport = start();
+  const auto server = open(*transport, loopback());
+  const std::string fields = [] {
+    std::string text;
+    for (int i = 0; i < 1000; ++i) text += "a: b\r\n";
+    return text;
+  }();
+  Connection good("127.0.0.1", server->port());
+  good.send("GET /hello HTTP/1.1\r\n" + fields);
+  good.send(fields + "Connection: close\r\n\r\n");
+  CHECK(parse_reply(good.read_to_end()).status == 200);
+  for (const bool trailers : {false, true}) {
+    Connection bad("127.0.0.1", server->port());
+    bad.send(trailers ? "GET /hello HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+                      : "GET /hello HTTP/1.1\r\n");
+    for (int i = 0; i < 4; ++i) bad.send(fields);
+    CHECK(parse_reply(bad.read_to_end()).status == 431);
+  }
+  Connection chunks("127.0.0.1", server->port());
+  chunks.send("GET /hello HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 20; ++i) chunks.send("1;x=" + std::string(1000, 'y') + "\r\nz\r\n");
+  CHECK(parse_reply(chunks.read_to_end()).status == 431);
+}
+
+TEST_CASE("what a client still reads after its last request arrives") {
+  const auto transport = start();
+  const auto server = open(*transport, loopback());
+  Connection connection("127.0.0.1", server->port());
+  connection.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  ::shutdown(connection.fd(), SHUT_WR);
+  CHECK(parse_reply(connection.read_to_end()).body.size() == (16U << 20));
 }
 
 TEST_CASE("a client that does not read its answer ends alone") {

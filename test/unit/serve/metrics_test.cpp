@@ -1,4 +1,5 @@
 #include "agent/serve/metrics.h"
+#include "agent/serve/conntrack_metrics.h"
 
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
@@ -84,6 +85,7 @@ void fill(Metrics& metrics) {
   metrics.rules(Family::kIpv4, Table::kNat, 100, 10);
   metrics.refused(Family::kIpv4, Metrics::RefusedKind::kServicePort, 3);
   metrics.refused(Family::kIpv6, Metrics::RefusedKind::kPod, 1);
+  metrics.restricted_services(2);
   metrics.objects(Kind::kService, 12);
   metrics.source_up("services", true);
   metrics.source_up("nodes", false);
@@ -220,6 +222,7 @@ TEST_CASE("a round is counted") {
            R"(kubenatd_event_overruns_total 2)",
            R"(kubenatd_drift_disputes_total 1)",
            R"(kubenatd_refused_objects{ip_family="IPv4",kind="service_port"} 3)",
+           "kubenatd_restricted_services 2",
            R"(kubenatd_refused_objects{ip_family="IPv4",kind="pod"} 0)",
            R"(kubenatd_refused_objects{ip_family="IPv6",kind="pod"} 1)",
            R"(kubenatd_transaction_seconds_total 0.25)",
@@ -275,6 +278,7 @@ TEST_CASE("alerts and the dashboard are about metrics and labels that are told")
     const std::string all = match[2];
     for (std::sregex_iterator one(all.begin(), all.end(), label), end; one != end; ++one) labels.insert((*one)[1]);
   }
+  for (const std::string& name : ConntrackMetrics::names()) told[name];
   for (const char* file : {"alerts.yaml", "dashboard.json"}) {
     std::ifstream in(kubenatd::test::project_file("manifests/monitoring/") + file);
     REQUIRE(in);
@@ -313,8 +317,18 @@ TEST_CASE("nftables mode has kube-proxy's metrics of that mode, not those of ipt
   report.families.push_back({Family::kIpv6, {}, kubenatd::rules::Error{"ip6", "sync", "refused", 1}, 1ms});
   metrics.round(report);
   metrics.rules(Family::kIpv4, kubenatd::rules::Table::kNat, 100, 10);
+  using Ownership = kubenatd::agent::dataplane::TableOwnership;
+  Ownership ownership;
+  ownership.state = Ownership::State::kOwned;
+  metrics.table_ownership(Family::kIpv4, ownership);
+  ownership.state = Ownership::State::kForeign;
+  metrics.table_ownership(Family::kIpv6, ownership);
   const std::string text = metrics.text();
   for (const char* line : {
+           R"(kubenatd_table_owned{ip_family="IPv4"} 1)",
+           R"(kubenatd_table_owned{ip_family="IPv6"} 0)",
+           R"(kubenatd_table_owned_by_another{ip_family="IPv4"} 0)",
+           R"(kubenatd_table_owned_by_another{ip_family="IPv6"} 1)",
            R"(kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"} 0)",
            R"(kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv6"} 1)",
            R"(kubenatd_elements_written_total{ip_family="IPv4"} 12)",
