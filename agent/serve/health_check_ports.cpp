@@ -55,7 +55,8 @@ void HealthCheckPorts::apply(const state::HealthCheckChanges& changes) {
   // Closed first, so that a port may move from one Service to another.
   for (const auto& [key, health] : changes) {
     const auto served = served_.find(key);
-    if (served == served_.end() || (health && health->port == served->second.port)) continue;
+    if (served == served_.end()) continue;
+    if (health && health->port == served->second.port && health->refusal == served->second.refusal) continue;
     close_all(key);
     served_.erase(served);
   }
@@ -68,13 +69,17 @@ void HealthCheckPorts::apply(const state::HealthCheckChanges& changes) {
       continue;
     }
     served = {.port = health->port,
+              .refusal = health->refusal,
               .local_endpoints = std::make_shared<std::atomic<std::size_t>>(health->local_endpoints)};
+    if (served.refusal && refused_)
+      refused_(key, served.port, {fmt::format("port {}", served.port), "listen", *served.refusal, 0});
     for (const auto& address : listen_on_) open(key, served, address);
   }
 }
 
 void HealthCheckPorts::open(const objects::ObjectKey& key, const Served& served,
                             const std::optional<rules::Address>& address) {
+  if (served.refusal) return;
   const HttpHandler handler = [key, count = served.local_endpoints, &health = health_](const HttpRequest&) {
     return health_check_page(key, count->load(), health.healthy(Moment::now()));
   };

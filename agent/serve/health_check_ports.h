@@ -26,7 +26,7 @@ namespace kubenatd::agent::serve {
 /// every Service.
 class HealthCheckPorts {
  public:
-  /// The port of a Service cannot be had, at the first try.
+  /// The port of a Service cannot be had, at the first try, or is refused to it.
   using Refused = std::function<void(const objects::ObjectKey& service, std::uint16_t port, const rules::Error& error)>;
 
   /// The two must outlive this.
@@ -50,6 +50,7 @@ class HealthCheckPorts {
   using ListenOn = std::set<std::optional<rules::Address>>;  ///< an entry without an address: on all
   struct Served {
     std::uint16_t port = 0;
+    std::optional<std::string> refusal;
     std::shared_ptr<std::atomic<std::size_t>> local_endpoints;  ///< shared with the handlers
   };
 

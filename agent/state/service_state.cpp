@@ -488,13 +488,14 @@ std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry&
 
 std::optional<HealthCheck> ServiceState::health_check_of(const Entry& entry) const {
   if (!entry.service || !is_proxied(*entry.service) || entry.service->health_check_node_port == 0) return std::nullopt;
-  if (guard_.node_port_refusal(rules::Protocol::kTcp, entry.service->health_check_node_port)) return std::nullopt;
+  const std::uint16_t port = entry.service->health_check_node_port;
   std::set<rules::Address> local;
   for (const SlicePtr& slice : entry.slices)
     for (const objects::SliceEndpoint& endpoint : slice->endpoints)
       if (endpoint.ready && !endpoint.node_name.empty() && endpoint.node_name == topology_.node_name)
         local.insert(endpoint.address);
-  return HealthCheck{.port = entry.service->health_check_node_port, .local_endpoints = local.size()};
+  return HealthCheck{
+      .port = port, .local_endpoints = local.size(), .refusal = guard_.node_port_refusal(rules::Protocol::kTcp, port)};
 }
 
 void ServiceState::recompute_health_check(const objects::ObjectKey& key, Entry& entry) {

@@ -33,6 +33,7 @@ struct ViewChange {
 struct HealthCheck {
   std::uint16_t port = 0;
   std::size_t local_endpoints = 0;
+  std::optional<std::string> refusal = std::nullopt;  ///< why the port is not to be opened
   bool operator==(const HealthCheck&) const = default;
 };
 

@@ -157,7 +157,11 @@ TEST_CASE("a health check port of the node is neither opened nor let through") {
   service.health_check_node_port = 22;
   follower.take(put(service));
   CHECK(view_of(follower, "attic/thief").health_check_node_port == 0);
-  CHECK(follower.state.take_health_checks().empty());
+  const auto checks = follower.state.take_health_checks();
+  const auto& check = checks.at({"attic", "thief"});
+  REQUIRE(check);
+  CHECK(check->port == 22);
+  CHECK(check->refusal);
 }
 
 TEST_CASE("ranges say which external and load balancer addresses there may be") {
