@@ -7,7 +7,7 @@ namespace kubenatd::agent::api {
 void BodyInbox::set_head(ResponseHead head) {
   {
     const base::MutexLock lock(mutex_);
-    head_ = head;
+    head_ = std::move(head);
   }
   changed_.notify_all();
 }
