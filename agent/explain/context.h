@@ -9,6 +9,7 @@
 #include "agent/explain/answer.h"
 #include "agent/explain/inventory.h"
 #include "agent/explain/passed_over.h"
+#include "agent/state/frontend_guard.h"
 #include "rules/service_port.h"
 #include "rules/walk/packet.h"
 #include "rules/walk/ruleset.h"
@@ -22,6 +23,7 @@ struct ExplainContext {
   rules::walk::Ruleset rules;                                ///< what packets are walked through
   std::optional<rules::walk::Ruleset> desired;               ///< to compare with; none: `rules` is the desired state
   rules::walk::Surroundings surroundings;
+  std::optional<state::FrontendGuard> guard;  ///< who does not get what it asks for; none: it is not known
   std::string node_name;
   std::vector<rules::Address> node_addresses;  ///< best first
   /// Where NodePorts answer, by family; none: on every local address, or it is not known.

@@ -15,6 +15,9 @@ void diagnose_host_port(const ExplainContext& context, const Identity& identity,
 /// A port of this node that no Pod asks for leads to nobody: what the portmap plugin left of a dead container. Only
 /// where Pods of this node are known.
 void diagnose_left_entry(const ExplainContext& context, Answer& answer);
+/// Services and Pods that ask for the packet's destination and do not get it, since it is the API server's or the
+/// node's, or outside the ranges of the configuration. True when there are any.
+bool diagnose_withheld(const ExplainContext& context, Answer& answer);
 /// A finding that stays a problem even where a pod answers.
 inline constexpr const char* kHostPortWrongPod = "host-port-wrong-pod";
 

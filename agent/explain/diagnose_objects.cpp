@@ -356,14 +356,15 @@ void add_finding(Answer& answer, Weight weight, std::string code, std::string te
 
 void diagnose_objects(const ExplainContext& context, const Identity& identity, Answer& answer) {
   if (context.inventory.empty() && context.passed.empty()) return;
-  const bool explained = diagnose_passed(context, identity, answer);
+  const bool is_withheld = diagnose_withheld(context, answer);
+  const bool explained = diagnose_passed(context, identity, answer) || is_withheld;
   const bool changed = std::ranges::any_of(answer.ends, &PathEnd::destination_changed);
   if (identity.view != nullptr) {
     diagnose_service(context, identity, answer);
   } else if (identity.near != nullptr) {
     if (!explained) diagnose_near(identity, answer);
   } else if (identity.subject.kind == Target::kHostPort) {
-    diagnose_host_port(context, identity, answer);
+    if (!is_withheld) diagnose_host_port(context, identity, answer);
   } else if (identity.subject.kind == Target::kNone && !changed && !explained) {
     add_finding(
         answer, Weight::kProblem, "address-not-a-service",

@@ -194,6 +194,7 @@ rules::Result<Ruleset> desired_rules(const dataplane::Model& model, netlink::NfT
 }
 
 void add_views(const dataplane::Model& model, ExplainContext& context) {
+  context.guard = model.state().guard();
   for (const rules::Family family : rules::kFamilies) {
     const auto at = static_cast<std::size_t>(family);
     const auto& dataplane = model.dataplane(family);

@@ -182,4 +182,36 @@ TEST_CASE("explain: rules alone, without any object") {
   CHECK(told->subject.name == "demo/web:http");
 }
 
+TEST_CASE("explain: who asks for what is the API server's or the node's, and does not get it") {
+  const std::string api =
+      "---\napiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: default}\n"
+      "spec: {clusterIP: 10.96.0.1, ports: [{name: https, port: 443, targetPort: 6443}]}\n"
+      "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\nmetadata:\n"
+      "  name: kubernetes\n  namespace: default\n  labels: {kubernetes.io/service-name: kubernetes}\n"
+      "ports: [{name: https, port: 6443}]\nendpoints: [{addresses: [192.168.77.9]}]\n";
+  const auto thief = [](const std::string& address, const std::string& ports) {
+    return "---\napiVersion: v1\nkind: Service\nmetadata: {name: thief, namespace: attic}\n"
+           "spec: {type: NodePort, clusterIP: 10.96.0.66, externalIPs: [" +
+           address + "], ports: [" + ports + "]}\n";
+  };
+  const World world(
+      api +
+      thief("10.96.0.1, 192.168.77.9, 203.0.113.5", "{name: a, port: 443}, {name: b, port: 6443, nodePort: 10250}") +
+      pod("ssh", "ssh", "10.244.1.5", true, "node-1", "{containerPort: 10256, hostPort: 10256}"));
+  const auto withheld = [&](const std::string& asked) -> std::string {
+    const auto answer = world.ask(asked);
+    const auto* found = finding(answer, "frontend-withheld");
+    CHECK(finding(answer, "service-without-rules") == nullptr);
+    return found == nullptr ? "" : found->details.at(0);
+  };
+  // The API server's own ways go on, and who asks for them, too, is named.
+  CHECK(withheld("10.96.0.1:443") == "Service attic/thief: it is the cluster IP of default/kubernetes");
+  CHECK(withheld("192.168.77.9:6443") == "Service attic/thief: the API server answers there");
+  CHECK(withheld("node:10250") == "Service attic/thief: the kubelet has that port");
+  CHECK(withheld("node:10256") == "Pod demo/ssh: kubenatd's healthz has that port");
+  // What it may have.
+  CHECK(withheld("10.96.0.66:443").empty());
+  CHECK(withheld("203.0.113.5:6443").empty());
+}
+
 }  // namespace kubenatd::agent::test
