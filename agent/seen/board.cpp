@@ -41,7 +41,7 @@ std::vector<std::string> words_of(const std::vector<rules::ObjectRef>& objects) 
 
 std::string news_of(const dataplane::OtherProxies::News& news) {
   using Told = dataplane::OtherProxies::News::Kind;
-  const std::string what(name_of(news.what));
+  std::string what(name_of(news.what));
   switch (news.kind) {
     case Told::kRemoved: return what + " removed";
     case Told::kRemovedAgain: return what + " had come back and was removed again";

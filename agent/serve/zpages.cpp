@@ -66,7 +66,7 @@ HttpResponse text_page(const std::string& name, const std::string& lines) {
                                 name, lines));
 }
 
-HttpResponse json_page(std::string_view kind, const Form& form, Json content) {
+HttpResponse json_page(std::string_view kind, const Form& form, const Json& content) {
   Json page{
       {"kind", kind}, {"apiVersion", fmt::format("{}/{}", kGroup, form.version)}, {"metadata", {{"name", kComponent}}}};
   page.update(content);
