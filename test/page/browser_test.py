@@ -33,7 +33,17 @@ def missing():
     for program in ("ip", "iptables", "unshare", "chromium", "chromedriver"):
         if shutil.which(program) is None:
             return program
-    return None if importlib.util.find_spec("selenium") else "python3-selenium"
+    return None if python_with_selenium() else "python3-selenium"
+
+
+def python_with_selenium():
+    """Debian's package is for Debian's Python, which another one may hide."""
+    if importlib.util.find_spec("selenium"):
+        return sys.executable
+    debian = "/usr/bin/python3"
+    has = os.access(debian, os.X_OK) and subprocess.run([debian, "-c", "import selenium"], capture_output=True,
+                                                        check=False).returncode == 0
+    return debian if has else None
 
 
 if lacking := missing():
@@ -41,7 +51,7 @@ if lacking := missing():
     sys.exit(0)
 if os.environ.get("KUBENATD_PAGE_NETNS") != "own":
     os.environ["KUBENATD_PAGE_NETNS"] = "own"
-    os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    os.execvp("unshare", ["unshare", "--net", python_with_selenium(), *sys.argv])
 
 from selenium import webdriver  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402

@@ -1,5 +1,5 @@
 // One view at a time, and one document that is asked for once a second while somebody looks.
-import {h, setText} from './dom.js';
+import {h, put, setText} from './dom.js';
 import {servicesView} from './services.js';
 import {serviceView} from './service.js';
 import {packetView} from './packet.js';
@@ -51,7 +51,7 @@ function showHead(document_) {
   const text = list.join('\n');
   if (problems.dataset.text === text) return;
   problems.dataset.text = text;
-  problems.replaceChildren(h('ul', {}, list.map((one) => h('li', {}, one))));
+  put(problems, h('ul', {}, list.map((one) => h('li', {}, one))));
 }
 
 function say(text) {

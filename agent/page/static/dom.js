@@ -17,6 +17,11 @@ function fill(element, attributes, children) {
 export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 export const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
+export function put(element, ...children) {
+  element.replaceChildren();
+  fill(element, {}, children);
+}
+
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

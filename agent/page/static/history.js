@@ -1,5 +1,5 @@
 // What happened, newest first. The agent keeps the last 256 entries, and so does this.
-import {h, plural, since, lasted} from './dom.js';
+import {h, put, plural, since, lasted} from './dom.js';
 
 const MOST = 256;
 const WORDS = {
@@ -33,7 +33,7 @@ export function historyView() {
 
   function draw() {
     const shown = entries.filter((one) => !kind.value || one.kind === kind.value).reverse();
-    body.replaceChildren(...shown.map((one) => {
+    put(body, shown.map((one) => {
       const [text, mark] = WORDS[one.kind] || [one.kind, ''];
       return h('tr', {}, h('td', {}, h('time', {datetime: one.at, title: one.at}, since(one.at))),
         h('td', {}, h('span', {class: `badge ${mark}`}, text), one.family ? ` ${one.family}` : ''), h('td', {}, textOf(one)));
@@ -61,7 +61,7 @@ export function historyView() {
       }
       entries = entries.concat(history.happenings.filter((one) => one.number > after)).slice(-MOST);
       after = Math.max(after, history.last);
-      syncs.replaceChildren(...status.families.map((family) => card(`Syncs of ${family.family}`, [
+      put(syncs, status.families.map((family) => card(`Syncs of ${family.family}`, [
         ['last good sync', family.lastSync ? since(family.lastSync) : 'none yet'],
         ['syncs', `${family.syncs}${family.failedSyncs ? `, ${family.failedSyncs} failed` : ''}`],
         ['drift found, healed', `${family.driftFound}, ${family.driftHealed}`],

@@ -1,5 +1,5 @@
 // What happens to a packet: asked of the agent, drawn hook by hook.
-import {h, copyButton, plural} from './dom.js';
+import {h, put, copyButton, plural} from './dom.js';
 
 const HOOKS = {ingress: 'As it comes in', prerouting: 'Before routing', input: 'To this node', forward: 'Through this node',
   output: 'From this node', postrouting: 'As it leaves'};
@@ -79,7 +79,7 @@ export function packetView(app, initial) {
   let asked = 0;
 
   function draw() {
-    result.replaceChildren(answer ? answerView(answer, all.checked) : '');
+    put(result, answer ? answerView(answer, all.checked) : '');
   }
   async function explain() {
     const mine = ++asked;

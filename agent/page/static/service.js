@@ -1,5 +1,5 @@
 // One Service: from what clients ask for, through the chains or sets that decide, to the pods.
-import {h, plural, since, copyButton} from './dom.js';
+import {h, put, plural, since, copyButton} from './dom.js';
 import {flow} from './flow.js';
 
 const MOST = 30;  // boxes of a column; all stand in the tables
@@ -160,7 +160,7 @@ export function serviceView(app, ns, name) {
   function draw() {
     const row = last.services.rows[0];
     if (!row) {
-      element.replaceChildren(h('h1', {}, `${ns}/${name}`), h('p', {class: 'empty'},
+      put(element, h('h1', {}, `${ns}/${name}`), h('p', {class: 'empty'},
         last.status.ready ? 'There is no such Service here. It was deleted, or it never was.' : `The agent is still starting: ${last.status.waitsFor}.`));
       return;
     }
@@ -171,7 +171,7 @@ export function serviceView(app, ns, name) {
       ['Ready', row.endpoints.map((one) => `${one.ready} of ${one.all} ${one.family}`).join(', ') || '–'],
       ['New connections', row.newConnections === undefined ? (last.counts ? 'being counted' : 'not counted: rules of nftables mode have no counters') : `${row.newConnections} a second`],
       ['Last change', row.changed ? since(row.changed) : 'not since the agent started'], ['Drift', row.drift ? `healed ${row.drift} times, last ${since(row.lastDrift)}` : 'none']];
-    element.replaceChildren(
+    put(element, 
       h('p', {}, h('a', {href: '#/services'}, '← Services')), h('h1', {}, `${row.namespace}/${row.name}`),
       row.problems.length ? h('ul', {class: 'problem'}, row.problems.map((one) => h('li', {}, one))) : null,
       h('dl', {class: 'facts'}, told.map(([title, value]) => h('div', {}, h('dt', {}, title), h('dd', {}, value)))),
