@@ -82,7 +82,7 @@ def slice_of(name, endpoints):
     return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": {"namespace": "demo", "name": name + "-1", "labels": {"kubernetes.io/service-name": name}},
             "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-            "endpoints": [{"addresses": [address], "nodeName": "node-1", "conditions": {"ready": ready}}
+            "endpoints": [{"addresses": [address], "nodeName": "node-1", "conditions": {"ready": ready, "serving": ready}}
                           for address, ready in endpoints]}
 
 
@@ -120,6 +120,8 @@ class Page(unittest.TestCase):
         self.stop()
         run(PROGRAM, "cleanup", check=False)
         shutil.rmtree(self.folder)
+        self.log.close()
+        self.folder.with_suffix(".log").unlink()
         bad = [line for line in self.browser.get_log("browser")
                if line["level"] == "SEVERE" and "Failed to load resource" not in line["message"]]
         self.assertEqual(bad, [])
@@ -143,13 +145,15 @@ class Page(unittest.TestCase):
             self.agent = None
 
     def get(self, path, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         except OSError:
             return None
+        finally:
+            connection.close()
 
     def until(self, what, seconds=60):
         end = time.monotonic() + seconds
@@ -295,7 +299,6 @@ class Page(unittest.TestCase):
         self.start()
         self.open("/ui/#/service/demo/web")
         self.says("50 %")
-        os.kill(self.agent.pid, 0)
         # Another writer that is faster than the healing: an object that is changed again and again waits.
         rules = run("iptables", "-w", "-t", "nat", "-S").stdout
         chain = next(line.split()[1] for line in rules.splitlines() if line.startswith("-N KUBE-SVC-"))
@@ -310,7 +313,7 @@ class Page(unittest.TestCase):
         self.shot("missing")
 
     def test_a_packet_is_explained_hook_by_hook(self):
-        self.web()
+        self.put("web", service("web", "10.96.0.80"), slice_of("web", [("10.244.1.12", True), ("10.244.1.14", True)]))
         self.put("idle", service("idle", "10.96.0.81"))
         self.start()
         self.open("/ui/#/packet")

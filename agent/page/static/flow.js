@@ -1,12 +1,12 @@
 // A picture in layers: columns of boxes, and ways between them whose width is their odds.
 import {s} from './dom.js';
 
-const WIDTH = 200;
-const GAP = 70;
+const WIDTH = 190;
+const GAP = 62;
 const LINE = 18;
 const SPACE = 14;
 const TOP = 34;
-const LETTERS = 27;
+const LETTERS = 25;
 
 const short = (text, most = LETTERS) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
