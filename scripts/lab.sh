@@ -21,6 +21,9 @@ up() {
   trap lab_down EXIT
   lab_up keep
   lab_cluster
+  local page_1 page_2
+  page_1=$(lab_page node-1)
+  page_2=$(lab_page node-2)
   trap - EXIT
   cat <<END
 The lab $lab_name is up; the objects that kubenatd and the Ingress controller follow are in
@@ -29,6 +32,9 @@ Edit them, or look around:
   scripts/lab.sh status
   scripts/lab.sh exec host curl -H 'Host: shop.local' http://localhost:8080/
   scripts/lab.sh exec node-1 iptables -t nat -L KUBE-SERVICES -n
+What the nodes know, in a browser on this machine:
+  node-1   $page_1
+  node-2   $page_2
 END
 }
 
@@ -47,7 +53,8 @@ status() {
   done
   echo
   for tag in node-1 node-2; do
-    printf '%-12s kubenatd %s\n' "$tag" "$(lab_runs "kubenatd-$tag" && echo runs || echo "does not run")"
+    printf '%-12s kubenatd %-13s %s\n' "$tag" "$(lab_runs "kubenatd-$tag" && echo runs || echo "does not run")" \
+      "$(lab_page "$tag")"
   done
   echo
   way "from the host, port mapping and hostPort" host 127.0.0.1 http://shop.local:8080/

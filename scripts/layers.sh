@@ -55,9 +55,11 @@ may[agent/trace]="${may[agent/explain]} agent/explain"
 may[agent/node]="$below_dataplane rules/nftables agent/dataplane"
 may[agent/seen]="$below_dataplane rules/iptables agent/dataplane"
 may[agent/serve]="$below_dataplane rules/iptables rules/nftables netlink/iptables agent/dataplane agent/seen"
-may[agent/daemon]="$below_dataplane rules/iptables rules/nftables agent/sources agent/api agent/dataplane agent/seen agent/serve"
+may[agent/page]="$below_dataplane rules/iptables netlink/iptables agent/dataplane agent/seen agent/serve"
+may[agent/daemon]="$below_dataplane rules/iptables rules/nftables agent/sources agent/api agent/dataplane agent/seen agent/serve \
+  agent/page"
 may[agent/cli]="${may[agent/explain]} agent/sources agent/api agent/explain agent/trace agent/node agent/seen agent/serve \
-  agent/daemon"
+  agent/page agent/daemon"
 may[agent]="agent/base agent/cli"
 
 # The folder of each quoted include, in front of the place where it stands. Includes without a folder are of the same one.

@@ -16,6 +16,7 @@
 #include "agent/base/service_manager.h"
 #include "agent/base/signals.h"
 #include "agent/cli/commands.h"
+#include "agent/cli/explain_sources.h"
 #include "agent/config/config_json.h"
 #include "agent/config/flag_listing.h"
 #include "agent/daemon/advice.h"
@@ -30,6 +31,9 @@
 #include "agent/dataplane/left_behind.h"
 #include "agent/dataplane/reconciler.h"
 #include "agent/dataplane/table_owner.h"
+#include "agent/explain/explain.h"
+#include "agent/explain/question.h"
+#include "agent/explain/show.h"
 #include "agent/node/check.h"
 #include "agent/node/show.h"
 #include "netlink/host/addresses.h"
@@ -108,6 +112,22 @@ void tell_ipvs(const config::Environment& environment) {
   }
 }
 
+/// As `kubenatd explain` with the agent's own options answers: by objects and rules that are read for it anew.
+page::Explain explain_for_page(const config::FlagValues& flags) {
+  return [flags](const std::string& to, const std::string& from) -> page::Explained {
+    const auto question = explain::parse_question(to, from);
+    if (!question) return {.understood = false, .json = {}, .error = question.error().to_string()};
+    ExplainOptions asked;
+    asked.question = to;
+    asked.from = from;
+    const auto context = read_explain_sources(asked, flags, *question);
+    if (!context) return {.json = {}, .error = context.error().to_string()};
+    const auto answer = explain::explain(*context, *question);
+    if (!answer) return {.json = {}, .error = answer.error().to_string()};
+    return {.json = explain::to_json(*answer), .error = {}};
+  };
+}
+
 /// One life of the agent: from reading the configuration until it is to stop, or to start again. `source` is that of
 /// the life before, and is left to the one after.
 rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
@@ -137,7 +157,8 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
                                                          .events = inputs->events.get(),
                                                          .flags = list_flags(flags),
                                                          .objects_of = inputs->objects_of,
-                                                         .request_metrics = inputs->request_metrics});
+                                                         .request_metrics = inputs->request_metrics,
+                                                         .explain = explain_for_page(flags)});
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }

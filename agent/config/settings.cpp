@@ -114,6 +114,13 @@ constexpr auto kSettings = std::to_array<Setting>({
              "asked for. A scrape takes about 40 us for each port and family of them",
      .run_only = true,
      .member = Setting::Range<std::size_t>{&Settings::counted_services, 0, kMostCountedServices}},
+    {.flag = "page",
+     .field = "page",
+     .type = "on|off",
+     .help = "Serve a page at /ui/ of the metrics address: Services, their rules as pictures, packets explained, what\n"
+             "happened. Whoever reaches that address can read it",
+     .run_only = true,
+     .member = &Settings::page},
 });
 
 template <class T>
@@ -137,6 +144,9 @@ constexpr std::array<Word<Settings::HostPorts>, 3> kWords<Settings::HostPorts>{
 template <>
 constexpr std::array<Word<Settings::OwnTable>, 3> kWords<Settings::OwnTable>{
     {{"auto", Settings::OwnTable::kAuto}, {"on", Settings::OwnTable::kOn}, {"off", Settings::OwnTable::kOff}}};
+template <>
+constexpr std::array<Word<Settings::Page>, 2> kWords<Settings::Page>{
+    {{"on", Settings::Page::kOn}, {"off", Settings::Page::kOff}}};
 template <>
 constexpr std::array<Word<bool>, 2> kWords<bool>{{{"true", true}, {"false", false}}};
 template <class T>

@@ -37,6 +37,7 @@ struct Settings {
   enum class RuleForm : std::uint8_t { kPortable, kNative };
   enum class HostPorts : std::uint8_t { kAuto, kOn, kOff };  ///< auto: where the source gives Pods
   enum class OwnTable : std::uint8_t { kAuto, kOn, kOff };   ///< auto: where the kernel can
+  enum class Page : std::uint8_t { kOff, kOn };
 
   std::vector<std::filesystem::path> manifests;
   bool once = false;
@@ -48,6 +49,7 @@ struct Settings {
   Duration audit_period = std::chrono::minutes(5);
   std::vector<rules::Prefix> service_cidrs;
   std::size_t counted_services = 0;
+  Page page = Page::kOff;
   // Not by an initializer list: gcc 12 takes its copy for uninitialized at -O3.
   std::vector<ReservedPort> reserved_ports = std::vector<ReservedPort>(1, ReservedPort{rules::Protocol::kTcp, 22});
   std::vector<rules::Prefix> external_ip_ranges;
@@ -68,10 +70,11 @@ struct Setting {
     T least, most;
   };
   /// A value of the type itself, or a member with the range that it has to be in.
-  using Member = std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
-                              Settings::HostPorts Settings::*, Settings::OwnTable Settings::*, Range<std::size_t>,
-                              Range<Duration>, std::vector<rules::Prefix> Settings::*,
-                              std::vector<ReservedPort> Settings::*, std::vector<std::filesystem::path> Settings::*>;
+  using Member =
+      std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
+                   Settings::HostPorts Settings::*, Settings::OwnTable Settings::*, Settings::Page Settings::*,
+                   Range<std::size_t>, Range<Duration>, std::vector<rules::Prefix> Settings::*,
+                   std::vector<ReservedPort> Settings::*, std::vector<std::filesystem::path> Settings::*>;
 
   std::string_view flag;   ///< without the dashes
   std::string_view field;  ///< of KubenatdConfiguration; empty: it is a matter of the command line alone

@@ -8,6 +8,7 @@
 #include "agent/config/bind_address.h"
 #include "agent/daemon/advice.h"
 #include "agent/daemon/cluster_events.h"
+#include "agent/page/pages.h"
 #include "agent/serve/conntrack_metrics.h"
 #include "agent/serve/nfacct_counters.h"
 #include "agent/serve/pages.h"
@@ -97,11 +98,17 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, c
   const rules::Status health =
       serving->keep(healthz_name(config), config.healthz_bind_address,
                     serve::healthz_pages(serving->health_, serving->metrics_), serve::HttpLane::kProbes);
-  const rules::Status metrics = serving->keep(
-      metrics_name(config), config.metrics_bind_address,
-      serve::metrics_pages(serving->metrics_, config, serve::seen_pages(serving->board_, *serving->inquiries_),
-                           {.started = serving->started_, .paths = {}, .flags = options.flags}),
-      serve::HttpLane::kScrapes);
+  auto pages = serve::seen_pages(serving->board_, *serving->inquiries_);
+  if (config.page == config::Settings::Page::kOn)
+    pages.merge(page::ui_pages(serving->board_, *serving->inquiries_,
+                               {.node = model.environment().node_name,
+                                .counts = config.mode == config::Config::Mode::kIptables,
+                                .explain = options.explain}));
+  const rules::Status metrics =
+      serving->keep(metrics_name(config), config.metrics_bind_address,
+                    serve::metrics_pages(serving->metrics_, config, std::move(pages),
+                                         {.started = serving->started_, .paths = {}, .flags = options.flags}),
+                    serve::HttpLane::kScrapes);
   if (options.events != nullptr) {
     const std::string& node = model.environment().node_name;
     if (!health) options.events->record(healthz_failed_event(node, health.error().to_string()));
@@ -218,7 +225,7 @@ void Serving::note_source(const api::WatchState& state) {
 
 void Serving::answer() {
   const seen::ServiceRemarks remarks = board_.service_remarks();
-  inquiries_->answer([&](const seen::ServicesQuery& query) { return list_services(model_, remarks, query); });
+  inquiries_->answer([&](const seen::ServicesQuery& query) { return list_services(model_, remarks, query); }, &model_);
 }
 
 void Serving::note_refused() {

@@ -15,6 +15,7 @@
 #include "agent/config/config.h"
 #include "agent/dataplane/model.h"
 #include "agent/dataplane/reconciler.h"
+#include "agent/page/explainer.h"
 #include "agent/seen/board.h"
 #include "agent/seen/inquiries.h"
 #include "agent/serve/health_check_ports.h"
@@ -34,6 +35,7 @@ struct ServingOptions {
   std::map<std::string, std::string> flags{};  ///< as they were given, for /flagz
   std::string objects_of{};                    ///< for people: where objects come from
   std::shared_ptr<prometheus::Collectable> request_metrics{};  ///< of the API server; none: there is none
+  page::Explain explain{};                                     ///< for the page, where that is asked for
 };
 
 /// Everything that the running agent tells over HTTP: healthz, metrics, and the health check ports of Services.

@@ -28,19 +28,26 @@ class Inquiries {
 
   /// Readable while there is something to answer.
   [[nodiscard]] int fd() const { return event_.get(); }
-  void answer(const std::function<ServicesPage(const ServicesQuery&)>& find);
+  void answer(const std::function<ServicesPage(const ServicesQuery&)>& find, const dataplane::Model* model = nullptr);
   /// Nothing is answered any more.
   void close();
 
   enum class Failure : std::uint8_t { kBusy, kClosed };
   [[nodiscard]] std::expected<ServicesPage, Failure> ask(const ServicesQuery& query,
                                                          std::chrono::milliseconds patience);
+  /// Has the run loop look at the model. `look` keeps what it writes to: it may run after the patience has ended.
+  using Look = std::function<void(const dataplane::Model&)>;
+  [[nodiscard]] std::expected<void, Failure> look(Look look, std::chrono::milliseconds patience);
 
  private:
   struct Question {
     ServicesQuery query;
+    Look look{};  ///< none: it is about the query
     std::optional<ServicesPage> page{};
+    bool done = false;
   };
+  [[nodiscard]] std::optional<Failure> wait_for(const std::shared_ptr<Question>& question,
+                                                std::chrono::milliseconds patience);
   explicit Inquiries(base::Descriptor event) : event_(std::move(event)) {}
 
   base::Descriptor event_;

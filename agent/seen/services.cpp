@@ -149,7 +149,10 @@ ServiceRow Listing::row_of(Found&& found) const {
                  .problems = std::move(found.problems),
                  .detail = {}};
   std::ranges::move(texts_of(service.load_balancer_ips), std::back_inserter(row.external));
-  for (const objects::ServicePort& port : service.ports) row.ports.push_back(text_of(port));
+  for (const objects::ServicePort& port : service.ports) {
+    row.ports.push_back(text_of(port));
+    row.port_names.emplace_back(port.name, port.protocol);
+  }
   for (const rules::Family family : state::families_of(service)) {
     const auto counts = model_.state().count_endpoints(service.key, family);
     row.endpoints.push_back({std::string(name_of(family)), counts.ready, counts.all});

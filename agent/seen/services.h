@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/dataplane/model.h"
@@ -51,6 +52,8 @@ struct ServiceRow {
   std::optional<double> new_connections;  ///< a second; none: not counted
   std::vector<std::string> problems;
   std::vector<PortRow> detail;  ///< only when it is asked for
+  /// Names and protocols of the ports, for who counts; not in the document.
+  std::vector<std::pair<std::string, rules::Protocol>> port_names{};
 };
 
 /// A part of the list of Services, so that documents stay small.

@@ -35,7 +35,8 @@ void answer(const HttpHandler& handler, const http_request& request) {
                     .query = request.request_uri().query(),
                     .host = header(request, "Host"),
                     .if_none_match = header(request, "If-None-Match"),
-                    .accept = header(request, "Accept")});
+                    .accept = header(request, "Accept"),
+                    .fetch_site = header(request, "Sec-Fetch-Site")});
   } catch (const std::exception&) {
     page = with_nosniff(500, kPlainText, "internal error\n");
   }

@@ -22,6 +22,7 @@ struct HttpRequest {
   std::string host{};
   std::string if_none_match{};
   std::string accept{};
+  std::string fetch_site{};  ///< Sec-Fetch-Site: from where a browser was led here
 };
 
 struct HttpResponse {

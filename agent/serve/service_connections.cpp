@@ -16,6 +16,35 @@ constexpr std::string_view kEndpointPrefix = "KUBE-SEP-";
 
 }  // namespace
 
+std::optional<std::map<std::uint64_t, std::uint64_t>> endpoint_packets(netlink::NfTables& kernel, rules::Family family,
+                                                                       const std::string& service_port_name,
+                                                                       rules::Protocol protocol) {
+  const rules::iptables::ServicePortNames names(service_port_name, protocol);
+  std::map<std::uint64_t, std::uint64_t> packets;
+  for (const rules::ChainName& chain : {names.cluster, names.local}) {
+    std::map<std::uint64_t, std::uint64_t> found;
+    const auto visit = [&](const netlink::iptables::LiveRule& rule) {
+      if (rules::jump_target(rule.rule).starts_with(kEndpointPrefix)) found[rule.handle] = rule.packets;
+    };
+    // Half a chain would be taken for rules that went, and the next look would count them again.
+    if (!netlink::iptables::dump_rules(kernel, family, rules::Table::kNat, chain.view(), visit, [&] { found.clear(); }))
+      return std::nullopt;
+    packets.merge(found);
+  }
+  return packets;
+}
+
+std::uint64_t packets_since(const std::map<std::uint64_t, std::uint64_t>& before,
+                            const std::map<std::uint64_t, std::uint64_t>& now) {
+  std::uint64_t count = 0;
+  for (const auto& [handle, packets] : now) {
+    const auto known = before.find(handle);
+    const bool goes_on = known != before.end() && known->second <= packets;  // else: new, or set to zero
+    count += goes_on ? packets - known->second : packets;
+  }
+  return count;
+}
+
 rules::Result<std::shared_ptr<ServiceConnections>> ServiceConnections::open(std::size_t most) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
@@ -60,25 +89,10 @@ void ServiceConnections::fill() {
 
 void ServiceConnections::read(const CountKey& key, Count& count) const {
   const auto& [service, port] = key;
-  const rules::iptables::ServicePortNames names(state::service_port_name(service, port.name), port.protocol);
-  std::map<std::uint64_t, std::uint64_t> packets;
-  for (const rules::ChainName& chain : {names.cluster, names.local}) {
-    std::map<std::uint64_t, std::uint64_t> found;
-    const auto visit = [&](const netlink::iptables::LiveRule& rule) {
-      if (rules::jump_target(rule.rule).starts_with(kEndpointPrefix)) found[rule.handle] = rule.packets;
-    };
-    // Half a chain would be taken for rules that went, and the next scrape would count them again.
-    if (!netlink::iptables::dump_rules(kernel_, port.family, rules::Table::kNat, chain.view(), visit,
-                                       [&] { found.clear(); }))
-      return;
-    packets.merge(found);
-  }
-  for (const auto& [handle, now] : packets) {
-    const auto before = count.packets.find(handle);
-    const bool goes_on = before != count.packets.end() && before->second <= now;  // else: new, or set to zero
-    count.connections += goes_on ? now - before->second : now;
-  }
-  count.packets = std::move(packets);
+  auto packets = endpoint_packets(kernel_, port.family, state::service_port_name(service, port.name), port.protocol);
+  if (!packets) return;
+  count.connections += packets_since(count.packets, *packets);
+  count.packets = std::move(*packets);
 }
 
 std::vector<prometheus::MetricFamily> ServiceConnections::Collect() const {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,14 @@
 #include "netlink/core/nf_tables.h"
 
 namespace kubenatd::agent::serve {
+
+/// Packets of the jumps to endpoints in the chains of a service port in iptables mode, by handle of the rule: as the
+/// nat table sees a connection's first packet alone, its new connections. None: they cannot be read now.
+[[nodiscard]] std::optional<std::map<std::uint64_t, std::uint64_t>> endpoint_packets(
+    netlink::NfTables& kernel, rules::Family family, const std::string& service_port_name, rules::Protocol protocol);
+/// How many came between two readings. A rule written anew counts from 0.
+[[nodiscard]] std::uint64_t packets_since(const std::map<std::uint64_t, std::uint64_t>& before,
+                                          const std::map<std::uint64_t, std::uint64_t>& now);
 
 /// New connections of each port of some Services, as the rules in the kernel have counted them.
 ///

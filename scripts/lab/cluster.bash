@@ -4,6 +4,7 @@
 #
 #   lab_cluster                everything that the story needs
 #   lab_agent NODE             kubenatd on a node, following $lab_objects; lab_kubenatd NODE COMMAND... another command
+#   lab_page NODE              the address of the page that it serves, for a browser on this machine
 #   lab_pod NAME NODE APP      one more pod, ready; lab_ready NAME True|False
 #   lab_delete_pod NAME        it goes gracefully; lab_destroy_pod NAME: at once, its object stays
 #   lab_is_endpoint NAME       whether rules on both nodes lead there; lab_nothing_leads_to ADDRESS
@@ -19,7 +20,20 @@ lab_kubenatd() {
 
 lab_agent() {
   lab_start "kubenatd-$1" "$1" "$lab_binary" run --manifests "$lab_objects" --config "$lab_config" \
-    --hostname-override "$1"
+    --hostname-override "$1" --page on
+}
+
+# The relay listens on this machine's localhost and connects in the node's namespace.
+lab_page() {
+  local file=$lab_dir/page-$1
+  if ! lab_runs "page-$1"; then
+    rm -f "$file"
+    python3 "$lab_here/lab/relay.py" "$lab_name-$1" 10249 "$file" </dev/null >"$lab_dir/log/page-$1" 2>&1 &
+    echo $! >"$lab_dir/pid/page-$1"
+    disown
+    lab_eventually test -s "$file" || lab_die "no way to the page of $1: $(tail -n 1 "$lab_dir/log/page-$1")"
+  fi
+  echo "http://127.0.0.1:$(cat "$file")/ui/"
 }
 
 # The rule that a node's chains end with stands there.

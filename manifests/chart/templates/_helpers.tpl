@@ -22,6 +22,7 @@ k8s-app: kubenatd
 {{- toYaml (mergeOverwrite $config (deepCopy .Values.config)) }}
 {{- $own := dict }}
 {{- if ne .Values.hostPorts "auto" }}{{ $_ := set $own "hostPorts" .Values.hostPorts }}{{ end }}
+{{- if ne .Values.page "off" }}{{ $_ := set $own "page" .Values.page }}{{ end }}
 {{- with mergeOverwrite $own (deepCopy .Values.settings) }}
 ---
 {{ toYaml (merge (dict "apiVersion" "kubenatd.io/v1alpha1" "kind" "KubenatdConfiguration") .) }}

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/page/picture.h"
+#include "agent/seen/board.h"
+#include "agent/seen/inquiries.h"
+#include "agent/serve/http_server.h"
+
+namespace kubenatd::agent::page {
+
+/// New connections a second of Services, from one look to the next.
+///
+/// Threading: one thread. Failure: a Service that cannot be read has no figure. Cost: of each row two dumps of chains
+/// for each port and family, about 20 us each; what nobody asked for for a while is forgotten.
+class Rates {
+ public:
+  void add_to(seen::ServicesPage& page);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Count {
+    std::map<std::uint64_t, std::uint64_t> packets;
+  };
+  struct Known {
+    std::map<std::string, Count> ports;
+    Clock::time_point at;
+    std::optional<double> rate;
+  };
+  std::optional<netlink::NfTables> kernel_;
+  std::map<std::string, Known> known_;
+};
+
+/// The one document that the page polls.
+///
+///     view=services|service|history|packet, after=NUMBER for the history, and what a query of Services has
+///
+/// Purpose: what a view shows, and nothing more: visible rows, one Service. Threading: one thread, that of its lane.
+/// Failure: 503 when the run loop is busy. Cost: the run loop is asked only when something has changed, and a list of
+/// Services is made again only so often that it takes a hundredth of the time.
+class Now {
+ public:
+  Now(const seen::Board& board, seen::Inquiries& inquiries, bool counts)
+      : board_(board), inquiries_(inquiries), counts_(counts) {}
+
+  [[nodiscard]] serve::HttpResponse answer(const serve::HttpRequest& request);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::size_t kMostListed = 4;
+  struct Listed {
+    std::string query;
+    std::uint64_t revision = 0;
+    seen::ServicesPage page;
+    std::shared_ptr<const WantedService> wanted;
+    Clock::time_point next;  ///< not made again before
+  };
+  [[nodiscard]] Listed* list(const seen::ServicesQuery& query, serve::HttpResponse& failure);
+
+  const seen::Board& board_;
+  seen::Inquiries& inquiries_;
+  const bool counts_;          ///< the rules count connections
+  std::deque<Listed> listed_;  ///< of the last few viewers
+  Rates rates_;
+  Picture picture_;
+};
+
+}  // namespace kubenatd::agent::page

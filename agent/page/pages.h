@@ -1,0 +1,29 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "agent/page/explainer.h"
+#include "agent/seen/board.h"
+#include "agent/seen/inquiries.h"
+#include "agent/serve/http_server.h"
+
+/// The page of the agent, for people with a browser: /ui/.
+namespace kubenatd::agent::page {
+
+struct PageOptions {
+  std::string node;
+  bool counts = true;  ///< the rules of the mode count connections
+  Explain explain;     ///< none: packets are not explained
+};
+
+/// By path. Handlers refer to board and inquiries, may wait some seconds and are for one lane, which is not that of the
+/// probes. Cost: nothing until somebody asks.
+[[nodiscard]] std::map<std::string, serve::HttpHandler> ui_pages(const seen::Board& board, seen::Inquiries& inquiries,
+                                                                 PageOptions options);
+
+inline constexpr const char* kUiPath = "/ui/";
+inline constexpr const char* kNowPath = "/ui/api/now";
+inline constexpr const char* kExplainPath = "/ui/api/explain";
+
+}  // namespace kubenatd::agent::page

@@ -1,0 +1,130 @@
+// What happens to a packet: asked of the agent, drawn hook by hook.
+import {h, put, copyButton, plural} from './dom.js';
+
+const HOOKS = {ingress: 'As it comes in', prerouting: 'Before routing', input: 'To this node', forward: 'Through this node',
+  output: 'From this node', postrouting: 'As it leaves'};
+const TRIES = 60;
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+function stepItem(step) {
+  const text = step.rule || 'policy of the chain';
+  const marks = [step.foreign ? 'of another program' : '', step.idle ? 'no rule in there fitted' : '', step.matched ? '' : 'did not fit'].filter(Boolean);
+  return h('li', {class: `step ${step.matched ? '' : 'unfit'} ${step.foreign ? 'foreign' : ''}`},
+    h('span', {class: 'where'}, `${step.family ? `${step.family} ` : ''}${step.table} ${step.chain}`),
+    h('code', {}, text), copyButton(text),
+    step.counters ? h('span', {class: 'packets'}, plural(step.counters.packets, 'packet')) : null,
+    marks.length ? h('span', {class: 'badge'}, marks.join(', ')) : null,
+    step.why ? h('details', {}, h('summary', {}, 'why'), h('p', {}, step.why)) : null);
+}
+
+// Steps of one hook stand together, in the order in which the packet meets them.
+function stepList(steps, all) {
+  const shown = steps.filter((step) => all || (step.matched && !step.idle));
+  const groups = [];
+  for (const step of shown) {
+    const hook = step.table === 'kernel' ? 'kernel' : step.hook || '';
+    if (!groups.length || groups.at(-1).hook !== hook) groups.push({hook, steps: []});
+    groups.at(-1).steps.push(step);
+  }
+  return groups.map((group) => h('section', {class: 'hook'}, h('h3', {}, group.hook === 'kernel' ? 'The kernel itself' : HOOKS[group.hook] || 'Rules',
+    group.hook && group.hook !== 'kernel' ? h('small', {}, ` ${group.hook}`) : null), h('ol', {}, group.steps.map(stepItem))));
+}
+
+function endItem(end, all) {
+  const word = {forwarded: 'goes to', local: 'is taken by this node', dropped: 'is dropped', rejected: 'is refused', unknown: 'is not known'}[end.end] || end.end;
+  const where = end.address ? `${end.address.includes(':') ? `[${end.address}]` : end.address}${end.port ? `:${end.port}` : ''}` : '';
+  const odds = end.oddsKnown === false ? 'odds unknown' : `${(end.odds * 100).toFixed(1)} %`;
+  return h('li', {class: `end ${['dropped', 'rejected'].includes(end.end) ? 'bad' : ''}`},
+    h('meter', {min: 0, max: 1, value: end.oddsKnown === false ? 0 : end.odds, 'aria-label': odds}), h('b', {}, odds), ' ',
+    h('span', {}, [word, ['dropped', 'rejected'].includes(end.end) ? '' : where, end.who, end.refusedWith, end.masqueraded ? 'masqueraded' : '',
+      end.cause && end.cause !== 'rules' ? `by ${end.cause}` : ''].filter(Boolean).join(' · ')),
+    end.steps.length ? h('details', {}, h('summary', {}, plural(end.steps.length, 'step')), stepList(end.steps, all)) : null);
+}
+
+function answerView(answer, all, depth = 0) {
+  const {packet, ingress, client} = answer;
+  const good = ['answer', 'local', 'redirect'].includes(client.code);
+  const blamed = answer.findings.filter((one) => one.weight === 'problem');
+  return h('article', {class: 'answer'},
+    depth ? h('h2', {}, 'Behind the controller') : null,
+    depth || !client.text ? null : h('p', {class: `client ${good ? 'good' : client.code === 'unknown' || client.code === 'mixed' ? 'drift' : 'bad'}`}, h('b', {}, `The client sees: ${client.code}. `), client.text),
+    answer.findings.length ? h('ul', {class: 'findings'}, answer.findings.map((one) => h('li', {class: one.weight === 'problem' ? 'bad' : ''},
+      h('b', {}, one.weight === 'problem' ? 'Problem: ' : 'Remark: '), one.text, ' ', h('code', {}, one.code),
+      one.details.length ? h('ul', {}, one.details.map((line) => h('li', {}, line))) : null))) : null,
+    ingress ? h('section', {class: 'hook'}, h('h3', {}, 'The browser asks'), h('p', {}, ingress.kind
+      ? `${ingress.kind} ${ingress.name}: host ${ingress.host || 'any'}, path ${ingress.path || '/'} (${ingress.pathType}) leads to ${ingress.backend || 'nothing'}`
+      : 'No Ingress and no HTTPRoute has this host and path.', ingress.controller ? `; the way in is ${ingress.controller}` : '')) : null,
+    packet ? h('p', {class: 'packet-line'}, h('b', {}, `${packet.source} → ${packet.destination}:${packet.port}/${packet.protocol}`), packet.from ? ` from ${packet.from}` : '',
+      answer.destination && answer.destination.name ? `, ${answer.destination.kind} of ${answer.destination.name}` : '', `, rules: ${answer.source}`) : null,
+    stepList(answer.steps, all),
+    answer.ends.length ? h('section', {class: `hook ${blamed.length ? 'last' : ''}`}, h('h3', {}, 'Where it ends'), h('ul', {class: 'ends'}, answer.ends.map((end) => endItem(end, all)))) : null,
+    answer.masquerade ? h('p', {class: 'hint'}, `Masqueraded: ${answer.masquerade}`) : null,
+    (answer.differences || []).length ? h('section', {class: 'hook bad'}, h('h3', {}, 'Rules that are not as they should be'), h('ul', {}, answer.differences.map((one) =>
+      h('li', {}, h('b', {}, `${one.what}: `), h('code', {}, `${one.table} ${one.chain} ${one.rule}`))))) : null,
+    (answer.connections || []).length ? h('details', {}, h('summary', {}, plural(answer.connections.length, 'known connection')), h('ul', {}, answer.connections.map((one) =>
+      h('li', {}, `${one.original} served by ${one.servedBy}`)))) : null,
+    answer.backend ? answerView(answer.backend, all, depth + 1) : null);
+}
+
+export function packetView(app, initial) {
+  const to = h('input', {id: 'to', name: 'to', required: true, autocomplete: 'off', spellcheck: 'false', value: initial.get('to') || '', maxlength: 500,
+    placeholder: '10.96.0.10:53/udp, node:30080 or http://shop.local/cart'});
+  const from = h('input', {id: 'from', name: 'from', autocomplete: 'off', spellcheck: 'false', value: initial.get('from') || '', maxlength: 100,
+    placeholder: 'an address, node, or nothing'});
+  const all = h('input', {type: 'checkbox', id: 'all'});
+  const button = h('button', {type: 'submit'}, 'Explain');
+  const state = h('p', {class: 'empty', role: 'status'}, 'Ask about a ClusterIP, a NodePort, a hostPort, a pod or a URL. The first packet of a connection is walked through everybody’s rules, as the kernel does it.');
+  const result = h('div', {});
+  let answer = null;
+  let asked = 0;
+
+  function draw() {
+    put(result, answer ? answerView(answer, all.checked) : '');
+  }
+  async function explain() {
+    const mine = ++asked;
+    const words = new URLSearchParams({to: to.value.trim(), from: from.value.trim(), ask: `${Date.now()}-${mine}`});
+    history.replaceState(null, '', `#/packet?${new URLSearchParams({to: to.value.trim(), from: from.value.trim()})}`);
+    state.hidden = false;
+    state.className = 'empty';
+    state.textContent = 'The agent reads objects and rules for it…';
+    button.disabled = true;
+    try {
+      for (let i = 0; i < TRIES && mine === asked; ++i) {
+        const told = await fetch(`api/explain?${words}`, {cache: 'no-store'});
+        if (told.status === 200) {
+          answer = await told.json();
+          state.hidden = true;
+          draw();
+          return;
+        }
+        const text = (await told.text()).trim();
+        if (told.status !== 202 && told.status !== 429) {
+          answer = null;
+          draw();
+          state.className = 'empty bad';
+          state.textContent = text;
+          return;
+        }
+        if (told.status === 429) state.textContent = 'Another question is being answered; this one is next…';
+        await pause(700);
+      }
+      state.textContent = 'There was no answer in time. The agent may be busy, or the API server away.';
+    } catch {
+      state.textContent = 'The agent does not answer.';
+    } finally {
+      button.disabled = false;
+    }
+  }
+  all.addEventListener('change', draw);
+  const form = h('form', {class: 'bar ask', onsubmit: (event) => { event.preventDefault(); explain(); }},
+    h('label', {for: 'to'}, 'To'), to, h('label', {for: 'from'}, 'From'), from, button,
+    h('label', {class: 'check'}, all, 'also what did not fit'));
+  if (initial.get('go')) explain();
+  return {
+    name: 'packet', title: 'A packet', element: h('div', {}, form, state, result),
+    query: () => new URLSearchParams({view: 'packet'}),
+    show() {},
+    close() { ++asked; },
+  };
+}
