@@ -24,6 +24,7 @@ int dispatch(const Options& options) {
     case Command::kTrace: return kubenatd::agent::cli::trace(options);
     case Command::kStatus: return kubenatd::agent::cli::status(options);
     case Command::kServices: return kubenatd::agent::cli::services(options);
+    case Command::kReport: return kubenatd::agent::cli::report(options);
     case Command::kCheck: return kubenatd::agent::cli::check(options);
     case Command::kCleanup: return kubenatd::agent::cli::cleanup(options);
     case Command::kVersion: return kubenatd::agent::cli::version(options);

@@ -11,7 +11,7 @@
 # index of two images. Another platform than this machine's has its binary in build/ARCHITECTURE (scripts/cross.sh) and its
 # libraries from build/sysroot-ARCHITECTURE (scripts/sysroot.sh). --binary is for one platform.
 # The output is an OCI archive: `kind load image-archive FILE`, `ctr --namespace k8s.io images import FILE`, `podman load`.
-# The same binary on the same packages gives the same image: its digest does not depend on time and place.
+# The same binary and commit on the same packages give the same file: it does not depend on time and place.
 set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -192,10 +192,17 @@ commit() {
     fail "buildah does not work here"
   fi
   buildah copy --quiet --chown 0:0 "$container" "$root" / >/dev/null
+  local labels=()
+  local revision
+  if revision=$(git rev-parse HEAD 2>/dev/null); then
+    labels=(--label org.opencontainers.image.revision="$revision"
+      --label org.opencontainers.image.created="$(date --utc --date="@$(git log -1 --format=%ct)" +%FT%TZ)")
+  fi
   buildah config --arch "$architecture" --variant "$variant" --os linux \
     --entrypoint '["/usr/sbin/kubenatd"]' --cmd '["--help"]' --workingdir / --created-by 'scripts/image.sh' \
     --label org.opencontainers.image.title=kubenatd --label org.opencontainers.image.version="$version" \
-    --label org.opencontainers.image.licenses=Apache-2.0 "$container"
+    --label org.opencontainers.image.description='Kubernetes node agent in place of kube-proxy and portmap' \
+    --label org.opencontainers.image.licenses=Apache-2.0 "${labels[@]}" "$container"
   buildah commit --quiet --rm --timestamp 0 --disable-compression=false "$container" "$target" >/dev/null
 }
 
@@ -211,8 +218,7 @@ build_image() {
   if ((${#platforms[@]} == 1)); then
     choose "${platforms[0]}"
     lay_out "$work/$architecture"
-    rm -f "$output"
-    commit "$work/$architecture" "oci-archive:$output:$name"
+    commit "$work/$architecture" "oci:$work/layout:$name"
   else
     buildah manifest create index >/dev/null
     for image in "${platforms[@]}"; do
@@ -221,9 +227,11 @@ build_image() {
       commit "$work/$architecture" "localhost/platform:$architecture"
       buildah manifest add index "localhost/platform:$architecture" >/dev/null
     done
-    rm -f "$output"
-    buildah manifest push --all --quiet index "oci-archive:$output:$name" >/dev/null
+    buildah manifest push --all --quiet index "oci:$work/layout:$name" >/dev/null
   fi
+  # buildah's own archive has the time of its making in it.
+  tar --create --file="$output" --directory="$work/layout" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
+    --mode=u=rwX,go=rX --format=ustar blobs index.json oci-layout
   echo "image: $name, $(numfmt --to=iec --suffix=B "$(stat --format=%s "$output")") in $output"
 }
 

@@ -52,13 +52,14 @@ may[agent/dataplane/iptables]="$below_dataplane rules/iptables netlink/iptables 
 may[agent/dataplane/nftables]="$below_dataplane rules/nftables netlink/nftables agent/dataplane"
 may[agent/explain]="$below_dataplane rules/iptables rules/nftables agent/dataplane"
 may[agent/trace]="${may[agent/explain]} agent/explain"
+may[agent/report]="rules rules/walk agent/base agent/documents agent/config agent/explain"
 may[agent/node]="$below_dataplane rules/nftables agent/dataplane"
 may[agent/seen]="$below_dataplane rules/iptables agent/dataplane"
 may[agent/serve]="$below_dataplane rules/iptables rules/nftables netlink/iptables agent/dataplane agent/seen"
 may[agent/page]="$below_dataplane rules/iptables netlink/iptables agent/dataplane agent/seen agent/serve"
 may[agent/daemon]="$below_dataplane rules/iptables rules/nftables agent/sources agent/api agent/dataplane agent/seen agent/serve \
   agent/page"
-may[agent/cli]="${may[agent/explain]} agent/sources agent/api agent/explain agent/trace agent/node agent/seen agent/serve \
+may[agent/cli]="${may[agent/explain]} agent/sources agent/api agent/explain agent/trace agent/node agent/report agent/seen agent/serve \
   agent/page agent/daemon"
 may[agent]="agent/base agent/cli"
 

@@ -1,5 +1,6 @@
 #include "agent/base/log.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <deque>
 #include <iterator>
 #include <memory>
 #include <span>
@@ -108,6 +110,31 @@ CurrentLog& current_log() {
   return log;
 }
 
+/// The last lines.
+class LastLines {
+ public:
+  void add(std::string line) {
+    const MutexLock lock(mutex_);
+    if (lines_.size() >= kMost) lines_.pop_front();
+    lines_.push_back(std::move(line));
+  }
+  [[nodiscard]] std::vector<std::string> get() const {
+    const MutexLock lock(mutex_);
+    return {lines_.begin(), lines_.end()};
+  }
+
+ private:
+  static constexpr std::size_t kMost = 200;
+
+  mutable Mutex mutex_;
+  std::deque<std::string> lines_ KUBENATD_GUARDED_BY(mutex_);
+};
+
+LastLines& last_lines() {
+  static LastLines lines;
+  return lines;
+}
+
 /// True when logfmt needs no quotes around the value.
 bool is_plain(std::string_view value) {
   return !value.empty() && value.size() <= kLongestValue &&
@@ -167,6 +194,19 @@ std::string json_line(Level level, std::string_view message, std::span<const Log
   return line + '}';
 }
 
+/// A line as it is kept.
+std::string kept_line(Level level, std::string_view logfmt_line) {
+  constexpr std::size_t kLongest = 1024;
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto name = spdlog::level::to_string_view(level);
+  std::string line =
+      fmt::format("time={:%FT%T}Z level={} {}", now, std::string_view(name.data(), name.size()), logfmt_line);
+  if (line.size() <= kLongest) return line;
+  // Between words: half of one could not be told for what it is.
+  line.resize(line.rfind(' ', kLongest));
+  return line + " ...";
+}
+
 void write(Level level, std::string_view message, std::span<const LogField> fields, const LogPlace& place) {
   const Log log = current_log().get();
   spdlog::logger& logger = level == spdlog::level::err ? *log.errors : *log.others;
@@ -177,6 +217,7 @@ void write(Level level, std::string_view message, std::span<const LogField> fiel
     case LogForm::kLogfmt: text = logfmt(message, fields); break;
     case LogForm::kJson: text = json_line(level, message, fields, place); break;
   }
+  last_lines().add(kept_line(level, log.form == LogForm::kLogfmt ? text : logfmt(message, fields)));
   logger.log(level, spdlog::string_view_t(text.data(), text.size()));
 }
 
@@ -189,6 +230,10 @@ LogField::LogField(std::string_view field_key, double number)
 
 LogForm text_log_form() {
   return ::isatty(STDERR_FILENO) == 1 ? LogForm::kTerminal : LogForm::kLogfmt;
+}
+
+std::vector<std::string> last_log_lines() {
+  return last_lines().get();
 }
 
 std::string logfmt_text(std::string_view message, LogFields fields) {

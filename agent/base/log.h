@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "rules/error.h"
 
@@ -18,7 +19,8 @@
 /// ({"ts":1735787045678.123,"caller":"daemon/round_log.cpp:61","msg":"rules written","v":0,"services":3}). Text from
 /// outside may be passed as it is: nothing in it can start a line, steer a terminal or look like another field, and
 /// JSON is UTF-8 whatever it holds. Threading: any thread, lines do not mix. Failure: a log that cannot be written is
-/// no reason to stop; such lines are lost. Cost: one write(2) a line; a line below the verbosity is not formatted.
+/// no reason to stop; such lines are lost. Cost: one write(2) a line; a line below the verbosity is not formatted. The
+/// last lines stay in memory, 200 of them, at most 1 KiB each.
 namespace kubenatd::agent::base {
 
 /// A value that goes with a message. Keys are written by the program: letters, digits, "_" and "."; not those that
@@ -60,6 +62,9 @@ void log_error(const rules::Error& error, LogFields fields = {}, LogPlace place 
 void log_warning(std::string_view message, LogFields fields = {}, LogPlace place = LogPlace::current());
 void log_info(std::string_view message, LogFields fields = {}, LogPlace place = LogPlace::current());
 void log_debug(std::string_view message, LogFields fields = {}, LogPlace place = LogPlace::current());
+
+/// The last lines of this process, oldest first, as logfmt whatever the form is.
+[[nodiscard]] std::vector<std::string> last_log_lines();
 
 /// The part of a line behind time and level, in the forms of text.
 [[nodiscard]] std::string logfmt_text(std::string_view message, LogFields fields);

@@ -86,6 +86,7 @@ void ServiceManager::tell(const std::string& message) {
 
 void ServiceManager::ready(std::string_view status) {
   status_ = one_line(status, kLongestStatus);
+  is_ready_ = true;
   tell(fmt::format("READY=1\nSTATUS={}", status_));
 }
 
@@ -110,7 +111,8 @@ void ServiceManager::status(std::string_view line) {
 void ServiceManager::alive(Clock::time_point now) {
   if (!socket_ || !watchdog_ || now < next_alive_) return;
   next_alive_ = now + *watchdog_ / 2;
-  tell("WATCHDOG=1");
+  // The watchdog looks from READY on; before that it is the limit of the start, which a start that goes on moves.
+  tell(is_ready_ ? std::string("WATCHDOG=1") : fmt::format("EXTEND_TIMEOUT_USEC={}", watchdog_->count()));
 }
 
 std::optional<ServiceManager::Clock::time_point> ServiceManager::next_alive() const {

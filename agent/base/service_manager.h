@@ -35,7 +35,8 @@ class ServiceManager {
   /// A line for people, as `systemctl status` shows it. The line that was told last is not told again.
   void status(std::string_view line);
 
-  /// The caller is alive: called more often than next_alive() asks for it tells nothing.
+  /// The caller is alive: called more often than next_alive() asks for it tells nothing. Before ready() it gives the
+  /// start as much time again as the watchdog has, so that a start may wait and may not hang.
   void alive(Clock::time_point now);
   /// When alive() is to be called at the latest, for a watchdog that must hear of us twice as often as it looks.
   [[nodiscard]] std::optional<Clock::time_point> next_alive() const;
@@ -48,6 +49,7 @@ class ServiceManager {
   std::string status_;   ///< told last
   std::optional<std::chrono::microseconds> watchdog_;
   Clock::time_point next_alive_;
+  bool is_ready_ = false;
   bool failure_told_ = false;
 };
 

@@ -9,6 +9,7 @@
 #include "agent/base/printable.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
+#include "agent/cli/texts.h"
 #include "agent/daemon/configuration.h"
 #include "agent/daemon/inputs.h"
 #include "agent/daemon/rival_watch.h"
@@ -36,18 +37,12 @@ rules::Result<std::vector<Config::Mode>> modes_of(const config::FlagValues& flag
 
 }  // namespace
 
-int check_node(const Options& options) {
-  const auto loaded = daemon::load_configuration(options.flags);
-  if (!loaded) {
-    base::log_error(loaded.error());
-    return kExitFailed;
-  }
+rules::Result<node::Report> check_this_node(const config::FlagValues& flags) {
+  const auto loaded = daemon::load_configuration(flags);
+  if (!loaded) return std::unexpected(loaded.error());
   const Config& config = loaded->config;
-  const auto modes = modes_of(options.flags, config);
-  if (!modes) {
-    base::log_error(modes.error());
-    return kExitFailed;
-  }
+  const auto modes = modes_of(flags, config);
+  if (!modes) return std::unexpected(modes.error());
   config::Environment environment = daemon::read_environment(config, {});
   environment.has_nfacct = daemon::counters_exist();
   const std::optional<objects::Node> no_node;
@@ -56,17 +51,24 @@ int check_node(const Options& options) {
   daemon::RivalWatch rivals;
   rivals.look(config);
   dataplane::NetlinkKernel kernel;
-  const node::Report report =
-      node::check_node(kernel, {.modes = *modes,
-                                .facts = facts,
-                                .localhost_node_ports = config.localhost_node_ports,
-                                .least_descriptors = serve::DescriptorShares::kReserve,
-                                .rival = rivals.take(daemon::RivalWatch::Clock::now()).value_or("")});
-  fmt::print("{}", options.check.json ? node::to_json(report) : node::to_text(report));
+  return node::check_node(kernel, {.modes = *modes,
+                                   .facts = facts,
+                                   .localhost_node_ports = config.localhost_node_ports,
+                                   .least_descriptors = serve::DescriptorShares::kReserve,
+                                   .rival = rivals.take(daemon::RivalWatch::Clock::now()).value_or("")});
+}
+
+int check_node(const Options& options) {
+  const auto report = check_this_node(options.flags);
+  if (!report) {
+    base::log_error(report.error());
+    return kExitFailed;
+  }
+  fmt::print("{}", options.check.json ? node::to_json(*report) : node::to_text(*report));
   if (!finish_output()) return kExitFailed;
   bool unknown = false;
-  for (const Config::Mode mode : *modes) {
-    const node::State verdict = node::verdict_on(mode, report.findings);
+  for (const Config::Mode mode : report->modes) {
+    const node::State verdict = node::verdict_on(mode, report->findings);
     if (verdict == node::State::kMissing) return kExitFailed;
     unknown = unknown || verdict == node::State::kUnknown;
   }

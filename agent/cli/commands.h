@@ -11,6 +11,7 @@ namespace kubenatd::agent::cli {
 [[nodiscard]] int explain(const Options& options);
 [[nodiscard]] int trace(const Options& options);
 [[nodiscard]] int status(const Options& options);
+[[nodiscard]] int report(const Options& options);
 [[nodiscard]] int services(const Options& options);
 [[nodiscard]] int check(const Options& options);
 /// check --node

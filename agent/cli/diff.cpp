@@ -7,6 +7,7 @@
 #include "agent/base/printable.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
+#include "agent/cli/texts.h"
 #include "agent/daemon/advice.h"
 #include "agent/daemon/inputs.h"
 #include "agent/dataplane/left_behind.h"
@@ -44,20 +45,19 @@ std::string shown(const std::string& text) {
   return base::one_line(text, kLongest);
 }
 
-/// In iptables' tables as iptables-save writes rules, in nftables mode's own as nft lists it.
-void print(const ObjectDiff& diff, rules::Family family) {
+}  // namespace
+
+std::string to_text(const ObjectDiff& diff, rules::Family family) {
   const rules::ObjectRef& object = diff.object;
   const std::string name = shown(object.kind == Kind::kTable ? object.table : object.name);
-  if (object.table != rules::nftables::kTable) {
-    fmt::print("{} {} {}{}\n", name_of(family), object.table, name, note_of(diff.presence));
-    for (const ObjectDiff::Line& line : diff.lines) fmt::print("  {} -A {} {}\n", line.sign, name, shown(line.rule));
-    return;
-  }
-  fmt::print("{} {} {}{}\n", name_of(family), word_of(diff), name, note_of(diff.presence));
-  for (const ObjectDiff::Line& line : diff.lines) fmt::print("  {} {}\n", line.sign, shown(line.rule));
+  const bool is_own = object.table == rules::nftables::kTable;
+  std::string text = fmt::format("{} {} {}{}\n", name_of(family),
+                                 is_own ? word_of(diff) : std::string_view(object.table), name, note_of(diff.presence));
+  for (const ObjectDiff::Line& line : diff.lines)
+    text += is_own ? fmt::format("  {} {}\n", line.sign, shown(line.rule))
+                   : fmt::format("  {} -A {} {}\n", line.sign, name, shown(line.rule));
+  return text;
 }
-
-}  // namespace
 
 int diff(const Options& options) {
   auto inputs = daemon::read_inputs(options.flags, daemon::Purpose::kLook);
@@ -88,7 +88,7 @@ int diff(const Options& options) {
       base::log_error(daemon::with_kernel_advice(difference.error()));
       return kExitNoAnswer;
     }
-    for (const ObjectDiff& one : difference->objects) print(one, family);
+    for (const ObjectDiff& one : difference->objects) fmt::print("{}", to_text(one, family));
     for (const auto& remark : difference->host_ports)
       base::log_warning(to_text(remark), {{"family", std::string(name_of(family))}});
     const auto others = dataplane::find_left_behind(*kernel, family, model.config().mode);

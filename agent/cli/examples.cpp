@@ -41,6 +41,10 @@ constexpr std::array kServices{
     Example{"kubenatd services demo/web --output wide", "one, with more columns"},
     Example{"kubenatd services --problems", "those with a problem"},
 };
+constexpr std::array kReport{
+    Example{"kubenatd report --config FILE --output report.txt", "beside a running agent, with its configuration"},
+    Example{"kubenatd report --manifests DIR", "on standard output"},
+};
 constexpr std::array kCheck{
     Example{"kubenatd check --config FILE", "what is understood of a configuration"},
     Example{"kubenatd check --node --proxy-mode nftables", "whether this node can do that mode"},
@@ -62,10 +66,9 @@ struct Entry {
   std::span<const Example> examples;
 };
 constexpr std::array kAll{
-    Entry{"run", kRun},           Entry{"render", kRender},         Entry{"diff", kDiff},
-    Entry{"explain", kExplain},   Entry{"trace", kTrace},           Entry{"status", kStatus},
-    Entry{"services", kServices}, Entry{"check", kCheck},           Entry{"cleanup", kCleanup},
-    Entry{"version", kVersion},   Entry{"completion", kCompletion},
+    Entry{"run", kRun},     Entry{"render", kRender},   Entry{"diff", kDiff},         Entry{"explain", kExplain},
+    Entry{"trace", kTrace}, Entry{"status", kStatus},   Entry{"services", kServices}, Entry{"report", kReport},
+    Entry{"check", kCheck}, Entry{"cleanup", kCleanup}, Entry{"version", kVersion},   Entry{"completion", kCompletion},
 };
 
 }  // namespace

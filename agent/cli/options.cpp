@@ -88,6 +88,11 @@ constexpr std::array kCommands{
                 "List the Services as the running agent sees them: addresses, ready endpoints, problems, drift\n"
                 "NAME is web or demo/web, and shows its frontends and endpoints, too. Exit code 1: there is no such\n"
                 "Service; 3: no agent answers"},
+    CommandWord{
+        "report", Command::kReport, config::Command::kDiff, "",
+        "Write one text with all that a report of a fault needs, without tokens, keys and certificates\n"
+        "What cannot be had is said in its place. Names and addresses of Services, pods and nodes are in it: read\n"
+        "it before you give it away."},
     CommandWord{"check", Command::kCheck, config::Command::kCheck, "",
                 "Say what is understood of a configuration and of the flags of run, or what this node can do\n"
                 "Exit code 1: the configuration is refused. With --node 1: a mode cannot run here; 3: it could not be\n"
@@ -412,6 +417,12 @@ FlagSet flags_of(const CommandWord& command, Options& options, Asked& asked) {
   if (command.command == Command::kStatus || command.command == Command::kServices)
     add_seen_flags(flags, options.seen, command.command);
   if (command.command == Command::kCheck) add_check_flags(flags, options.check);
+  if (command.command == Command::kReport)
+    flags.add(
+        flag("output", "FILE", "Where to; default: standard output", [&options](const std::string& text) -> Wrong {
+          options.report_file = text;
+          return std::nullopt;
+        }));
   if (command.command == Command::kVersion) flags.add(output_flag(options.version_json));
   if (takes_settings(command)) {
     flags.add(version_flag(asked.version));

@@ -60,6 +60,7 @@ struct Options {
     kTrace,
     kStatus,
     kServices,
+    kReport,
     kCheck,
     kCleanup,
     kVersion,
@@ -72,10 +73,11 @@ struct Options {
   TraceOptions trace;
   CheckOptions check;
   SeenOptions seen;
-  bool version_json = false;         ///< version: for programs
-  std::string page;                  ///< completion: the shell; manual: the command, or empty for the program
-  config::FlagValues flags;          ///< kubenatd's settings, and kube-proxy's flags: every command takes all of them
-  std::vector<std::string> remarks;  ///< one line each, on how the command line was read
+  std::filesystem::path report_file;  ///< report: empty or "-": standard output
+  bool version_json = false;          ///< version: for programs
+  std::string page;                   ///< completion: the shell; manual: the command, or empty for the program
+  config::FlagValues flags;           ///< kubenatd's settings, and kube-proxy's flags: every command takes all of them
+  std::vector<std::string> remarks;   ///< one line each, on how the command line was read
 };
 
 /// Exit codes; part of the command line's contract.

@@ -18,4 +18,14 @@ bool finish_output() {
   return false;
 }
 
+int write_file(const std::filesystem::path& path, const std::string& text) {
+  std::FILE* file = std::fopen(path.c_str(), "we");
+  if (file == nullptr) return errno;
+  errno = 0;
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  int code = written ? 0 : errno;
+  if (std::fclose(file) != 0 && code == 0) code = errno;
+  return code != 0 || written ? code : EIO;
+}
+
 }  // namespace kubenatd::agent::cli

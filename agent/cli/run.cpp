@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -17,6 +15,7 @@
 #include "agent/base/signals.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/explain_sources.h"
+#include "agent/cli/output.h"
 #include "agent/config/config_json.h"
 #include "agent/config/flag_listing.h"
 #include "agent/daemon/advice.h"
@@ -40,17 +39,6 @@
 
 namespace kubenatd::agent::cli {
 namespace {
-
-/// 0, or the errno.
-int write_file(const std::filesystem::path& path, const std::string& text) {
-  std::FILE* file = std::fopen(path.c_str(), "we");
-  if (file == nullptr) return errno;
-  errno = 0;
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  int code = written ? 0 : errno;
-  if (std::fclose(file) != 0 && code == 0) code = errno;
-  return code != 0 || written ? code : EIO;
-}
 
 /// --write-config-to: JSON is YAML, so the file can be given back as --config.
 int write_configuration(const config::FlagValues& flags) {

@@ -15,6 +15,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/options.h"
 #include "agent/cli/output.h"
+#include "agent/cli/texts.h"
 #include "commit.h"
 
 namespace kubenatd::agent::cli {
@@ -53,14 +54,18 @@ nlohmann::ordered_json libraries() {
 
 }  // namespace
 
+std::string version_document() {
+  const nlohmann::ordered_json json{{"version", KUBENATD_VERSION},
+                                    {"commit", KUBENATD_COMMIT},
+                                    {"commitDate", KUBENATD_COMMIT_DATE},
+                                    {"compiler", __VERSION__},
+                                    {"libraries", libraries()}};
+  return json.dump(2) + "\n";
+}
+
 int version(const Options& options) {
   if (options.version_json) {
-    const nlohmann::ordered_json json{{"version", KUBENATD_VERSION},
-                                      {"commit", KUBENATD_COMMIT},
-                                      {"commitDate", KUBENATD_COMMIT_DATE},
-                                      {"compiler", __VERSION__},
-                                      {"libraries", libraries()}};
-    std::puts(json.dump(2).c_str());
+    std::fputs(version_document().c_str(), stdout);
   } else {
     std::puts("kubenatd " KUBENATD_VERSION);
   }

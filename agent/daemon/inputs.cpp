@@ -31,8 +31,6 @@ namespace {
 
 /// klog's levels below are "useful steady state information"; 4 is "debug level verbosity".
 constexpr int kDebugVerbosity = 4;
-/// For commands that only look: how long an API server may take to give all there is.
-constexpr auto kGatherTime = std::chrono::seconds(60);
 
 /// kube-proxy sets it too. Lowering it needs CAP_SYS_RESOURCE, which a container does not have to have.
 void set_oom_score(const config::Config& config) {
@@ -222,8 +220,9 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
 }
 
 rules::Result<std::size_t> gather(Inputs& inputs, const std::function<void(const objects::ObjectEvent&)>& see,
-                                  const std::function<void(objects::PassedOver)>& left_out) {
-  const auto until = std::chrono::steady_clock::now() + kGatherTime;
+                                  const std::function<void(objects::PassedOver)>& left_out,
+                                  std::chrono::milliseconds patience) {
+  const auto until = std::chrono::steady_clock::now() + patience;
   std::size_t problems = 0;
   while (true) {
     ObjectSource::Update update = inputs.source->take();

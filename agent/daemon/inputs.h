@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -48,10 +49,11 @@ struct Inputs {
 
 /// Waits until the source has given all there is and hands it to the model: for commands that only look. The result is
 /// how many objects were left out. `see` is shown every event before that, `left_out` every object that was refused,
-/// passed over or taken in part.
+/// passed over or taken in part. An API server that has not given everything within `patience` is an error.
 [[nodiscard]] rules::Result<std::size_t> gather(Inputs& inputs,
                                                 const std::function<void(const objects::ObjectEvent&)>& see = {},
-                                                const std::function<void(objects::PassedOver)>& left_out = {});
+                                                const std::function<void(objects::PassedOver)>& left_out = {},
+                                                std::chrono::milliseconds patience = std::chrono::seconds(60));
 
 /// What the first sync still has to wait for, as kube-proxy v1.35 and newer wait for it: the node's object, an address
 /// in it, its podCIDRs in NodeCIDR mode. Empty: nothing.

@@ -9,7 +9,9 @@
 #include <optional>
 #include <utility>
 
+#include "agent/base/log.h"
 #include "agent/base/query.h"
+#include "agent/base/secrets.h"
 #include "agent/seen/json.h"
 #include "rules/address.h"
 
@@ -110,7 +112,17 @@ std::map<std::string, HttpHandler> seen_pages(const seen::Board& board, seen::In
       return json_text(200, to_json(happenings, happenings.empty() ? *after : happenings.back().number));
     });
   };
-  return {{kStatusPath, guarded(status)}, {kServicesPath, guarded(services)}, {kHistoryPath, guarded(history)}};
+  const auto log = [](const HttpRequest& /*request*/) {
+    std::string text;
+    for (const std::string& line : base::last_log_lines()) text += base::without_secret_forms(line) + "\n";
+    HttpResponse response = plain_text(std::move(text));
+    response.headers.emplace_back("Cache-Control", "no-store");
+    return response;
+  };
+  return {{kStatusPath, guarded(status)},
+          {kServicesPath, guarded(services)},
+          {kHistoryPath, guarded(history)},
+          {kLogPath, guarded(log)}};
 }
 
 }  // namespace kubenatd::agent::serve

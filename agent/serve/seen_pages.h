@@ -12,6 +12,7 @@
 ///     /kubenatd/v1/status
 ///     /kubenatd/v1/services?search=web&limit=50    see seen::ServicesQuery
 ///     /kubenatd/v1/history?after=17
+///     /kubenatd/v1/log                             text: the last lines of the log, without what looks like a secret
 ///
 /// GET and HEAD only, with an ETag; who sends it back gets 304 until something has changed. A request that names a host
 /// other than an address or localhost is refused: a web page that had its own name lead here could read everything.
@@ -26,5 +27,6 @@ namespace kubenatd::agent::serve {
 inline constexpr const char* kStatusPath = "/kubenatd/v1/status";
 inline constexpr const char* kServicesPath = "/kubenatd/v1/services";
 inline constexpr const char* kHistoryPath = "/kubenatd/v1/history";
+inline constexpr const char* kLogPath = "/kubenatd/v1/log";
 
 }  // namespace kubenatd::agent::serve

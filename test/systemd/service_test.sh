@@ -238,6 +238,27 @@ check "hung, it is started again" become_slowly is NRestarts 1
 become "and runs" is ActiveState active
 check "the rules are as they were" same_rules
 
+# A folder that is missing may come, as an API server.
+systemctl stop kubenatd
+cat >"$work/units/kubenatd.service.d/wait.conf" <<END
+[Service]
+ExecStart=
+ExecStart=/usr/sbin/kubenatd run --config /etc/kubenatd/config.conf --manifests /etc/kubenatd/later --hostname-override node-1
+TimeoutStartSec=6s
+WatchdogSec=6s
+END
+systemctl daemon-reload
+systemctl start --no-block kubenatd
+sleep 15
+check "without objects it waits longer than a start may take" is ActiveState activating
+check "in one process" is NRestarts 0
+check "the rules are as they were" same_rules
+systemctl kill --signal STOP --kill-whom main kubenatd
+check "hung while it waits, it is started again" become_slowly is NRestarts 1
+cp --recursive /etc/kubenatd/manifests /etc/kubenatd/later
+become "it is ready when objects come" is ActiveState active
+check "the rules are as they were" same_rules
+
 check "it stops" systemctl stop kubenatd
 check "without a failure" is ActiveState inactive
 check "the rules stay" same_rules

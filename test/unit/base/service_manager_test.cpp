@@ -96,11 +96,25 @@ TEST_CASE("A watchdog hears of life twice as often as it looks") {
   SECTION("of this process") {
     if (GENERATE(true, false)) ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
     auto manager = ServiceManager::of_environment();
+    manager.ready("");
+    CHECK(systemd.heard().starts_with("READY=1\n"));
     manager.alive(start);
     CHECK(systemd.heard() == "WATCHDOG=1");
     CHECK(manager.next_alive() == start + seconds(30));
     manager.alive(start + seconds(29));
     CHECK(systemd.heard().empty());
+    manager.alive(start + seconds(30));
+    CHECK(systemd.heard() == "WATCHDOG=1");
+  }
+  SECTION("and before it is ready the limit of the start is moved") {
+    auto manager = ServiceManager::of_environment();
+    manager.alive(start);
+    CHECK(systemd.heard() == "EXTEND_TIMEOUT_USEC=60000000");
+    CHECK(manager.next_alive() == start + seconds(30));
+    manager.ready("");
+    CHECK(systemd.heard().starts_with("READY=1\n"));
+    manager.reloading();
+    CHECK(systemd.heard().starts_with("RELOADING=1\n"));
     manager.alive(start + seconds(30));
     CHECK(systemd.heard() == "WATCHDOG=1");
   }

@@ -1,10 +1,15 @@
 #include "agent/serve/seen_pages.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "agent/base/log.h"
 #include "agent/serve/zpages.h"
 
 using namespace kubenatd::agent;
@@ -62,6 +67,49 @@ HttpRequest accepting(const std::string& accept) {
 }
 
 }  // namespace
+
+/// Standard error leads nowhere as long as it lives.
+class Quiet {
+ public:
+  Quiet() : kept_(::dup(STDERR_FILENO)) {
+    const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    REQUIRE(::dup2(nowhere, STDERR_FILENO) == STDERR_FILENO);
+    ::close(nowhere);
+  }
+  Quiet(const Quiet&) = delete;
+  Quiet& operator=(const Quiet&) = delete;
+  ~Quiet() {
+    ::dup2(kept_, STDERR_FILENO);
+    ::close(kept_);
+  }
+
+ private:
+  int kept_;
+};
+
+TEST_CASE("The last lines of the log are told without what looks like a secret, newest last") {
+  Pages pages;
+  base::log_warning("first of two", {{"url", "https://kate:zebra@host"}});
+  base::log_warning("second of two");
+  const HttpResponse page = pages.ask(kLogPath);
+  CHECK(page.status == 200);
+  CHECK(page.content_type.starts_with("text/plain"));
+  CHECK(page.body.find("zebra") == std::string::npos);
+  const std::size_t first = page.body.find("first of two");
+  REQUIRE(first != std::string::npos);
+  CHECK(page.body.find("second of two") > first);
+  CHECK(page.body.ends_with("\n"));
+
+  {
+    const Quiet quiet;
+    for (int i = 0; i < 300; ++i) base::log_warning("one of many", {{"text", std::string(3000, 'x')}});
+  }
+  const std::string many = pages.ask(kLogPath).body;
+  CHECK(std::ranges::count(many, '\n') == 200);
+  CHECK(many.size() < 300 * 1024);
+  CHECK(pages.ask(kLogPath, {.method = "POST", .path = {}}).status == 405);
+  CHECK(pages.ask(kLogPath, {.method = "GET", .path = {}, .host = "evil.example"}).status == 403);
+}
 
 TEST_CASE("a document is sent once and then 304 until something changes") {
   Pages pages;
