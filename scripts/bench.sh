@@ -7,21 +7,43 @@
 #   scripts/bench.sh             up to 10 000 services, in nftables mode 30 000 (some minutes; iptables-restore takes most)
 #   scripts/bench.sh --quick     1 000 services, without iptables-restore
 #   scripts/bench.sh --nftables  nftables mode alone; may be followed by --quick
+#   scripts/bench.sh --peer DIR  beside kube-proxy with a real API server (both, v1.36, in DIR; etcd in PATH) instead of
+#                                all that; about an hour. --quick: small and soon; --nftables as above
+#   scripts/bench.sh --peer DIR --storm  both of them in a storm of changes
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+usage() {
+  sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+}
 both=1
 quick=()
-for argument in "$@"; do
-  case "$argument" in
+storm=()
+peer=
+while (($#)); do
+  case "$1" in
     --quick) quick=(--quick) ;;
     --nftables) both=0 ;;
-    *)
-      sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
-      exit 2
+    --storm) storm=(--storm) ;;
+    --peer)
+      if (($# < 2)); then usage; fi
+      peer=$(realpath "$2")
+      shift
       ;;
+    *) usage ;;
   esac
+  shift
 done
+if ((${#storm[@]})) && [[ -z $peer ]]; then usage; fi
+if [[ -n $peer ]]; then
+  for program in "$peer/kube-apiserver" "$peer/kube-proxy" etcd openssl; do
+    if ! command -v "$program" >/dev/null; then
+      echo "bench: $program is missing" >&2
+      exit 1
+    fi
+  done
+fi
 if ((EUID != 0)); then
   echo "bench: needs root, for network namespaces" >&2
   exit 1
@@ -31,6 +53,12 @@ cmake --preset release >/dev/null
 cmake --build --preset release --target kubenatd kubenatd_bench -- --quiet
 
 printf 'kubenatd %s, %s, %s\n' "$(build/kubenatd version | cut -d' ' -f2)" "$(iptables --version)" "$(nft --version | cut -d' ' -f1,2)"
+if [[ -n $peer ]]; then
+  mode=()
+  if ((!both)); then mode=(--nftables); fi
+  "$peer/kube-proxy" --version
+  exec build/kubenatd_bench --peer build/kubenatd "$peer" "${quick[@]}" "${storm[@]}" "${mode[@]}"
+fi
 if ((both)); then
   build/kubenatd_bench "${quick[@]}"
   echo

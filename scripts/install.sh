@@ -12,7 +12,7 @@ set -euo pipefail
 # The architecture that is built for has the libraries, and the tools where the tests run...
 readonly libraries=(
   libnftnl-dev libmnl-dev libnl-3-dev libnl-route-3-dev
-  libcpprest-dev prometheus-cpp-dev libssl-dev nlohmann-json3-dev libprotozero-dev libfmt-dev libyaml-dev libspdlog-dev
+  libcpprest-dev prometheus-cpp-dev libssl-dev zlib1g-dev nlohmann-json3-dev libprotozero-dev libfmt-dev libyaml-dev libspdlog-dev
   catch2 libbenchmark-dev
 )
 readonly tools=(iproute2 iptables nftables procps python3 ca-certificates)

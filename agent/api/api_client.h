@@ -8,6 +8,7 @@
 
 #include "agent/api/body_inbox.h"
 #include "agent/api/credentials.h"
+#include "agent/api/gzip_reader.h"
 #include "agent/api/timing.h"
 #include "rules/error.h"
 
@@ -23,12 +24,10 @@ class ApiExchange {
   ApiExchange& operator=(const ApiExchange&) = delete;
 
   [[nodiscard]] const ResponseHead& head() const { return head_; }
-  /// The next block of the body, valid until the next call.
+  /// The next block of the body, unpacked, valid until the next call.
   [[nodiscard]] BodyInbox::State next(BodyInbox::Clock::time_point until, const std::stop_token& stop,
-                                      std::string_view& block) {
-    return inbox_->next(until, stop, block);
-  }
-  [[nodiscard]] std::string failure() const { return inbox_->failure(); }
+                                      std::string_view& block);
+  [[nodiscard]] std::string failure() const { return failure_.empty() ? inbox_->failure() : failure_; }
   /// `ended` is called when this ends, which is when the body has been read or is not wanted.
   void when_ended(std::function<void()> ended) { ended_ = std::move(ended); }
 
@@ -37,6 +36,8 @@ class ApiExchange {
   std::function<void()> ended_;  ///< called once, at the end
   std::shared_ptr<BodyInbox> inbox_ = std::make_shared<BodyInbox>();
   ResponseHead head_;
+  std::unique_ptr<GzipReader> gzip_;  ///< none: the body comes as it is
+  std::string failure_;               ///< of unpacking
 };
 
 /// A request other than GET: what to do, and the body with its type.

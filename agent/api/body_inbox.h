@@ -18,6 +18,7 @@ struct ResponseHead {
   unsigned status = 0;
   std::optional<std::chrono::milliseconds> retry_after;  ///< header Retry-After, in seconds
   std::string content_type;                              ///< header Content-Type
+  std::string content_encoding;                          ///< header Content-Encoding
 };
 
 /// Hands the answer to a request from the threads of the HTTP library to the thread that reads it, block by block. The

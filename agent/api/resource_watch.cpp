@@ -178,7 +178,10 @@ ResourceWatch::Outcome ResourceWatch::list_pages(const std::stop_token& stop) {
   known_.begin_list();
   std::string continue_token, version;
   for (std::size_t page = 0; page < kMostPages; ++page) {
-    std::string parameters = fmt::format("limit={}", kPageSize);
+    // The first list is what the server has in its cache, in one piece, as client-go asks for it: a page costs the
+    // server a read of etcd. Later ones must not be older than what is known.
+    const bool cached = state_.lists == 0 && continue_token.empty();
+    std::string parameters = cached ? "resourceVersion=0" : fmt::format("limit={}", kPageSize);
     if (!continue_token.empty()) parameters += "&continue=" + base::query_encoded(continue_token);
     auto exchange = get(target(parameters), stop);
     if (!exchange) return failed_request(exchange.error());
@@ -188,7 +191,7 @@ ResourceWatch::Outcome ResourceWatch::list_pages(const std::stop_token& stop) {
     if (outcome.next != Outcome::Next::kGoOn || stop.stop_requested()) return outcome;
     if (!continue_token.empty()) continue;
     version_ = version;
-    list_complete(fmt::format("in {} pages", page + 1));
+    list_complete(page == 0 ? std::string("in one piece") : fmt::format("in {} pages", page + 1));
     return {};
   }
   return {Outcome::Next::kRetry, fmt::format("a list of more than {} pages", kMostPages), {}, false};
@@ -223,6 +226,7 @@ ResourceWatch::Outcome ResourceWatch::read_page(ApiExchange& exchange, const std
   // The body's end, so that the connection can be used again.
   std::string_view rest;
   while (state == State::kReady) state = exchange.next(std::min(end, Clock::now() + timing_.stall), stop, rest);
+  if (state == State::kFailed) return retry("the list broke off: " + exchange.failure());
   version = head->resource_version;
   continue_token = head->continue_token;
   return {};

@@ -8,6 +8,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include <cstdlib>
 #include <ctime>
 #include <utility>
 
@@ -23,6 +24,31 @@ struct Session {
   std::string authorities;     ///< where those that are trusted are said
   std::string hint_for_alert;  ///< what the server may have wanted
 };
+
+/// The file of the authorities that this system trusts.
+///
+/// cpprestsdk 2.10 has OpenSSL read and parse it for each connection, before it asks what is wanted: some 50 ms of a
+/// processor, six times at the start of the agent, for certificates that mostly do not count. So OpenSSL is told of an
+/// empty file, and the right one is read where it is needed. Its folder of authorities is as it was: nothing is read in
+/// it before a certificate asks for it. The environment is changed before main(), when no other thread can be reading
+/// it.
+class SystemAuthorities {
+ public:
+  SystemAuthorities() {
+    const char* name = X509_get_default_cert_file_env();
+    const char* said = ::secure_getenv(name);  // as OpenSSL reads it
+    file_ = said == nullptr ? X509_get_default_cert_file() : said;
+    ::setenv(name, "/dev/null", 1);
+  }
+  void add_to(X509_STORE* store) const {
+    (void)X509_STORE_load_file(store, file_.c_str());
+    ERR_clear_error();  // without it, there is still the folder
+  }
+
+ private:
+  std::string file_;
+};
+const SystemAuthorities kSystemAuthorities;
 
 void free_session(void*, void* session, CRYPTO_EX_DATA*, int, long, void*) {
   delete static_cast<Session*>(session);
@@ -205,6 +231,8 @@ void TlsMaterial::install(SSL_CTX* context, Peer peer, std::shared_ptr<TlsFindin
     X509_STORE* store = X509_STORE_new();
     for (const Certificate& authority : authorities_) X509_STORE_add_cert(store, authority.get());
     SSL_CTX_set_cert_store(context, store);  // takes it over; the system's authorities go
+  } else if (!peer.insecure) {
+    kSystemAuthorities.add_to(SSL_CTX_get_cert_store(context));
   }
   if (!chain_.empty()) {
     SSL_CTX_use_certificate(context, chain_.front().get());

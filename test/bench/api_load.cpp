@@ -23,7 +23,7 @@
 #include <string_view>
 #include <vector>
 
-#include "test/bench/cluster_state.h"
+#include "test/bench/cluster_text.h"
 #include "test/bench/isolated.h"
 #include "test/server/scripted_server.h"
 
@@ -43,38 +43,15 @@ constexpr std::string_view kManaged =
     R"("f:app":{},"f:endpointslice.kubernetes.io/managed-by":{},"f:kubernetes.io/service-name":{}},)"
     R"("f:ownerReferences":{".":{},"k:{\"uid\":\"00000000-0000-0000-0000-000000000000\"}":{}}},"f:ports":{},)"
     R"("f:addressType":{},"f:endpoints":{}}}],"uid":"00000000-0000-0000-0000-000000000000",)"
-    R"("creationTimestamp":"2026-01-01T00:00:00Z","labels":{"app":"web","kubernetes.io/service-name":")";
+    R"("creationTimestamp":"2026-01-01T00:00:00Z",)";
 
 std::string event(std::string_view type, const std::string& object) {
   return fmt::format(R"({{"type":"{}","object":{}}})", type, object) + "\n";
 }
 
-std::string service_json(std::size_t index) {
-  const std::string name = std::get<agent::objects::EndpointSlice>(*make_slice(index, kEndpoints, 0).object).service;
-  const std::string address = cluster_ip(index).to_string();
-  return fmt::format(
-      R"({{"kind":"Service","apiVersion":"v1","metadata":{{"name":"{0}","namespace":"bench","resourceVersion":"{2}",{3}{0}"}}}},)"
-      R"("spec":{{"type":"ClusterIP","clusterIP":"{1}","clusterIPs":["{1}"],"ipFamilies":["IPv4"],)"
-      R"("ipFamilyPolicy":"SingleStack","internalTrafficPolicy":"Cluster","sessionAffinity":"None",)"
-      R"("selector":{{"app":"{0}"}},"ports":[{{"name":"http","protocol":"TCP","port":80,"targetPort":8080}}]}},)"
-      R"("status":{{"loadBalancer":{{}}}}}})",
-      name, address, index + 10, kManaged);
-}
-
-std::string slice_json(std::size_t index, std::size_t variant, std::size_t version) {
-  const auto made = make_slice(index, kEndpoints, variant);
-  const auto& slice = std::get<agent::objects::EndpointSlice>(*made.object);
-  std::string endpoints;
-  for (const agent::objects::SliceEndpoint& endpoint : slice.endpoints)
-    endpoints += fmt::format(
-        R"({}{{"addresses":["{}"],"conditions":{{"ready":true,"serving":true,"terminating":false}},"nodeName":"{}",)"
-        R"("targetRef":{{"kind":"Pod","namespace":"bench","name":"pod","uid":"00000000-0000-0000-0000-000000000000"}}}})",
-        endpoints.empty() ? "" : ",", endpoint.address.to_string(), endpoint.node_name);
-  return fmt::format(
-      R"({{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{{"name":"{}","namespace":"bench",)"
-      R"("resourceVersion":"{}",{}{}"}}}},"addressType":"IPv4","endpoints":[{}],)"
-      R"("ports":[{{"name":"http","protocol":"TCP","port":{}}}]}})",
-      slice.key.name, version, kManaged, slice.service, endpoints, kEndpointPort);
+/// What a real server's objects carry beside what is used.
+std::string metadata(std::size_t version) {
+  return fmt::format(R"("resourceVersion":"{}",{})", version, kManaged);
 }
 
 std::string list_end(std::string_view kind, std::string_view api_version) {
@@ -109,12 +86,13 @@ std::vector<std::string> in_pieces(std::size_t count, const std::function<std::s
 
 Cluster make_answers(std::size_t services) {
   Cluster cluster;
-  cluster.services = in_pieces(services, service_json, list_end("Service", "v1"));
+  cluster.services = in_pieces(
+      services, [](std::size_t i) { return service_json(i, metadata(i + 10)); }, list_end("Service", "v1"));
   cluster.slices = in_pieces(
-      services, [](std::size_t i) { return slice_json(i, 0, i + 10); },
+      services, [](std::size_t i) { return slice_json(i, kEndpoints, 0, metadata(i + 10)); },
       list_end("EndpointSlice", "discovery.k8s.io/v1"));
   for (std::size_t i = 0; i < kChanges; ++i)
-    cluster.changes.push_back(event("MODIFIED", slice_json(services / 2, i + 1, 100'001 + i)));
+    cluster.changes.push_back(event("MODIFIED", slice_json(services / 2, kEndpoints, i + 1, metadata(100'001 + i))));
   return cluster;
 }
 

@@ -1,6 +1,5 @@
 #include "test/bench/latency.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "test/bench/cluster_state.h"
+#include "test/bench/sockets.h"
 
 namespace kubenatd::bench {
 namespace {
@@ -35,21 +35,6 @@ void set_up_addresses() {
   if (failed != 0) die("addresses for the latency measurement");
 }
 
-sockaddr_in socket_address(const rules::Address& address, std::uint16_t port) {
-  sockaddr_in result{};
-  result.sin_family = AF_INET;
-  result.sin_port = htons(port);
-  std::memcpy(&result.sin_addr, address.bytes.data(), 4);
-  return result;
-}
-
-/// Closes with a reset: thousands of connections must not leave thousands of waiting sockets.
-void close_hard(int fd) {
-  const linger hard{.l_onoff = 1, .l_linger = 0};
-  (void)::setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-  ::close(fd);
-}
-
 double connect_once(const rules::Address& address) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) die("socket");
@@ -57,7 +42,8 @@ double connect_once(const rules::Address& address) {
   const auto start = std::chrono::steady_clock::now();
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) die("connecting to a service");
   const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
-  close_hard(fd);
+  reset_at_close(fd);
+  ::close(fd);
   return took.count();
 }
 
@@ -65,24 +51,18 @@ double connect_once(const rules::Address& address) {
 
 Latency measure_latency(std::size_t services, std::size_t connections) {
   set_up_addresses();
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in any = socket_address({}, kEndpointPort);
-  if (listener < 0 || ::bind(listener, reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0 ||
-      ::listen(listener, 4096) != 0)
-    die("listening");
+  const test::Descriptor listener = listen_at(kEndpointPort);
   // The server closes late: a reset that overtakes the end of connect() would look like a refusal.
-  std::thread server([listener] {
+  std::thread server([&listener] {
     constexpr std::size_t kKept = 64;
-    std::deque<int> open;
+    std::deque<test::Descriptor> open;
     for (;;) {
-      const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-      if (fd < 0) break;
-      open.push_back(fd);
-      if (open.size() <= kKept) continue;
-      close_hard(open.front());
-      open.pop_front();
+      test::Descriptor client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (client.get() < 0) return;
+      reset_at_close(client.get());
+      open.push_back(std::move(client));
+      if (open.size() > kKept) open.pop_front();
     }
-    for (const int fd : open) close_hard(fd);
   });
 
   std::mt19937 random(20240601);
@@ -91,9 +71,8 @@ Latency measure_latency(std::size_t services, std::size_t connections) {
   std::vector<double> times;
   times.reserve(connections);
   for (std::size_t i = 0; i < connections; ++i) times.push_back(connect_once(cluster_ip(pick(random))));
-  ::shutdown(listener, SHUT_RDWR);
+  ::shutdown(listener.get(), SHUT_RDWR);
   server.join();
-  ::close(listener);
   std::ranges::sort(times);
   const auto at = [&](double share) {
     return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))];

@@ -21,6 +21,7 @@
 #include "test/bench/latency.h"
 #include "test/bench/nftables.h"
 #include "test/bench/node.h"
+#include "test/bench/peers.h"
 #include "test/bench/wire.h"
 
 namespace {
@@ -221,9 +222,27 @@ int repeat_changes(std::size_t services, std::size_t count) {
   return 0;
 }
 
+/// bench --peer KUBENATD FOLDER [--storm] [--quick] [--nftables].
+int compare_peers(const std::vector<std::string>& arguments) {
+  PeerOptions options;
+  for (std::size_t i = 2; i < arguments.size(); ++i) {
+    if (arguments[i] == "--quick") options.quick = true;
+    if (arguments[i] == "--storm") options.storm = true;
+    if (arguments[i] == "--nftables") options.nftables = true;
+  }
+  try {
+    measure_peers({.kubenatd = arguments[0], .peers = arguments[1]}, options);
+    return 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc >= 4 && std::strcmp(argv[1], "--peer") == 0) return compare_peers({argv + 2, argv + argc});
   if (argc == 4 && std::strcmp(argv[1], "--manifests") == 0) return write_manifests(std::stoul(argv[2]), argv[3]);
   if (argc == 4 && std::strcmp(argv[1], "--changes") == 0)
     return repeat_changes(std::stoul(argv[2]), std::stoul(argv[3]));

@@ -1,5 +1,8 @@
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 
+#include "test/support/process.h"
 #include "test/unit/api/api_support.h"
 #include "test/unit/api/scratch_folder.h"
 
@@ -100,6 +103,31 @@ TEST_CASE("TLS: a server that is not the one is refused, and says why") {
   CHECK(follower.objects.empty());
   CHECK_FALSE(follower.synced);
   CHECK(server.asked(kServices).empty());
+}
+
+/// OpenSSL looks at the environment when the process starts, so this runs the test below in a process of its own.
+TEST_CASE("TLS: the system's authorities are trusted where none are given") {
+  const Authority authority("cluster-ca");
+  const KeyPair pair = authority.issue("127.0.0.1", "IP:127.0.0.1");
+  const ScratchFolder folder;
+  folder.write("ca", authority.certificate());
+  folder.write("crt", pair.certificate);
+  folder.write("key", pair.key);
+  const auto result = run({"env", "SSL_CERT_FILE=" + folder.path("ca"), "KUBENATD_TEST_SERVER=" + folder.path(""),
+                           std::filesystem::read_symlink("/proc/self/exe"), "TLS: trusts what SSL_CERT_FILE names"});
+  INFO(result.describe());
+  CHECK(result.ok());
+  CHECK(result.out.find("1 test case") != std::string::npos);
+}
+
+TEST_CASE("TLS: trusts what SSL_CERT_FILE names", "[.]") {
+  const char* folder = std::getenv("KUBENATD_TEST_SERVER");
+  REQUIRE(folder != nullptr);
+  const auto read = [&](const std::string& name) { return read_file(std::filesystem::path(folder) / name); };
+  ScriptedServer server(ServerTls{{read("crt"), read("key")}, ""});
+  server.always(kOneService);
+  Follower follower(secure(server, ""));
+  follower.until_synced();
 }
 
 TEST_CASE("TLS: insecure-skip-tls-verify") {

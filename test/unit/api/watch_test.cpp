@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <atomic>
 
@@ -97,6 +98,93 @@ TEST_CASE("a server without streamed lists is read in pages") {
   CHECK(follower.problems.empty());
 }
 
+/// As a server packs a body.
+std::string in_gzip(const std::string& text) {
+  z_stream stream{};
+  constexpr int kGzip = 16;
+  REQUIRE(deflateInit2(&stream, 4, Z_DEFLATED, MAX_WBITS + kGzip, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string packed(deflateBound(&stream, text.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+std::string long_list(const std::string& version) {
+  std::vector<nlohmann::json> items;
+  for (int i = 0; i < 3000; ++i)
+    items.push_back(service(fmt::format("s{}", i), fmt::format("10.97.{}.{}", i / 250, i % 250)));
+  return list(items, version);
+}
+
+TEST_CASE("a list in gzip") {
+  ScriptedServer server;
+  server.on(kServices, {refuse_streaming,
+                        [](Reply& reply) { reply.answer(200, in_gzip(long_list("77")), "Content-Encoding: gzip\r\n"); },
+                        [](Reply& reply) {
+                          reply.begin();
+                          reply.line(event("ADDED", service("later", "10.96.0.12", "78")));
+                          reply.hang();
+                        }});
+  Follower follower(services_of(server));
+  follower.until([&] { return follower.objects.contains("demo/later"); });
+  CHECK(follower.objects.size() == 3001);
+  CHECK(follower.problems.empty());
+  const auto asked = server.asked(kServices);
+  REQUIRE(asked.size() == 3);
+  CHECK(asked[1].headers.at("accept-encoding") == "gzip");
+  CHECK(asked[2].query.at("resourceVersion") == "77");
+}
+
+TEST_CASE("a list in gzip that is broken is asked for again") {
+  std::string packed = in_gzip(long_list("77"));
+  SECTION("cut") {
+    packed.resize(packed.size() / 2);
+  }
+  SECTION("its sum cut off") {
+    packed.resize(packed.size() - 6);
+  }
+  SECTION("another sum") {
+    packed[packed.size() - 6] ^= 1;
+  }
+  SECTION("something behind it") {
+    packed += "more";
+  }
+  SECTION("no gzip at all") {
+    packed = long_list("77");
+  }
+  SECTION("nothing") {
+    packed.clear();
+  }
+  ScriptedServer server;
+  server.on(kServices,
+            {refuse_streaming, [&](Reply& reply) { reply.answer(200, packed, "Content-Encoding: gzip\r\n"); },
+             [](Reply& reply) { reply.answer(200, list({service("a")}, "78")); }});
+  Follower follower(services_of(server));
+  follower.until_synced();
+  CHECK(follower.complained("the body is no gzip, or not all of it"));
+  CHECK(follower.objects.contains("demo/a"));
+}
+
+TEST_CASE("only the first list may be as old as the server's cache") {
+  BilingualServer server;
+  server.on(kServices, {refuse_streaming, [](Reply& reply) { reply.answer(200, list({service("a")}, "30")); },
+                        [](Reply& reply) { reply.answer(410, status(410, "Expired", "too old")); },
+                        [](Reply& reply) { reply.answer(200, list({service("b")}, "40")); }});
+  Follower follower(services_of(server));
+  follower.until([&] { return follower.objects.contains("demo/b"); });
+  const auto asked = server.asked(kServices);
+  REQUIRE(asked.size() >= 4);
+  CHECK(asked[1].query.at("resourceVersion") == "0");
+  CHECK_FALSE(asked[1].has("limit"));
+  CHECK_FALSE(asked[3].has("resourceVersion"));
+  CHECK(asked[3].query.at("limit") == "500");
+}
+
 TEST_CASE("a server that ignores the wish for a streamed list") {
   BilingualServer server;
   server.on(kServices, {[](Reply& reply) {
@@ -135,7 +223,7 @@ TEST_CASE("a server that accepts the wish for a streamed list and then cannot: p
   const auto asked = server.asked(kServices);
   REQUIRE(asked.size() >= 2);
   CHECK(asked[0].has("sendInitialEvents"));
-  CHECK(asked[1].query.at("limit") == "500");
+  CHECK(asked[1].query.at("resourceVersion") == "0");  // the server's cache, in one piece
 }
 
 TEST_CASE("a server without ServiceCIDRs, or with an older version of them, holds nothing up") {

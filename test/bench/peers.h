@@ -1,0 +1,17 @@
+#pragma once
+
+#include "test/bench/peer_node.h"
+
+namespace kubenatd::bench {
+
+struct PeerOptions {
+  bool quick = false;     ///< few Services, few changes
+  bool storm = false;     ///< the storm instead of the tables
+  bool nftables = false;  ///< nftables mode alone
+};
+
+/// kubenatd and kube-proxy beside each other in one run, with a real API server: tables and ratios on standard output.
+/// Throws std::runtime_error.
+void measure_peers(const Programs& programs, const PeerOptions& options);
+
+}  // namespace kubenatd::bench
