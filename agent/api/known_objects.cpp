@@ -5,28 +5,37 @@
 namespace kubenatd::agent::api {
 
 void KnownObjects::put(objects::ObjectKey key, objects::Object&& object) {
-  Entry& entry = objects_[key];
-  entry.list = list_;
-  if (entry.object && *entry.object == object) return;
-  entry.object = std::make_shared<const objects::Object>(std::move(object));
-  changed_({kind_, std::move(key), entry.object});
+  const auto found = objects_.find(key);
+  if (found != objects_.end()) {
+    found->list = list_;
+    if (*found->object == object) return;
+  }
+  auto made = std::make_shared<const objects::Object>(std::move(object));
+  if (found != objects_.end())
+    found->object = made;
+  else
+    objects_.insert({.object = made, .list = list_});
+  changed_({kind_, std::move(key), std::move(made)});
 }
 
 void KnownObjects::keep(const objects::ObjectKey& key) {
-  if (const auto found = objects_.find(key); found != objects_.end()) found->second.list = list_;
+  if (const auto found = objects_.find(key); found != objects_.end()) found->list = list_;
 }
 
 void KnownObjects::remove(const objects::ObjectKey& key) {
-  if (objects_.erase(key) > 0) changed_({kind_, key, nullptr});
+  const auto found = objects_.find(key);
+  if (found == objects_.end()) return;
+  objects_.erase(found);
+  changed_({kind_, key, nullptr});
 }
 
 void KnownObjects::end_list() {
   for (auto entry = objects_.begin(); entry != objects_.end();) {
-    if (entry->second.list == list_) {
+    if (entry->list == list_) {
       ++entry;
       continue;
     }
-    changed_({kind_, entry->first, nullptr});
+    changed_({kind_, key_of(*entry->object), nullptr});
     entry = objects_.erase(entry);
   }
 }

@@ -22,6 +22,8 @@ namespace {
 constexpr auto kLongestStart = std::chrono::minutes(5);
 constexpr auto kLongestPause = std::chrono::seconds(1);
 constexpr auto kLongestWait = std::chrono::minutes(1);
+/// From the first sync until what the start alone needed is given back: watches and ports are open by then.
+constexpr auto kStartIsOver = std::chrono::seconds(2);
 /// A file system that takes longer to answer is worth a line.
 constexpr auto kLongestSilence = std::chrono::seconds(30);
 
@@ -137,6 +139,7 @@ RunLoop::Step RunLoop::first_sync() {
   tell_rivals();
   // The first sync took many times the memory that the agent lives with.
   ::malloc_trim(0);
+  give_back_ = Clock::now() + kStartIsOver;
   objects_changed_ = false;
   if (!once_) return Step::kGoOn;
   return complete && problems_ == 0 ? Step::kStop : Step::kFailed;
@@ -203,6 +206,7 @@ RunLoop::Step RunLoop::wait() {
     until = std::min(until, give_up_);
   }
   if (!listening_) until = std::min(until, take_after_);
+  if (give_back_) until = std::min(until, *give_back_);
   if (const auto next = address_pace_.next()) until = std::min(until, *next);
   manager_.alive(Clock::now());
   if (const auto next = manager_.next_alive()) until = std::min(until, *next);
@@ -213,6 +217,10 @@ RunLoop::Step RunLoop::wait() {
   if (count < 0 && errno != EINTR) {
     base::log_error("waiting for events failed", {{"error", std::generic_category().message(errno)}});
     return Step::kFailed;
+  }
+  if (give_back_ && Clock::now() >= *give_back_) {
+    ::malloc_trim(0);
+    give_back_.reset();
   }
   if (!listening_ && Clock::now() >= take_after_) listen_to_source(true);
   refresh_environment();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -111,8 +112,9 @@ class RunLoop {
   std::set<std::string> told_;  ///< see tell()
   bool silence_told_ = false;
   Clock::time_point look_at_listeners_;
-  Clock::time_point give_up_;     ///< waiting for the first sync
-  Clock::time_point take_after_;  ///< objects, so that rounds keep their distance
+  Clock::time_point give_up_;                   ///< waiting for the first sync
+  std::optional<Clock::time_point> give_back_;  ///< memory that the start alone needed
+  Clock::time_point take_after_;                ///< objects, so that rounds keep their distance
 };
 
 }  // namespace kubenatd::agent::daemon
