@@ -154,8 +154,8 @@ TEST_CASE("the page is small and of its own files alone") {
 TEST_CASE("every file has its type and its tag and forbids what is of others") {
   Pages pages;
   for (const auto& [path, type] : std::map<std::string, std::string>{{"/ui/", "text/html; charset=utf-8"},
-                                                                      {"/ui/app.js", "text/javascript; charset=utf-8"},
-                                                                      {"/ui/style.css", "text/css; charset=utf-8"}}) {
+                                                                     {"/ui/app.js", "text/javascript; charset=utf-8"},
+                                                                     {"/ui/style.css", "text/css; charset=utf-8"}}) {
     INFO(path);
     const HttpResponse first = pages.ask(path);
     CHECK(first.status == 200);
@@ -174,13 +174,14 @@ TEST_CASE("every file has its type and its tag and forbids what is of others") {
 
 TEST_CASE("the page is for those who ask by an address or a name of the node") {
   Pages pages;
-  for (const char* host : {"", "127.0.0.1:10249", "[::1]:10249", "192.0.2.7", "localhost:8080", "node-1:10249",
-                           "NODE-1", "node-1."}) {
+  for (const char* host :
+       {"", "127.0.0.1:10249", "[::1]:10249", "192.0.2.7", "localhost:8080", "node-1:10249", "NODE-1", "node-1."}) {
     INFO(host);
     CHECK(pages.ask("/ui/", get("", host)).status == 200);
     CHECK(pages.ask("/ui/api/now", get("view=packet", host)).status == 200);
   }
-  for (const char* host : {"evil.example", "node-1.evil.example", "localhost.evil.example:80", "127.0.0.1.evil.example"}) {
+  for (const char* host :
+       {"evil.example", "node-1.evil.example", "localhost.evil.example:80", "127.0.0.1.evil.example"}) {
     for (const auto& [path, page] : pages.all()) {
       INFO(host << path);
       const HttpResponse refused = pages.ask(path, get("", host));
@@ -234,8 +235,8 @@ TEST_CASE("the document has what its view shows and is the same until something 
 
 TEST_CASE("questions that are none are refused") {
   Pages pages;
-  for (const char* query : {"view=nothing", "view=services&order=x", "after=x", "after=-1", "view=service", "%", "limit=x",
-                            "view=service&namespace=demo", "more=1"}) {
+  for (const char* query : {"view=nothing", "view=services&order=x", "after=x", "after=-1", "view=service", "%",
+                            "limit=x", "view=service&namespace=demo", "more=1"}) {
     INFO(query);
     CHECK(pages.ask("/ui/api/now", get(query)).status == 400);
   }
