@@ -3,7 +3,7 @@ _kubenatd() {
   local word=$2 before=$3 command=${COMP_WORDS[1]} flags= words=
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W 'run render diff explain trace status services check cleanup version completion --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'run render diff explain trace status services report check cleanup version completion --help --version' -- "$word"))
     return
   fi
   # bash takes --flag=VALUE apart.
@@ -193,6 +193,30 @@ _kubenatd() {
     services:--metrics-bind-address) return ;;
     services:--metrics-port) return ;;
     services:--v|services:-v) return ;;
+    report:--output) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+    report:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
+    report:--external-ip-range) return ;;
+    report:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
+    report:--load-balancer-ip-range) return ;;
+    report:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
+    report:--reserved-ports) return ;;
+    report:--service-cidr) return ;;
+    report:--tree-threshold) return ;;
+    report:--bind-address) return ;;
+    report:--cluster-cidr) return ;;
+    report:--config) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+    report:--detect-local-mode) COMPREPLY=($(compgen -W 'ClusterCIDR NodeCIDR BridgeInterface InterfaceNamePrefix' -- "$word")); return ;;
+    report:--hostname-override) return ;;
+    report:--iptables-masquerade-bit) return ;;
+    report:--kube-api-content-type) return ;;
+    report:--kubeconfig) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
+    report:--logging-format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
+    report:--master) return ;;
+    report:--nodeport-addresses) return ;;
+    report:--pod-bridge-interface) return ;;
+    report:--pod-interface-name-prefix) return ;;
+    report:--proxy-mode) COMPREPLY=($(compgen -W 'iptables nftables' -- "$word")); return ;;
+    report:--v|report:-v) return ;;
     check:--output|check:-o) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     check:--audit-period) return ;;
     check:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
@@ -271,6 +295,7 @@ _kubenatd() {
     trace) flags='--connect --for --from --help --node-address --output --packets --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
     status) flags='--help --output --verbose --config --metrics-bind-address --metrics-port --v' words='' ;;
     services) flags='--help --output --problems --verbose --config --metrics-bind-address --metrics-port --v' words='' ;;
+    report) flags='--help --output --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
     check) flags='--help --node --output --audit-period --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --once --own-table --page --reserved-ports --rule-form --service-cidr --service-metrics --tree-threshold --verbose --bind-address --bind-address-hard-fail --cleanup --cluster-cidr --config --config-sync-period --conntrack-max-per-core --conntrack-min --conntrack-tcp-be-liberal --conntrack-tcp-timeout-close-wait --conntrack-tcp-timeout-established --conntrack-udp-timeout --conntrack-udp-timeout-stream --detect-local-mode --healthz-bind-address --healthz-port --hostname-override --init-only --iptables-localhost-nodeports --iptables-masquerade-bit --iptables-min-sync-period --iptables-sync-period --kube-api-content-type --kubeconfig --log-flush-frequency --log-json-split-stream --log-text-split-stream --logging-format --masquerade-all --master --metrics-bind-address --metrics-port --nodeport-addresses --oom-score-adj --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v --write-config-to --add-dir-header --alsologtostderr --boot-id-file --feature-gates --ipvs-exclude-cidrs --ipvs-min-sync-period --ipvs-scheduler --ipvs-strict-arp --ipvs-sync-period --ipvs-tcp-timeout --ipvs-tcpfin-timeout --ipvs-udp-timeout --kube-api-burst --kube-api-qps --log-backtrace-at --log-dir --log-file --log-file-max-size --log-json-info-buffer-size --log-text-info-buffer-size --logtostderr --machine-id-file --one-output --profiling --proxy-port-range --show-hidden-metrics-for-version --skip-headers --skip-log-headers --stderrthreshold --vmodule' words='' ;;
     cleanup) flags='--help --verbose --v' words='' ;;
     version) flags='--help --output' words='' ;;
