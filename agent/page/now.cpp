@@ -101,7 +101,9 @@ void Rates::add_to(seen::ServicesPage& page) {
     for (const seen::EndpointsOf& family : row.endpoints) {
       const auto kind = family.family == name_of(rules::Family::kIpv4) ? rules::Family::kIpv4 : rules::Family::kIpv6;
       for (const auto& [name, protocol] : row.port_names) {
-        auto packets = serve::endpoint_packets(*kernel_, kind, name.empty() ? service : service + ":" + name, protocol);
+        std::string service_port = service;
+        if (!name.empty()) service_port.append(":").append(name);
+        auto packets = serve::endpoint_packets(*kernel_, kind, service_port, protocol);
         if (!packets) {
           complete = false;
           continue;

@@ -25,8 +25,6 @@ using rules::walk::WalkRule;
 using rules::walk::WalkSet;
 using rules::walk::WalkTable;
 
-constexpr const char* kOwnTable = "kubenatd";
-constexpr const char* kServicesChain = "KUBE-SERVICES";
 constexpr std::size_t kMostRules = 2000;  ///< of one family in the document
 constexpr std::size_t kLongestRule = 600;
 constexpr std::chrono::seconds kRulesetLasts{3};

@@ -73,6 +73,7 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
   values.rule_form = Settings::RuleForm::kNative;
   values.host_ports = Settings::HostPorts::kOff;
   values.own_table = Settings::OwnTable::kOff;
+  values.page = Settings::Page::kOn;
   values.audit_period = 90s;
   values.counted_services = kMostCountedServices;
   values.once = true;
