@@ -439,6 +439,9 @@ class Nftables(Page):
         self.assertEqual(len(self.all(".box.unused")), 1)
         self.shot("service-nftables")
 
+    test_services_are_listed_with_what_is_wrong_and_found_by_search = (
+        Page.test_services_are_listed_with_what_is_wrong_and_found_by_search)
+
 
 # What is the same in both modes, or is of iptables' chains alone, is looked at once.
 for of_iptables in [name for name in vars(Page) if name.startswith("test_") and name not in vars(Nftables)]:
