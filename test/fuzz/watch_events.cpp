@@ -2,18 +2,19 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/api/json_stream.h"
+#include "agent/api/protobuf_stream.h"
 #include "agent/api/resource_watch.h"
 #include "test/fuzz/fuzz.h"
 
-/// What a watch makes of lines that an API server sends.
+/// What a watch makes of events that an API server sends, in lines of JSON or frames of protobuf.
 namespace kubenatd::agent::api {
 
 class WatchLines {
  public:
-  explicit WatchLines(ResourceWatch& watch) : watch_(watch) {}
-  /// As read_events() does it; false when the watch ends with this line.
-  [[nodiscard]] bool take(std::string_view line) {
-    const auto verdict = watch_.take_line(line, initial_);
+  WatchLines(ResourceWatch& watch, Encoding encoding) : watch_(watch), encoding_(encoding) {}
+  /// As read_events() does it; false when the watch ends with this event.
+  [[nodiscard]] bool take(std::string_view text) {
+    const auto verdict = watch_.take_text(text, encoding_, initial_);
     if (verdict) fuzz::require_line(verdict->problem);
     return !verdict;
   }
@@ -26,6 +27,7 @@ class WatchLines {
 
  private:
   ResourceWatch& watch_;
+  const Encoding encoding_;
   bool initial_ = false;
 };
 
@@ -95,13 +97,17 @@ void check(std::string_view input) {
   }();
   const std::uint8_t choice = take_byte(input);
   Mirror mirror(resource_of(choice).kind);
-  ResourceWatch watch(resource_of(choice), credentials, timing, mirror);
-  WatchLines lines(watch);
+  const Encoding encoding = (choice & 0x40U) != 0 ? Encoding::kProtobuf : Encoding::kJson;
+  ResourceWatch watch(resource_of(choice), credentials, timing, encoding, mirror);
+  WatchLines lines(watch, encoding);
   lines.begin(choice >= 0x80);
-  LineCutter cutter;
+  LineCutter line_cutter;
+  FrameCutter frame_cutter;
   bool goes_on = true;
   for (const std::string_view piece : in_pieces(input, choice)) {
-    (void)cutter.add(piece, [&](std::string_view line) { return goes_on = lines.take(line); });
+    const auto take = [&](std::string_view text) { return goes_on = lines.take(text); };
+    const bool fits = encoding == Encoding::kProtobuf ? frame_cutter.add(piece, take) : line_cutter.add(piece, take);
+    if (!fits) return;
     if (!goes_on) return;
     require(lines.known() == mirror.size(), "what is known is what the events said");
   }
