@@ -42,6 +42,19 @@ bool MessageReader::next(Message& message) {
   return true;
 }
 
+namespace {
+
+/// The kernel's words, which become part of a line for people.
+std::string printable(std::string_view text) {
+  constexpr std::size_t kLongest = 256;  // far more than any that Linux 6.18 has
+  std::string line(text.substr(0, kLongest));
+  std::ranges::replace_if(
+      line, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return line;
+}
+
+}  // namespace
+
 std::string Acknowledgement::cause() const {
   std::string text = std::strerror(code);
   if (!explanation.empty()) text.append(": ").append(explanation);
@@ -66,7 +79,7 @@ Acknowledgement read_acknowledgement(const Message& message) {
   AttributeReader reader(message.payload.substr(header));
   Attribute attribute;
   while (reader.next(attribute)) {
-    if (attribute.type == NLMSGERR_ATTR_MSG) result.explanation = attribute.text();
+    if (attribute.type == NLMSGERR_ATTR_MSG) result.explanation = printable(attribute.text());
     if (attribute.type == NLMSGERR_ATTR_OFFS && attribute.payload.size() == sizeof result.offset)
       std::memcpy(&result.offset, attribute.payload.data(), sizeof result.offset);
   }
