@@ -110,6 +110,16 @@ TEST_CASE("Messages that are cut or lie about their length end the datagram") {
   CHECK_FALSE(netlink::MessageReader("abc").next(message));
 }
 
+TEST_CASE("What the kernel explains becomes a part of a line, whatever bytes it has") {
+  std::string payload = test::bytes_of(nlmsgerr{-EINVAL, {20, 0x0a06, 0, 77, 0}});
+  const std::string said = "s\xa7\n\x1b[2J level=error" + std::string(400, 'x');
+  payload += test::bytes_of(nlattr{static_cast<std::uint16_t>(sizeof(nlattr) + said.size()), NLMSGERR_ATTR_MSG}) + said;
+  const netlink::Message message{NLMSG_ERROR, NLM_F_CAPPED | NLM_F_ACK_TLVS, 77, 0, payload};
+  const std::string explanation = netlink::read_acknowledgement(message).explanation;
+  CHECK(explanation.starts_with("s???[2J level=error"));
+  CHECK(explanation.size() == 256);
+}
+
 TEST_CASE("Acknowledgements are read with their explanation, and short ones are refusals") {
   nlmsgerr error{-ENOENT, {20, 0x0a06, 0, 77, 0}};
   std::string payload = test::bytes_of(error);
