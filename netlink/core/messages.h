@@ -37,6 +37,10 @@ class MessageReader {
   std::string_view rest_;
 };
 
+/// A negative errno as netlink.h has it in a message, made positive; 0 stays. What is none (the kernel's MAX_ERRNO is
+/// 4095) is EBADMSG.
+[[nodiscard]] int errno_of(std::int32_t error);
+
 /// An NLMSG_ERROR message: an acknowledgement (code 0) or a refusal.
 struct Acknowledgement {
   std::uint32_t sequence = 0;

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 
+#include "netlink/core/messages.h"
 #include "netlink/host/conntrack_entry.h"
 #include "netlink/host/libnl.h"
 
@@ -144,12 +145,13 @@ class Deleter {
   static int on_error(sockaddr_nl* /*from*/, nlmsgerr* error, void* arg) {
     auto* self = static_cast<Deleter*>(arg);
     ++self->refused_in_group_;
-    switch (-error->error) {
+    const int code = errno_of(error->error);
+    switch (code) {
       case ENOENT: break;                // it went by itself
       case EBUSY: ++self->busy_; break;  // in a flow table (IPS_OFFLOAD): it ends when the flow ends
       default:
         ++self->failed_;
-        if (self->first_errno_ == 0) self->first_errno_ = -error->error;
+        if (self->first_errno_ == 0) self->first_errno_ = code;
     }
     if (error->msg.nlmsg_seq != self->sequence_) return NL_SKIP;
     self->finished_ = true;  // a refusal of the last one stands for its acknowledgement
