@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "netlink/core/attributes.h"
 
@@ -55,10 +56,9 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
-int errno_of(std::int32_t error) {
-  constexpr std::int32_t kLargest = 4095;  // MAX_ERRNO of the kernel
-  if (error == 0) return 0;
-  return error < 0 && error >= -kLargest ? -error : EBADMSG;
+int positive_errno(std::int32_t error) {
+  if (error == std::numeric_limits<std::int32_t>::min()) return EBADMSG;
+  return error < 0 ? -error : error;
 }
 
 std::string Acknowledgement::cause() const {
@@ -76,7 +76,7 @@ Acknowledgement read_acknowledgement(const Message& message) {
   }
   std::memcpy(&error, message.payload.data(), sizeof error);
   result.sequence = error.msg.nlmsg_seq;
-  result.code = errno_of(error.error);
+  result.code = positive_errno(error.error);
   if ((message.flags & NLM_F_ACK_TLVS) == 0) return result;
   std::size_t header = sizeof error;
   if ((message.flags & NLM_F_CAPPED) == 0 && error.msg.nlmsg_len >= sizeof error.msg)
@@ -96,7 +96,7 @@ Acknowledgement read_end_of_dump(const Message& message) {
   Acknowledgement result{message.sequence, 0, {}, 0};
   std::int32_t code = 0;
   if (message.payload.size() >= sizeof code) std::memcpy(&code, message.payload.data(), sizeof code);
-  result.code = code < 0 ? errno_of(code) : 0;
+  result.code = code < 0 ? positive_errno(code) : 0;
   return result;
 }
 

@@ -37,9 +37,9 @@ class MessageReader {
   std::string_view rest_;
 };
 
-/// A negative errno as netlink.h has it in a message, made positive; 0 stays. What is none (the kernel's MAX_ERRNO is
-/// 4095) is EBADMSG.
-[[nodiscard]] int errno_of(std::int32_t error);
+/// The error of a message (netlink.h: a negative errno, or 0), made positive. Subsystems have numbers of their own
+/// (ipset's from 4096 on). EBADMSG when no number is its negation.
+[[nodiscard]] int positive_errno(std::int32_t error);
 
 /// An NLMSG_ERROR message: an acknowledgement (code 0) or a refusal.
 struct Acknowledgement {

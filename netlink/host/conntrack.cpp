@@ -145,7 +145,7 @@ class Deleter {
   static int on_error(sockaddr_nl* /*from*/, nlmsgerr* error, void* arg) {
     auto* self = static_cast<Deleter*>(arg);
     ++self->refused_in_group_;
-    const int code = errno_of(error->error);
+    const int code = positive_errno(error->error);
     switch (code) {
       case ENOENT: break;                // it went by itself
       case EBUSY: ++self->busy_; break;  // in a flow table (IPS_OFFLOAD): it ends when the flow ends

@@ -121,11 +121,9 @@ TEST_CASE("What the kernel explains becomes a part of a line, whatever bytes it 
   CHECK(explanation.size() == 256);
 }
 
-TEST_CASE("An error that is no errno is told as a bad message") {
-  for (const int error : {std::numeric_limits<int>::min(), -4096, 1, std::numeric_limits<int>::max()}) {
-    const std::string payload = test::bytes_of(nlmsgerr{error, {20, 0x0a06, 0, 77, 0}});
-    CHECK(netlink::read_acknowledgement({NLMSG_ERROR, 0, 77, 0, payload}).code == EBADMSG);
-  }
+TEST_CASE("An error that is the negation of no number is told as a bad message") {
+  const std::string payload = test::bytes_of(nlmsgerr{std::numeric_limits<int>::min(), {20, 0x0a06, 0, 77, 0}});
+  CHECK(netlink::read_acknowledgement({NLMSG_ERROR, 0, 77, 0, payload}).code == EBADMSG);
   const std::string end = test::bytes_of(std::numeric_limits<std::int32_t>::min());
   CHECK(netlink::read_end_of_dump({NLMSG_DONE, 0, 77, 0, end}).code == EBADMSG);
 }
