@@ -6,6 +6,7 @@
 
 #include "agent/base/base64.h"
 #include "agent/base/printable.h"
+#include "agent/base/query.h"
 
 namespace kubenatd::agent::base {
 namespace {
@@ -177,20 +178,6 @@ void replace_all(std::string& text, std::string_view what) {
     text.replace(at, what.size(), kLeftOut);
 }
 
-std::string in_url(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string url;
-  for (const char c : text) {
-    if (is_word(c) || c == '-' || c == '_' || c == '.' || c == '~') {
-      url += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      url += {'%', kDigits[byte >> 4U], kDigits[byte & 15U]};
-    }
-  }
-  return url;
-}
-
 }  // namespace
 
 std::string without_secret_forms(std::string_view text) {
@@ -234,7 +221,7 @@ void Secrets::add(std::string_view secret) {
     // "-----BEGIN CERTIFICATE-----" is no secret.
     if (!line.starts_with("-----")) {
       add_one(line);
-      add_one(in_url(line));
+      add_one(query_encoded(line));
       constexpr std::size_t kWidest = 8;  // of an escaped byte
       add_one(one_line(line, line.size() * kWidest));
       add_one(escaped(line, line.size() * kWidest));

@@ -80,7 +80,7 @@ void Explainer::Shared::work(const Question& asked) {
   } catch (const std::exception& error) {
     explained = {.understood = true, .json = {}, .error = error.what()};
   }
-  // It took many times the memory that the agent lives with.
+  // What the answer took is free now.
   ::malloc_trim(0);
   const base::MutexLock lock(mutex);
   answer = std::move(explained);

@@ -12,6 +12,7 @@
 #include "agent/page/guard.h"
 #include "agent/seen/json.h"
 #include "agent/serve/service_connections.h"
+#include "agent/state/service_state.h"
 
 namespace kubenatd::agent::page {
 namespace {
@@ -101,9 +102,8 @@ void Rates::add_to(seen::ServicesPage& page) {
     for (const seen::EndpointsOf& family : row.endpoints) {
       const auto kind = family.family == name_of(rules::Family::kIpv4) ? rules::Family::kIpv4 : rules::Family::kIpv6;
       for (const auto& [name, protocol] : row.port_names) {
-        std::string service_port = service;
-        if (!name.empty()) service_port.append(":").append(name);
-        auto packets = serve::endpoint_packets(*kernel_, kind, service_port, protocol);
+        auto packets =
+            serve::endpoint_packets(*kernel_, kind, state::service_port_name({row.ns, row.name}, name), protocol);
         if (!packets) {
           complete = false;
           continue;
@@ -112,12 +112,12 @@ void Rates::add_to(seen::ServicesPage& page) {
         if (before != known_.end()) {
           const auto last = before->second.ports.find(key);
           if (last != before->second.ports.end()) {
-            connections += serve::packets_since(last->second.packets, *packets);
+            connections += serve::packets_since(last->second, *packets);
           } else {
             complete = false;
           }
         }
-        next.ports[key].packets = std::move(*packets);
+        next.ports[key] = std::move(*packets);
       }
     }
     if (complete) {

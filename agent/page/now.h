@@ -25,11 +25,9 @@ class Rates {
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct Count {
-    std::map<std::uint64_t, std::uint64_t> packets;
-  };
+  using Packets = std::map<std::uint64_t, std::uint64_t>;  ///< by handle
   struct Known {
-    std::map<std::string, Count> ports;
+    std::map<std::string, Packets> ports;
     Clock::time_point at;
     std::optional<double> rate;
   };

@@ -192,6 +192,16 @@ bool same_data(const SetElement& one, const SetElement& other) {
   return one.data == other.data && one.verdict == other.verdict;
 }
 
+/// What the kernel's set has in the place of an element.
+rules::walk::Found element_at(const rules::walk::Ruleset& ruleset, const WalkTable& table, const WalkSet& set,
+                              const SetElement& element) {
+  using Found = rules::walk::Found;
+  if (!set.complete) return ruleset.look_up ? ruleset.look_up(table, set, element.first) : Found{};
+  const auto found =
+      std::ranges::find_if(set.elements, [&](const SetElement& one) { return same_place(one, element); });
+  return found == set.elements.end() ? Found{Found::Answer::kAbsent, {}} : Found{Found::Answer::kThere, *found};
+}
+
 }  // namespace
 
 std::shared_ptr<const WantedService> wanted_of(const dataplane::Model& model, const std::string& ns,
@@ -271,22 +281,19 @@ Json Picture::draw_elements(const WantedService::Family& wanted) {
             }))
           continue;
         if (++rules > kMostRules) break;
-        std::optional<SetElement> there;
-        if (live_set != nullptr && live_set->complete) {
-          const auto found =
-              std::ranges::find_if(live_set->elements, [&](const SetElement& one) { return same_place(one, element); });
-          if (found != live_set->elements.end()) there = *found;
-        } else if (live_set != nullptr && ruleset_->look_up) {
-          const rules::walk::Found found = ruleset_->look_up(*live, *live_set, element.first);
-          if (found.answer == rules::walk::Found::Answer::kThere) there = found.element;
-        }
+        using Answer = rules::walk::Found::Answer;
+        const rules::walk::Found found = live_set == nullptr ? rules::walk::Found{Answer::kAbsent, {}}
+                                                             : element_at(*ruleset_, *live, *live_set, element);
+        const bool there = found.answer == Answer::kThere;
         // The numbers of endpoints follow from what was there before, so another one of them may have this place.
         const bool fits =
-            there && (same_data(*there, element) ||
-                      std::ranges::any_of(set.elements, [&](const SetElement& one) { return same_data(*there, one); }));
-        const std::string_view state = !error.empty() ? "unknown" : fits ? "there" : "missing";
-        lines.push_back(rule_json(rules::walk::nft::to_text(there && fits ? *there : element, set), state));
-        if (there && !fits) lines.push_back(rule_json(rules::walk::nft::to_text(*there, *live_set), "unwanted"));
+            there &&
+            (same_data(found.element, element) ||
+             std::ranges::any_of(set.elements, [&](const SetElement& one) { return same_data(found.element, one); }));
+        const bool is_unknown = !error.empty() || found.answer == Answer::kUnknown;
+        const std::string_view state = is_unknown ? "unknown" : fits ? "there" : "missing";
+        lines.push_back(rule_json(rules::walk::nft::to_text(fits ? found.element : element, set), state));
+        if (there && !fits) lines.push_back(rule_json(rules::walk::nft::to_text(found.element, *live_set), "unwanted"));
       }
       if (lines.empty()) continue;
       boxes.push_back({{"table", table.name},

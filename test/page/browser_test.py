@@ -278,13 +278,17 @@ class Page(unittest.TestCase):
         self.put("web", service("web", "10.96.0.80", 30080), slice_of("web", []))
         self.says("no ready endpoint", "It has no endpoint")
 
-    def test_a_rule_that_is_taken_away_is_healed_and_told(self):
+    def drawn_chain(self):
+        """The page shows demo/web; the chain that chooses its endpoint."""
         self.web()
         self.start()
         self.open("/ui/#/service/demo/web")
         self.says("50 %")
         rules = run("iptables", "-w", "-t", "nat", "-S").stdout
-        chain = next(line.split()[1] for line in rules.splitlines() if line.startswith("-N KUBE-SVC-"))
+        return next(line.split()[1] for line in rules.splitlines() if line.startswith("-N KUBE-SVC-"))
+
+    def test_a_rule_that_is_taken_away_is_healed_and_told(self):
+        chain = self.drawn_chain()
         run("iptables", "-w", "-t", "nat", "-F", chain)
         self.says("healed 1 times")
         self.assertEqual(len(self.all(".box.bad")), 0)
@@ -295,13 +299,8 @@ class Page(unittest.TestCase):
         self.shot("history")
 
     def test_a_rule_that_is_missing_is_red(self):
-        self.web()
-        self.start()
-        self.open("/ui/#/service/demo/web")
-        self.says("50 %")
+        chain = self.drawn_chain()
         # Another writer that is faster than the healing: an object that is changed again and again waits.
-        rules = run("iptables", "-w", "-t", "nat", "-S").stdout
-        chain = next(line.split()[1] for line in rules.splitlines() if line.startswith("-N KUBE-SVC-"))
 
         def red():
             for _ in range(4):

@@ -19,14 +19,15 @@ bool is_empty_host_port(const std::string& line, const std::string& rules) {
   return rules.find(name) == rules.rfind(name);
 }
 
-/// Without the tree, others' rules and empty chains of hostPorts; and without the guard of 127.0.0.0/8, which stays in
-/// the chain that kubelet shares after a configuration that asked for it, as route_localnet does.
-std::string comparable(const std::string& rules) {
+/// Without the tree, others' rules and, where a flush may have left them, empty chains of hostPorts; and without the
+/// guard of 127.0.0.0/8, which stays in the chain that kubelet shares after a configuration that asked for it, as
+/// route_localnet does.
+std::string comparable(const std::string& rules, bool flushed_unseen) {
   std::string text;
   for (const std::string& line : test::lines_of(rules)) {
     const bool left_out = line.find("KUBE-SVC-IP-") != std::string::npos || line.starts_with("-A KUBE-SERVICES ") ||
                           line.find("SOAK-OTHER") != std::string::npos || line.starts_with("-A KUBE-FIREWALL ") ||
-                          is_empty_host_port(line, rules);
+                          (flushed_unseen && is_empty_host_port(line, rules));
     if (!left_out) text += line + "\n";
   }
   return text;
@@ -76,15 +77,15 @@ std::string elements(const test::Namespace& node) {
 }  // namespace
 
 std::string difference_from_fresh(const std::string& mode, const Agent& agent, const test::Namespace& node,
-                                  const std::string& manifests) {
+                                  const std::string& manifests, bool flushed_unseen) {
   const test::BareNode other;
   if (const auto result = agent.run_once(other.node, manifests); !result.ok())
     return "the fresh start failed: " + result.describe();
   if (mode == "nftables") return test::changed_lines(elements(other.node), elements(node));
   std::string text;
   for (const bool ipv6 : {false, true})
-    text +=
-        test::changed_lines(comparable(test::saved_rules(other.node, ipv6)), comparable(test::saved_rules(node, ipv6)));
+    text += test::changed_lines(comparable(test::saved_rules(other.node, ipv6), flushed_unseen),
+                                comparable(test::saved_rules(node, ipv6), flushed_unseen));
   return text;
 }
 

@@ -8,7 +8,9 @@ namespace kubenatd::soak {
 
 /// What the node has otherwise than a node on which a fresh agent has written these manifests; empty: nothing. Chains
 /// of the tree of addresses are left out: how it is cut depends on what was before (kubenatd diff has judged them).
+/// `flushed_unseen`: a flush met no agent, or one without news.
 [[nodiscard]] std::string difference_from_fresh(const std::string& mode, const Agent& agent,
-                                                const test::Namespace& node, const std::string& manifests);
+                                                const test::Namespace& node, const std::string& manifests,
+                                                bool flushed_unseen);
 
 }  // namespace kubenatd::soak

@@ -117,6 +117,7 @@ void RuleFaults::damage(bool events_lost) {
   std::string difference;
   if (is_right(kHeals, difference)) {
     const bool heard = !faults_.explain(Harm::kNews, begun, Clock::now(), Harm::kNews);
+    if (!heard && (damage->kind == "iptables -F" || damage->kind == "chain flushed")) flushed_unseen_ = true;
     auto& longest = healing_[damage->kind + (heard ? "" : ", without an agent or its news meanwhile")];
     longest = std::max(longest, Clock::now() - begun);
   } else {

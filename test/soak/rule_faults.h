@@ -34,6 +34,8 @@ class RuleFaults {
   [[nodiscard]] std::mutex& truce() { return truce_; }
 
   /// The longest time from a damage to a look that found all right, by kind. After stop().
+  /// A flush met no agent, or one that heard no news.
+  [[nodiscard]] bool flushed_unseen() const { return flushed_unseen_; }
   [[nodiscard]] const std::map<std::string, Clock::duration>& healing() const { return healing_; }
   [[nodiscard]] std::size_t refused() const { return refused_; }  ///< damage that the kernel did not allow
   /// True when nothing differs in the kernel within the time.
@@ -58,6 +60,7 @@ class RuleFaults {
   Dice dice_;
   test::TempFolder manifests_;
   std::map<std::string, Clock::duration> healing_;
+  bool flushed_unseen_ = false;
   std::size_t refused_ = 0;
   std::mutex truce_;
   std::atomic<bool> stopping_{false};

@@ -112,7 +112,8 @@ class Soak {
       complaints_.add("rules of others were changed: " + foreign);
     const test::TempFolder objects;
     objects.write("objects.json", server_->manifest());
-    if (const std::string differs = difference_from_fresh(options_.mode, agent_, lab_.node, objects.path().string());
+    if (const std::string differs =
+            difference_from_fresh(options_.mode, agent_, lab_.node, objects.path().string(), rules_->flushed_unseen());
         !differs.empty())
       complaints_.add("the rules at the end are not those of a fresh start:\n" + differs.substr(0, 4000));
     report.end = usage_of(agent_.pid());
