@@ -34,14 +34,17 @@ void name_expression(std::string_view message, std::uint32_t offset, rules::Refu
   }
 }
 
-/// The element of a list that lies at `offset` of its message; empty when none does.
+/// The element of a list that lies at `offset` of its message, or the only one; empty when it is not known which.
 std::string_view element_at(std::string_view attributes, std::string_view message, std::uint32_t offset) {
   AttributeReader list(find_attribute(attributes, NFTA_SET_ELEM_LIST_ELEMENTS).payload);
-  for (Attribute element; list.next(element);) {
+  std::size_t count = 0;
+  std::string_view last;
+  for (Attribute element; list.next(element); ++count) {
     const auto start = static_cast<std::size_t>(element.payload.data() - message.data());
     if (offset + NLA_HDRLEN >= start && offset < start + element.payload.size()) return element.payload;
+    last = element.payload;
   }
-  return {};
+  return count == 1 ? last : std::string_view();
 }
 
 }  // namespace

@@ -243,6 +243,7 @@ void ElementWriter::write(const ElementKey& key, const ElementValue& value) {
   out.close(element, NFTA_LIST_ELEM);
   list.resize(static_cast<std::size_t>(out.at() - list.data()));
   ++elements_;
+  if (packing_ == Packing::kSingle) send(key.set, list);
 }
 
 void ElementWriter::end() {

@@ -33,14 +33,17 @@ void add_nft_rule(Batch& batch, rules::Family family, std::string_view chain, co
 /// The last key of those that an element of ranges stands for.
 [[nodiscard]] rules::nftables::Bytes<rules::nftables::kKeyCapacity> last_of(const rules::nftables::ElementKey& key);
 
-/// Packs elements into as few messages as they fit in, a list for each set.
+/// Packs elements into as few messages as they fit in, a list for each set; or each into its own, for kernels that do
+/// not say which element of a message they refuse.
 ///
 /// Threading: one thread. Failure: none. Cost: one pass over each element. A list becomes a message when it is full or
 /// at end(). To remove elements and add them again, use two writers, and call end() of the removing one first.
 class ElementWriter {
  public:
   enum class Change : std::uint8_t { kAdd, kRemove };
-  ElementWriter(Batch& batch, rules::Family family, Change change) : batch_(batch), family_(family), change_(change) {}
+  enum class Packing : std::uint8_t { kFull, kSingle };
+  ElementWriter(Batch& batch, rules::Family family, Change change, Packing packing = Packing::kFull)
+      : batch_(batch), family_(family), change_(change), packing_(packing) {}
 
   /// `value` does not count when removing.
   void write(const rules::nftables::ElementKey& key, const rules::nftables::ElementValue& value = {});
@@ -53,6 +56,7 @@ class ElementWriter {
   Batch& batch_;
   rules::Family family_;
   Change change_;
+  Packing packing_;
   std::map<rules::nftables::SetRef, std::string> lists_;
   std::size_t elements_ = 0;
 };

@@ -65,7 +65,14 @@ Found ElementLookup::operator()(const WalkTable& table, const WalkSet& set, cons
   Found found = ask(table, set, bytes, 0);
   if (found.answer != Found::Answer::kThere || !set.interval || set.parts.size() > 1) return found;
   // The kernel gives where the interval begins; the first value behind it is another element.
-  const Found end = ask(table, set, bytes, NFT_SET_ELEM_INTERVAL_END);
+  Found end = ask(table, set, bytes, NFT_SET_ELEM_INTERVAL_END);
+  // Asked for the end at the very value where an interval begins, Linux up to 6.12 gives that beginning once more.
+  if (end.answer == Found::Answer::kThere && end.element.first == found.element.first) {
+    Bytes next = filled;
+    end = step(next, true)
+              ? ask(table, set, {reinterpret_cast<const char*>(next.data.data()), next.size}, NFT_SET_ELEM_INTERVAL_END)
+              : Found{Found::Answer::kAbsent, {}};
+  }
   switch (end.answer) {
     case Found::Answer::kThere:
       found.element.last = end.element.first;

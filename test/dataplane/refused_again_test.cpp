@@ -215,6 +215,23 @@ TEST_CASE("a pod's host ports that the kernel refuses are tried again, and are i
   }
 }
 
+TEST_CASE("of a kernel that does not say which element it refuses what is at fault alone is left out", "[fake]") {
+  FAKE_WORLD_ONLY("errors on order");
+  const config::Config config = config_of(Mode::kNftables);
+  const std::vector<objects::ObjectEvent> bad{put(service("bad", "10.96.0.2")), put(slice("bad", {"10.244.1.6"}))};
+  refuse_bad(Mode::kNftables);
+  world().fake()->hide_positions();
+  Agent agent(config);
+  const dataplane::RoundReport report = agent.try_sync(all(good(), bad));
+  INFO(Agent::describe(report));
+  REQUIRE(agent.refused().size() == 1);
+  CHECK(agent.refused()[0].name == "demo/bad");
+  CHECK(difference(config, good()) == "");
+  world().fake()->forget_refusals();
+  CHECK(in_force(agent.audit()) == std::vector<std::string>{"demo/bad"});
+  CHECK(difference(config, all(good(), bad)) == "");
+}
+
 TEST_CASE("trying again what is refused moves no rule of others") {
   SYNC_TEST_WORLD();
   refuse_recent();

@@ -4,12 +4,13 @@ namespace kubenatd::agent::dataplane::nftables {
 
 using netlink::nftables::ElementWriter;
 
-BatchPlanWriter::BatchPlanWriter(netlink::Batch& batch, rules::Family family, std::optional<std::uint32_t> table_flags)
+BatchPlanWriter::BatchPlanWriter(netlink::Batch& batch, rules::Family family, std::optional<std::uint32_t> table_flags,
+                                 ElementWriter::Packing packing)
     : batch_(batch),
       family_(family),
       table_flags_(table_flags),
-      removed_(batch, family, ElementWriter::Change::kRemove),
-      added_(batch, family, ElementWriter::Change::kAdd) {}
+      removed_(batch, family, ElementWriter::Change::kRemove, packing),
+      added_(batch, family, ElementWriter::Change::kAdd, packing) {}
 
 void BatchPlanWriter::delete_table() {
   netlink::nftables::delete_nft_table(batch_, family_, rules::nftables::kTable);

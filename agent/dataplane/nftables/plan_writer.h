@@ -16,7 +16,9 @@ namespace kubenatd::agent::dataplane::nftables {
 class BatchPlanWriter final : public rules::nftables::PlanWriter {
  public:
   /// `table_flags`: as add_nft_table() has them.
-  BatchPlanWriter(netlink::Batch& batch, rules::Family family, std::optional<std::uint32_t> table_flags = std::nullopt);
+  using Packing = netlink::nftables::ElementWriter::Packing;
+  BatchPlanWriter(netlink::Batch& batch, rules::Family family, std::optional<std::uint32_t> table_flags = std::nullopt,
+                  Packing packing = Packing::kFull);
 
   void delete_table() override;
   void create_table() override;

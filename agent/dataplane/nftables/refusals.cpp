@@ -33,6 +33,12 @@ bool NftablesSync::take_out(const rules::Refusal& refusal, SyncReport& report) {
     report.emptied.push_back(rules::chain_ref(family_, refusal.object.table, refusal.object.name));
     return takeover_.keep({rules::Table::kNat, *chain});
   }
+  if (refusal.object.kind == rules::ObjectRef::Kind::kElement && refusal.attributes.empty() &&
+      packing_ == BatchPlanWriter::Packing::kFull) {
+    // Linux 5.10 does not say which one of a message it refuses; of a message with one element there is no doubt.
+    packing_ = BatchPlanWriter::Packing::kSingle;
+    return true;
+  }
   const Owner owner = owner_of(refusal);
   if (owner.pod) {
     wanted_.host_ports.refuse(*owner.pod);

@@ -9,7 +9,6 @@
 #include "agent/dataplane/kernel_features.h"
 #include "agent/dataplane/nftables/found_at_start.h"
 #include "agent/dataplane/nftables/live.h"
-#include "agent/dataplane/nftables/plan_writer.h"
 #include "rules/hostport/names.h"
 
 namespace kubenatd::agent::dataplane::nftables {
@@ -110,6 +109,7 @@ rules::Result<SyncReport> NftablesSync::run(NfSession& session, const NfSession:
                                             const SyncRequest& request) {
   request_ = request;
   not_taken_out_.reset();
+  packing_ = BatchPlanWriter::Packing::kFull;
   take_due();
   auto done = CommitLoop().run(*this, session, others);
   if (!done) {
@@ -180,7 +180,7 @@ std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& ses
   round.table_drifted = plan->table_drifted;
   round.drifted = std::move(plan->drifted);
   if (!plan->empty()) {
-    BatchPlanWriter writer(batch, family_, ownership_.flags());
+    BatchPlanWriter writer(batch, family_, ownership_.flags(), packing_);
     rules::nftables::write(*plan, wanted_.elements, writer);
     writer.finish();
     round.elements = writer.elements();

@@ -10,6 +10,7 @@
 #include "agent/dataplane/drift.h"
 #include "agent/dataplane/foreign_host_ports.h"
 #include "agent/dataplane/nftables/ownership.h"
+#include "agent/dataplane/nftables/plan_writer.h"
 #include "agent/dataplane/nftables/wanted.h"
 #include "agent/dataplane/takeover.h"
 #include "rules/nftables/diff.h"
@@ -118,6 +119,7 @@ class NftablesSync final : public SyncSteps {
   std::vector<UdpFrontend> found_at_start_;
   SyncRequest request_;
   std::optional<rules::Refusal> not_taken_out_;  ///< since the sync began
+  BatchPlanWriter::Packing packing_ = BatchPlanWriter::Packing::kFull;
 };
 
 }  // namespace kubenatd::agent::dataplane::nftables

@@ -10,7 +10,6 @@
 #include "rules/nftables/ruleset.h"
 #include "test/kernel/fake/random_transactions.h"
 #include "test/kernel/fake/twin_socket.h"
-#include "test/support/netns.h"
 
 using namespace kubenatd;
 using netlink::NfTables;
@@ -76,7 +75,7 @@ Outcome run(std::uint32_t seed, int transactions, bool heard) {
 
 TEST_CASE("Fake and kernel answer alike to random transactions") {
   const std::uint32_t seed = GENERATE(range(1U, 7U));
-  if (!test::enter_fresh_namespace()) return;
+  if (!test::enter_beside_twin()) return;
   const Outcome outcome = run(seed, 250, seed % 2 == 0);
   CHECK(outcome.committed > 20);
   CHECK(outcome.refused > 20);

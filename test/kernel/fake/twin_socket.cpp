@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <stdexcept>
 #include <utility>
 
 #include "test/kernel/fake/message_text.h"
+#include "test/support/linux_release.h"
+#include "test/support/netns.h"
 
 namespace kubenatd::test {
 namespace {
@@ -27,6 +30,12 @@ void sort_elements(std::vector<std::string>& lines) {
 }
 
 }  // namespace
+
+bool enter_beside_twin() {
+  if (linux_is_from(6, 17)) return enter_fresh_namespace();
+  std::printf("SKIPPED: needs Linux 6.17: the kernel in memory answers like that\n");
+  return false;
+}
 
 class TwinSocket final : public netlink::Socket {
  public:

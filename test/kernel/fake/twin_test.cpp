@@ -15,8 +15,6 @@
 #include "rules/nftables/ruleset.h"
 #include "test/kernel/fake/random_transactions.h"
 #include "test/kernel/fake/twin_socket.h"
-#include "test/support/linux_release.h"
-#include "test/support/netns.h"
 
 using namespace kubenatd;
 using namespace kubenatd::netlink::iptables;
@@ -66,7 +64,7 @@ struct Twins {
 }  // namespace
 
 TEST_CASE("Twins: what changes nothing makes no generation, and a stale one is refused") {
-  if (!test::enter_fresh_namespace()) return;
+  if (!test::enter_beside_twin()) return;
   Twins twins;
   const std::uint32_t generation = twins.tables.generation().value();
   Batch batch;
@@ -83,8 +81,7 @@ TEST_CASE("Twins: what changes nothing makes no generation, and a stale one is r
 }
 
 TEST_CASE("Twins: a table with an owner, an orphan, and what may become of either") {
-  if (!test::enter_fresh_namespace()) return;
-  KUBENATD_NEEDS_LINUX(6, 9, "tables that outlive their owner");
+  if (!test::enter_beside_twin()) return;
   Twins twins;
   using netlink::kTableDormant;
   using netlink::kTableOwner;
@@ -147,7 +144,7 @@ TEST_CASE("Twins: a table with an owner, an orphan, and what may become of eithe
 }
 
 TEST_CASE("Twins: a rule that goes keeps its place until the end of the transaction") {
-  if (!test::enter_fresh_namespace()) return;
+  if (!test::enter_beside_twin()) return;
   Twins twins;
   Batch batch;
   for (int i = 0; i < 3; ++i) add_rule(batch, kFamily, kNat, "A", jump("B"), {}, true);
@@ -170,7 +167,7 @@ TEST_CASE("Twins: a rule that goes keeps its place until the end of the transact
 }
 
 TEST_CASE("Twins: jumps hold a chain, also its own ones, and to where none may lead") {
-  if (!test::enter_fresh_namespace()) return;
+  if (!test::enter_beside_twin()) return;
   Twins twins;
   Batch batch;
   add_base_chain(batch, kFamily, kNat, "OUTPUT");
@@ -195,7 +192,7 @@ TEST_CASE("Twins: jumps hold a chain, also its own ones, and to where none may l
 }
 
 TEST_CASE("Twins: chains that lead too deep or in a circle") {
-  if (!test::enter_fresh_namespace()) return;
+  if (!test::enter_beside_twin()) return;
   Twins twins;
   Batch batch;
   add_base_chain(batch, kFamily, kNat, "OUTPUT");
@@ -219,7 +216,7 @@ TEST_CASE("Twins: chains that lead too deep or in a circle") {
 }
 
 TEST_CASE("Twins: elements that are there with other data, in ranges and in the same transaction") {
-  if (!test::enter_fresh_namespace()) return;
+  if (!test::enter_beside_twin()) return;
   using namespace rules::nftables;
   using namespace netlink::nftables;
   Twins twins;
@@ -279,7 +276,7 @@ TEST_CASE("Twins: elements that are there with other data, in ranges and in the 
 }
 
 TEST_CASE("Twins: the whole ruleset of nftables mode, written, read, in use and deleted") {
-  if (!test::enter_fresh_namespace()) return;
+  if (!test::enter_beside_twin()) return;
   using namespace netlink::nftables;
   Twins twins;
   for (const Family family : rules::kFamilies) {
@@ -308,7 +305,7 @@ TEST_CASE("Twins: the whole ruleset of nftables mode, written, read, in use and 
 }
 
 TEST_CASE("Twins: a large flush with an echo overruns both") {
-  if (!test::enter_fresh_namespace()) return;
+  if (!test::enter_beside_twin()) return;
   Twins twins;
   REQUIRE(twins.monitor.leave());
   Batch batch;

@@ -130,6 +130,7 @@ void Core::commit(FakeSocket& from, const Request& begin, RequestReader reader) 
         outcome = transaction->apply(request);
       }
       if (!outcome) is_refused = true;
+      if (!outcome && faults_.no_positions) outcome.error().offset = 0;
       if (!outcome || (request.flags & NLM_F_ACK) != 0)
         answers.push_back(encode_answer(request, from.port_id(), outcome ? Problem{} : outcome.error()));
     }

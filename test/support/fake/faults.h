@@ -49,6 +49,7 @@ class Faults {
   [[nodiscard]] static bool take(std::size_t& count);
 
   bool no_rights = false;
+  bool no_positions = false;  ///< a refusal does not say which attribute is at fault
   int commit_code = 0, send_code = 0, sweep_code = 0;
   std::size_t failing_commits = 0, failing_sends = 0, failing_sweeps = 0;
   std::size_t interrupted_dumps = 0;

@@ -119,6 +119,11 @@ void FakeKernel::know_table_flags(std::uint32_t flags) {
   core_->ruleset().table_flags = flags;
 }
 
+void FakeKernel::hide_positions() {
+  const std::lock_guard lock(core_->mutex());
+  core_->faults().no_positions = true;
+}
+
 void FakeKernel::interrupt_dumps(std::size_t times) {
   const std::lock_guard lock(core_->mutex());
   core_->faults().interrupted_dumps = times;
