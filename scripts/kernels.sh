@@ -11,7 +11,7 @@
 #     --arch ARCH [--root FOLDER]          amd64 or arm64 (default: this machine's). Another architecture's programs are in
 #                                          build/ARCH (scripts/cross.sh ARCH kernel_tests), and the root file system is
 #                                          what scripts/sysroot.sh has unpacked, unless FOLDER is another
-#     --seconds N                          for each kernel, then its machine is stopped (default: 3600, short 900)
+#     --seconds N                          for each kernel, then its machine is stopped (default: 10800, short 900)
 #   scripts/kernels.sh --list              names, releases, and what is fetched already
 #
 # The last lines are a table and a closing line for each kernel. The status is 0 when all passed, 1 when something failed, 2
@@ -130,8 +130,11 @@ if ((${#chosen[@]} == 0)); then
   if ((${#short[@]} > 0)); then chosen=(bookworm) newest=(sid trixie); else chosen=("${known[@]}"); fi
 fi
 if ((${#modes[@]} == 0)); then modes=(base iptables nftables); fi
+# Each case may take so many times its time: emulated, some take ten times as long, and there are more of those in the long form.
+slow=10
+if ((${#short[@]} > 0)); then slow=5; fi
 if [[ -z $seconds ]]; then
-  seconds=3600
+  seconds=10800
   if ((${#short[@]} > 0)); then seconds=900; fi
 fi
 trees=() names=()
@@ -175,7 +178,7 @@ for index in "${!names[@]}"; do
   mkdir -p "$out"
   printf '\n== %s: Linux %s, %s\n' "$name" "$release" "$arch"
   scripts/kernels/boot.sh "$tree" "$out" --arch "$arch" --root "$root" --seconds "$seconds" "${shares[@]}" -- \
-    env "${variables[@]}" "$repo/scripts/kernels/inside.sh" "$build" /out "${modes[@]}" "${short[@]}" --slow 5
+    env "${variables[@]}" "$repo/scripts/kernels/inside.sh" "$build" /out "${modes[@]}" "${short[@]}" --slow "$slow"
   status=$?
   touch "$out/results"
   if [[ -s $out/log ]]; then cat "$out/log"; fi

@@ -325,6 +325,7 @@ class Expressions {
         case kPort: payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, to); break;
         case kPriority: meta(NFT_META_PRIORITY, to); break;
         case kFirstDestination: first_of(family_ == Family::kIpv4 ? NFT_CT_DST_IP : NFT_CT_DST_IP6, to); break;
+        case kFirstProtocol: first_of(NFT_CT_PROTOCOL, to); break;
         case kFirstPort: first_of(NFT_CT_PROTO_DST, to); break;
       }
       const bool is_address =

@@ -15,6 +15,7 @@ constexpr Operand kProtocol{Kind::kProtocol};
 constexpr Operand kPort{Kind::kPort};
 constexpr Operand kPriority{Kind::kPriority};
 constexpr Operand kFirstDestination{Kind::kFirstDestination};
+constexpr Operand kFirstProtocol{Kind::kFirstProtocol};
 constexpr Operand kFirstPort{Kind::kFirstPort};
 
 // kube-proxy's priorities (v1.34 and later), so that the table stands to others' as its does.
@@ -284,8 +285,11 @@ class Compiler {
   }
 
   void checks() {
-    chain("firewall", {rule(InSet{frontend(false), {SetId::kFirewalled}},
-                            InSet{with(frontend(false), kSource), {SetId::kSourceRanges}, true}, Drop{})});
+    // Before meta l4proto in a set of ranges nft 1.0.6 puts a change of byte order, which Linux 6.12.117 refuses of a
+    // single byte: it would not load what it lists.
+    chain("firewall",
+          {rule(InSet{frontend(false), {SetId::kFirewalled}},
+                InSet{{kDestination, kFirstProtocol, kPort, kSource}, {SetId::kSourceRanges}, true}, Drop{})});
     if (options_.node.family == Family::kIpv4) arrivals();
     chain("no-endpoints", {rule(InSet{frontend(false), {SetId::kNoEndpoints}}, Reject{}),
                            rule(InSet{frontend(false), {SetId::kNoLocalEndpoints}}, Drop{})});

@@ -80,8 +80,17 @@ struct SetSpec {
 
 /// What a rule loads from the packet into one part of a key.
 struct Operand {
-  /// The last two are of the packet as its connection began, whatever it was translated to.
-  enum class Kind : std::uint8_t { kSource, kDestination, kProtocol, kPort, kPriority, kFirstDestination, kFirstPort };
+  /// The last three are of the packet as its connection began, whatever it was translated to.
+  enum class Kind : std::uint8_t {
+    kSource,
+    kDestination,
+    kProtocol,
+    kPort,
+    kPriority,
+    kFirstDestination,
+    kFirstProtocol,
+    kFirstPort
+  };
   Kind kind = Kind::kSource;
 
   bool operator==(const Operand&) const = default;

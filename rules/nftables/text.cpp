@@ -165,6 +165,7 @@ class StatementText {
         case kPort: words.emplace_back("th dport"); break;
         case kPriority: words.emplace_back("meta priority"); break;
         case kFirstDestination: words.push_back(fmt::format("ct original {} daddr", word_)); break;
+        case kFirstProtocol: words.emplace_back("ct protocol"); break;
         case kFirstPort: words.emplace_back("ct original proto-dst"); break;
       }
     }
