@@ -110,9 +110,9 @@ constexpr auto kSettings = std::to_array<Setting>({
     {.flag = "service-metrics",
      .field = "serviceMetrics",
      .type = "N",
-     .help = "Count new connections by Service in the metrics, for at most N Services; as many are kept as are\n"
-             "asked for. A scrape takes about 40 us for each port and family of them",
-     .run_only = true,
+     .help = "Count new connections by Service in the metrics, for at most N Services. In nftables mode the maps of\n"
+             "endpoints then count (Linux 5.7); render, diff and explain have to be told as well",
+     .run_only = false,
      .member = Setting::Range<std::size_t>{&Settings::counted_services, 0, kMostCountedServices}},
     {.flag = "page",
      .field = "page",

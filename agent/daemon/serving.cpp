@@ -81,10 +81,8 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, c
   if (model.environment().has_nfacct) serving->metrics_.add(std::make_shared<serve::NfacctCounters>());
   serving->metrics_.add(std::make_shared<serve::ConntrackMetrics>());
   if (options.request_metrics) serving->metrics_.add(options.request_metrics);
-  if (options.counted_services != 0 && model.config().mode == config::Config::Mode::kNftables) {
-    base::log_warning("connections are not counted by Service in nftables mode");
-  } else if (options.counted_services != 0) {
-    auto connections = serve::ServiceConnections::open(options.counted_services);
+  if (options.counted_services != 0) {
+    auto connections = serve::ServiceConnections::open(model.config().mode, options.counted_services);
     if (!connections) return std::unexpected(connections.error());
     serving->metrics_.add(*connections);
     serving->connections_ = std::move(*connections);

@@ -11,7 +11,7 @@
 #include "agent/base/query.h"
 #include "agent/page/guard.h"
 #include "agent/seen/json.h"
-#include "agent/serve/service_connections.h"
+#include "agent/serve/connection_counts.h"
 #include "agent/state/service_state.h"
 
 namespace kubenatd::agent::page {

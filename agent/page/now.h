@@ -11,6 +11,7 @@
 #include "agent/page/picture.h"
 #include "agent/seen/board.h"
 #include "agent/seen/inquiries.h"
+#include "agent/serve/connection_counts.h"
 #include "agent/serve/http_server.h"
 
 namespace kubenatd::agent::page {
@@ -25,9 +26,8 @@ class Rates {
 
  private:
   using Clock = std::chrono::steady_clock;
-  using Packets = std::map<std::uint64_t, std::uint64_t>;  ///< by handle
   struct Known {
-    std::map<std::string, Packets> ports;
+    std::map<std::string, serve::Packets> ports;
     Clock::time_point at;
     std::optional<double> rate;
   };

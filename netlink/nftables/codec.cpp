@@ -150,6 +150,11 @@ void add_nft_set(Batch& batch, Family family, const SetSpec& set) {
     if (is_host_endian(set.key)) extra += user_number(kUserKeyByteOrder, kHostEndian);
     if (is_host_endian(set.data)) extra += user_number(kUserDataByteOrder, kHostEndian);
     if (!extra.empty()) raw(out, NFTA_SET_USERDATA, extra);
+    if (set.counted) {
+      char* expression = out.open();
+      out.text(NFTA_EXPR_NAME, kCounter);
+      out.close(expression, NFTA_SET_EXPR);
+    }
     return out.at();
   });
 }
@@ -280,6 +285,7 @@ LiveSet describe_nft_set(const SetSpec& set, Family family) {
   if (set.dynamic) live.flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
   if (set.interval) live.flags |= NFT_SET_INTERVAL | NFT_SET_CONCAT;
   live.size = set.size;
+  live.counted = set.counted;
   return live;
 }
 

@@ -30,6 +30,9 @@ void delete_nft_chain(Batch& batch, rules::Family family, std::string_view chain
 void flush_nft_chain(Batch& batch, rules::Family family, std::string_view chain);
 void add_nft_rule(Batch& batch, rules::Family family, std::string_view chain, const rules::nftables::NftRule& rule);
 
+/// The expression of a set whose elements count.
+inline constexpr std::string_view kCounter = "counter";
+
 /// The last key of those that an element of ranges stands for.
 [[nodiscard]] rules::nftables::Bytes<rules::nftables::kKeyCapacity> last_of(const rules::nftables::ElementKey& key);
 
@@ -75,6 +78,7 @@ struct LiveSet {
   std::uint32_t key_type = 0, key_length = 0;
   std::uint32_t data_type = 0, data_length = 0;
   std::uint32_t size = 0;
+  bool counted = false;  ///< its elements have a counter each
   auto operator<=>(const LiveSet&) const = default;
 };
 [[nodiscard]] std::optional<LiveSet> read_nft_set(std::string_view attributes, std::string_view table);
@@ -102,8 +106,9 @@ struct LiveElement {
   rules::nftables::ElementKey key;
   rules::nftables::Bytes<rules::nftables::kDataCapacity> data;
   std::string_view comment;
-  /// Nothing but what we write: a key, perhaps a prefix of keys; no verdict, flag, expression, longer part or other
-  /// range.
+  std::uint64_t packets = 0;  ///< as its counter says, if it has one
+  /// Nothing but what we write: a key, perhaps a prefix of keys, and a counter; no verdict, flag, other expression,
+  /// longer part or other range.
   bool plain = true;
 };
 /// One element; `attributes` is what NFTA_LIST_ELEM holds.

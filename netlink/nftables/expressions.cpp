@@ -251,6 +251,13 @@ class Expressions {
       out_.raw(NFTA_CT_DIRECTION, &kOriginal, sizeof kOriginal);
     });
   }
+  /// Both directions have one protocol, and the kernel keeps none with it (nft_ct_get_dump, 6.18).
+  void first_protocol(std::uint32_t to) {
+    expression("ct", [&] {
+      out_.be32(NFTA_CT_KEY, NFT_CT_PROTOCOL);
+      out_.be32(NFTA_CT_DREG, to);
+    });
+  }
   void connection(std::uint32_t key, std::uint32_t bits) {
     expression("ct", [&] {
       out_.be32(NFTA_CT_KEY, key);
@@ -325,7 +332,7 @@ class Expressions {
         case kPort: payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, to); break;
         case kPriority: meta(NFT_META_PRIORITY, to); break;
         case kFirstDestination: first_of(family_ == Family::kIpv4 ? NFT_CT_DST_IP : NFT_CT_DST_IP6, to); break;
-        case kFirstProtocol: first_of(NFT_CT_PROTOCOL, to); break;
+        case kFirstProtocol: first_protocol(to); break;
         case kFirstPort: first_of(NFT_CT_PROTO_DST, to); break;
       }
       const bool is_address =

@@ -23,6 +23,15 @@ void read_bytes(std::string_view nest, Value& value, bool& plain) {
   value.size = static_cast<std::uint8_t>((bytes.size() + 3) / 4 * 4);
 }
 
+void read_counter(std::string_view expression, LiveElement& element) {
+  if (find_attribute(expression, NFTA_EXPR_NAME).text() != kCounter) {
+    element.plain = false;
+    return;
+  }
+  const std::string_view data = find_attribute(expression, NFTA_EXPR_DATA).payload;
+  element.packets = find_attribute(data, NFTA_COUNTER_PACKETS).be64();
+}
+
 /// How many bits at the end differ between the first and the last key of a range.
 std::uint8_t range_of(const Bytes<kKeyCapacity>& first, const Bytes<kKeyCapacity>& last) {
   for (std::size_t i = 0; i < first.size; ++i) {
@@ -63,6 +72,7 @@ std::optional<LiveSet> read_nft_set(std::string_view attributes, std::string_vie
       case NFTA_SET_KEY_LEN: set.key_length = attribute.be32(); break;
       case NFTA_SET_DATA_TYPE: set.data_type = attribute.be32(); break;
       case NFTA_SET_DATA_LEN: set.data_length = attribute.be32(); break;
+      case NFTA_SET_EXPR: set.counted = find_attribute(attribute.payload, NFTA_EXPR_NAME).text() == kCounter; break;
       case NFTA_SET_DESC: set.size = find_attribute(attribute.payload, NFTA_SET_DESC_SIZE).be32(); break;
       default: break;
     }
@@ -117,6 +127,7 @@ LiveElement read_nft_element(std::string_view attributes, const SetRef& set) {
       case NFTA_SET_ELEM_KEY_END: read_bytes(attribute.payload, last.emplace(), element.plain); break;
       case NFTA_SET_ELEM_DATA: read_bytes(attribute.payload, element.data, element.plain); break;
       case NFTA_SET_ELEM_USERDATA: element.comment = nft_comment(attribute.payload); break;
+      case NFTA_SET_ELEM_EXPR: read_counter(attribute.payload, element); break;
       case NFTA_SET_ELEM_TIMEOUT:
       case NFTA_SET_ELEM_EXPIRATION:
       case NFTA_SET_ELEM_PAD: break;

@@ -65,10 +65,15 @@ class FrontendEmitter {
   /// Refused when there is no endpoint anywhere, dropped when only other nodes have them.
   void none(SetId anywhere, SetId here) { named(view_.has_endpoints ? here : anywhere); }
 
+  /// One element says whose all are; who counts asks each.
+  [[nodiscard]] std::shared_ptr<const std::string> counted_comment() const {
+    return in_.options.count_connections ? in_.comment : nullptr;
+  }
+
   void endpoint(const ListSets& sets, const Backend& backend, std::uint32_t number) {
     ElementKey element{{sets.endpoints}, key_, 0};
     element.key.number(first_number(sets.endpoints) + number);
-    visit_(element, {endpoint_value(backend), number == 0 ? in_.comment : nullptr});
+    visit_(element, {endpoint_value(backend), number == 0 ? in_.comment : counted_comment()});
   }
 
   void endpoints(const BackendList& list, const ListSets& sets) {
@@ -99,7 +104,7 @@ class FrontendEmitter {
       if (!taken.insert(id).second) continue;
       ElementKey element{{sets.endpoints}, key_, 0};
       element.key.number(id);
-      visit_(element, {endpoint_value(backend), nullptr});
+      visit_(element, {endpoint_value(backend), counted_comment()});
     }
   }
 
@@ -157,6 +162,15 @@ std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool loc
         local && !internal ? (node_port ? kNodePortLocal : kLocal) : (node_port ? kNodePort : kCluster);
     return ElementKey{{sets.endpoints}, key_of(frontend), 0};
   }
+  return std::nullopt;
+}
+
+std::optional<Protocol> endpoint_protocol(const ElementKey& key) {
+  constexpr std::size_t kFromEnd = 12;  // protocol, port and number, four bytes each
+  if (key.key.size < kFromEnd) return std::nullopt;
+  const std::uint8_t number = key.key.data.at(key.key.size - kFromEnd);
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
+    if (number == static_cast<std::uint8_t>(protocol)) return protocol;
   return std::nullopt;
 }
 

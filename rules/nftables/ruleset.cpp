@@ -140,9 +140,9 @@ class Compiler {
     add({SetId::kNodePorts}, node_port);
     add({SetId::kNodePortsLocal}, node_port);
     for (const SetId id : {SetId::kEndpoints, SetId::kLocalEndpoints})
-      add({id}, plus(service, kClassId), {kAddress, kPort});
+      add({id}, plus(service, kClassId), {kAddress, kPort}).counted = options_.count_connections;
     for (const SetId id : {SetId::kNodePortEndpoints, SetId::kNodePortLocalEndpoints})
-      add({id}, plus(node_port, kClassId), {kAddress, kPort});
+      add({id}, plus(node_port, kClassId), {kAddress, kPort}).counted = options_.count_connections;
     for (const Way& way : kWays)
       for (std::size_t level = 0; level + 1 < way.sizes; ++level)
         add({way.larger, kSizes[level]}, way.node_port ? node_port : service);

@@ -74,6 +74,7 @@ struct SetSpec {
   bool interval = false;
   bool dynamic = false;    ///< filled by packets, entries end with their timeout
   std::uint32_t size = 0;  ///< most entries of a dynamic one
+  bool counted = false;    ///< each element counts the packets that it was found for
 
   bool operator==(const SetSpec&) const = default;
 };

@@ -205,6 +205,7 @@ void append_set(std::string& text, const SetSpec& set, const std::set<std::strin
   if (set.size != 0) text += fmt::format("\t\tsize {}\n", set.size);
   if (set.dynamic) text += "\t\tflags dynamic,timeout\n";
   if (set.interval) text += "\t\tflags interval\n";
+  if (set.counted) text += "\t\tcounter\n";
   if (!elements.empty()) text += fmt::format("\t\telements = {{ {} }}\n", fmt::join(elements, ",\n\t\t\t     "));
   text += "\t}\n\n";
 }

@@ -87,6 +87,7 @@ _kubenatd() {
     render:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
     render:--reserved-ports) return ;;
     render:--service-cidr) return ;;
+    render:--service-metrics) return ;;
     render:--tree-threshold) return ;;
     render:--bind-address) return ;;
     render:--cluster-cidr) return ;;
@@ -111,6 +112,7 @@ _kubenatd() {
     diff:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
     diff:--reserved-ports) return ;;
     diff:--service-cidr) return ;;
+    diff:--service-metrics) return ;;
     diff:--tree-threshold) return ;;
     diff:--bind-address) return ;;
     diff:--cluster-cidr) return ;;
@@ -139,6 +141,7 @@ _kubenatd() {
     explain:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
     explain:--reserved-ports) return ;;
     explain:--service-cidr) return ;;
+    explain:--service-metrics) return ;;
     explain:--tree-threshold) return ;;
     explain:--bind-address) return ;;
     explain:--cluster-cidr) return ;;
@@ -167,6 +170,7 @@ _kubenatd() {
     trace:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
     trace:--reserved-ports) return ;;
     trace:--service-cidr) return ;;
+    trace:--service-metrics) return ;;
     trace:--tree-threshold) return ;;
     trace:--bind-address) return ;;
     trace:--cluster-cidr) return ;;
@@ -201,6 +205,7 @@ _kubenatd() {
     report:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
     report:--reserved-ports) return ;;
     report:--service-cidr) return ;;
+    report:--service-metrics) return ;;
     report:--tree-threshold) return ;;
     report:--bind-address) return ;;
     report:--cluster-cidr) return ;;
@@ -289,13 +294,13 @@ _kubenatd() {
   esac
   case $command in
     run) flags='--help --audit-period --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --once --own-table --page --reserved-ports --rule-form --service-cidr --service-metrics --tree-threshold --verbose --bind-address --bind-address-hard-fail --cleanup --cluster-cidr --config --config-sync-period --conntrack-max-per-core --conntrack-min --conntrack-tcp-be-liberal --conntrack-tcp-timeout-close-wait --conntrack-tcp-timeout-established --conntrack-udp-timeout --conntrack-udp-timeout-stream --detect-local-mode --healthz-bind-address --healthz-port --hostname-override --init-only --iptables-localhost-nodeports --iptables-masquerade-bit --iptables-min-sync-period --iptables-sync-period --kube-api-content-type --kubeconfig --log-flush-frequency --log-json-split-stream --log-text-split-stream --logging-format --masquerade-all --master --metrics-bind-address --metrics-port --nodeport-addresses --oom-score-adj --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v --write-config-to --add-dir-header --alsologtostderr --boot-id-file --feature-gates --ipvs-exclude-cidrs --ipvs-min-sync-period --ipvs-scheduler --ipvs-strict-arp --ipvs-sync-period --ipvs-tcp-timeout --ipvs-tcpfin-timeout --ipvs-udp-timeout --kube-api-burst --kube-api-qps --log-backtrace-at --log-dir --log-file --log-file-max-size --log-json-info-buffer-size --log-text-info-buffer-size --logtostderr --machine-id-file --one-output --profiling --proxy-port-range --show-hidden-metrics-for-version --skip-headers --skip-log-headers --stderrthreshold --vmodule' words='' ;;
-    render) flags='--family --help --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
-    diff) flags='--family --help --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
-    explain) flags='--desired --from --from-save --help --in-interface --live --node-address --output --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
-    trace) flags='--connect --for --from --help --node-address --output --packets --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    render) flags='--family --help --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --service-metrics --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    diff) flags='--family --help --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --service-metrics --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    explain) flags='--desired --from --from-save --help --in-interface --live --node-address --output --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --service-metrics --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    trace) flags='--connect --for --from --help --node-address --output --packets --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --service-metrics --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
     status) flags='--help --output --verbose --config --metrics-bind-address --metrics-port --v' words='' ;;
     services) flags='--help --output --problems --verbose --config --metrics-bind-address --metrics-port --v' words='' ;;
-    report) flags='--help --output --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
+    report) flags='--help --output --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --reserved-ports --service-cidr --service-metrics --tree-threshold --verbose --bind-address --cluster-cidr --config --conntrack-tcp-be-liberal --detect-local-mode --hostname-override --iptables-localhost-nodeports --iptables-masquerade-bit --kube-api-content-type --kubeconfig --logging-format --masquerade-all --master --nodeport-addresses --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v' words='' ;;
     check) flags='--help --node --output --audit-period --dispatch --external-ip-range --host-ports --load-balancer-ip-range --manifests --once --own-table --page --reserved-ports --rule-form --service-cidr --service-metrics --tree-threshold --verbose --bind-address --bind-address-hard-fail --cleanup --cluster-cidr --config --config-sync-period --conntrack-max-per-core --conntrack-min --conntrack-tcp-be-liberal --conntrack-tcp-timeout-close-wait --conntrack-tcp-timeout-established --conntrack-udp-timeout --conntrack-udp-timeout-stream --detect-local-mode --healthz-bind-address --healthz-port --hostname-override --init-only --iptables-localhost-nodeports --iptables-masquerade-bit --iptables-min-sync-period --iptables-sync-period --kube-api-content-type --kubeconfig --log-flush-frequency --log-json-split-stream --log-text-split-stream --logging-format --masquerade-all --master --metrics-bind-address --metrics-port --nodeport-addresses --oom-score-adj --pod-bridge-interface --pod-interface-name-prefix --proxy-mode --v --write-config-to --add-dir-header --alsologtostderr --boot-id-file --feature-gates --ipvs-exclude-cidrs --ipvs-min-sync-period --ipvs-scheduler --ipvs-strict-arp --ipvs-sync-period --ipvs-tcp-timeout --ipvs-tcpfin-timeout --ipvs-udp-timeout --kube-api-burst --kube-api-qps --log-backtrace-at --log-dir --log-file --log-file-max-size --log-json-info-buffer-size --log-text-info-buffer-size --logtostderr --machine-id-file --one-output --profiling --proxy-port-range --show-hidden-metrics-for-version --skip-headers --skip-log-headers --stderrthreshold --vmodule' words='' ;;
     cleanup) flags='--help --verbose --v' words='' ;;
     version) flags='--help --output' words='' ;;

@@ -27,7 +27,7 @@ std::vector<SetSpec> RandomTransactions::sets() {
     return set;
   };
   add(SetId::kClusterIps, {kAddress}, {});
-  add(SetId::kEndpoints, {kAddress, kProtocol, kPort}, {kAddress, kPort});
+  add(SetId::kEndpoints, {kAddress, kProtocol, kPort}, {kAddress, kPort}).counted = true;
   add(SetId::kExternal, {kAddress, kProtocol, kPort}, {kClassId}).size = 3;
   add(SetId::kSourceRanges, {kAddress, kProtocol, kPort, kAddress}, {}).interval = true;
   SetSpec& affinity = add(SetId::kAffinity, {kAddress, kProtocol, kClassId}, {kClassId});

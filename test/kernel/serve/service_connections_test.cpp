@@ -47,14 +47,20 @@ void connect_times(const Namespace& from, int times, const std::string& address,
 
 }  // namespace
 
-TEST_CASE("new connections of a Service are what its rules count, also when these are written anew") {
+TEST_CASE("new connections of a Service are what the kernel counts, also when rules or elements are written anew") {
   KUBENATD_NEEDS_NAMESPACES();
+  config::Config config = test::config();
+  config.counted_services = 3;
+  SECTION("iptables mode") {}
+  SECTION("nftables mode") {
+    config.mode = config::Config::Mode::kNftables;
+  }
   const Namespace node = Namespace::create();
   const Inside inside(node);
   make_node();
   const EchoServer server(node, "web", {8080});
   dataplane::NetlinkKernel kernel;
-  AgentOn agent(test::config(), kernel);
+  AgentOn agent(config, kernel);
   objects::Service local = service("local", "10.96.0.3");
   local.internal_policy_local = true;
   objects::EndpointSlice here = slice("local", {"10.244.1.5"});
@@ -66,7 +72,7 @@ TEST_CASE("new connections of a Service are what its rules count, also when thes
                                                  put(local),
                                                  put(here)};
   agent.apply(events);
-  const auto counters = serve::ServiceConnections::open(3).value();
+  const auto counters = serve::ServiceConnections::open(config.mode, 3).value();
   counters->note(events);
   CHECK(connections(*counters, "web") == 0);
 
@@ -90,7 +96,7 @@ TEST_CASE("new connections of a Service are what its rules count, also when thes
   connect_times(node, 3, "10.96.0.1");
   CHECK(connections(*counters, "web") == 11);
 
-  must_run({"iptables", "-t", "nat", "-Z"});
+  if (config.mode == config::Config::Mode::kIptables) must_run({"iptables", "-t", "nat", "-Z"});
   CHECK(connections(*counters, "web") == 11);
   agent.sync();
   connect_times(node, 2, "10.96.0.1");
@@ -105,14 +111,58 @@ TEST_CASE("new connections of a Service are what its rules count, also when thes
   CHECK(connections(*counters, "local") == 5);
 
   // What the rules have counted before somebody asked belongs to it.
-  const auto later = serve::ServiceConnections::open(3).value();
+  const auto later = serve::ServiceConnections::open(config.mode, 3).value();
   later->note(events);
-  CHECK(connections(*later, "local") == 2);
+  CHECK(connections(*later, "local") == (config.mode == config::Config::Mode::kIptables ? 2 : 5));  // -Z
+}
+
+TEST_CASE("in nftables mode NodePorts, policies and affinity count for their Service, and nft loads the counters") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Namespace node = Namespace::create();
+  const Inside inside(node);
+  make_node();
+  const EchoServer server(node, "web", {8080});
+  config::Config config = test::config();
+  config.mode = config::Config::Mode::kNftables;
+  config.counted_services = 10;
+  config.own_table = config::Settings::OwnTable::kOff;  // others look at it, and nft writes it
+  dataplane::NetlinkKernel kernel;
+  AgentOn agent(config, kernel);
+  objects::Service sticky = service("sticky", "10.96.0.2");
+  sticky.affinity_seconds = 60;
+  objects::Service outside = service("outside", "10.96.0.3");
+  outside.type = objects::Service::Type::kNodePort;
+  outside.ports[0].node_port = 30080;
+  const std::vector<objects::ObjectEvent> events{put(sticky), put(slice("sticky", {"10.244.1.5", "10.244.2.7"})),
+                                                 put(outside),
+                                                 put(slice("outside", {"10.244.1.5", "10.244.2.7", "10.244.2.8"}))};
+  agent.apply(events);
+  const auto counters = serve::ServiceConnections::open(config.mode, 10).value();
+  counters->note(events);
+  connect_times(node, 5, "10.96.0.2");
+  connect_times(node, 2, "10.96.0.3");
+  for (int i = 0; i < 4; ++i) REQUIRE(ask(node, Transport::kTcp, "192.168.77.2", 30080).answered());
+  CHECK(connections(*counters, "sticky") == 5);
+  CHECK(connections(*counters, "outside") == 6);
+
+  // Another agent with the same settings finds nothing to do; one without makes the maps anew, and back.
+  CHECK_FALSE(AgentOn(config, kernel).apply(events).wrote());
+  const auto listed = kubenatd::test::run({"nft", "list", "table", "ip", "kubenatd"});
+  REQUIRE(listed.ok());
+  CHECK(listed.out.find("counter packets 0 bytes 0") != std::string::npos);
+  kubenatd::test::ProcessOptions from_list;
+  from_list.input = "flush ruleset\n" + listed.out;
+  CHECK(kubenatd::test::run({"nft", "-f", "-"}, from_list).ok());
+  config::Config without = config;
+  without.counted_services = 0;
+  CHECK(AgentOn(without, kernel).apply(events).wrote());
+  CHECK(kubenatd::test::run({"nft", "list", "ruleset"}).out.find("counter") == std::string::npos);
+  CHECK(AgentOn(config, kernel).apply(events).wrote());
 }
 
 TEST_CASE("only so many Services have connection counters, and one that goes makes room") {
   if (!kubenatd::test::enter_fresh_namespace()) return;
-  const auto counters = serve::ServiceConnections::open(2).value();
+  const auto counters = serve::ServiceConnections::open(config::Config::Mode::kIptables, 2).value();
   std::vector<objects::ObjectEvent> events;
   for (const char* name : {"a", "b", "c"}) events.push_back(put(service(name, "10.96.0.1")));
   objects::Service headless = service("aa", "10.96.0.1");
@@ -131,12 +181,13 @@ TEST_CASE("only so many Services have connection counters, and one that goes mak
   counters->note({remove_service("b"), remove_service("a0")});
   CHECK_FALSE(connections(*counters, "b"));
   CHECK(connections(*counters, "c") == 0);
-  CHECK(serve::ServiceConnections::open(0).value()->Collect().at(0).metric.empty());
+  CHECK(serve::ServiceConnections::open(config::Config::Mode::kIptables, 0).value()->Collect().at(0).metric.empty());
 }
 
 TEST_CASE("as many Services have connection counters as the setting can ask for") {
   if (!kubenatd::test::enter_fresh_namespace()) return;
-  const auto counters = serve::ServiceConnections::open(config::kMostCountedServices).value();
+  const auto counters =
+      serve::ServiceConnections::open(config::Config::Mode::kIptables, config::kMostCountedServices).value();
   std::vector<objects::ObjectEvent> events;
   for (std::size_t i = 0; i < config::kMostCountedServices + 5; ++i)
     events.push_back(put(service("s" + std::to_string(i), "10.96.0.1")));
@@ -146,7 +197,7 @@ TEST_CASE("as many Services have connection counters as the setting can ask for"
 
 TEST_CASE("ports and families of a Service are series of their own") {
   if (!kubenatd::test::enter_fresh_namespace()) return;
-  const auto counters = serve::ServiceConnections::open(1).value();
+  const auto counters = serve::ServiceConnections::open(config::Config::Mode::kIptables, 1).value();
   objects::Service web = service("web", "10.96.0.1");
   web.cluster_ips.push_back(ip("fd00:10:96::1"));
   web.ports = {{"http", rules::Protocol::kTcp, 80, 0, ""},

@@ -69,7 +69,8 @@ struct Set {
   std::uint32_t size = 0;
   std::vector<std::uint32_t> fields;  ///< lengths of the parts of a concatenation
   std::string user_data;
-  std::uint32_t use = 0;  ///< rules that look into it
+  std::string expression;  ///< content of NFTA_SET_EXPR; elements begin to count anew each, which nobody here does
+  std::uint32_t use = 0;   ///< rules that look into it
   std::uint64_t last_order = 0;
   std::size_t filled = 0;  ///< elements, as the running transaction leaves them
   std::multimap<std::string, std::unique_ptr<Element>> elements;
