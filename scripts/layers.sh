@@ -55,7 +55,7 @@ may[agent/trace]="${may[agent/explain]} agent/explain"
 may[agent/report]="rules rules/walk agent/base agent/documents agent/config agent/explain"
 may[agent/node]="$below_dataplane rules/nftables agent/dataplane"
 may[agent/seen]="$below_dataplane rules/iptables agent/dataplane"
-may[agent/serve]="$below_dataplane rules/iptables rules/nftables netlink/iptables agent/dataplane agent/seen"
+may[agent/serve]="$below_dataplane rules/iptables rules/nftables netlink/iptables netlink/nftables agent/dataplane agent/seen"
 may[agent/page]="$below_dataplane rules/iptables netlink/iptables agent/dataplane agent/seen agent/serve"
 may[agent/daemon]="$below_dataplane rules/iptables rules/nftables agent/sources agent/api agent/dataplane agent/seen agent/serve \
   agent/page"
