@@ -88,10 +88,10 @@ part base kernel_walk 240 ''
 part base sync 120 '~[fake]' KUBENATD_TEST_KERNEL=real
 part base cli 60 ''
 part base fault 120 '~[iptables]~[nftables]'
-part iptables conformance 120 '~[nftables]'
+part iptables conformance 300 '~[nftables]'
 part iptables packet 120 '~[nftables]' KUBENATD_TEST_MODE=iptables
 part iptables fault 120 '[iptables]'
-part nftables conformance 120 '[nftables]'
+part nftables conformance 300 '[nftables]'
 part nftables packet 120 '~[iptables]' KUBENATD_TEST_MODE=nftables
 part nftables fault 120 '[nftables]'
 ! cut -f 4 "$results" | grep -qx failed

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "test/cli/cli_support.h"
+#include "test/support/linux_release.h"
 #include "test/support/places.h"
 
 /// What a user reads when something is wrong: the file, the reason in words, and what helps.
@@ -160,6 +161,7 @@ TEST_CASE("run names at its start all that this node lacks for the mode, in one 
     std::printf("SKIPPED: no %s here\n", missing.c_str());
     return;
   }
+  KUBENATD_NEEDS_LINUX(5, 12, "tables with an owner");
   const BareNode bare;
   const Manifests manifests;
   manifests.put(web_service(), ready({kPodA}));

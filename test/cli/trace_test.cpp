@@ -10,6 +10,7 @@
 
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
+#include "test/support/linux_release.h"
 #include "test/support/traffic.h"
 
 namespace kubenatd::test {
@@ -210,7 +211,8 @@ TEST_CASE("trace ends cleanly when it is stopped or killed and says when nothing
     // A second one has to wait.
     const auto second = agent.invoke(words(agent, {"10.96.0.80:80", "--for", "100ms"}));
     CHECK(second.status == 3);
-    CHECK(second.err.find("another process traces") != std::string::npos);
+    // Before Linux 5.12 tables have no owner.
+    if (linux_is_from(5, 12)) CHECK(second.err.find("another process traces") != std::string::npos);
     running.child().signal(SIGKILL);
     CHECK(running.result().status == 256 + SIGKILL);
     CHECK(eventually([&] { return tables(lab.node).find("kubenatd-trace") == std::string::npos; }));
