@@ -100,6 +100,7 @@ echo
 echo "[node-1]\$ kubenatd run --manifests DIR --config CONFIG --hostname-override node-1 &     (and so on node-2)"
 grep -h -m1 ready "$lab_dir/log/kubenatd-node-1"
 show node-1 iptables -t nat -L KUBE-SERVICES -n
+echo "What node-1 knows, in a browser on this machine while this runs (scripts/lab.sh up keeps it): $(lab_page node-1)"
 
 title "http://localhost:8080/cart: port mapping, hostPort, Ingress controller, Service, pod"
 ask host 127.0.0.1 http://shop.local:8080/cart 5 "200 cart-1*" "Host and path lead to cart"

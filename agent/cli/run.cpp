@@ -35,6 +35,8 @@
 #include "agent/explain/show.h"
 #include "agent/node/check.h"
 #include "agent/node/show.h"
+#include "agent/trace/show.h"
+#include "agent/trace/tracer.h"
 #include "netlink/host/addresses.h"
 
 namespace kubenatd::agent::cli {
@@ -116,6 +118,26 @@ page::Explain explain_for_page(const config::FlagValues& flags) {
   };
 }
 
+/// As `kubenatd trace` does it, for a short time.
+page::Explain trace_for_page(const config::FlagValues& flags) {
+  constexpr std::chrono::seconds kTime{10};
+  constexpr std::size_t kPackets = 4;
+  return [flags](const std::string& to, const std::string& from) -> page::Explained {
+    const auto question = explain::parse_question(to, from);
+    if (!question) return {.understood = false, .json = {}, .error = question.error().to_string()};
+    ExplainOptions asked;
+    asked.question = to;
+    asked.from = from;
+    page::Explained told;
+    const auto traced =
+        trace::trace_packets({.question = *question, .from = from, .duration = kTime, .packets = kPackets},
+                             read_explain_sources(asked, flags, *question),
+                             [&](const trace::Report& report) { told.json = trace::to_json(report); });
+    if (!traced) return {.json = {}, .error = daemon::with_kernel_advice(traced.error().error).to_string()};
+    return told;
+  };
+}
+
 /// One life of the agent: from reading the configuration until it is to stop, or to start again. `source` is that of
 /// the life before, and is left to the one after.
 rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
@@ -146,7 +168,8 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
                                                          .flags = list_flags(flags),
                                                          .objects_of = inputs->objects_of,
                                                          .request_metrics = inputs->request_metrics,
-                                                         .explain = explain_for_page(flags)});
+                                                         .explain = explain_for_page(flags),
+                                                         .trace = trace_for_page(flags)});
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }

@@ -121,6 +121,12 @@ constexpr auto kSettings = std::to_array<Setting>({
              "happened. Whoever reaches that address can read it",
      .run_only = true,
      .member = &Settings::page},
+    {.flag = "page-trace",
+     .field = "pageTrace",
+     .type = "on|off",
+     .help = "Whoever reaches the page can also have packets traced, for ten seconds at a time",
+     .run_only = true,
+     .member = &Settings::page_trace},
 });
 
 template <class T>

@@ -50,6 +50,7 @@ struct Settings {
   std::vector<rules::Prefix> service_cidrs;
   std::size_t counted_services = 0;
   Page page = Page::kOff;
+  Page page_trace = Page::kOff;  ///< packets can be traced from the page
   // Not by an initializer list: gcc 12 takes its copy for uninitialized at -O3.
   std::vector<ReservedPort> reserved_ports = std::vector<ReservedPort>(1, ReservedPort{rules::Protocol::kTcp, 22});
   std::vector<rules::Prefix> external_ip_ranges;

@@ -101,7 +101,8 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, c
     pages.merge(page::ui_pages(serving->board_, *serving->inquiries_,
                                {.node = model.environment().node_name,
                                 .counts = config.mode == config::Config::Mode::kIptables,
-                                .explain = options.explain}));
+                                .explain = options.explain,
+                                .trace = config.page_trace == config::Settings::Page::kOn ? options.trace : nullptr}));
   const rules::Status metrics =
       serving->keep(metrics_name(config), config.metrics_bind_address,
                     serve::metrics_pages(serving->metrics_, config, std::move(pages),

@@ -36,6 +36,7 @@ struct ServingOptions {
   std::string objects_of{};                    ///< for people: where objects come from
   std::shared_ptr<prometheus::Collectable> request_metrics{};  ///< of the API server; none: there is none
   page::Explain explain{};                                     ///< for the page, where that is asked for
+  page::Explain trace{};                                       ///< the same
 };
 
 /// Everything that the running agent tells over HTTP: healthz, metrics, and the health check ports of Services.

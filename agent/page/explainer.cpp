@@ -61,10 +61,11 @@ HttpResponse to_response(const Explained& explained) {
 }  // namespace
 
 struct Explainer::Shared {
-  explicit Shared(Explain how) : explain(std::move(how)) {}
+  Shared(Explain how, std::chrono::milliseconds between) : explain(std::move(how)), pause(between) {}
   void work(const Question& asked);
 
   const Explain explain;
+  const std::chrono::milliseconds pause;
   base::Mutex mutex;
   std::condition_variable_any idle;
   std::optional<Question> question KUBENATD_GUARDED_BY(mutex);
@@ -85,11 +86,12 @@ void Explainer::Shared::work(const Question& asked) {
   const base::MutexLock lock(mutex);
   answer = std::move(explained);
   working = false;
-  next = Clock::now() + kPause;
+  next = Clock::now() + pause;
   idle.notify_all();
 }
 
-Explainer::Explainer(Explain explain) : shared_(std::make_shared<Shared>(std::move(explain))) {}
+Explainer::Explainer(Explain explain, std::chrono::milliseconds pause)
+    : shared_(std::make_shared<Shared>(std::move(explain), pause)) {}
 
 Explainer::~Explainer() {
   base::MutexLock lock(shared_->mutex);
@@ -108,7 +110,7 @@ HttpResponse Explainer::answer(const serve::HttpRequest& request) {
     return later(202, "it is being worked on; ask again\n");
   }
   if (shared_->working || Clock::now() < shared_->next)
-    return later(429, "429 one question at a time, and a second between two\n");
+    return later(429, "429 one question at a time, and a pause between two\n");
   const base::SignalsBlocked blocked;
   try {
     std::thread([shared = shared_, asked = *question] { shared->work(asked); }).detach();

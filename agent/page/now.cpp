@@ -167,8 +167,7 @@ HttpResponse Now::answer(const serve::HttpRequest& request) {
   if (!asked) return refusal(400, "400 this is no question of the page\n");
   seen::Status status = board_.status(std::chrono::system_clock::now());
   status.now.clear();  // or it would never be the same
-  std::string body = R"({"schema":"kubenatd.page/v1","counts":)";
-  body += counts_ ? "true" : "false";
+  std::string body = fmt::format(R"({{"schema":"kubenatd.page/v1","counts":{},"traces":{})", can_.count, can_.trace);
   body += R"(,"status":)" + to_json(status);
   if (asked->view == View::kHistory) {
     const auto happenings = board_.history_after(asked->after);
@@ -178,7 +177,7 @@ HttpResponse Now::answer(const serve::HttpRequest& request) {
     HttpResponse failure;
     Listed* listed = list(asked->services, failure);
     if (listed == nullptr) return failure;
-    if (counts_) rates_.add_to(listed->page);
+    if (can_.count) rates_.add_to(listed->page);
     body += R"(,"services":)" + to_json(listed->page);
     if (listed->wanted)
       body += R"(,"families":)" +

@@ -44,8 +44,12 @@ class Rates {
 /// Services is made again only so often that it takes a hundredth of the time.
 class Now {
  public:
-  Now(const seen::Board& board, seen::Inquiries& inquiries, bool counts)
-      : board_(board), inquiries_(inquiries), counts_(counts) {}
+  struct Can {
+    bool count = true;   ///< the rules count connections
+    bool trace = false;  ///< packets can be traced
+  };
+  Now(const seen::Board& board, seen::Inquiries& inquiries, const Can& can)
+      : board_(board), inquiries_(inquiries), can_(can) {}
 
   [[nodiscard]] serve::HttpResponse answer(const serve::HttpRequest& request);
 
@@ -63,7 +67,7 @@ class Now {
 
   const seen::Board& board_;
   seen::Inquiries& inquiries_;
-  const bool counts_;          ///< the rules count connections
+  const Can can_;
   std::deque<Listed> listed_;  ///< of the last few viewers
   Rates rates_;
   Picture picture_;

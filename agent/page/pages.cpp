@@ -42,13 +42,17 @@ std::map<std::string, serve::HttpHandler> ui_pages(const seen::Board& board, see
     return response;
   };
   pages.emplace("/ui", guarded(lead, names, false));
-  const auto now = std::make_shared<Now>(board, inquiries, options.counts);
+  const bool traces = static_cast<bool>(options.trace);
+  const auto now = std::make_shared<Now>(board, inquiries, Now::Can{.count = options.counts, .trace = traces});
   pages.emplace(kNowPath, guarded([now](const HttpRequest& request) { return now->answer(request); }, names, true));
-  if (options.explain) {
-    const auto explainer = std::make_shared<Explainer>(std::move(options.explain));
-    pages.emplace(kExplainPath,
+  const auto answer = [&](const char* path, Explain how, std::chrono::milliseconds pause) {
+    if (!how) return;
+    const auto explainer = std::make_shared<Explainer>(std::move(how), pause);
+    pages.emplace(path,
                   guarded([explainer](const HttpRequest& request) { return explainer->answer(request); }, names, true));
-  }
+  };
+  answer(kExplainPath, std::move(options.explain), Explainer::kPause);
+  answer(kTracePath, std::move(options.trace), kTracePause);
   return pages;
 }
 

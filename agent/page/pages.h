@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 
@@ -14,7 +15,8 @@ namespace kubenatd::agent::page {
 struct PageOptions {
   std::string node;
   bool counts = true;  ///< the rules of the mode count connections
-  Explain explain;     ///< none: packets are not explained
+  Explain explain{};   ///< none: packets are not explained
+  Explain trace{};     ///< the same for packets that are traced
 };
 
 /// By path. Handlers refer to board and inquiries, may wait some seconds and are for one lane, which is not that of the
@@ -25,5 +27,8 @@ struct PageOptions {
 inline constexpr const char* kUiPath = "/ui/";
 inline constexpr const char* kNowPath = "/ui/api/now";
 inline constexpr const char* kExplainPath = "/ui/api/explain";
+inline constexpr const char* kTracePath = "/ui/api/trace";
+/// Between two traces.
+inline constexpr std::chrono::seconds kTracePause{5};
 
 }  // namespace kubenatd::agent::page

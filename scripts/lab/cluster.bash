@@ -20,7 +20,7 @@ lab_kubenatd() {
 
 lab_agent() {
   lab_start "kubenatd-$1" "$1" "$lab_binary" run --manifests "$lab_objects" --config "$lab_config" \
-    --hostname-override "$1" --page on
+    --hostname-override "$1" --page on --page-trace on
 }
 
 # The relay listens on this machine's localhost and connects in the node's namespace.

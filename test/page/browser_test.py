@@ -189,6 +189,12 @@ class Page(unittest.TestCase):
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
             "features": [{"name": "prefers-color-scheme", "value": "dark" if on else "light"}]})
 
+    def connect(self, address):
+        try:
+            socket.create_connection((address, 80), timeout=0.3).close()
+        except OSError:
+            pass
+
     def web(self):
         self.put("web", service("web", "10.96.0.80", 30080), slice_of("web", [(POD, True), ("10.244.1.12", True),
                                                                               ("10.244.1.13", False)]))
@@ -331,6 +337,30 @@ class Page(unittest.TestCase):
         self.until(lambda: self.all(".empty.bad"))
         self.says("rubbish")
 
+    def test_real_packets_light_the_rules_that_they_pass(self):
+        self.web()
+        self.start("--page-trace", "on")
+        self.open("/ui/#/packet?to=10.96.0.80:80&from=node&go=1")
+        self.says("Where it ends")
+        self.until(lambda: self.all("#trace")[0].is_displayed())
+        self.all("#trace")[0].click()
+        self.says("The kernel tells")
+        end = time.monotonic() + 30
+        while not self.all(".traced") and time.monotonic() < end:
+            self.connect("10.96.0.80")
+            time.sleep(0.3)
+        self.says("passed now", "as explained")
+        self.assertGreater(len(self.all(".step.lit")), 2)
+        self.shot("traced")
+
+    def test_nobody_traces_without_the_option(self):
+        self.web()
+        self.start()
+        self.open("/ui/#/packet?to=10.96.0.80:80&from=node&go=1")
+        self.says("Where it ends")
+        self.assertFalse(self.all("#trace")[0].is_displayed())
+        self.assertEqual(self.get("/ui/api/trace?to=10.96.0.80:80")[0], 404)
+
     def test_names_and_texts_of_others_are_text(self):
         self.web()
         self.start()
@@ -440,6 +470,7 @@ class Nftables(Page):
 
     test_services_are_listed_with_what_is_wrong_and_found_by_search = (
         Page.test_services_are_listed_with_what_is_wrong_and_found_by_search)
+    test_real_packets_light_the_rules_that_they_pass = Page.test_real_packets_light_the_rules_that_they_pass
 
 
 # What is the same in both modes, or is of iptables' chains alone, is looked at once.

@@ -4,14 +4,39 @@ import {h, put, copyButton, plural} from './dom.js';
 const HOOKS = {ingress: 'As it comes in', prerouting: 'Before routing', input: 'To this node', forward: 'Through this node',
   output: 'From this node', postrouting: 'As it leaves'};
 const TRIES = 60;
+const OUTCOMES = {'as-predicted': 'as explained', differs: 'not as explained', 'not-compared': ''};
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
+// How many of the packets that were traced met each rule.
+function countPassed(traced) {
+  const passed = new Map();
+  for (const packet of traced.packets.filter((one) => one.direction === 'original')) {
+    const met = new Set();
+    for (const hop of packet.hops) for (const step of hop.steps) met.add(`${hop.table} ${step.chain} ${step.rule || ''}`);
+    for (const key of met) passed.set(key, (passed.get(key) || 0) + 1);
+  }
+  return passed;
+}
+
+function tracedView(traced) {
+  const packets = traced.packets.filter((one) => one.direction === 'original');
+  const name = (header) => `${header.source}${header.sourcePort ? `:${header.sourcePort}` : ''} → ${header.destination}${header.port ? `:${header.port}` : ''}`;
+  return h('section', {class: `hook traced ${traced.conclusion === 'differs' ? 'last' : ''}`}, h('h3', {}, packets.length ? `${plural(packets.length, 'packet')} passed` : 'No packet passed meanwhile'),
+    h('ul', {}, packets.map((packet) => h('li', {class: (packet.compared || {}).outcome === 'differs' ? 'bad' : ''}, [name(packet.first), name(packet.last) === name(packet.first) ? '' : `became ${name(packet.last)}`,
+      packet.end.text, OUTCOMES[(packet.compared || {}).outcome], (packet.compared || {}).why].filter(Boolean).join(' · ')))),
+    traced.findings.length ? h('ul', {class: 'findings'}, traced.findings.map((one) => h('li', {class: one.weight === 'problem' ? 'bad' : ''}, one.text, ' ', h('code', {}, one.code)))) : null);
+}
+
+let passed = new Map();
+
 function stepItem(step) {
+  const lit = passed.get(`${step.table} ${step.chain} ${step.rule || ''}`);
   const text = step.rule || 'policy of the chain';
   const marks = [step.foreign ? 'of another program' : '', step.idle ? 'no rule in there fitted' : '', step.matched ? '' : 'did not fit'].filter(Boolean);
-  return h('li', {class: `step ${step.matched ? '' : 'unfit'} ${step.foreign ? 'foreign' : ''}`},
+  return h('li', {class: `step ${step.matched ? '' : 'unfit'} ${step.foreign ? 'foreign' : ''} ${lit ? 'lit' : ''}`},
     h('span', {class: 'where'}, `${step.family ? `${step.family} ` : ''}${step.table} ${step.chain}`),
     h('code', {}, text), copyButton(text),
+    lit ? h('b', {class: 'seen'}, `${plural(lit, 'packet')} passed now`) : null,
     step.counters ? h('span', {class: 'packets'}, plural(step.counters.packets, 'packet')) : null,
     marks.length ? h('span', {class: 'badge'}, marks.join(', ')) : null,
     step.why ? h('details', {}, h('summary', {}, 'why'), h('p', {}, step.why)) : null);
@@ -75,32 +100,37 @@ export function packetView(app, initial) {
   const button = h('button', {type: 'submit'}, 'Explain');
   const state = h('p', {class: 'empty', role: 'status'}, 'Ask about a ClusterIP, a NodePort, a hostPort, a pod or a URL. The first packet of a connection is walked through everybody’s rules, as the kernel does it.');
   const result = h('div', {});
+  const watch = h('button', {type: 'button', id: 'trace', hidden: true, onclick: () => trace()}, 'Watch real packets');
   let answer = null;
+  let traced = null;
+  let traces = false;
   let asked = 0;
 
   function draw() {
-    put(result, answer ? answerView(answer, all.checked) : '');
+    passed = traced ? countPassed(traced) : new Map();
+    put(result, traced ? tracedView(traced) : '', answer ? answerView(answer, all.checked) : '');
+    watch.hidden = !traces || !answer;
   }
-  async function explain() {
+  // Asks until there is an answer, and gives it to `take`; null: there is none.
+  async function ask(path, waiting, take) {
     const mine = ++asked;
     const words = new URLSearchParams({to: to.value.trim(), from: from.value.trim(), ask: `${Date.now()}-${mine}`});
-    history.replaceState(null, '', `#/packet?${new URLSearchParams({to: to.value.trim(), from: from.value.trim()})}`);
     state.hidden = false;
     state.className = 'empty';
-    state.textContent = 'The agent reads objects and rules for it…';
-    button.disabled = true;
+    state.textContent = waiting;
+    button.disabled = watch.disabled = true;
     try {
       for (let i = 0; i < TRIES && mine === asked; ++i) {
-        const told = await fetch(`api/explain?${words}`, {cache: 'no-store'});
+        const told = await fetch(`${path}?${words}`, {cache: 'no-store'});
         if (told.status === 200) {
-          answer = await told.json();
+          take(await told.json());
           state.hidden = true;
           draw();
           return;
         }
         const text = (await told.text()).trim();
         if (told.status !== 202 && told.status !== 429) {
-          answer = null;
+          take(null);
           draw();
           state.className = 'empty bad';
           state.textContent = text;
@@ -113,18 +143,25 @@ export function packetView(app, initial) {
     } catch {
       state.textContent = 'The agent does not answer.';
     } finally {
-      button.disabled = false;
+      button.disabled = watch.disabled = false;
     }
+  }
+  function explain() {
+    history.replaceState(null, '', `#/packet?${new URLSearchParams({to: to.value.trim(), from: from.value.trim()})}`);
+    ask('api/explain', 'The agent reads objects and rules for it…', (told) => { answer = told; traced = null; });
+  }
+  function trace() {
+    ask('api/trace', 'The kernel tells what packets do, for ten seconds or until some have passed…', (told) => { traced = told; });
   }
   all.addEventListener('change', draw);
   const form = h('form', {class: 'bar ask', onsubmit: (event) => { event.preventDefault(); explain(); }},
-    h('label', {for: 'to'}, 'To'), to, h('label', {for: 'from'}, 'From'), from, button,
+    h('label', {for: 'to'}, 'To'), to, h('label', {for: 'from'}, 'From'), from, button, watch,
     h('label', {class: 'check'}, all, 'also what did not fit'));
   if (initial.get('go')) explain();
   return {
     name: 'packet', title: 'A packet', element: h('div', {}, form, state, result),
     query: () => new URLSearchParams({view: 'packet'}),
-    show() {},
+    show(now) { traces = Boolean(now && now.traces); watch.hidden = !traces || !answer; },
     close() { ++asked; },
   };
 }

@@ -23,6 +23,7 @@ k8s-app: kubenatd
 {{- $own := dict }}
 {{- if ne .Values.hostPorts "auto" }}{{ $_ := set $own "hostPorts" .Values.hostPorts }}{{ end }}
 {{- if ne .Values.page "off" }}{{ $_ := set $own "page" .Values.page }}{{ end }}
+{{- if ne .Values.pageTrace "off" }}{{ $_ := set $own "pageTrace" .Values.pageTrace }}{{ end }}
 {{- with mergeOverwrite $own (deepCopy .Values.settings) }}
 ---
 {{ toYaml (merge (dict "apiVersion" "kubenatd.io/v1alpha1" "kind" "KubenatdConfiguration") .) }}

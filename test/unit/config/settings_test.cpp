@@ -74,6 +74,7 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
   values.host_ports = Settings::HostPorts::kOff;
   values.own_table = Settings::OwnTable::kOff;
   values.page = Settings::Page::kOn;
+  values.page_trace = Settings::Page::kOn;
   values.audit_period = 90s;
   values.counted_services = kMostCountedServices;
   values.once = true;
