@@ -100,4 +100,14 @@ print(*sorted(codes), answer["client"]["code"])' <<<"$answer") || seen="no answe
     [[ " $seen" == *" $code "* && $seen == *" $client" ]] || outcome=1
   fi
   verdict "$outcome" "explain $question says: $seen$( ((outcome == 0)) || echo ", expected ${code:+$code }$client")"
+  if [[ -n ${KUBENATD_LAB_BROWSER:-} ]]; then shown "$node" "$question" "$code" "$client" "${2:-}"; fi
+}
+
+# shown NODE QUESTION CODE CLIENT FROM: so does the node's page, in a browser. Only where KUBENATD_LAB_BROWSER
+# names a Python that has selenium, such as /usr/bin/python3.
+shown() {
+  local node=$1 question=$2 code=$3 client=$4 from=$5 seen outcome=0
+  seen=$("$KUBENATD_LAB_BROWSER" "$(dirname "${BASH_SOURCE[0]}")/../page/ask_page.py" "$(lab_page "$node")" "$question" "$from") || outcome=1
+  [[ $seen == *"${code:-no problem}"* && $seen == *"| $client |"* ]] || outcome=1
+  verdict "$outcome" "the page of $node shows for $question: $seen"
 }

@@ -4,6 +4,8 @@ import {h, put, copyButton, plural} from './dom.js';
 const HOOKS = {ingress: 'As it comes in', prerouting: 'Before routing', input: 'To this node', forward: 'Through this node',
   output: 'From this node', postrouting: 'As it leaves'};
 const TRIES = 60;
+// Findings about the host and path that a browser asks for, not about the packet.
+const AT_BROWSER = /^(ingress|gateway|route)-/;
 const OUTCOMES = {'as-predicted': 'as explained', differs: 'not as explained', 'not-compared': ''};
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
@@ -70,19 +72,20 @@ function answerView(answer, all, depth = 0) {
   const {packet, ingress, client} = answer;
   const good = ['answer', 'local', 'redirect'].includes(client.code);
   const blamed = answer.findings.filter((one) => one.weight === 'problem');
+  const atBrowser = blamed.some((one) => AT_BROWSER.test(one.code));
   return h('article', {class: 'answer'},
     depth ? h('h2', {}, 'Behind the controller') : null,
     depth || !client.text ? null : h('p', {class: `client ${good ? 'good' : client.code === 'unknown' || client.code === 'mixed' ? 'drift' : 'bad'}`}, h('b', {}, `The client sees: ${client.code}. `), client.text),
     answer.findings.length ? h('ul', {class: 'findings'}, answer.findings.map((one) => h('li', {class: one.weight === 'problem' ? 'bad' : ''},
       h('b', {}, one.weight === 'problem' ? 'Problem: ' : 'Remark: '), one.text, ' ', h('code', {}, one.code),
       one.details.length ? h('ul', {}, one.details.map((line) => h('li', {}, line))) : null))) : null,
-    ingress ? h('section', {class: 'hook'}, h('h3', {}, 'The browser asks'), h('p', {}, ingress.kind
+    ingress ? h('section', {class: `hook ${atBrowser ? 'last' : ''}`}, h('h3', {}, 'The browser asks'), h('p', {}, ingress.kind
       ? `${ingress.kind} ${ingress.name}: host ${ingress.host || 'any'}, path ${ingress.path || '/'} (${ingress.pathType}) leads to ${ingress.backend || 'nothing'}`
       : 'No Ingress and no HTTPRoute has this host and path.', ingress.controller ? `; the way in is ${ingress.controller}` : '')) : null,
     packet ? h('p', {class: 'packet-line'}, h('b', {}, `${packet.source} → ${packet.destination}:${packet.port}/${packet.protocol}`), packet.from ? ` from ${packet.from}` : '',
       answer.destination && answer.destination.name ? `, ${answer.destination.kind} of ${answer.destination.name}` : '', `, rules: ${answer.source}`) : null,
     stepList(answer.steps, all),
-    answer.ends.length ? h('section', {class: `hook ${blamed.length ? 'last' : ''}`}, h('h3', {}, 'Where it ends'), h('ul', {class: 'ends'}, answer.ends.map((end) => endItem(end, all)))) : null,
+    answer.ends.length ? h('section', {class: `hook ${blamed.length && !atBrowser ? 'last' : ''}`}, h('h3', {}, 'Where it ends'), h('ul', {class: 'ends'}, answer.ends.map((end) => endItem(end, all)))) : null,
     answer.masquerade ? h('p', {class: 'hint'}, `Masqueraded: ${answer.masquerade}`) : null,
     (answer.differences || []).length ? h('section', {class: 'hook bad'}, h('h3', {}, 'Rules that are not as they should be'), h('ul', {}, answer.differences.map((one) =>
       h('li', {}, h('b', {}, `${one.what}: `), h('code', {}, `${one.table} ${one.chain} ${one.rule}`))))) : null,
