@@ -42,6 +42,10 @@
 namespace kubenatd::agent::cli {
 namespace {
 
+// What a trace from the page may take.
+constexpr std::chrono::seconds kPageTraceTime{10};
+constexpr std::size_t kPageTracePackets = 4;
+
 /// --write-config-to: JSON is YAML, so the file can be given back as --config.
 int write_configuration(const config::FlagValues& flags) {
   const auto loaded = daemon::load_configuration(flags);
@@ -120,8 +124,6 @@ page::Explain explain_for_page(const config::FlagValues& flags) {
 
 /// As `kubenatd trace` does it, for a short time.
 page::Explain trace_for_page(const config::FlagValues& flags) {
-  constexpr std::chrono::seconds kTime{10};
-  constexpr std::size_t kPackets = 4;
   return [flags](const std::string& to, const std::string& from) -> page::Explained {
     const auto question = explain::parse_question(to, from);
     if (!question) return {.understood = false, .json = {}, .error = question.error().to_string()};
@@ -129,10 +131,10 @@ page::Explain trace_for_page(const config::FlagValues& flags) {
     asked.question = to;
     asked.from = from;
     page::Explained told;
-    const auto traced =
-        trace::trace_packets({.question = *question, .from = from, .duration = kTime, .packets = kPackets},
-                             read_explain_sources(asked, flags, *question),
-                             [&](const trace::Report& report) { told.json = trace::to_json(report); });
+    const auto traced = trace::trace_packets(
+        {.question = *question, .from = from, .duration = kPageTraceTime, .packets = kPageTracePackets},
+        read_explain_sources(asked, flags, *question),
+        [&](const trace::Report& report) { told.json = trace::to_json(report); });
     if (!traced) return {.json = {}, .error = daemon::with_kernel_advice(traced.error().error).to_string()};
     return told;
   };
