@@ -4,8 +4,9 @@
 
 #include <array>
 #include <string_view>
-#include <tuple>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "netlink/iptables/reader.h"
 #include "netlink/nftables/codec.h"
@@ -29,22 +30,34 @@ using ByComment = std::map<CountedPort, CountedPort>;
 bool read_map(netlink::NfTables& kernel, rules::Family family, SetId id, const ByComment& ports,
               std::map<CountedPort, Packets>& counts) {
   const rules::nftables::SetRef set{id, 0};
-  std::map<CountedPort, Packets> found;
+  // The comment of one element says whose the frontend is, and thereby all elements of that.
+  struct Counted {
+    std::uint64_t element;
+    std::uint64_t packets;
+  };
+  std::unordered_map<std::string, std::vector<Counted>> frontends;
+  std::unordered_map<std::string, const CountedPort*> owners;
   const auto visit = [&](const netlink::nftables::LiveElement& element) {
-    if (element.comment.empty()) return;
-    const auto protocol = rules::nftables::endpoint_protocol(element.key);
-    if (!protocol) return;
+    const std::string frontend(rules::nftables::endpoint_frontend(element.key));
+    if (element.packets != 0)
+      frontends[frontend].push_back({std::hash<rules::nftables::ElementKey>()(element.key), element.packets});
+    const auto protocol = rules::nftables::endpoint_protocol(frontend);
+    if (element.comment.empty() || !protocol) return;
     const auto port = ports.find({std::string(element.comment), *protocol, family});
-    if (port != ports.end())
-      found[port->second][std::hash<rules::nftables::ElementKey>()(element.key)] = element.packets;
+    if (port != ports.end()) owners[frontend] = &port->second;
   };
   // Half a map would be taken for elements that went, and the next look would count them again.
   const auto read = kernel.dump_objects(
       family, rules::nftables::kTable, NFT_MSG_GETSETELEM, name_of(set),
       [&](std::string_view attributes) { netlink::nftables::read_nft_elements(attributes, set, visit); },
-      [&] { found.clear(); });
+      [&] {
+        frontends.clear();
+        owners.clear();
+      });
   if (!read) return false;
-  for (auto& [port, packets] : found) counts[port].merge(packets);
+  for (const auto& [frontend, owner] : owners)
+    if (const auto counted = frontends.find(frontend); counted != frontends.end())
+      for (const Counted& one : counted->second) counts[*owner][one.element] = one.packets;
   return true;
 }
 

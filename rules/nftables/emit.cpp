@@ -65,15 +65,10 @@ class FrontendEmitter {
   /// Refused when there is no endpoint anywhere, dropped when only other nodes have them.
   void none(SetId anywhere, SetId here) { named(view_.has_endpoints ? here : anywhere); }
 
-  /// One element says whose all are; who counts asks each.
-  [[nodiscard]] std::shared_ptr<const std::string> counted_comment() const {
-    return in_.options.count_connections ? in_.comment : nullptr;
-  }
-
   void endpoint(const ListSets& sets, const Backend& backend, std::uint32_t number) {
     ElementKey element{{sets.endpoints}, key_, 0};
     element.key.number(first_number(sets.endpoints) + number);
-    visit_(element, {endpoint_value(backend), number == 0 ? in_.comment : counted_comment()});
+    visit_(element, {endpoint_value(backend), number == 0 ? in_.comment : nullptr});
   }
 
   void endpoints(const BackendList& list, const ListSets& sets) {
@@ -104,7 +99,7 @@ class FrontendEmitter {
       if (!taken.insert(id).second) continue;
       ElementKey element{{sets.endpoints}, key_, 0};
       element.key.number(id);
-      visit_(element, {endpoint_value(backend), counted_comment()});
+      visit_(element, {endpoint_value(backend), nullptr});
     }
   }
 
@@ -165,10 +160,16 @@ std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool loc
   return std::nullopt;
 }
 
-std::optional<Protocol> endpoint_protocol(const ElementKey& key) {
-  constexpr std::size_t kFromEnd = 12;  // protocol, port and number, four bytes each
-  if (key.key.size < kFromEnd) return std::nullopt;
-  const std::uint8_t number = key.key.data.at(key.key.size - kFromEnd);
+std::string_view endpoint_frontend(const ElementKey& key) {
+  constexpr std::size_t kNumber = 4;
+  const std::string_view whole = key.key.view();
+  return whole.size() < kNumber ? std::string_view() : whole.substr(0, whole.size() - kNumber);
+}
+
+std::optional<Protocol> endpoint_protocol(std::string_view frontend) {
+  constexpr std::size_t kFromEnd = 8;  // protocol and port, four bytes each
+  if (frontend.size() < kFromEnd) return std::nullopt;
+  const auto number = static_cast<std::uint8_t>(frontend[frontend.size() - kFromEnd]);
   for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
     if (number == static_cast<std::uint8_t>(protocol)) return protocol;
   return std::nullopt;

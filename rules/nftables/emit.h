@@ -37,8 +37,10 @@ void emit(const FrontendInput& input, const DesiredElements::ElementVisitor& vis
 [[nodiscard]] std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool local,
                                                          const std::function<bool(const Frontend&)>& has);
 
-/// The protocol in the key of an element in a map of endpoints; none when it is not one that Services have.
-[[nodiscard]] std::optional<Protocol> endpoint_protocol(const ElementKey& key);
+/// What the keys of all endpoints of one frontend in a map of endpoints begin with; empty when this is none of them.
+[[nodiscard]] std::string_view endpoint_frontend(const ElementKey& key);
+/// The protocol in such a beginning; none when it is not one that Services have.
+[[nodiscard]] std::optional<Protocol> endpoint_protocol(std::string_view frontend);
 
 /// Prefixes without those that others of them contain: the kernel refuses overlapping ranges.
 [[nodiscard]] std::vector<Prefix> without_overlaps(std::vector<Prefix> prefixes);

@@ -10,7 +10,7 @@ namespace kubenatd::rules::nftables {
 struct RulesetOptions {
   NodeOptions node;
   std::vector<Prefix> service_cidrs;  ///< of the family: addresses in them that no Service has are dropped
-  bool count_connections = false;     ///< the maps of endpoints count (Linux 5.7), and say of each whose it is
+  bool count_connections = false;     ///< the maps of endpoints count (Linux 5.7)
 
   bool operator==(const RulesetOptions&) const = default;
 };
