@@ -37,7 +37,7 @@ std::string comparable(const std::string& rules, bool flushed_unseen) {
 /// kernel's table, and sets that packets fill hold what they brought. Which endpoint has which number of its Service is
 /// left out: a change moves as few as it can.
 std::string elements(const test::Namespace& node) {
-  static const std::regex number(R"re(:[0-9]+( comment "[^"]*")? : )re");
+  static const std::regex number(R"re(:[0-9]+( counter)?( comment "[^"]*")? : )re");
   std::string text;
   for (const char* family : {"ip", "ip6"})
     text += test::run_in(node, {"nft", "-s", "list", "table", family, "kubenatd"}).out;
