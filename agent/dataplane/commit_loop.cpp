@@ -121,14 +121,8 @@ rules::Result<CommitLoop::Outcome> CommitLoop::after_failure(SyncSteps& steps, c
   const bool on_trial =
       std::ranges::all_of(failure.refusals, [&](const rules::Refusal& refusal) { return steps.is_trial(refusal); });
   if (!on_trial && !std::exchange(failed_before_, true)) return Outcome::kAgain;  // the picture may have been old
-  bool some_taken_out = false;
-  for (const rules::Refusal& refusal : failure.refusals)
-    some_taken_out = steps.take_out(refusal, report) || some_taken_out;
-  if (!some_taken_out) {
-    failed_before_ = false;
-    return std::unexpected(failure.error);
-  }
   failed_before_ = false;
+  if (!steps.take_out(failure.refusals, report)) return std::unexpected(failure.error);
   return Outcome::kAgain;
 }
 

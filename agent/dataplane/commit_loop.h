@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "agent/dataplane/dataplane.h"
 #include "agent/dataplane/nf_session.h"
@@ -36,8 +37,8 @@ class SyncSteps {
   virtual void read_again() = 0;
   /// Events of others were lost: everything has to be read again, and what differs is their doing.
   virtual void events_lost() = 0;
-  /// Takes out what the kernel refused. True when it could be taken out.
-  [[nodiscard]] virtual bool take_out(const rules::Refusal& refusal, SyncReport& report) = 0;
+  /// Takes out what the kernel refused of one transaction. True when something of it could be taken out.
+  [[nodiscard]] virtual bool take_out(const std::vector<rules::Refusal>& refusals, SyncReport& report) = 0;
   /// True when the refusal is about something that was refused before and is tried again now. Then it is taken out
   /// without another look at the kernel.
   [[nodiscard]] virtual bool is_trial(const rules::Refusal& refusal) const = 0;

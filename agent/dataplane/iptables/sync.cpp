@@ -236,6 +236,12 @@ void IptablesSync::report_healed() {
   host_port_jumps_ = host_port_jumps_ || !desired_.host_ports.empty();
 }
 
+bool IptablesSync::take_out(const std::vector<rules::Refusal>& refusals, SyncReport& report) {
+  bool any = false;
+  for (const rules::Refusal& refusal : refusals) any = take_out(refusal, report) || any;
+  return any;
+}
+
 bool IptablesSync::take_out(const rules::Refusal& refusal, SyncReport& report) {
   const auto table = netlink::table_of(refusal.object.table);
   const auto name = ChainName::from(refusal.object.name);

@@ -63,7 +63,7 @@ class IptablesSync final : public SyncSteps {
                                               SyncReport& report) override;
   void read_again() override { audit_ = true; }
   void events_lost() override { require_audit(Dataplane::Audit::kEventsLost, now_); }
-  [[nodiscard]] bool take_out(const rules::Refusal& refusal, SyncReport& report) override;
+  [[nodiscard]] bool take_out(const std::vector<rules::Refusal>& refusals, SyncReport& report) override;
   [[nodiscard]] bool is_trial(const rules::Refusal& refusal) const override { return refusals_.is_trial(refusal); }
 
  private:
@@ -90,6 +90,7 @@ class IptablesSync final : public SyncSteps {
   /// The dead entries among those are removed with the same transaction.
   void remove_dead(netlink::Batch& batch) const;
   void forget_plan();
+  [[nodiscard]] bool take_out(const rules::Refusal& refusal, SyncReport& report);
 
   rules::Family family_;
   rules::iptables::DesiredChains& desired_;

@@ -11,12 +11,12 @@ namespace kubenatd::agent::dataplane::nftables {
 
 /// Writes the steps of a plan to a transaction.
 ///
-/// Threading: one thread. Failure: none. Cost: a message a step, but elements share messages. finish() has to be called
-/// at the end.
+/// Threading: one thread. Failure: none. Cost: a message a step, but elements share messages as the packing says.
+/// finish() has to be called at the end.
 class BatchPlanWriter final : public rules::nftables::PlanWriter {
  public:
-  /// `table_flags`: as add_nft_table() has them.
   using Packing = netlink::nftables::ElementWriter::Packing;
+  /// `table_flags`: as add_nft_table() has them.
   BatchPlanWriter(netlink::Batch& batch, rules::Family family, std::optional<std::uint32_t> table_flags = std::nullopt,
                   Packing packing = Packing::kFull);
 

@@ -1,5 +1,6 @@
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "agent/dataplane/nftables/sync.h"
 #include "netlink/nftables/codec.h"
@@ -27,7 +28,16 @@ bool NftablesSync::is_trial(const rules::Refusal& refusal) const {
          (owner.port && wanted_.refused_ports.is_on_trial(*owner.port));
 }
 
-bool NftablesSync::take_out(const rules::Refusal& refusal, SyncReport& report) {
+bool NftablesSync::take_out(const std::vector<rules::Refusal>& refusals, SyncReport& report) {
+  // Before any of them is taken out: a frontend of one may then be another's.
+  std::vector<Owner> owners;
+  for (const rules::Refusal& refusal : refusals) owners.push_back(owner_of(refusal));
+  bool any = false;
+  for (std::size_t i = 0; i < refusals.size(); ++i) any = take_out(refusals[i], owners[i], report) || any;
+  return any;
+}
+
+bool NftablesSync::take_out(const rules::Refusal& refusal, const Owner& owner, SyncReport& report) {
   if (const auto chain = rules::ChainName::from(refusal.object.name);
       refusal.code == EBUSY && refusal.object.table == name_of(rules::Table::kNat) && chain) {
     report.emptied.push_back(rules::chain_ref(family_, refusal.object.table, refusal.object.name));
@@ -39,7 +49,6 @@ bool NftablesSync::take_out(const rules::Refusal& refusal, SyncReport& report) {
     packing_ = BatchPlanWriter::Packing::kSingle;
     return true;
   }
-  const Owner owner = owner_of(refusal);
   if (owner.pod) {
     wanted_.host_ports.refuse(*owner.pod);
     if (wanted_.refused_pods.add(*owner.pod, refusal, request_.now))

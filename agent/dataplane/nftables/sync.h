@@ -72,7 +72,7 @@ class NftablesSync final : public SyncSteps {
                                               SyncReport& report) override;
   void read_again() override { suspects_.audit = true; }
   void events_lost() override { require_audit(Dataplane::Audit::kEventsLost, request_.now); }
-  [[nodiscard]] bool take_out(const rules::Refusal& refusal, SyncReport& report) override;
+  [[nodiscard]] bool take_out(const std::vector<rules::Refusal>& refusals, SyncReport& report) override;
   [[nodiscard]] bool is_trial(const rules::Refusal& refusal) const override;
 
  private:
@@ -103,6 +103,7 @@ class NftablesSync final : public SyncSteps {
   /// Own changes of sets in dispute: they are read, as others may have done the same or the opposite.
   void add_disputed_sets(Suspects& suspects);
   [[nodiscard]] Owner owner_of(const rules::Refusal& refusal) const;
+  [[nodiscard]] bool take_out(const rules::Refusal& refusal, const Owner& owner, SyncReport& report);
 
   rules::Family family_;
   Wanted& wanted_;
@@ -118,8 +119,8 @@ class NftablesSync final : public SyncSteps {
   bool outdated_ = false;                        ///< one of them has changed since
   std::vector<UdpFrontend> found_at_start_;
   SyncRequest request_;
-  std::optional<rules::Refusal> not_taken_out_;  ///< since the sync began
-  BatchPlanWriter::Packing packing_ = BatchPlanWriter::Packing::kFull;
+  std::optional<rules::Refusal> not_taken_out_;                         ///< since the sync began
+  BatchPlanWriter::Packing packing_ = BatchPlanWriter::Packing::kFull;  ///< in this sync
 };
 
 }  // namespace kubenatd::agent::dataplane::nftables

@@ -44,8 +44,8 @@ class Steps final : public SyncSteps {
   }
   void read_again() override { ++reads; }
   void events_lost() override { ++reads; }
-  bool take_out(const rules::Refusal& refusal, SyncReport& /*report*/) override {
-    taken_out.push_back(refusal);
+  bool take_out(const std::vector<rules::Refusal>& refusals, SyncReport& /*report*/) override {
+    taken_out.insert(taken_out.end(), refusals.begin(), refusals.end());
     if (can_take_out) writes = false;
     return can_take_out;
   }

@@ -76,8 +76,8 @@ TEST_CASE("a service port or a pod whose element is refused is taken out and nam
   const rules::Refusal host_port = refusal_of(first_of(scene.wanted.elements, SetId::kHostPorts), EINVAL);
   CHECK_FALSE(scene.sync.is_trial(port));
 
-  CHECK(scene.sync.take_out(port, scene.report));
-  CHECK(scene.sync.take_out(host_port, scene.report));
+  CHECK(scene.sync.take_out({port}, scene.report));
+  CHECK(scene.sync.take_out({host_port}, scene.report));
   REQUIRE(scene.report.refused.size() == 2);
   CHECK(scene.report.refused[0].kind == RefusedObject::Kind::kServicePort);
   CHECK(scene.report.refused[0].name == "demo/web:http");
@@ -92,7 +92,7 @@ TEST_CASE("a service port or a pod whose element is refused is taken out and nam
   // Tried again in vain, for the same reason: no news.
   for (const auto& key : scene.wanted.refused_ports.take_due(Time::max())) scene.wanted.elements.readmit(key);
   CHECK(scene.sync.is_trial(port));
-  CHECK(scene.sync.take_out(port, scene.report));
+  CHECK(scene.sync.take_out({port}, scene.report));
   CHECK(scene.report.refused.size() == 2);
   CHECK_FALSE(scene.sync.is_trial(port));
 }
@@ -104,7 +104,7 @@ TEST_CASE("what belongs to no service port cannot be taken out") {
   rule.object = rules::chain_ref(rules::Family::kIpv4, kTable, "services");
   rule.object.kind = rules::ObjectRef::Kind::kRule;
   rule.code = ENOENT;
-  CHECK_FALSE(scene.sync.take_out(rule, scene.report));
+  CHECK_FALSE(scene.sync.take_out({rule}, scene.report));
   CHECK(scene.report.refused.empty());
 }
 
