@@ -130,7 +130,7 @@ if ((${#chosen[@]} == 0)); then
   if ((${#short[@]} > 0)); then chosen=(bookworm) newest=(sid trixie); else chosen=("${known[@]}"); fi
 fi
 if ((${#modes[@]} == 0)); then modes=(base iptables nftables); fi
-# Each case may take so many times its time: emulated, some take ten times as long, and there are more of those in the long form.
+# Each case may take so many times its time. Emulated, some take ten times as long; there are more of them in the long form.
 slow=10
 if ((${#short[@]} > 0)); then slow=5; fi
 if [[ -z $seconds ]]; then

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -106,38 +107,35 @@ void tell_ipvs(const config::Environment& environment) {
   }
 }
 
-/// As `kubenatd explain` with the agent's own options answers: by objects and rules that are read for it anew.
-page::Explain explain_for_page(const config::FlagValues& flags) {
-  return [flags](const std::string& to, const std::string& from) -> page::Explained {
+/// Answers by objects and rules that are read for the question anew, with the agent's own options.
+using Answer = std::function<page::Explained(const explain::Question&, rules::Result<explain::ExplainContext>)>;
+page::Explain for_page(const config::FlagValues& flags, Answer answer) {
+  return [flags, answer = std::move(answer)](const std::string& to, const std::string& from) -> page::Explained {
     const auto question = explain::parse_question(to, from);
     if (!question) return {.understood = false, .json = {}, .error = question.error().to_string()};
     ExplainOptions asked;
     asked.question = to;
     asked.from = from;
-    const auto context = read_explain_sources(asked, flags, *question);
-    if (!context) return {.json = {}, .error = context.error().to_string()};
-    const auto answer = explain::explain(*context, *question);
-    if (!answer) return {.json = {}, .error = answer.error().to_string()};
-    return {.json = explain::to_json(*answer), .error = {}};
+    return answer(*question, read_explain_sources(asked, flags, *question));
   };
 }
 
-/// As `kubenatd trace` does it, for a short time.
-page::Explain trace_for_page(const config::FlagValues& flags) {
-  return [flags](const std::string& to, const std::string& from) -> page::Explained {
-    const auto question = explain::parse_question(to, from);
-    if (!question) return {.understood = false, .json = {}, .error = question.error().to_string()};
-    ExplainOptions asked;
-    asked.question = to;
-    asked.from = from;
-    page::Explained told;
-    const auto traced = trace::trace_packets(
-        {.question = *question, .from = from, .duration = kPageTraceTime, .packets = kPageTracePackets},
-        read_explain_sources(asked, flags, *question),
-        [&](const trace::Report& report) { told.json = trace::to_json(report); });
-    if (!traced) return {.json = {}, .error = daemon::with_kernel_advice(traced.error().error).to_string()};
-    return told;
-  };
+/// As `kubenatd explain`.
+page::Explained explain_for_page(const explain::Question& question, rules::Result<explain::ExplainContext> context) {
+  if (!context) return {.json = {}, .error = context.error().to_string()};
+  const auto answer = explain::explain(*context, question);
+  if (!answer) return {.json = {}, .error = answer.error().to_string()};
+  return {.json = explain::to_json(*answer), .error = {}};
+}
+
+/// As `kubenatd trace`, for a short time.
+page::Explained trace_for_page(const explain::Question& question, rules::Result<explain::ExplainContext> context) {
+  page::Explained told;
+  const auto traced = trace::trace_packets(
+      {.question = question, .duration = kPageTraceTime, .packets = kPageTracePackets}, std::move(context),
+      [&](const trace::Report& report) { told.json = trace::to_json(report); });
+  if (!traced) told.error = daemon::with_kernel_advice(traced.error().error).to_string();
+  return told;
 }
 
 /// One life of the agent: from reading the configuration until it is to stop, or to start again. `source` is that of
@@ -170,8 +168,8 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
                                                          .flags = list_flags(flags),
                                                          .objects_of = inputs->objects_of,
                                                          .request_metrics = inputs->request_metrics,
-                                                         .explain = explain_for_page(flags),
-                                                         .trace = trace_for_page(flags)});
+                                                         .explain = for_page(flags, explain_for_page),
+                                                         .trace = for_page(flags, trace_for_page)});
     if (!opened) return std::unexpected(opened.error());
     serving = std::move(*opened);
   }

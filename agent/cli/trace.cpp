@@ -40,7 +40,6 @@ int trace(const Options& options) {
   auto signals = base::Signals::open();
   if (!signals) return fail_with(signals.error());
   const trace::Order order{.question = *question,
-                           .from = asked.from,
                            .connect = options.trace.connect,
                            .duration = options.trace.duration,
                            .packets = options.trace.packets,

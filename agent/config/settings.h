@@ -20,7 +20,8 @@ namespace kubenatd::agent::config {
 
 using Duration = std::chrono::nanoseconds;
 
-/// For how many Services new connections can be counted. A scrape reads two chains for each, about 20 us a chain.
+/// For how many Services new connections can be counted. In iptables mode a scrape reads two chains for each, about 20
+/// us a chain.
 inline constexpr std::size_t kMostCountedServices = 10'000;
 
 /// A port of the node as a setting names it: "22" or "22/tcp", "51820/udp".

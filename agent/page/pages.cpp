@@ -1,5 +1,6 @@
 #include "agent/page/pages.h"
 
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -12,6 +13,9 @@ namespace {
 
 using serve::HttpRequest;
 using serve::HttpResponse;
+
+/// Between two traces.
+constexpr std::chrono::seconds kTracePause{5};
 
 std::string type_of(std::string_view name) {
   if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
@@ -42,8 +46,8 @@ std::map<std::string, serve::HttpHandler> ui_pages(const seen::Board& board, see
     return response;
   };
   pages.emplace("/ui", guarded(lead, names, false));
-  const bool traces = static_cast<bool>(options.trace);
-  const auto now = std::make_shared<Now>(board, inquiries, Now::Can{.count = options.counts, .trace = traces});
+  const Now::Can can{.count = options.counts, .trace = options.trace != nullptr};
+  const auto now = std::make_shared<Now>(board, inquiries, can);
   pages.emplace(kNowPath, guarded([now](const HttpRequest& request) { return now->answer(request); }, names, true));
   const auto answer = [&](const char* path, Explain how, std::chrono::milliseconds pause) {
     if (!how) return;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <string>
 
@@ -28,7 +27,5 @@ inline constexpr const char* kUiPath = "/ui/";
 inline constexpr const char* kNowPath = "/ui/api/now";
 inline constexpr const char* kExplainPath = "/ui/api/explain";
 inline constexpr const char* kTracePath = "/ui/api/trace";
-/// Between two traces.
-inline constexpr std::chrono::seconds kTracePause{5};
 
 }  // namespace kubenatd::agent::page

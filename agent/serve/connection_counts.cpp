@@ -31,33 +31,30 @@ bool read_map(netlink::NfTables& kernel, rules::Family family, SetId id, const B
               std::map<CountedPort, Packets>& counts) {
   const rules::nftables::SetRef set{id, 0};
   // The comment of one element says whose the frontend is, and thereby all elements of that.
-  struct Counted {
-    std::uint64_t element;
-    std::uint64_t packets;
+  struct Frontend {
+    const CountedPort* owner = nullptr;
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> packets;  ///< as in Packets
   };
-  std::unordered_map<std::string, std::vector<Counted>> frontends;
-  std::unordered_map<std::string, const CountedPort*> owners;
+  std::unordered_map<std::string, Frontend> frontends;
   const auto visit = [&](const netlink::nftables::LiveElement& element) {
-    const std::string frontend(rules::nftables::endpoint_frontend(element.key));
+    if (element.packets == 0 && element.comment.empty()) return;
+    const std::string_view key = rules::nftables::endpoint_frontend(element.key);
+    Frontend& frontend = frontends[std::string(key)];
     if (element.packets != 0)
-      frontends[frontend].push_back({std::hash<rules::nftables::ElementKey>()(element.key), element.packets});
-    const auto protocol = rules::nftables::endpoint_protocol(frontend);
+      frontend.packets.emplace_back(std::hash<rules::nftables::ElementKey>()(element.key), element.packets);
+    const auto protocol = rules::nftables::endpoint_protocol(key);
     if (element.comment.empty() || !protocol) return;
     const auto port = ports.find({std::string(element.comment), *protocol, family});
-    if (port != ports.end()) owners[frontend] = &port->second;
+    if (port != ports.end()) frontend.owner = &port->second;
   };
   // Half a map would be taken for elements that went, and the next look would count them again.
   const auto read = kernel.dump_objects(
       family, rules::nftables::kTable, NFT_MSG_GETSETELEM, name_of(set),
       [&](std::string_view attributes) { netlink::nftables::read_nft_elements(attributes, set, visit); },
-      [&] {
-        frontends.clear();
-        owners.clear();
-      });
+      [&] { frontends.clear(); });
   if (!read) return false;
-  for (const auto& [frontend, owner] : owners)
-    if (const auto counted = frontends.find(frontend); counted != frontends.end())
-      for (const Counted& one : counted->second) counts[*owner][one.element] = one.packets;
+  for (const auto& [key, frontend] : frontends)
+    if (frontend.owner != nullptr) counts[*frontend.owner].insert(frontend.packets.begin(), frontend.packets.end());
   return true;
 }
 

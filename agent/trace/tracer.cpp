@@ -119,7 +119,11 @@ std::expected<void, Failure> trace_packets(const Order& order, rules::Result<exp
   around.protocol = question.protocol;
   around.destination = predicted ? predicted->destination : *question.address;
   around.port = predicted ? predicted->port : question.port;
-  around.source = order.from.empty() && order.connect ? "node" : order.from;
+  if (question.from) {
+    around.source = question.from->to_string();
+  } else if (question.from_node || order.connect) {
+    around.source = "node";
+  }
   around.duration = order.duration;
   around.wanted = order.packets;
   around.interface_name = interface_name;

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <expected>
 #include <functional>
-#include <string>
 
 #include "agent/explain/context.h"
 #include "agent/explain/question.h"
@@ -15,9 +14,8 @@ namespace kubenatd::agent::trace {
 
 /// Which packets are traced, and for how long.
 struct Order {
-  explain::Question question;
-  std::string from;      ///< as it was asked: an address, "node"; empty: everybody's
-  bool connect = false;  ///< a connection of the node's own is made
+  explain::Question question;  ///< without a source: everybody's
+  bool connect = false;        ///< a connection of the node's own is made
   std::chrono::nanoseconds duration{};
   std::size_t packets = 0;  ///< of the original direction; it ends when so many were seen
   int stop = -1;            ///< a descriptor that becomes readable when it is to end

@@ -66,7 +66,7 @@ Found ElementLookup::operator()(const WalkTable& table, const WalkSet& set, cons
   if (found.answer != Found::Answer::kThere || !set.interval || set.parts.size() > 1) return found;
   // The kernel gives where the interval begins; the first value behind it is another element.
   Found end = ask(table, set, bytes, NFT_SET_ELEM_INTERVAL_END);
-  // Asked for the end at the very value where an interval begins, Linux up to 6.12 gives that beginning once more.
+  // Asked for the end at the very value where an interval begins, Linux 6.12 gives that beginning once more.
   if (end.answer == Found::Answer::kThere && end.element.first == found.element.first) {
     Bytes next = filled;
     end = step(next, true)

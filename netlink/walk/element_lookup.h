@@ -16,7 +16,7 @@ namespace kubenatd::netlink::walk {
 /// Asks the kernel for single elements of sets that were not read.
 ///
 /// Threading, failure: as of NfTables; what the kernel does not answer is Found::Answer::kUnknown. Cost: one question,
-/// two for a set of intervals, three where a key is the beginning of one.
+/// two for a set of intervals, three where Linux 6.12 is asked for its first value.
 class ElementLookup {
  public:
   explicit ElementLookup(std::shared_ptr<NfTables> kernel) : kernel_(std::move(kernel)) {}

@@ -33,9 +33,9 @@ class RuleFaults {
   /// Who makes trouble of the API server holds this, so that most damage is looked at when the agent hears of changes.
   [[nodiscard]] std::mutex& truce() { return truce_; }
 
-  /// The longest time from a damage to a look that found all right, by kind. After stop().
-  /// A flush met no agent, or one that heard no news.
+  /// A flush met no agent, or one that heard no news. After stop().
   [[nodiscard]] bool flushed_unseen() const { return flushed_unseen_; }
+  /// The longest time from a damage to a look that found all right, by kind. After stop().
   [[nodiscard]] const std::map<std::string, Clock::duration>& healing() const { return healing_; }
   [[nodiscard]] std::size_t refused() const { return refused_; }  ///< damage that the kernel did not allow
   /// True when nothing differs in the kernel within the time.

@@ -9,30 +9,41 @@ const AT_BROWSER = /^(ingress|gateway|route)-/;
 const OUTCOMES = {'as-predicted': 'as explained', differs: 'not as explained', 'not-compared': ''};
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
+const place = (address, port) => (address ? `${address.includes(':') ? `[${address}]` : address}${port ? `:${port}` : ''}` : '');
+const ruleKey = (table, step) => `${table} ${step.chain} ${step.rule || ''}`;
+const originals = (traced) => traced.packets.filter((one) => one.direction === 'original');
+
 // How many of the packets that were traced met each rule.
 function countPassed(traced) {
   const passed = new Map();
-  for (const packet of traced.packets.filter((one) => one.direction === 'original')) {
-    const met = new Set();
-    for (const hop of packet.hops) for (const step of hop.steps) met.add(`${hop.table} ${step.chain} ${step.rule || ''}`);
+  for (const packet of originals(traced)) {
+    const met = new Set(packet.hops.flatMap((hop) => hop.steps.map((step) => ruleKey(hop.table, step))));
     for (const key of met) passed.set(key, (passed.get(key) || 0) + 1);
   }
   return passed;
 }
 
-function tracedView(traced) {
-  const packets = traced.packets.filter((one) => one.direction === 'original');
-  const name = (header) => `${header.source}${header.sourcePort ? `:${header.sourcePort}` : ''} → ${header.destination}${header.port ? `:${header.port}` : ''}`;
-  return h('section', {class: `hook traced ${traced.conclusion === 'differs' ? 'last' : ''}`}, h('h3', {}, packets.length ? `${plural(packets.length, 'packet')} passed` : 'No packet passed meanwhile'),
-    h('ul', {}, packets.map((packet) => h('li', {class: (packet.compared || {}).outcome === 'differs' ? 'bad' : ''}, [name(packet.first), name(packet.last) === name(packet.first) ? '' : `became ${name(packet.last)}`,
-      packet.end.text, OUTCOMES[(packet.compared || {}).outcome], (packet.compared || {}).why].filter(Boolean).join(' · ')))),
-    traced.findings.length ? h('ul', {class: 'findings'}, traced.findings.map((one) => h('li', {class: one.weight === 'problem' ? 'bad' : ''}, one.text, ' ', h('code', {}, one.code)))) : null);
+function findingList(findings) {
+  return findings.length ? h('ul', {class: 'findings'}, findings.map((one) => h('li', {class: one.weight === 'problem' ? 'bad' : ''},
+    h('b', {}, one.weight === 'problem' ? 'Problem: ' : 'Remark: '), one.text, ' ', h('code', {}, one.code),
+    one.details.length ? h('ul', {}, one.details.map((line) => h('li', {}, line))) : null))) : null;
 }
 
-let passed = new Map();
+function packetItem({first, last, end, compared: {outcome, why} = {}}) {
+  const name = (header) => `${place(header.source, header.sourcePort)} → ${place(header.destination, header.port)}`;
+  const parts = [name(first), name(last) === name(first) ? '' : `became ${name(last)}`, end.text, OUTCOMES[outcome], why];
+  return h('li', {class: outcome === 'differs' ? 'bad' : ''}, parts.filter(Boolean).join(' · '));
+}
 
-function stepItem(step) {
-  const lit = passed.get(`${step.table} ${step.chain} ${step.rule || ''}`);
+function tracedView(traced) {
+  const packets = originals(traced);
+  return h('section', {class: `hook traced ${traced.conclusion === 'differs' ? 'last' : ''}`}, h('h3', {}, packets.length ? `${plural(packets.length, 'packet')} passed` : 'No packet passed meanwhile'),
+    h('ul', {}, packets.map(packetItem)), findingList(traced.findings));
+}
+
+// `look` is how the answer is looked at: {all: with what did not fit, passed: packets that were traced, by rule}.
+function stepItem(step, look) {
+  const lit = look.passed.get(ruleKey(step.table, step));
   const text = step.rule || 'policy of the chain';
   const marks = [step.foreign ? 'of another program' : '', step.idle ? 'no rule in there fitted' : '', step.matched ? '' : 'did not fit'].filter(Boolean);
   return h('li', {class: `step ${step.matched ? '' : 'unfit'} ${step.foreign ? 'foreign' : ''} ${lit ? 'lit' : ''}`},
@@ -45,8 +56,8 @@ function stepItem(step) {
 }
 
 // Steps of one hook stand together, in the order in which the packet meets them.
-function stepList(steps, all) {
-  const shown = steps.filter((step) => all || (step.matched && !step.idle));
+function stepList(steps, look) {
+  const shown = steps.filter((step) => look.all || (step.matched && !step.idle));
   const groups = [];
   for (const step of shown) {
     const hook = step.table === 'kernel' ? 'kernel' : step.hook || '';
@@ -54,21 +65,21 @@ function stepList(steps, all) {
     groups.at(-1).steps.push(step);
   }
   return groups.map((group) => h('section', {class: 'hook'}, h('h3', {}, group.hook === 'kernel' ? 'The kernel itself' : HOOKS[group.hook] || 'Rules',
-    group.hook && group.hook !== 'kernel' ? h('small', {}, ` ${group.hook}`) : null), h('ol', {}, group.steps.map(stepItem))));
+    group.hook && group.hook !== 'kernel' ? h('small', {}, ` ${group.hook}`) : null), h('ol', {}, group.steps.map((step) => stepItem(step, look)))));
 }
 
-function endItem(end, all) {
+function endItem(end, look) {
   const word = {forwarded: 'goes to', local: 'is taken by this node', dropped: 'is dropped', rejected: 'is refused', unknown: 'is not known'}[end.end] || end.end;
-  const where = end.address ? `${end.address.includes(':') ? `[${end.address}]` : end.address}${end.port ? `:${end.port}` : ''}` : '';
+  const where = place(end.address, end.port);
   const odds = end.oddsKnown === false ? 'odds unknown' : `${(end.odds * 100).toFixed(1)} %`;
   return h('li', {class: `end ${['dropped', 'rejected'].includes(end.end) ? 'bad' : ''}`},
     h('meter', {min: 0, max: 1, value: end.oddsKnown === false ? 0 : end.odds, 'aria-label': odds}), h('b', {}, odds), ' ',
     h('span', {}, [word, ['dropped', 'rejected'].includes(end.end) ? '' : where, end.who, end.refusedWith, end.masqueraded ? 'masqueraded' : '',
       end.cause && end.cause !== 'rules' ? `by ${end.cause}` : ''].filter(Boolean).join(' · ')),
-    end.steps.length ? h('details', {}, h('summary', {}, plural(end.steps.length, 'step')), stepList(end.steps, all)) : null);
+    end.steps.length ? h('details', {}, h('summary', {}, plural(end.steps.length, 'step')), stepList(end.steps, look)) : null);
 }
 
-function answerView(answer, all, depth = 0) {
+function answerView(answer, look, depth = 0) {
   const {packet, ingress, client} = answer;
   const good = ['answer', 'local', 'redirect'].includes(client.code);
   const blamed = answer.findings.filter((one) => one.weight === 'problem');
@@ -76,22 +87,20 @@ function answerView(answer, all, depth = 0) {
   return h('article', {class: 'answer'},
     depth ? h('h2', {}, 'Behind the controller') : null,
     depth || !client.text ? null : h('p', {class: `client ${good ? 'good' : client.code === 'unknown' || client.code === 'mixed' ? 'drift' : 'bad'}`}, h('b', {}, `The client sees: ${client.code}. `), client.text),
-    answer.findings.length ? h('ul', {class: 'findings'}, answer.findings.map((one) => h('li', {class: one.weight === 'problem' ? 'bad' : ''},
-      h('b', {}, one.weight === 'problem' ? 'Problem: ' : 'Remark: '), one.text, ' ', h('code', {}, one.code),
-      one.details.length ? h('ul', {}, one.details.map((line) => h('li', {}, line))) : null))) : null,
+    findingList(answer.findings),
     ingress ? h('section', {class: `hook ${atBrowser ? 'last' : ''}`}, h('h3', {}, 'The browser asks'), h('p', {}, ingress.kind
       ? `${ingress.kind} ${ingress.name}: host ${ingress.host || 'any'}, path ${ingress.path || '/'} (${ingress.pathType}) leads to ${ingress.backend || 'nothing'}`
       : 'No Ingress and no HTTPRoute has this host and path.', ingress.controller ? `; the way in is ${ingress.controller}` : '')) : null,
     packet ? h('p', {class: 'packet-line'}, h('b', {}, `${packet.source} → ${packet.destination}:${packet.port}/${packet.protocol}`), packet.from ? ` from ${packet.from}` : '',
       answer.destination && answer.destination.name ? `, ${answer.destination.kind} of ${answer.destination.name}` : '', `, rules: ${answer.source}`) : null,
-    stepList(answer.steps, all),
-    answer.ends.length ? h('section', {class: `hook ${blamed.length && !atBrowser ? 'last' : ''}`}, h('h3', {}, 'Where it ends'), h('ul', {class: 'ends'}, answer.ends.map((end) => endItem(end, all)))) : null,
+    stepList(answer.steps, look),
+    answer.ends.length ? h('section', {class: `hook ${blamed.length && !atBrowser ? 'last' : ''}`}, h('h3', {}, 'Where it ends'), h('ul', {class: 'ends'}, answer.ends.map((end) => endItem(end, look)))) : null,
     answer.masquerade ? h('p', {class: 'hint'}, `Masqueraded: ${answer.masquerade}`) : null,
     (answer.differences || []).length ? h('section', {class: 'hook bad'}, h('h3', {}, 'Rules that are not as they should be'), h('ul', {}, answer.differences.map((one) =>
       h('li', {}, h('b', {}, `${one.what}: `), h('code', {}, `${one.table} ${one.chain} ${one.rule}`))))) : null,
     (answer.connections || []).length ? h('details', {}, h('summary', {}, plural(answer.connections.length, 'known connection')), h('ul', {}, answer.connections.map((one) =>
       h('li', {}, `${one.original} served by ${one.servedBy}`)))) : null,
-    answer.backend ? answerView(answer.backend, all, depth + 1) : null);
+    answer.backend ? answerView(answer.backend, look, depth + 1) : null);
 }
 
 export function packetView(app, initial) {
@@ -110,8 +119,8 @@ export function packetView(app, initial) {
   let asked = 0;
 
   function draw() {
-    passed = traced ? countPassed(traced) : new Map();
-    put(result, traced ? tracedView(traced) : '', answer ? answerView(answer, all.checked) : '');
+    const look = {all: all.checked, passed: traced ? countPassed(traced) : new Map()};
+    put(result, traced ? tracedView(traced) : '', answer ? answerView(answer, look) : '');
     watch.hidden = !traces || !answer;
   }
   // Asks until there is an answer, and gives it to `take`; null: there is none.

@@ -55,7 +55,6 @@ class Encoder {
   std::string bytes_;
 };
 
-/// A counter that nobody asked: packets do not pass here.
 std::string counter_at_zero() {
   Encoder data, expression;
   data.be64(NFTA_COUNTER_BYTES, 0);
@@ -158,7 +157,7 @@ std::string encode_set(const Envelope& envelope, std::uint16_t type, const Table
     description.nested(NFTA_SET_DESC_CONCAT, fields.attributes());
   }
   out.nested(NFTA_SET_DESC, description.attributes());
-  if (!set.expression.empty()) out.nested(NFTA_SET_EXPR, counter_at_zero());
+  if (set.counted) out.nested(NFTA_SET_EXPR, counter_at_zero());
   return out.message();
 }
 
@@ -166,7 +165,7 @@ std::string encode_element(const Set& set, const Element& element) {
   std::string text = value_nest(NFTA_SET_ELEM_KEY, element.key);
   if (set.has_ranges()) text += value_nest(NFTA_SET_ELEM_KEY_END, element.key_end);
   if (!element.data.empty()) text += nest(NFTA_SET_ELEM_DATA, element.data);
-  if (!set.expression.empty()) text += nest(NFTA_SET_ELEM_EXPR, counter_at_zero());
+  if (set.counted) text += nest(NFTA_SET_ELEM_EXPR, counter_at_zero());
   if (element.user_data.empty()) return text;
   Encoder user;
   user.raw(NFTA_SET_ELEM_USERDATA, element.user_data);

@@ -65,7 +65,7 @@ class FakeKernel final : public agent::dataplane::Kernel {
   void interrupt_dumps(std::size_t times);
   /// Flags of tables that it knows (NFT_TABLE_F_*): as Linux 5.10 0x1, 6.1 0x3, from 6.9 on 0x7.
   void know_table_flags(std::uint32_t flags);
-  /// Refusals do not say which attribute is at fault, as those of elements before Linux 6.1.
+  /// Refusals do not say which attribute is at fault, as those of elements by Linux 5.10.
   void hide_positions();
   /// Called once, before the next transaction is looked at: the place for another writer.
   void before_next_commit(std::function<void()> call);

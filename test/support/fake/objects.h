@@ -69,8 +69,8 @@ struct Set {
   std::uint32_t size = 0;
   std::vector<std::uint32_t> fields;  ///< lengths of the parts of a concatenation
   std::string user_data;
-  std::string expression;  ///< content of NFTA_SET_EXPR; elements begin to count anew each, which nobody here does
-  std::uint32_t use = 0;   ///< rules that look into it
+  bool counted = false;   ///< each element has a counter, which stays at 0: no packets pass here
+  std::uint32_t use = 0;  ///< rules that look into it
   std::uint64_t last_order = 0;
   std::size_t filled = 0;  ///< elements, as the running transaction leaves them
   std::multimap<std::string, std::unique_ptr<Element>> elements;

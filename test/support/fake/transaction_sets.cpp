@@ -81,7 +81,7 @@ Outcome Transaction::new_set(const Request& request) {
   if (((wanted.flags & NFT_SET_MAP) != 0) != (wanted.data_length != 0)) return Request::refuse(EINVAL);
   if (const auto description = request.find(NFTA_SET_DESC)) read_description(description->payload, wanted);
   if (const auto user = request.find(NFTA_SET_USERDATA)) wanted.user_data = user->payload;
-  if (const auto expression = request.find(NFTA_SET_EXPR)) wanted.expression = expression->payload;
+  wanted.counted = request.has(NFTA_SET_EXPR);  // nobody sends another one
 
   const auto found = table_of(request, NFTA_SET_TABLE);
   if (!found) return std::unexpected(found.error());
