@@ -4,7 +4,9 @@
 #
 #   scripts/tidy.sh [BUILD_DIR] [FILE...]     (default: build, every source in its compile_commands.json)
 #
-# A file that was clean is not looked at again until it, a header or .clang-tidy changes.
+# Without FILE the sources of a folder are looked at together (scripts/tidy_units.py), and again alone where something is found:
+# the first is quicker, the second is how they are compiled. What was clean is not looked at again until it, a
+# header or .clang-tidy changes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,29 +21,47 @@ if ! command -v clang-tidy-16 >/dev/null; then
   exit 2
 fi
 
+export stamps=$build/tidy build units=$build/tidy/units
+mkdir -p "$stamps"
 if (($# > 0)); then
   files=("$@")
 else
-  mapfile -t files < <(python3 -c '
-import json, os, sys
-for entry in json.load(open(sys.argv[1])):
-    path = os.path.relpath(entry["file"])
-    if path.split(os.sep)[0] in ("rules", "netlink", "agent") and os.path.exists(path):
-        print(path)' "$build/compile_commands.json" | sort -u)
+  rm -rf "$units"
+  python3 scripts/tidy_units.py "$build" "$units"
+  mapfile -t files <"$units/units"
 fi
 
-export stamps=$build/tidy build
-mkdir -p "$stamps"
 common=$({ cat .clang-tidy; find rules netlink agent -name '*.h' -print0 | sort -z | xargs -0 cat; } | sha256sum)
 export common
 
 check() {
-  local file=$1 key output
-  key=$stamps/$({ echo "$common"; cat "$file"; } | sha256sum | cut -c 1-32)
+  local file=$1 database=$build key output together=() outcome=0 source
+  if [[ $file == *"$units"/* ]]; then
+    database=$units
+    mapfile -t together < <(sed -n 's/^#include "\(.*\.cpp\)"$/\1/p' "$file")
+  fi
+  key=$stamps/$({ echo "$common"; cat "$file" "${together[@]}"; } | sha256sum | cut -c 1-32)
   if [[ -e $key ]]; then return 0; fi
   # What it counts and suppresses in system headers is told on stderr, compile errors of this file on stdout.
-  if output=$(clang-tidy-16 -p "$build" --quiet "$file" 2>/dev/null); then
+  if output=$(clang-tidy-16 -p "$database" --quiet "$file" 2>/dev/null); then
     touch "$key"
+  elif ((${#together[@]} > 0)); then
+    # Those of which something is said alone, the rest together.
+    local rest=()
+    for source in "${together[@]}"; do
+      if [[ $output == *"$source:"* ]]; then
+        check "${source#"$PWD"/}" || outcome=1
+      else
+        rest+=("$source")
+      fi
+    done
+    if ((${#rest[@]} == ${#together[@]})); then
+      for source in "${together[@]}"; do check "${source#"$PWD"/}" || outcome=1; done
+    elif ((${#rest[@]} > 0)); then
+      printf '#include "%s"\n' netinet/in.h "${rest[@]}" >"${file%.cpp}-rest.cpp"
+      check "${file%.cpp}-rest.cpp" || outcome=1
+    fi
+    return "$outcome"
   else
     printf '%s\n' "${output:-$file: clang-tidy-16 failed without a word}"
     return 1

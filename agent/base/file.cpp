@@ -9,29 +9,19 @@
 #include <system_error>
 #include <utility>
 
+#include "agent/base/descriptor.h"
 #include "agent/base/printable.h"
 
 namespace kubenatd::agent::base {
 namespace {
 
-/// A file descriptor that is closed at the end of its scope.
-class Descriptor {
- public:
-  Descriptor(const std::filesystem::path& file, int flags) {
-    do {
-      fd_ = ::open(file.c_str(), flags | O_CLOEXEC | O_NOCTTY);
-    } while (fd_ < 0 && errno == EINTR);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
+Descriptor open(const std::filesystem::path& file, int flags) {
+  int fd = -1;
+  do {
+    fd = ::open(file.c_str(), flags | O_CLOEXEC | O_NOCTTY);
+  } while (fd < 0 && errno == EINTR);
+  return Descriptor(fd);
+}
 
 std::unexpected<rules::Error> failed(const std::filesystem::path& file, std::string operation, int code) {
   return rules::fail(one_line(file.native(), 512), std::move(operation), std::generic_category().message(code), code);
@@ -40,8 +30,8 @@ std::unexpected<rules::Error> failed(const std::filesystem::path& file, std::str
 }  // namespace
 
 rules::Result<std::string> read_file(const std::filesystem::path& file, std::size_t limit, std::string operation) {
-  const Descriptor descriptor(file, O_RDONLY);
-  if (descriptor.get() < 0) return failed(file, std::move(operation), errno);
+  const Descriptor descriptor = open(file, O_RDONLY);
+  if (!descriptor) return failed(file, std::move(operation), errno);
   std::string content;
   std::array<char, 16384> block{};
   for (;;) {
@@ -58,8 +48,8 @@ rules::Result<std::string> read_file(const std::filesystem::path& file, std::siz
 }
 
 rules::Status write_existing_file(const std::filesystem::path& file, std::string_view content, std::string operation) {
-  const Descriptor descriptor(file, O_WRONLY);
-  if (descriptor.get() < 0) return failed(file, std::move(operation), errno);
+  const Descriptor descriptor = open(file, O_WRONLY);
+  if (!descriptor) return failed(file, std::move(operation), errno);
   ssize_t size = 0;
   do {
     size = ::write(descriptor.get(), content.data(), content.size());

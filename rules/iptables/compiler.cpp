@@ -24,7 +24,7 @@ Rule port_rule(std::string text, Protocol protocol, std::uint16_t port, Target t
 /// Writes the rules of one service port into the shared chains, in kube-proxy's order.
 class DispatchWriter {
  public:
-  DispatchWriter(const Plan& plan, std::vector<DispatchRule>& out) : plan_(plan), view_(plan.view), out_(out) {
+  DispatchWriter(const PortPlan& plan, std::vector<DispatchRule>& out) : plan_(plan), view_(plan.view), out_(out) {
     // Each address has at most two rules, the NodePort three; cluster IP and health check port one.
     out_.reserve(2 * (view_.external_ips.size() + 2 * view_.load_balancer_ips.size()) + 5);
   }
@@ -110,7 +110,7 @@ class DispatchWriter {
     put(DispatchChain::kFilterExternalServices, std::move(rule));
   }
 
-  const Plan& plan_;
+  const PortPlan& plan_;
   const ServicePortView& view_;
   std::vector<DispatchRule>& out_;
 };
@@ -121,7 +121,7 @@ bool any(const std::vector<Endpoint>& endpoints, auto chosen) {
 
 }  // namespace
 
-Plan::Plan(const ServicePortView& port, const CompileOptions& compile_options)
+PortPlan::PortPlan(const ServicePortView& port, const CompileOptions& compile_options)
     : view(port), options(compile_options), names(port) {
   const bool accessible = externally_accessible(view);
   const bool any_cluster = any(view.endpoints, [](const Endpoint& endpoint) { return endpoint.for_cluster; });
@@ -179,14 +179,14 @@ const ChainId& chain_of(DispatchChain chain) {
 }
 
 std::vector<DispatchRule> compile_dispatch(const ServicePortView& view, const CompileOptions& options) {
-  const Plan plan(view, options);
+  const PortPlan plan(view, options);
   std::vector<DispatchRule> dispatch;
   DispatchWriter(plan, dispatch).write();
   return dispatch;
 }
 
 CompiledServicePort compile(const ServicePortView& view, const CompileOptions& options) {
-  const Plan plan(view, options);
+  const PortPlan plan(view, options);
   CompiledServicePort compiled;
   DispatchWriter(plan, compiled.dispatch).write();
   append_chains(plan, compiled.chains);

@@ -39,7 +39,7 @@ struct EndpointPart {
 
 class ChainWriter {
  public:
-  ChainWriter(const Plan& plan, std::vector<ChainRules>& out) : plan_(plan), view_(plan.view), out_(out) {}
+  ChainWriter(const PortPlan& plan, std::vector<ChainRules>& out) : plan_(plan), view_(plan.view), out_(out) {}
 
   void write() {
     find_endpoints();
@@ -188,7 +188,7 @@ class ChainWriter {
         comment(concat("other traffic to ", view_.name, " will be dropped by KUBE-PROXY-FIREWALL")));
   }
 
-  const Plan& plan_;
+  const PortPlan& plan_;
   const ServicePortView& view_;
   std::vector<ChainRules>& out_;
   std::vector<EndpointPart> parts_;
@@ -196,7 +196,7 @@ class ChainWriter {
 
 }  // namespace
 
-void append_chains(const Plan& plan, std::vector<ChainRules>& chains) {
+void append_chains(const PortPlan& plan, std::vector<ChainRules>& chains) {
   ChainWriter(plan, chains).write();
 }
 

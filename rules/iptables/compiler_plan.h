@@ -22,8 +22,8 @@ inline constexpr Prefix kLoopbackIpv6{{Family::kIpv6, {0, 0, 0, 0, 0, 0, 0, 0, 0
 ///
 /// Only chains that will exist are jumped to, whatever the view says: a view without chosen endpoints has
 /// has_internal and has_external false. Refers to the view and the options, which must outlive it.
-struct Plan {
-  Plan(const ServicePortView& port, const CompileOptions& compile_options);
+struct PortPlan {
+  PortPlan(const ServicePortView& port, const CompileOptions& compile_options);
 
   const ServicePortView& view;
   const CompileOptions& options;
@@ -72,6 +72,6 @@ template <class... Texts>
 [[nodiscard]] std::optional<AddressMatch> match_of(const Prefix& prefix);
 
 /// The chains of the service port, in the order that `compile` promises.
-void append_chains(const Plan& plan, std::vector<ChainRules>& chains);
+void append_chains(const PortPlan& plan, std::vector<ChainRules>& chains);
 
 }  // namespace kubenatd::rules::iptables
