@@ -9,23 +9,24 @@
 #   scripts/bench.sh --nftables  nftables mode alone; may be followed by --quick
 #   scripts/bench.sh --peer DIR  beside kube-proxy with a real API server (both, v1.36, in DIR; etcd in PATH) instead of
 #                                all that; about an hour. --quick: small and soon; --nftables as above
-#   scripts/bench.sh --peer DIR --storm  both of them in a storm of changes
+#   scripts/bench.sh --peer DIR --storm    both of them in a storm of changes
+#   scripts/bench.sh --peer DIR --packets  what the rules of both cost the packets that pass
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
-  sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 both=1
 quick=()
-storm=()
+instead=()
 peer=
 while (($#)); do
   case "$1" in
     --quick) quick=(--quick) ;;
     --nftables) both=0 ;;
-    --storm) storm=(--storm) ;;
+    --storm | --packets) instead=("$1") ;;
     --peer)
       if (($# < 2)); then usage; fi
       peer=$(realpath "$2")
@@ -35,7 +36,7 @@ while (($#)); do
   esac
   shift
 done
-if ((${#storm[@]})) && [[ -z $peer ]]; then usage; fi
+if ((${#instead[@]})) && [[ -z $peer ]]; then usage; fi
 if [[ -n $peer ]]; then
   for program in "$peer/kube-apiserver" "$peer/kube-proxy" etcd openssl; do
     if ! command -v "$program" >/dev/null; then
@@ -57,7 +58,7 @@ if [[ -n $peer ]]; then
   mode=()
   if ((!both)); then mode=(--nftables); fi
   "$peer/kube-proxy" --version
-  exec build/kubenatd_bench --peer build/kubenatd "$peer" "${quick[@]}" "${storm[@]}" "${mode[@]}"
+  exec build/kubenatd_bench --peer build/kubenatd "$peer" "${quick[@]}" "${instead[@]}" "${mode[@]}"
 fi
 if ((both)); then
   build/kubenatd_bench "${quick[@]}"

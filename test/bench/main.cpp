@@ -222,12 +222,13 @@ int repeat_changes(std::size_t services, std::size_t count) {
   return 0;
 }
 
-/// bench --peer KUBENATD FOLDER [--storm] [--quick] [--nftables].
+/// bench --peer KUBENATD FOLDER [--storm|--packets] [--quick] [--nftables].
 int compare_peers(const std::vector<std::string>& arguments) {
   PeerOptions options;
   for (std::size_t i = 2; i < arguments.size(); ++i) {
     if (arguments[i] == "--quick") options.quick = true;
     if (arguments[i] == "--storm") options.storm = true;
+    if (arguments[i] == "--packets") options.packets = true;
     if (arguments[i] == "--nftables") options.nftables = true;
   }
   try {

@@ -24,6 +24,32 @@ std::string Proxy::name() const {
   return fmt::format("{} {}", program == Program::kKubenatd ? "kubenatd" : "kube-proxy", mode);
 }
 
+test::Child start_proxy(const ControlPlane& plane, const test::Namespace& node, const Proxy& proxy,
+                        const Programs& programs) {
+  test::ProcessOptions here;
+  here.namespace_fd = node.fd();
+  std::vector<std::string> command;
+  if (proxy.program == Proxy::Program::kKubenatd) {
+    command = {programs.kubenatd,          "run",    "--kubeconfig", plane.kubeconfig(),
+               "--hostname-override",      "node-1", "--proxy-mode", std::string(proxy.mode),
+               "--conntrack-max-per-core", "0"};
+  } else {
+    const auto file = plane.folder() / fmt::format("kube-proxy-{}.yaml", proxy.mode);
+    // Those that start together read the same file.
+    if (!std::filesystem::exists(file))
+      std::ofstream(file) << fmt::format(R"(apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: {}
+hostnameOverride: node-1
+clientConnection: {{kubeconfig: {}}}
+conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
+)",
+                                         proxy.mode, plane.kubeconfig().string());
+    command = {programs.peers / "kube-proxy", "--config", file};
+  }
+  return test::Child(command, here);
+}
+
 /// Tells each client at which address it has come in.
 class PeerNode::Answers {
  public:
@@ -80,28 +106,7 @@ PeerNode::~PeerNode() {
 }
 
 void PeerNode::start(const Proxy& proxy, const Programs& programs) {
-  test::ProcessOptions here;
-  here.namespace_fd = network_.fd();
-  std::vector<std::string> command;
-  if (proxy.program == Proxy::Program::kKubenatd) {
-    command = {programs.kubenatd,          "run",    "--kubeconfig", plane_.kubeconfig(),
-               "--hostname-override",      "node-1", "--proxy-mode", std::string(proxy.mode),
-               "--conntrack-max-per-core", "0"};
-  } else {
-    const auto file = plane_.folder() / fmt::format("kube-proxy-{}.yaml", proxy.mode);
-    // Those that start together read the same file.
-    if (!std::filesystem::exists(file))
-      std::ofstream(file) << fmt::format(R"(apiVersion: kubeproxy.config.k8s.io/v1alpha1
-kind: KubeProxyConfiguration
-mode: {}
-hostnameOverride: node-1
-clientConnection: {{kubeconfig: {}}}
-conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
-)",
-                                         proxy.mode, plane_.kubeconfig().string());
-    command = {programs.peers / "kube-proxy", "--config", file};
-  }
-  proxy_.emplace(command, here);
+  proxy_.emplace(start_proxy(plane_, network_, proxy, programs));
 }
 
 void PeerNode::must_run() {

@@ -29,6 +29,10 @@ struct Programs {
   std::filesystem::path peers;  ///< folder with kube-proxy and kube-apiserver
 };
 
+/// Runs a proxy for a node of the control plane in its namespace.
+[[nodiscard]] test::Child start_proxy(const ControlPlane& plane, const test::Namespace& node, const Proxy& proxy,
+                                      const Programs& programs);
+
 /// A node of a ControlPlane in a namespace of its own: it answers at every endpoint of the cluster, saying which, and a
 /// proxy may run on it.
 ///

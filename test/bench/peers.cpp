@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "test/bench/cluster_state.h"
+#include "test/bench/packets.h"
 #include "test/bench/storm.h"
 
 namespace kubenatd::bench {
@@ -225,6 +226,10 @@ void measure_peers(const Programs& programs, const PeerOptions& options) {
   ControlPlane plane(programs.peers);
   if (options.storm) {
     print_storm(plane, programs, options);
+  } else if (options.packets) {
+    PacketPlan plan;
+    if (options.quick) plan = {.services = 100, .rounds = 5, .slice = std::chrono::milliseconds(50)};
+    measure_packets(plane, programs, proxies_of(options), plan);
   } else {
     print_tables(plane, programs, options);
   }

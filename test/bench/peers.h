@@ -7,6 +7,7 @@ namespace kubenatd::bench {
 struct PeerOptions {
   bool quick = false;     ///< few Services, few changes
   bool storm = false;     ///< the storm instead of the tables
+  bool packets = false;   ///< what the rules cost the packets, instead of the tables
   bool nftables = false;  ///< nftables mode alone
 };
 
