@@ -71,12 +71,12 @@ TEST_CASE("the API server's cluster IP is nobody's external address at any port 
                       "/tcp is left out: it is the cluster IP of default/kubernetes",
                   "Service attic/thief: load balancer IP 10.96.0.1:" + std::to_string(port) +
                       "/tcp is left out: it is the cluster IP of default/kubernetes"});
-      CHECK(follower.state.left_out().at({"attic", "thief"}).count == 2);
+      CHECK(follower.state.left_out().all().at({"attic", "thief"}).count == 2);
       CHECK(follower.state.take_remarks().empty());
 
       follower.take({objects::Kind::kService, {"default", "kubernetes"}, nullptr});
       CHECK(view_of(follower, "attic/thief").external_ips.size() == 2);
-      CHECK(follower.state.left_out().empty());
+      CHECK(follower.state.left_out().all().empty());
     }
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("another Service's cluster IP is a claim like any other") {
   follower.take(put(service));
   follower.take(put(web()));
   CHECK(view_of(follower, "attic/thief").external_ips == web().cluster_ips);
-  CHECK(follower.state.left_out().empty());
+  CHECK(follower.state.left_out().all().empty());
 }
 
 TEST_CASE("the cluster IP of the API server is no other Service's") {
@@ -225,8 +225,8 @@ TEST_CASE("a million endpoints are bounded and those of this node stay") {
   const auto& view = view_of(follower, "demo/web:http");
   CHECK(view.endpoints.size() == kMostEndpointsOfPort);
   CHECK(std::ranges::count_if(view.endpoints, [](const auto& one) { return one.for_local; }) == 10);
-  REQUIRE(follower.state.left_out().size() == 1);
-  CHECK(follower.state.left_out().at({"demo", "web"}).count == 100'000 - kMostEndpointsOfPort);
+  REQUIRE(follower.state.left_out().all().size() == 1);
+  CHECK(follower.state.left_out().all().at({"demo", "web"}).count == 100'000 - kMostEndpointsOfPort);
   CHECK(follower.state.take_remarks().size() <= 3);
 }
 
@@ -251,7 +251,7 @@ TEST_CASE("ten thousand ports share the endpoints of a Service") {
   follower.take(put(one));
   CHECK(follower.views.size() == 10'000);
   CHECK(follower.state.known_endpoints(Family::kIpv4) <= kMostEndpointsOfService);
-  CHECK(follower.state.left_out().at({"demo", "web"}).lines.size() == ServiceState::LeftOut::kMostLines);
+  CHECK(follower.state.left_out().all().at({"demo", "web"}).lines.size() == LeftOut::kMostLines);
 }
 
 TEST_CASE("many external addresses times many ports are bounded and source ranges are never dropped") {
