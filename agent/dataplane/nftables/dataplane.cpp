@@ -38,6 +38,7 @@ void NftablesDataplane::apply(const state::ViewChange& change) {
 
 void NftablesDataplane::set_pods(std::vector<rules::hostport::PodPorts> pods) {
   replace_pods(wanted_.host_ports, wanted_.refused_pods, std::move(pods));
+  sync_.look_at_others_again();
 }
 
 void NftablesDataplane::set_known_pods(rules::hostport::KnownPods pods) {
