@@ -8,14 +8,15 @@
 #include <protozero/types.hpp>
 #include <utility>
 
-#include "agent/api/json_members.h"
 #include "agent/api/protobuf_reader.h"
 #include "agent/api/protobuf_schema.h"
+#include "agent/base/json_members.h"
 #include "agent/base/printable.h"
 
 namespace kubenatd::agent::api {
 namespace {
 
+using base::text_of;
 using nlohmann::json;
 
 constexpr std::size_t kLongestCause = 200;
