@@ -1,15 +1,14 @@
 #include "netlink/host/routes.h"
 
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <utility>
 
+#include "netlink/host/interfaces.h"
 #include "netlink/host/libnl.h"
 
 namespace kubenatd::netlink::host {
@@ -48,10 +47,10 @@ rules::Result<std::vector<Route>> main_routes() {
       if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_type(route) != RTN_UNICAST) continue;
       if (rtnl_route_get_nnexthops(route) < 1) continue;
       const auto index = static_cast<unsigned>(rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, 0)));
-      std::array<char, IF_NAMESIZE> name{};
       const nl_addr* destination = rtnl_route_get_dst(route);
-      if (destination == nullptr || ::if_indextoname(index, name.data()) == nullptr) continue;
-      routes.push_back({prefix_of(destination, family), name.data()});
+      std::string name = interface_name(index);
+      if (destination == nullptr || name.empty()) continue;
+      routes.push_back({prefix_of(destination, family), std::move(name)});
     }
   }
   return routes;
