@@ -1,6 +1,7 @@
 #include "netlink/host/routes.h"
 
 #include <linux/rtnetlink.h>
+#include <netlink/cache.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 
@@ -38,10 +39,12 @@ rules::Result<std::vector<Route>> main_routes() {
   std::vector<Route> routes;
   for (const auto& [number, family] :
        {std::pair(AF_INET, rules::Family::kIpv4), std::pair(AF_INET6, rules::Family::kIpv6)}) {
-    nl_cache* filled = nullptr;
-    if (const int error = rtnl_route_alloc_cache(socket->get(), number, 0, &filled); error < 0)
-      return socket->failure("list", error);
-    const std::unique_ptr<nl_cache, CacheDelete> cache(filled);
+    // Not rtnl_route_alloc_cache(): when a dump fails, that of libnl 3.7.0 keeps for ever what it has read.
+    nl_cache* made = nullptr;
+    if (const int error = nl_cache_alloc_name("route/route", &made); error < 0) return socket->failure("list", error);
+    const std::unique_ptr<nl_cache, CacheDelete> cache(made);
+    nl_cache_set_arg1(cache.get(), number);
+    if (const int error = nl_cache_refill(socket->get(), cache.get()); error < 0) return socket->failure("list", error);
     for (nl_object* object = nl_cache_get_first(cache.get()); object != nullptr; object = nl_cache_get_next(object)) {
       auto* route = reinterpret_cast<rtnl_route*>(object);
       if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_type(route) != RTN_UNICAST) continue;
