@@ -150,6 +150,9 @@ TEST_CASE("cleanup leaves route_localnet and names where it is set") {
     CHECK(result.status == 0);
     return result.err.find(what) != std::string::npos;
   };
+  // A new namespace has those of the first one (devconf_inherit_init_net).
+  for (const char* kind : {"all", "default"})
+    set_sysctl(bare.node, std::string("net/ipv4/conf/") + kind + "/route_localnet", "0");
   CHECK_FALSE(tells("route_localnet"));
   must_run_in(bare.node, {"ip", "link", "add", "left", "type", "veth", "peer", "name", "right"});
   set_sysctl(bare.node, "net/ipv4/conf/left/route_localnet", "1");
