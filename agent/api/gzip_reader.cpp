@@ -34,7 +34,10 @@ std::optional<std::string_view> GzipReader::next() {
   complete_ = result == Z_STREAM_END;
   // Z_BUF_ERROR: all that was fed is used, and there is nothing to give.
   if (result != Z_OK && result != Z_BUF_ERROR && !complete_) return std::nullopt;
-  return std::string_view(piece_.data(), piece_.size() - stream_->avail_out);
+  const std::string_view piece(piece_.data(), piece_.size() - stream_->avail_out);
+  // Who is given nothing does not ask again.
+  if (complete_ && piece.empty() && stream_->avail_in != 0) return std::nullopt;
+  return piece;
 }
 
 }  // namespace kubenatd::agent::api

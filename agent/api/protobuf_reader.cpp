@@ -9,12 +9,13 @@
 #include <stdexcept>
 #include <utility>
 
-#include "agent/api/json_members.h"
+#include "agent/base/json_members.h"
 #include "agent/base/printable.h"
 
 namespace kubenatd::agent::api {
 namespace {
 
+using base::text_of;
 using nlohmann::json;
 using protozero::pbf_reader;
 using protozero::pbf_wire_type;

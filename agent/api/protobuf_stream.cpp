@@ -8,14 +8,15 @@
 #include <protozero/types.hpp>
 #include <utility>
 
-#include "agent/api/json_members.h"
 #include "agent/api/protobuf_reader.h"
 #include "agent/api/protobuf_schema.h"
+#include "agent/base/json_members.h"
 #include "agent/base/printable.h"
 
 namespace kubenatd::agent::api {
 namespace {
 
+using base::text_of;
 using nlohmann::json;
 
 constexpr std::size_t kLongestCause = 200;
@@ -251,11 +252,12 @@ bool FrameCutter::add(std::string_view block, const std::function<bool(std::stri
   // The frame that an earlier block began.
   while (!rest_.empty() && !block.empty()) {
     const std::size_t wanted = frame_size(rest_).value_or(kLengthBytes);
-    if (wanted > kMost) return false;
     const std::string_view part = block.substr(0, wanted - rest_.size());
     rest_.append(part);
     block.remove_prefix(part.size());
-    if (frame_size(rest_) != rest_.size()) continue;
+    const auto size = frame_size(rest_);
+    if (size && *size > kMost) return false;
+    if (size != rest_.size()) continue;
     const std::string frame = std::exchange(rest_, {});
     if (!visit(std::string_view(frame).substr(kLengthBytes))) return true;
   }

@@ -9,10 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "agent/api/json_members.h"
 #include "agent/api/json_stream.h"
 #include "agent/api/protobuf_reader.h"
 #include "agent/api/protobuf_stream.h"
+#include "agent/base/json_members.h"
 #include "agent/base/printable.h"
 #include "agent/base/query.h"
 #include "agent/objects/decode.h"
@@ -126,7 +126,7 @@ ResourceWatch::Outcome ResourceWatch::refused(ApiExchange& exchange, bool stream
     body.append(block.substr(0, kLongestBody - body.size()));
   const bool is_protobuf = encoding_of(exchange.head().content_type) == Encoding::kProtobuf;
   const auto parsed = is_protobuf ? read_protobuf_object(body, resource_.kind) : read_value(body);
-  std::string message = parsed ? text_of(*parsed, "message") : std::string();
+  std::string message = parsed ? base::text_of(*parsed, "message") : std::string();
   if (message.empty()) message = body;
   std::string problem =
       fmt::format("the API server answers {}: {}", status, base::one_line(base::trimmed(message), 300));

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "agent/api/json_members.h"
 #include "agent/api/json_stream.h"
 #include "agent/api/protobuf_reader.h"
+#include "agent/base/json_members.h"
 #include "agent/base/printable.h"
 #include "agent/objects/decode.h"
 
@@ -16,20 +16,21 @@
 namespace kubenatd::agent::api {
 namespace {
 
+using base::member;
+using base::text_of;
 using nlohmann::json;
 
 /// What is longer than `longest` is none.
 std::string version_of(const json& object, std::size_t longest) {
-  const json* metadata = member(object, "metadata");
-  std::string version = metadata == nullptr ? std::string() : text_of(*metadata, "resourceVersion");
+  std::string version = text_of(member(object, "metadata"), "resourceVersion");
   return version.size() > longest ? std::string() : version;
 }
 
 objects::ObjectKey key_of(const json& object, objects::Kind kind) {
-  const json* metadata = member(object, "metadata");
-  if (metadata == nullptr) return {};
-  objects::ObjectKey key{objects::has_namespace(kind) ? text_of(*metadata, "namespace") : std::string(),
-                         text_of(*metadata, "name")};
+  const json& metadata = member(object, "metadata");
+  if (metadata.is_null()) return {};
+  objects::ObjectKey key{objects::has_namespace(kind) ? text_of(metadata, "namespace") : std::string(),
+                         text_of(metadata, "name")};
   if (objects::has_namespace(kind) && key.ns.empty()) key.ns = "default";  // as decode_object() has it
   return key;
 }
@@ -49,12 +50,12 @@ ResourceWatch::Verdict ResourceWatch::take_text(std::string_view text, Encoding 
 
 ResourceWatch::Verdict ResourceWatch::take_event(const json& event, bool& initial) {
   const std::string type = text_of(event, "type");
-  const json* object = member(event, "object");
-  if (object == nullptr || !object->is_object())
+  const json& object = member(event, "object");
+  if (!object.is_object())
     return Outcome{
         Outcome::Next::kRetry, fmt::format("an event {} without an object", base::in_quotes(type)), {}, true};
   if (type == "ERROR") {
-    Outcome outcome = take_error(*object);
+    Outcome outcome = take_error(object);
     if (!initial || outcome.next == Outcome::Next::kRelist) return outcome;
     // An API server (v1.36) before an etcd that reports no progress (3.4.24 and older) accepts the request and then
     // says so here. Pages are the surer way, whatever it is.
@@ -63,31 +64,29 @@ ResourceWatch::Verdict ResourceWatch::take_event(const json& event, bool& initia
     return Outcome{};
   }
   if (type == "BOOKMARK") {
-    take_bookmark(*object, initial);
+    take_bookmark(object, initial);
     return std::nullopt;
   }
   if (type != "ADDED" && type != "MODIFIED" && type != "DELETED")
     return Outcome{Outcome::Next::kRetry, fmt::format("an event of unknown type {}", base::in_quotes(type)), {}, true};
-  take_object(*object, type == "DELETED");
+  take_object(object, type == "DELETED");
   ++events_;
   if (initial) return std::nullopt;  // those of a list are in no order
   relists_ = bad_streams_ = 0;
-  if (std::string version = version_of(*object, kLongestVersion); !version.empty()) version_ = std::move(version);
+  if (std::string version = version_of(object, kLongestVersion); !version.empty()) version_ = std::move(version);
   return std::nullopt;
 }
 
 ResourceWatch::Outcome ResourceWatch::take_error(const json& status) const {
-  const json* code = member(status, "code");
   const std::string reason = text_of(status, "reason");
-  const bool gone = (code != nullptr && *code == kGone) || reason == "Expired" || reason == "Gone";
+  const bool gone = member(status, "code") == kGone || reason == "Expired" || reason == "Gone";
   Outcome outcome;
   outcome.next = gone ? Outcome::Next::kRelist : Outcome::Next::kRetry;
   outcome.problem =
       fmt::format("the watch says {}: {}", base::one_line(reason), base::one_line(text_of(status, "message"), 300));
   outcome.from_stream = !gone;
-  if (const json* details = member(status, "details"))
-    if (const json* after = member(*details, "retryAfterSeconds"); after != nullptr && after->is_number_unsigned())
-      outcome.retry_after = std::chrono::seconds(std::min<std::uint64_t>(after->get<std::uint64_t>(), 86'400));
+  if (const json& after = member(member(status, "details"), "retryAfterSeconds"); after.is_number_unsigned())
+    outcome.retry_after = std::chrono::seconds(std::min<std::uint64_t>(after.get<std::uint64_t>(), 86'400));
   return outcome;
 }
 
@@ -100,8 +99,8 @@ void ResourceWatch::take_bookmark(const json& object, bool& initial) {
     version_ = std::move(version);
     return;
   }
-  const json* annotations = member(object["metadata"], "annotations");
-  if (annotations == nullptr || text_of(*annotations, "k8s.io/initial-events-end") != "true") return;
+  const json& annotations = member(member(object, "metadata"), "annotations");
+  if (text_of(annotations, "k8s.io/initial-events-end") != "true") return;
   initial = false;
   version_ = std::move(version);
   list_complete("as a stream");

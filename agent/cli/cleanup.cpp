@@ -1,14 +1,20 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
+#include <vector>
 
 #include "agent/base/log.h"
+#include "agent/base/sysctl.h"
 #include "agent/cli/commands.h"
 #include "agent/daemon/advice.h"
 #include "agent/dataplane/describe.h"
 #include "agent/dataplane/left_behind.h"
 #include "agent/dataplane/table_owner.h"
+#include "netlink/host/interfaces.h"
+#include "netlink/host/switches.h"
 
 namespace kubenatd::agent::cli {
 
@@ -40,6 +46,33 @@ bool tell_owners(netlink::NfTables& kernel) {
     }
   }
   return any;
+}
+
+/// run sets route_localnet and never takes it back, as others may need it. Without the guard of 127.0.0.0/8, which may
+/// have gone now, it lets neighbours reach what listens there (CVE-2020-8558).
+void tell_localhost_routing() {
+  constexpr std::size_t kMostNames = 8;
+  const auto links = netlink::host::read_links();
+  if (!links) return;
+  const auto all = base::read_sysctl(base::kSysctlRouteLocalnet);
+  const bool everywhere = all && *all != "0";
+  std::vector<std::string> open;
+  if (!everywhere)
+    for (const auto& [name, link] : *links)
+      if (name != "lo" && netlink::host::routes_localnet(name).value_or(false)) open.push_back(name);
+  if (!everywhere && open.empty()) return;
+  const std::size_t more = open.size() - std::min(open.size(), kMostNames);
+  open.resize(open.size() - more);
+  std::string where = everywhere ? "all" : fmt::format("{}", fmt::join(open, " "));
+  if (more != 0) where += fmt::format(" and {} more", more);
+  base::log_warning(
+      "left as it is, as another program may need it: the setting route_localnet, by which neighbours reach what "
+      "listens "
+      "on 127.0.0.0/8 where no rule keeps them from it (CVE-2020-8558)",
+      {{"interfaces", where},
+       {"help",
+        "kube-proxy and portmap need it where NodePorts and hostPorts answer on localhost; else set "
+        "net.ipv4.conf.*.route_localnet to 0"}});
 }
 
 }  // namespace
@@ -75,6 +108,7 @@ int cleanup(const Options& /*options*/) {
       complete = false;
     }
   }
+  tell_localhost_routing();
   return complete ? kExitOk : kExitFailed;
 }
 

@@ -167,6 +167,16 @@ std::string_view name_of(Config::Mode mode) {
   return "iptables";
 }
 
+std::string_view name_of(Config::DetectLocal mode) {
+  switch (mode) {
+    case Config::DetectLocal::kClusterCidr: return "ClusterCIDR";
+    case Config::DetectLocal::kNodeCidr: return "NodeCIDR";
+    case Config::DetectLocal::kBridgeInterface: return "BridgeInterface";
+    case Config::DetectLocal::kInterfaceNamePrefix: return "InterfaceNamePrefix";
+  }
+  return "";
+}
+
 rules::Result<LoadedConfig> load_config(const std::filesystem::path& file) {
   const rules::Result<std::string> text = base::read_file(file, kLargestFile, kOperation);
   if (!text) return std::unexpected(with_advice(text.error(), file));

@@ -108,6 +108,8 @@ struct Config : Settings {
 
 /// "iptables", "nftables": as the configuration and kube-proxy's /proxyMode have it.
 [[nodiscard]] std::string_view name_of(Config::Mode mode);
+/// "ClusterCIDR", ...: as the field detectLocalMode has it.
+[[nodiscard]] std::string_view name_of(Config::DetectLocal mode);
 
 /// A configuration and what there is to say about it.
 struct LoadedConfig {

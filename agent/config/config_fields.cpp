@@ -183,21 +183,17 @@ void check_interface(ConfigFindings& findings, const std::string& path, const st
 
 void read_detect_local(FieldReader& reader, Config& config, ConfigFindings& findings) {
   using enum Config::DetectLocal;
-  static constexpr std::array<std::pair<std::string_view, Config::DetectLocal>, 4> kModes{
-      {{"ClusterCIDR", kClusterCidr},
-       {"NodeCIDR", kNodeCidr},
-       {"BridgeInterface", kBridgeInterface},
-       {"InterfaceNamePrefix", kInterfaceNamePrefix}}};
+  static constexpr std::array kModes{kClusterCidr, kNodeCidr, kBridgeInterface, kInterfaceNamePrefix};
 
   std::string mode;
   if (reader.read("detectLocalMode", mode) && !mode.empty()) {
-    const auto* known = std::ranges::find(kModes, mode, &std::pair<std::string_view, Config::DetectLocal>::first);
+    const auto* known = std::ranges::find(kModes, mode, [](Config::DetectLocal one) { return name_of(one); });
     if (known == kModes.end()) {
       findings.mistake("detectLocalMode", base::in_quotes(mode) +
                                               " is not one of ClusterCIDR, NodeCIDR, BridgeInterface, "
                                               "InterfaceNamePrefix");
     } else {
-      config.detect_local = known->second;
+      config.detect_local = *known;
     }
   }
   FieldReader detect = reader.group("detectLocal");

@@ -14,16 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* name_of(Config::DetectLocal mode) {
-  switch (mode) {
-    case Config::DetectLocal::kClusterCidr: return "ClusterCIDR";
-    case Config::DetectLocal::kNodeCidr: return "NodeCIDR";
-    case Config::DetectLocal::kBridgeInterface: return "BridgeInterface";
-    case Config::DetectLocal::kInterfaceNamePrefix: return "InterfaceNamePrefix";
-  }
-  return "";
-}
-
 /// As Go writes a float32: the shortest text that is read as the same, whole numbers without a fraction.
 Json number(double value) {
   const auto number = static_cast<float>(value);

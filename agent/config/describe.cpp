@@ -28,9 +28,7 @@ std::string value_of(Duration value) {
 std::string value_of(const std::string& value) {
   return value.empty() ? R"("")" : base::one_line(value, kLongestValue);
 }
-std::string value_of(const char* value) {
-  return value;
-}
+std::string value_of(const char* value) = delete;  // it would be taken for a bool
 
 /// "10.0.0.0/8, fd00::/8", or `none` when there is nothing. Cut when very long.
 std::string value_of(const std::vector<rules::Prefix>& prefixes, std::string_view none) {
@@ -66,16 +64,6 @@ std::string gates_of(const Config& config) {
   return text.empty() ? "none" : text;
 }
 
-const char* name_of(Config::DetectLocal mode) {
-  switch (mode) {
-    case Config::DetectLocal::kClusterCidr: return "ClusterCIDR";
-    case Config::DetectLocal::kNodeCidr: return "NodeCIDR";
-    case Config::DetectLocal::kBridgeInterface: return "BridgeInterface";
-    case Config::DetectLocal::kInterfaceNamePrefix: return "InterfaceNamePrefix";
-  }
-  return "";
-}
-
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> describe(const Config& config) {
@@ -93,7 +81,7 @@ std::vector<std::pair<std::string, std::string>> describe(const Config& config) 
                                                     ? to_text(config.min_sync_period)
                                                     : to_text(config.min_sync_period) + " (not set: not waited for)");
 
-  add("detectLocalMode", name_of(config.detect_local));
+  add("detectLocalMode", std::string(name_of(config.detect_local)));
   if (config.detect_local == Config::DetectLocal::kBridgeInterface) {
     add("detectLocal.bridgeInterface", config.bridge_interface);
   }

@@ -8,24 +8,19 @@
 #include <utility>
 
 #include "agent/base/file.h"
+#include "agent/base/json_members.h"
 #include "agent/base/printable.h"
 #include "agent/documents/read.h"
 
 namespace kubenatd::agent::config {
 namespace {
 
+using base::text_of;
 using nlohmann::json;
 
 constexpr std::size_t kLargestFile = 1'000'000;
 constexpr std::string_view kConfigurationKind = "KubeProxyConfiguration";
 constexpr std::string_view kKubeconfigKind = "Config";
-
-std::string_view text_of(const json& document, const char* key) {
-  if (!document.is_object()) return {};
-  const auto found = document.find(key);
-  return found != document.end() && found->is_string() ? std::string_view(found->get_ref<const std::string&>())
-                                                       : std::string_view();
-}
 
 bool is_config_map(const json& document) {
   return text_of(document, "kind") == "ConfigMap" && text_of(document, "apiVersion") == "v1";

@@ -180,7 +180,7 @@ void Serving::note(const dataplane::RoundReport& report) {
       metrics_.rules(family.family, owned.table, owned.count, family.sync.rules[static_cast<std::size_t>(owned.table)]);
   }
   const bool left_out_changed =
-      std::exchange(told_left_out_, model_.state().left_out_changes()) != model_.state().left_out_changes();
+      std::exchange(told_left_out_, model_.state().left_out().changes()) != model_.state().left_out().changes();
   if (!report.families.empty() || left_out_changed) note_refused();
   bool all_settled = true;
   for (const rules::Family family : rules::kFamilies) {
@@ -241,8 +241,8 @@ void Serving::note_refused() {
     for (const dataplane::RefusedObject& one : refused)
       if (std::ranges::find(names, one.name) == names.end()) names.push_back(one.name);
   }
-  metrics_.restricted_services(model_.state().left_out().size());
-  for (const auto& [service, left_out] : model_.state().left_out()) {
+  metrics_.restricted_services(model_.state().left_out().all().size());
+  for (const auto& [service, left_out] : model_.state().left_out().all()) {
     if (names.size() > serve::HealthState::kMostRefused) break;
     names.push_back(service.to_string() + ": " + left_out.lines.front());
   }

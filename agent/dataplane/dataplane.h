@@ -176,9 +176,6 @@ class Dataplane {
   [[nodiscard]] virtual rules::Result<Difference> diff(netlink::NfTables& kernel) const = 0;
   /// The tables that are wanted, for a walk; beside what others serve, when `kernel` is given.
   [[nodiscard]] virtual rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const = 0;
-
-  /// Removes everything that this mode ever makes in the family, and nothing else.
-  [[nodiscard]] virtual rules::Result<CleanupReport> clean_up(netlink::NfTables& kernel) const = 0;
 };
 
 /// The strategy of a mode for one family, with nothing wanted yet.

@@ -27,6 +27,12 @@ std::vector<Claim> Takeover::look(std::vector<Claim> claims, const rules::hostpo
   return claims;
 }
 
+bool Takeover::must_look(Time now) const {
+  if (again_) return true;
+  const auto first = due();
+  return first && *first <= now;
+}
+
 std::vector<Claim> Takeover::removed() {
   for (const Claim& claim : ripe_) dead_since_.erase(claim);
   return std::exchange(ripe_, {});

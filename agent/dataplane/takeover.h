@@ -16,7 +16,7 @@ namespace kubenatd::agent::dataplane {
 ///
 /// Purpose: an entry has to be dead for a while, without a break, and only time in which changes of Pods are heard of
 /// counts: portmap writes an entry before the API tells of the Pod's address. Threading: one thread; the caller gives
-/// the time. Failure: none. Cost: goes through the claims of others, on a node a few dozen.
+/// the time. Failure: none. Cost: a look goes through the claims of others, on a node a few dozen.
 class Takeover {
  public:
   /// The kubelet tells of a Pod's address some seconds after the plugins were called; a Pod that waits for its image
@@ -25,6 +25,9 @@ class Takeover {
 
   /// Something that entries are judged by has changed.
   void look_again() { again_ = true; }
+  /// Whether a look could say something else than the last one, as far as claims and time go: look_again() was called,
+  /// or something dead is due.
+  [[nodiscard]] bool must_look(Time now) const;
   /// Looks at all claims that others have now, and returns those that stay; ripe() are the others.
   [[nodiscard]] std::vector<rules::hostport::Claim> look(std::vector<rules::hostport::Claim> claims,
                                                          const rules::hostport::HostPorts& host_ports, Time now);

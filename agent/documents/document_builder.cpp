@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/base/json_members.h"
 #include "agent/documents/yaml_scalar.h"
 
 namespace kubenatd::agent::documents {
 namespace {
 
+using base::text_of;
 using nlohmann::json;
 using Step = DocumentBuilder::Step;
 
@@ -17,11 +19,6 @@ constexpr std::string_view kListSuffix = "List";
 
 bool is_list_kind(std::string_view kind) {
   return kind.ends_with(kListSuffix);
-}
-
-std::string text_member(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 /// What an element of a typed list may leave out.
@@ -35,7 +32,7 @@ void inherit(json& element, const DocumentBuilder::Root& list) {
 /// Hands out an object, or the elements of one that is a list. Recursion ends with kMaxDepth.
 void unfold(json&& object, const DocumentBuilder::Visit& visit) {
   if (object.is_object()) {
-    const DocumentBuilder::Root list{text_member(object, "kind"), text_member(object, "apiVersion")};
+    const DocumentBuilder::Root list{text_of(object, "kind"), text_of(object, "apiVersion")};
     const auto items = object.find("items");
     if (is_list_kind(list.kind) && items != object.end() && (items->is_array() || items->is_null())) {
       if (items->is_null()) return;
@@ -150,8 +147,8 @@ Step DocumentBuilder::begin_container(json&& value, std::uint64_t anchor) {
   // An anchored list cannot leave piece by piece: an alias may ask for it. It is unfolded at the end instead.
   if (value.is_array() && anchor == 0 && frames_.size() == 1 && frames_.front().anchor == 0 &&
       frames_.front().value.is_object() && frames_.front().key == "items" && !frames_.front().merge_key) {
-    if (const std::string kind = text_member(frames_.front().value, "kind"); !kind.empty())
-      root_ = {kind, text_member(frames_.front().value, "apiVersion")};
+    if (const std::string kind = text_of(frames_.front().value, "kind"); !kind.empty())
+      root_ = {kind, text_of(frames_.front().value, "apiVersion")};
     hands_out = is_list_kind(root_.kind);
     handed_out_ = handed_out_ || hands_out;
   }

@@ -3,22 +3,16 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "agent/base/json_members.h"
 #include "agent/objects/objects.h"
 
 namespace kubenatd::agent::objects {
 namespace {
 
+using base::member;
 using nlohmann::json;
 
 constexpr std::size_t kMost = 1000;
-
-/// A member; a null value when there is none.
-const json& member(const json& of, const char* name) {
-  static const json kNone;
-  if (!of.is_object()) return kNone;
-  const auto found = of.find(name);
-  return found == of.end() ? kNone : *found;
-}
 
 class Reader {
  public:

@@ -10,30 +10,18 @@
 
 #include "agent/base/base64.h"
 #include "agent/base/file.h"
+#include "agent/base/json_members.h"
 #include "agent/config/config.h"
 #include "agent/documents/read.h"
 
 namespace kubenatd::agent::report {
 namespace {
 
+using base::member;
 using nlohmann::json;
 
 constexpr std::size_t kLargestFile = 4U << 20;
 constexpr std::string_view kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-/// A member's text, or none.
-const std::string* text_of(const json& object, std::string_view name) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(name);
-  return found == object.end() ? nullptr : found->get_ptr<const std::string*>();
-}
-
-const json& member(const json& object, std::string_view name) {
-  static const json kNone;
-  if (!object.is_object()) return kNone;
-  const auto found = object.find(name);
-  return found == object.end() ? kNone : *found;
-}
 
 /// A text that is a secret, and what it is in base64 of.
 void add_secret(const std::string& text, base::Secrets& secrets) {
@@ -78,14 +66,13 @@ void add_user(const json& user, KubeconfigSecrets& found) {
       add_values(value, found.secrets);
     }
   }
-  const std::string* name = text_of(user, "username");
-  const std::string* password = text_of(user, "password");
+  const auto* name = member(user, "username").get_ptr<const std::string*>();
+  const auto* password = member(user, "password").get_ptr<const std::string*>();
   if (name != nullptr && password != nullptr) found.secrets.add(base::encode_base64(*name + ":" + *password));
 }
 
 void add_cluster(const json& cluster, KubeconfigSecrets& found) {
-  for (const std::string_view name : {"server", "proxy-url"})
-    if (const std::string* url = text_of(cluster, name)) found.secrets.add_user_of(*url);
+  for (const std::string_view name : {"server", "proxy-url"}) found.secrets.add_user_of(base::text_of(cluster, name));
   add_values(member(cluster, "certificate-authority-data"), found.secrets);
   add_file(member(cluster, "certificate-authority"), found.files);
 }

@@ -9,12 +9,16 @@
 #include <string_view>
 #include <utility>
 
-#include "agent/objects/special_addresses.h"
+#include "agent/state/slice_candidates.h"
+#include "agent/state/withheld.h"
 
 namespace kubenatd::agent::state {
 namespace {
 
 using rules::Family;
+
+// Before the choice there may be more endpoints of a port than are used.
+constexpr std::size_t kMostLookedAt = 4 * kMostEndpointsOfPort;
 
 template <class T>
 std::vector<T> of_family(const std::vector<T>& all, Family family) {
@@ -45,74 +49,6 @@ std::optional<rules::Address> cluster_ip_of(const objects::Service& service, Fam
   return rules::Address{.family = family};
 }
 
-/// The ports of a Service's slices, by name and protocol.
-///
-/// Cost: made once for each change of a Service; a Service may have thousands of ports, and as many in each slice.
-class SlicePorts {
- public:
-  SlicePorts(const std::vector<std::shared_ptr<const objects::EndpointSlice>>& slices, Family family) {
-    for (const auto& slice : slices)
-      if (slice->family == family)
-        for (const objects::SlicePort& port : slice->ports)
-          if (port.port != 0) places_[{port.name, port.protocol}].push_back({slice.get(), port.port});
-  }
-
-  struct Place {
-    const objects::EndpointSlice* slice = nullptr;
-    std::uint16_t port = 0;
-  };
-  [[nodiscard]] const std::vector<Place>& of(const objects::ServicePort& port) const {
-    static const std::vector<Place> kNone;
-    const auto found = places_.find({port.name, port.protocol});
-    return found == places_.end() ? kNone : found->second;
-  }
-
- private:
-  std::map<std::pair<std::string_view, rules::Protocol>, std::vector<Place>> places_;
-};
-
-struct Candidates {
-  std::vector<Candidate> found;
-  std::size_t impossible = 0;  ///< by their address
-  std::size_t too_many = 0;
-};
-
-/// Endpoints of one port of a Service out of its slices. The same address and port in several slices is one endpoint: a
-/// later one replaces an earlier one unless it is terminating.
-Candidates candidates_of(const std::vector<SlicePorts::Place>& slice_ports, const std::string& node_name) {
-  // Before the choice there may be more than are used; those of this node are never passed over for others.
-  constexpr std::size_t kMostOthers = 4 * kMostEndpointsOfPort;
-  Candidates all;
-  std::map<std::pair<rules::Address, std::uint16_t>, std::size_t> places;
-  for (const auto& [slice, port] : slice_ports) {
-    for (const objects::SliceEndpoint& endpoint : slice->endpoints) {
-      if (!objects::can_be_pods(endpoint.address)) {
-        ++all.impossible;
-        continue;
-      }
-      const Candidate candidate{.address = endpoint.address,
-                                .port = port,
-                                .is_local = !endpoint.node_name.empty() && endpoint.node_name == node_name,
-                                .ready = endpoint.ready,
-                                .serving = endpoint.serving,
-                                .terminating = endpoint.terminating,
-                                .zone_hints = &endpoint.zone_hints,
-                                .node_hints = &endpoint.node_hints};
-      if (all.found.size() >= kMostOthers && (!candidate.is_local || all.found.size() >= 2 * kMostOthers)) {
-        ++all.too_many;
-        continue;
-      }
-      const auto [place, is_new] = places.try_emplace({candidate.address, candidate.port}, all.found.size());
-      if (is_new) {
-        all.found.push_back(candidate);
-      } else if (!candidate.terminating) {
-        all.found[place->second] = candidate;
-      }
-    }
-  }
-  return all;
-}
-
 /// Leaves `most` endpoints, those of this node first, then those that are used. Returns how many went.
 std::size_t trim(std::vector<rules::Endpoint>& endpoints, std::size_t most) {
   if (endpoints.size() <= most) return 0;
@@ -134,11 +70,6 @@ std::size_t trim(std::vector<rules::Endpoint>& endpoints, std::size_t most) {
   return gone;
 }
 
-void add_line(ServiceState::LeftOut& left_out, std::size_t count, const auto& line) {
-  left_out.count += count;
-  if (left_out.lines.size() < ServiceState::LeftOut::kMostLines) left_out.lines.push_back(line());
-}
-
 /// What all ports of a Service have in one family.
 struct Outside {
   std::vector<rules::Address> external_ips, load_balancer_ips;
@@ -146,16 +77,15 @@ struct Outside {
 };
 
 /// Leaves so many, and tells of the others.
-void bound(std::vector<rules::Address>& addresses, std::size_t most, std::string_view what,
-           ServiceState::LeftOut& left_out) {
+void bound(std::vector<rules::Address>& addresses, std::size_t most, std::string_view what, LeftOut& left_out) {
   if (addresses.size() <= most) return;
   const std::size_t gone = addresses.size() - most;
-  add_line(left_out, gone,
-           [&] { return fmt::format("{} {} are left out: they are too many, {} are used", gone, what, most); });
+  left_out.add(gone,
+               [&] { return fmt::format("{} {} are left out: they are too many, {} are used", gone, what, most); });
   addresses.resize(most);
 }
 
-Outside outside_of(const objects::Service& service, Family family, ServiceState::LeftOut& left_out) {
+Outside outside_of(const objects::Service& service, Family family, LeftOut& left_out) {
   Outside outside{.external_ips = of_family(service.external_ips, family),
                   .load_balancer_ips = of_family(service.load_balancer_ips, family),
                   .source_ranges = of_family(service.source_ranges, family)};
@@ -356,7 +286,6 @@ std::vector<ViewChange> ServiceState::take_changes() {
     Entry& entry = found->second;
     entry.changed = now;
     recompute(key, entry, changes);
-    recompute_health_check(key, entry);
     if (!entry.service && entry.slices.empty()) entries_.erase(found);
   }
   return changes;
@@ -375,58 +304,10 @@ void ServiceState::recompute(const objects::ObjectKey& key, Entry& entry, std::v
     no_local_endpoints_[index].internal += entry.no_local_endpoints[index].internal;
     no_local_endpoints_[index].external += entry.no_local_endpoints[index].external;
   }
-  tell_left_out(key, std::move(left_out));
-}
-
-void ServiceState::tell_left_out(const objects::ObjectKey& key, LeftOut now) {
-  const auto before = left_out_.find(key);
-  if (now.count == 0) {
-    if (before == left_out_.end()) return;
-    left_out_.erase(before);
-    ++left_out_changes_;
-    return;
-  }
-  if (before != left_out_.end() && before->second == now) return;
-  ++left_out_changes_;
-  for (const std::string& line : now.lines)
-    if (before == left_out_.end() || std::ranges::find(before->second.lines, line) == before->second.lines.end())
-      remarks_.push_back(fmt::format("Service {}: {}", key.to_string(), line));
-  const bool more = now.lines.size() == LeftOut::kMostLines && now.count > LeftOut::kMostLines;
-  if (more && (before == left_out_.end() || before->second.count < now.count))
-    remarks_.push_back(fmt::format("Service {}: more is left out, {} in all", key.to_string(), now.count));
-  left_out_.insert_or_assign(key, std::move(now));
-}
-
-void ServiceState::withhold(const objects::ObjectKey& key, rules::ServicePortView& view, LeftOut& left_out) const {
-  using Asked = FrontendGuard::Asked;
-  const auto is_refused = [&](Asked asked, std::string_view what, const rules::Address& address) {
-    const auto why = guard_.refusal(key, asked, address, view.protocol, view.port);
-    if (why)
-      add_line(left_out, 1, [&] {
-        return fmt::format("{} {}/{} is left out: {}", what, rules::join_host_port(address, view.port),
-                           name_of(view.protocol), *why);
-      });
-    return why.has_value();
-  };
-  const auto port_is_refused = [&](std::string_view what, rules::Protocol protocol, std::uint16_t port) {
-    const auto why = port == 0 ? std::nullopt : guard_.node_port_refusal(protocol, port);
-    if (why)
-      add_line(left_out, 1,
-               [&] { return fmt::format("{} {}/{} is left out: {}", what, port, name_of(protocol), *why); });
-    return why.has_value();
-  };
-  if (has_cluster_ip(view) && is_refused(Asked::kClusterIp, "cluster IP", view.cluster_ip)) {
-    view.cluster_ip = {.family = view.cluster_ip.family};
-    view.internal_policy_local = false;
-  }
-  std::erase_if(view.external_ips,
-                [&](const rules::Address& address) { return is_refused(Asked::kExternalIp, "external IP", address); });
-  std::erase_if(view.load_balancer_ips, [&](const rules::Address& address) {
-    return is_refused(Asked::kLoadBalancerIp, "load balancer IP", address);
-  });
-  if (port_is_refused("NodePort", view.protocol, view.node_port)) view.node_port = 0;
-  if (port_is_refused("healthCheckNodePort", rules::Protocol::kTcp, view.health_check_node_port))
-    view.health_check_node_port = 0;
+  left_out_.set(key, std::move(left_out));
+  const bool is_served = entry.service && is_proxied(*entry.service);
+  health_checks_.set(
+      key, is_served ? health_check_of(*entry.service, entry.slices, topology_.node_name, guard_) : std::nullopt);
 }
 
 std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry& entry, Family family,
@@ -452,22 +333,22 @@ std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry&
                         .protocol = port.protocol,
                         .view = view_of(key, *entry.service, port, *cluster_ip, outside)};
       rules::ServicePortView& view = *change.view;
-      withhold(key, view, left_out);
+      withhold(guard_, key, view, left_out);
       if (!has_cluster_ip(view) && !externally_accessible(view)) {  // nothing leads to it
         present.erase(port_key);
         continue;
       }
       change.name = view.name;
-      const Candidates candidates = candidates_of(slice_ports.of(port), topology_.node_name);
+      const Candidates candidates = candidates_of(slice_ports.of(port), topology_.node_name, kMostLookedAt);
       choose_endpoints(view, candidates.found, topology_);
       const std::size_t too_many = candidates.too_many + trim(view.endpoints, most);
       if (candidates.impossible != 0)
-        add_line(left_out, candidates.impossible, [&] {
+        left_out.add(candidates.impossible, [&] {
           return fmt::format("{} endpoints of port {} are left out: no pod can have their address",
                              candidates.impossible, port.port);
         });
       if (too_many != 0)
-        add_line(left_out, too_many, [&] {
+        left_out.add(too_many, [&] {
           return fmt::format(
               "{} endpoints of port {} are left out: {} are used of each port of a Service with {} ports", too_many,
               port.port, most, ports);
@@ -484,25 +365,6 @@ std::size_t ServiceState::recompute_family(const objects::ObjectKey& key, Entry&
         {.family = family, .name = service_port_name(key, gone.name), .protocol = gone.protocol, .view = std::nullopt});
   }
   return endpoints;
-}
-
-std::optional<HealthCheck> ServiceState::health_check_of(const Entry& entry) const {
-  if (!entry.service || !is_proxied(*entry.service) || entry.service->health_check_node_port == 0) return std::nullopt;
-  const std::uint16_t port = entry.service->health_check_node_port;
-  std::set<rules::Address> local;
-  for (const SlicePtr& slice : entry.slices)
-    for (const objects::SliceEndpoint& endpoint : slice->endpoints)
-      if (endpoint.ready && !endpoint.node_name.empty() && endpoint.node_name == topology_.node_name)
-        local.insert(endpoint.address);
-  return HealthCheck{
-      .port = port, .local_endpoints = local.size(), .refusal = guard_.node_port_refusal(rules::Protocol::kTcp, port)};
-}
-
-void ServiceState::recompute_health_check(const objects::ObjectKey& key, Entry& entry) {
-  std::optional<HealthCheck> now = health_check_of(entry);
-  if (now == entry.health_check) return;
-  entry.health_check = now;
-  health_check_changes_.insert_or_assign(key, now);
 }
 
 }  // namespace kubenatd::agent::state

@@ -17,6 +17,8 @@
 #include "agent/objects/objects.h"
 #include "agent/state/endpoint_choice.h"
 #include "agent/state/frontend_guard.h"
+#include "agent/state/health_checks.h"
+#include "agent/state/left_out.h"
 #include "rules/service_port.h"
 
 namespace kubenatd::agent::state {
@@ -28,17 +30,6 @@ struct ViewChange {
   rules::Protocol protocol = rules::Protocol::kTcp;
   std::optional<rules::ServicePortView> view;  ///< none: gone
 };
-
-/// A Service's health check port, and how many addresses of ready endpoints on this node stand behind it.
-struct HealthCheck {
-  std::uint16_t port = 0;
-  std::size_t local_endpoints = 0;
-  std::optional<std::string> refusal = std::nullopt;  ///< why the port is not to be opened
-  bool operator==(const HealthCheck&) const = default;
-};
-
-/// Health checks that are now like this or, without a value, gone.
-using HealthCheckChanges = std::map<objects::ObjectKey, std::optional<HealthCheck>>;
 
 /// Endpoints that are used of one service port, and of all ports of one Service together in one family: far more than
 /// clusters have (150 000 Pods is what Kubernetes v1.36 is made for), and no more than a node can bear of one Service.
@@ -71,25 +62,17 @@ class ServiceState {
   /// Whether guard() may answer otherwise since the last call for what is the node's.
   [[nodiscard]] bool take_guard_changed() { return std::exchange(guard_changed_, false); }
 
-  /// What of a Service is left out, each with the reason; the first few.
-  struct LeftOut {
-    static constexpr std::size_t kMostLines = 4;
-    std::vector<std::string> lines;  ///< "external IP 10.96.0.1:443/tcp is left out: it is the cluster IP of ..."
-    std::size_t count = 0;
-    bool operator==(const LeftOut&) const = default;
-  };
-  [[nodiscard]] const std::map<objects::ObjectKey, LeftOut>& left_out() const { return left_out_; }
-  /// Grows with each change of left_out().
-  [[nodiscard]] std::size_t left_out_changes() const { return left_out_changes_; }
+  /// What of Services is left out, as of the last take_changes().
+  [[nodiscard]] const LeftOutServices& left_out() const { return left_out_; }
   /// Lines about what is left out that were not told before.
-  [[nodiscard]] std::vector<std::string> take_remarks() { return std::exchange(remarks_, {}); }
+  [[nodiscard]] std::vector<std::string> take_remarks() { return left_out_.take_remarks(); }
 
   /// Views that have changed since the last call, one entry per service port and family.
   [[nodiscard]] std::vector<ViewChange> take_changes();
 
   /// Health checks that have changed since the last call, as of the last take_changes(). Each is told once, so there is
   /// one taker.
-  [[nodiscard]] HealthCheckChanges take_health_checks() { return std::exchange(health_check_changes_, {}); }
+  [[nodiscard]] HealthCheckChanges take_health_checks() { return health_checks_.take_changes(); }
 
   /// This node's Node object, when a source has it.
   [[nodiscard]] const std::optional<objects::Node>& node() const { return node_; }
@@ -148,7 +131,6 @@ class ServiceState {
     std::array<std::vector<PortKey>, 2> shown;  ///< ports with a view, per family
     std::array<std::size_t, 2> endpoints{};
     std::array<NoLocalEndpoints, 2> no_local_endpoints{};
-    std::optional<HealthCheck> health_check;
     base::WallTime changed{};
   };
 
@@ -158,14 +140,9 @@ class ServiceState {
   void apply_service_cidr(const objects::ObjectEvent& event);
   void remove_slice(const objects::ObjectKey& slice, const objects::ObjectKey& service);
   void recompute(const objects::ObjectKey& key, Entry& entry, std::vector<ViewChange>& out);
-  void recompute_health_check(const objects::ObjectKey& key, Entry& entry);
-  [[nodiscard]] std::optional<HealthCheck> health_check_of(const Entry& entry) const;
   /// Returns how many endpoints the service ports have.
   std::size_t recompute_family(const objects::ObjectKey& key, Entry& entry, rules::Family family,
                                std::vector<ViewChange>& out, LeftOut& left_out);
-  /// Takes out of the view what is somebody else's.
-  void withhold(const objects::ObjectKey& key, rules::ServicePortView& view, LeftOut& left_out) const;
-  void tell_left_out(const objects::ObjectKey& key, LeftOut now);
   void follow_api_server(const objects::ObjectKey& service, const Entry& entry);
   void change_all();
 
@@ -176,12 +153,10 @@ class ServiceState {
   std::unordered_map<objects::ObjectKey, std::string, KeyHash>
       slice_owner_;  ///< slice -> Service name in its namespace
   std::unordered_set<objects::ObjectKey, KeyHash> changed_;
-  HealthCheckChanges health_check_changes_;
+  HealthChecks health_checks_;
   FrontendGuard guard_;
   bool guard_changed_ = false;
-  std::map<objects::ObjectKey, LeftOut> left_out_;
-  std::size_t left_out_changes_ = 0;
-  std::vector<std::string> remarks_;
+  LeftOutServices left_out_;
   std::array<std::size_t, 2> known_endpoints_{};
   std::array<NoLocalEndpoints, 2> no_local_endpoints_{};
   std::size_t services_ = 0;

@@ -1,9 +1,6 @@
 #include "agent/trace/tracer.h"
 
-#include <net/if.h>
-
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -14,6 +11,7 @@
 #include "agent/explain/explain.h"
 #include "agent/trace/watch.h"
 #include "netlink/host/addresses.h"
+#include "netlink/host/interfaces.h"
 #include "netlink/host/surroundings.h"
 #include "netlink/trace/trace_table.h"
 #include "netlink/walk/ruleset_reader.h"
@@ -59,11 +57,6 @@ class Predictor {
   rules::Result<explain::ExplainContext> context_;
   std::optional<std::string> asked_;
 };
-
-std::string interface_name(std::uint32_t index) {
-  std::array<char, IF_NAMESIZE> name{};
-  return if_indextoname(index, name.data()) != nullptr ? name.data() : "";
-}
 
 rules::Result<rules::walk::Ruleset> read_rules() {
   auto kernel = netlink::NfTables::open();
@@ -126,7 +119,7 @@ std::expected<void, Failure> trace_packets(const Order& order, rules::Result<exp
   }
   around.duration = order.duration;
   around.wanted = order.packets;
-  around.interface_name = interface_name;
+  around.interface_name = netlink::host::interface_name;
   const rules::Family family = around.destination.family;
   auto from = sources_of(question, family, order.connect);
   if (!from) return failed(from.error(), order.connect);
@@ -177,7 +170,7 @@ std::expected<void, Failure> trace_packets(const Order& order, rules::Result<exp
   packet.protocol = around.protocol;
   const auto predict = [&](const Packet& seen) {
     packet.from = seen.first.source;
-    predictor.set_interface(family, seen.sent_here ? std::string() : interface_name(seen.in_index));
+    predictor.set_interface(family, seen.sent_here ? std::string() : netlink::host::interface_name(seen.in_index));
     return predictor.ask(packet);
   };
   tell(make_report(std::move(around), journal, names, predicted, predict));

@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
 #include "netlink/core/attributes.h"
+#include "netlink/host/rtnetlink.h"
 
 namespace kubenatd::netlink::host {
 namespace {
@@ -20,13 +22,6 @@ namespace {
 // linux/bpf.h of 6.6: older headers do not name them.
 constexpr std::uint32_t kTcxIngress = 46;
 constexpr std::uint32_t kTcxEgress = 47;
-
-template <class Number>
-Number number_in(std::string_view payload) {
-  Number number = 0;
-  if (payload.size() >= sizeof number) std::memcpy(&number, payload.data(), sizeof number);
-  return number;
-}
 
 void read_kind(std::string_view info, Link& link) {
   link.facts.kind = find_attribute(info, IFLA_INFO_KIND).text();
@@ -38,19 +33,18 @@ void read_kind(std::string_view info, Link& link) {
 }
 
 void read_link(const Message& message, std::map<std::string, Link>& links) {
-  ifinfomsg fixed{};
-  if (message.type != RTM_NEWLINK || message.payload.size() < sizeof fixed) return;
-  std::memcpy(&fixed, message.payload.data(), sizeof fixed);
+  const auto fixed = fixed_part<ifinfomsg>(message);
+  if (message.type != RTM_NEWLINK || !fixed) return;
   Link link;
-  link.facts.index = static_cast<std::uint32_t>(fixed.ifi_index);
-  link.facts.type = fixed.ifi_type;
+  link.facts.index = static_cast<std::uint32_t>(fixed->ifi_index);
+  link.facts.type = fixed->ifi_type;
   std::string name;
-  AttributeReader reader(message.payload.substr(sizeof fixed));
+  AttributeReader reader(attributes_behind<ifinfomsg>(message));
   for (Attribute attribute; reader.next(attribute);) {
     switch (attribute.type) {
       case IFLA_IFNAME: name = attribute.text(); break;
-      case IFLA_GROUP: link.facts.group = number_in<std::uint32_t>(attribute.payload); break;
-      case IFLA_MASTER: link.master = number_in<std::uint32_t>(attribute.payload); break;
+      case IFLA_GROUP: link.facts.group = number_in(attribute.payload); break;
+      case IFLA_MASTER: link.master = number_in(attribute.payload); break;
       case IFLA_LINKINFO: read_kind(attribute.payload, link); break;
       case IFLA_XDP:
         link.has_xdp = number_in<std::uint8_t>(find_attribute(attribute.payload, IFLA_XDP_ATTACHED).payload) != 0;
@@ -104,6 +98,11 @@ rules::Result<std::map<std::string, Link>> read_links() {
       [&] { links.clear(); });
   if (!asked) return std::unexpected(asked.error());
   return links;
+}
+
+std::string interface_name(std::uint32_t index) {
+  std::array<char, IF_NAMESIZE> name{};
+  return ::if_indextoname(index, name.data()) == nullptr ? std::string() : std::string(name.data());
 }
 
 std::vector<rules::walk::NotLookedAt> programs_on(const std::string& interface, bool leaving) {

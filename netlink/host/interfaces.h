@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,9 @@ struct Link {
 
 /// All interfaces by name (RTM_GETLINK). Needs no rights.
 [[nodiscard]] rules::Result<std::map<std::string, Link>> read_links();
+
+/// The name of the interface with that number; empty: there is none (any more).
+[[nodiscard]] std::string interface_name(std::uint32_t index);
 
 /// Programs that see packets of an interface besides netfilter and could drop, change or send them elsewhere, in words:
 /// XDP, filters of traffic control (a qdisc of clsact or ingress with filters), and programs of tcx (6.6 and newer).

@@ -1,12 +1,13 @@
 #include "netlink/host/neighbour.h"
 
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "netlink/core/names.h"
+#include "netlink/host/interfaces.h"
 #include "netlink/host/libnl.h"
 
 namespace kubenatd::netlink::host {
@@ -59,10 +60,9 @@ rules::Result<std::optional<std::string>> neighbour_interface(const rules::Addre
     if (error < 0 && means_no_route(socket->refusal().code)) return std::nullopt;
     if (error < 0) return socket->failure("ask", error);
   }
-  std::array<char, IF_NAMESIZE> name{};
-  if (answer.gateway || answer.interface == 0 || ::if_indextoname(answer.interface, name.data()) == nullptr)
-    return std::nullopt;
-  return std::string(name.data());
+  if (answer.gateway || answer.interface == 0) return std::nullopt;
+  std::string name = interface_name(answer.interface);
+  return name.empty() ? std::nullopt : std::optional(std::move(name));
 }
 
 }  // namespace kubenatd::netlink::host

@@ -6,13 +6,13 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cerrno>
 #include <utility>
 
 #include "netlink/core/attributes.h"
 #include "netlink/core/names.h"
+#include "netlink/host/interfaces.h"
 #include "netlink/host/local_routes.h"
 #include "netlink/host/rtnetlink.h"
 #include "netlink/host/switches.h"
@@ -25,11 +25,6 @@ using rules::walk::RouteQuestion;
 
 /// So many unknown bits of a mark are tried out, all values of them.
 constexpr int kMostUnknownBits = 4;
-
-std::string name_of_interface(std::uint32_t index) {
-  std::array<char, IF_NAMESIZE> name{};
-  return ::if_indextoname(index, name.data()) == nullptr ? std::string() : std::string(name.data());
-}
 
 RouteAnswer::Kind kind_of_type(std::uint8_t type) {
   switch (type) {
@@ -89,7 +84,7 @@ RouteAnswer read_answer(const Message& message, rules::Family family) {
   answer.kind = kind_of_type(fixed->rtm_type);
   const std::string_view attributes = attributes_behind<rtmsg>(message);
   if (const auto out = find_attribute(attributes, RTA_OIF); !out.payload.empty())
-    answer.interface = name_of_interface(number_in(out.payload));
+    answer.interface = interface_name(number_in(out.payload));
   answer.source = address_of(family, find_attribute(attributes, RTA_PREFSRC).payload);
   answer.gateway = gateway_of(family, attributes);
   return answer;

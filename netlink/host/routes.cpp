@@ -1,58 +1,65 @@
 #include "netlink/host/routes.h"
 
 #include <linux/rtnetlink.h>
-#include <net/if.h>
-#include <netlink/route/nexthop.h>
-#include <netlink/route/route.h>
 
-#include <algorithm>
-#include <array>
-#include <memory>
+#include <cstdint>
+#include <cstring>
 #include <utility>
 
-#include "netlink/host/libnl.h"
+#include "netlink/core/attributes.h"
+#include "netlink/core/names.h"
+#include "netlink/host/interfaces.h"
+#include "netlink/host/kernel_talk.h"
+#include "netlink/host/rtnetlink.h"
 
 namespace kubenatd::netlink::host {
 namespace {
 
+// libnl's cache of routes is not used: in 3.7.0 it leaks when a dump fails, and a next hop of length 0 has no end.
 constexpr const char* kObject = "routes";
 
-struct CacheDelete {
-  void operator()(nl_cache* cache) const { nl_cache_free(cache); }
-};
+/// Number of the interface of the first next hop; 0: it leads to none.
+std::uint32_t first_interface(std::string_view attributes) {
+  if (const auto out = find_attribute(attributes, RTA_OIF).payload; !out.empty()) return number_in(out);
+  const auto hops = find_attribute(attributes, RTA_MULTIPATH).payload;
+  rtnexthop hop{};
+  if (hops.size() < sizeof hop) return 0;
+  std::memcpy(&hop, hops.data(), sizeof hop);
+  return static_cast<std::uint32_t>(hop.rtnh_ifindex);
+}
 
-rules::Prefix prefix_of(const nl_addr* destination, rules::Family family) {
-  rules::Address address;
-  address.family = family;
-  // The default route has a destination without bytes.
-  const std::size_t size = std::min<std::size_t>(nl_addr_get_len(destination), address.octets().size());
-  std::copy_n(static_cast<const std::uint8_t*>(nl_addr_get_binary_addr(destination)), size, address.bytes.begin());
-  const unsigned length = std::min<unsigned>(nl_addr_get_prefixlen(destination), rules::bits_of(family));
-  return rules::Prefix::of(address, static_cast<std::uint8_t>(size == 0 ? 0 : length));
+void read_route(const Message& message, rules::Family family, std::vector<Route>& routes) {
+  const auto route = fixed_part<rtmsg>(message);
+  if (!route || message.type != RTM_NEWROUTE || route->rtm_type != RTN_UNICAST ||
+      route->rtm_family != number_of(family) || (route->rtm_flags & RTM_F_CLONED) != 0 ||
+      route->rtm_dst_len > rules::bits_of(family))
+    return;
+  const std::string_view attributes = attributes_behind<rtmsg>(message);
+  const auto table = find_attribute(attributes, RTA_TABLE).payload;
+  if ((table.empty() ? route->rtm_table : number_in(table)) != RT_TABLE_MAIN) return;
+  std::string name = interface_name(first_interface(attributes));
+  if (name.empty()) return;
+  // The default route has no destination.
+  rules::Address any;
+  any.family = family;
+  const auto destination = address_of(family, find_attribute(attributes, RTA_DST).payload);
+  routes.push_back({rules::Prefix::of(destination.value_or(any), route->rtm_dst_len), std::move(name)});
 }
 
 }  // namespace
 
 rules::Result<std::vector<Route>> main_routes() {
-  rules::Result<LibnlSocket> socket = LibnlSocket::connect(NETLINK_ROUTE, kObject);
-  if (!socket) return std::unexpected(std::move(socket.error()));
+  auto talk = KernelTalk::open(NETLINK_ROUTE, kObject);
+  if (!talk) return std::unexpected(std::move(talk.error()));
   std::vector<Route> routes;
-  for (const auto& [number, family] :
-       {std::pair(AF_INET, rules::Family::kIpv4), std::pair(AF_INET6, rules::Family::kIpv6)}) {
-    nl_cache* filled = nullptr;
-    if (const int error = rtnl_route_alloc_cache(socket->get(), number, 0, &filled); error < 0)
-      return socket->failure("list", error);
-    const std::unique_ptr<nl_cache, CacheDelete> cache(filled);
-    for (nl_object* object = nl_cache_get_first(cache.get()); object != nullptr; object = nl_cache_get_next(object)) {
-      auto* route = reinterpret_cast<rtnl_route*>(object);
-      if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_type(route) != RTN_UNICAST) continue;
-      if (rtnl_route_get_nnexthops(route) < 1) continue;
-      const auto index = static_cast<unsigned>(rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, 0)));
-      std::array<char, IF_NAMESIZE> name{};
-      const nl_addr* destination = rtnl_route_get_dst(route);
-      if (destination == nullptr || ::if_indextoname(index, name.data()) == nullptr) continue;
-      routes.push_back({prefix_of(destination, family), name.data()});
-    }
+  for (const rules::Family family : rules::kFamilies) {
+    rtmsg fixed{};
+    fixed.rtm_family = number_of(family);
+    const std::size_t before = routes.size();
+    const auto asked = talk->ask(
+        KernelRequest(RTM_GETROUTE, NLM_F_DUMP, fixed), kObject,
+        [&](const Message& message) { read_route(message, family, routes); }, [&] { routes.resize(before); });
+    if (!asked) return std::unexpected(asked.error());
   }
   return routes;
 }

@@ -27,8 +27,10 @@ template <class Fixed>
   return message.payload.substr(std::min<std::size_t>(message.payload.size(), NLMSG_ALIGN(sizeof(Fixed))));
 }
 
-[[nodiscard]] inline std::uint32_t number_in(std::string_view payload) {
-  std::uint32_t number = 0;
+/// 0 where the payload is shorter.
+template <class Number = std::uint32_t>
+[[nodiscard]] Number number_in(std::string_view payload) {
+  Number number = 0;
   if (payload.size() >= sizeof number) std::memcpy(&number, payload.data(), sizeof number);
   return number;
 }

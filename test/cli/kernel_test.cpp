@@ -139,6 +139,30 @@ TEST_CASE("cleanup takes away what kubenatd made, twice without complaint") {
   }
 }
 
+TEST_CASE("cleanup leaves route_localnet and names where it is set") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const BareNode bare;
+  const Manifests manifests;
+  const Agent agent(bare.node, manifests);
+  const auto tells = [&](const std::string& what) {
+    const auto result = agent.invoke({"cleanup"});
+    INFO(result.describe());
+    CHECK(result.status == 0);
+    return result.err.find(what) != std::string::npos;
+  };
+  // A new namespace has those of the first one (devconf_inherit_init_net).
+  for (const char* kind : {"all", "default"})
+    set_sysctl(bare.node, std::string("net/ipv4/conf/") + kind + "/route_localnet", "0");
+  CHECK_FALSE(tells("route_localnet"));
+  must_run_in(bare.node, {"ip", "link", "add", "left", "type", "veth", "peer", "name", "right"});
+  set_sysctl(bare.node, "net/ipv4/conf/left/route_localnet", "1");
+  CHECK(tells("interfaces=left "));
+  set_sysctl(bare.node, "net/ipv4/conf/all/route_localnet", "1");
+  CHECK(tells("interfaces=all "));
+  CHECK(get_sysctl(bare.node, "net/ipv4/conf/left/route_localnet") == "1");
+  CHECK(get_sysctl(bare.node, "net/ipv4/conf/all/route_localnet") == "1");
+}
+
 TEST_CASE("cleanup takes away what kube-proxy made") {
   KUBENATD_NEEDS_NAMESPACES();
   const BareNode bare;

@@ -10,22 +10,6 @@ std::vector<objects::ObjectEvent> objects() {
   return {put(web), put(slice("web", {"10.244.1.5", "10.244.2.7"})), put(service("idle", "10.96.0.3"))};
 }
 
-dataplane::CleanupReport clean(const config::Config& config = test::config()) {
-  netlink::NfTables tables = open_tables();
-  const dataplane::Model model(config, environment());
-  dataplane::CleanupReport total;
-  for (const rules::Family family : rules::kFamilies) {
-    const auto report = model.dataplane(family).clean_up(tables);
-    INFO((report ? "" : report.error().to_string()));
-    REQUIRE(report);
-    total.chains += report->chains;
-    total.jumps += report->jumps;
-    total.tables += report->tables;
-    total.emptied.insert(total.emptied.end(), report->emptied.begin(), report->emptied.end());
-  }
-  return total;
-}
-
 const std::vector<std::string> kForeign{
     "iptables -t nat -N OTHERS",
     "iptables -t nat -A OTHERS -d 172.17.0.2 -j RETURN",

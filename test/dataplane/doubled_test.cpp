@@ -195,13 +195,7 @@ TEST_CASE("clean-up takes every jump of a doubled set") {
   for (const char* program : {"iptables", "ip6tables"})
     for (const char* table : {"nat", "filter"}) double_rules(program, table, kBuiltin);
   for (const std::string& command : kOtherForms) must_run(command);
-  netlink::NfTables tables = open_tables();
-  const dataplane::Model model(config(), environment());
-  for (const rules::Family family : rules::kFamilies) {
-    const auto report = model.dataplane(family).clean_up(tables);
-    REQUIRE(report);
-    CHECK(report->emptied.empty());
-  }
+  CHECK(clean().emptied.empty());
   for (const std::string& line : lines_of(saved())) CHECK_FALSE(line.starts_with("-A "));
   CHECK_FALSE(has_line(saved(), "KUBE-"));
 }

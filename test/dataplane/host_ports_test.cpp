@@ -200,8 +200,7 @@ TEST_CASE("chains and rules of others stay, whatever happens to ours") {
   agent.apply({remove_pod("web")});
   check_foreign();
   agent.apply({put(pod("web", {"10.244.1.5"}))});
-  netlink::NfTables tables = open_tables();
-  REQUIRE(agent.model().dataplane(rules::Family::kIpv4).clean_up(tables));
+  clean();
   check_foreign();
   CHECK_FALSE(has_line(host_ports(), "kubenatd"));
 }
@@ -212,13 +211,7 @@ TEST_CASE("cleaning takes host ports away") {
     Agent agent;
     agent.apply({put(pod("web", {"10.244.1.5", "fd00::5"}))});
   }
-  netlink::NfTables tables = open_tables();
-  const dataplane::Model model(config(), environment());
-  for (const rules::Family family : rules::kFamilies) {
-    const auto report = model.dataplane(family).clean_up(tables);
-    REQUIRE(report);
-    CHECK(report->emptied.empty());
-  }
+  CHECK(clean().emptied.empty());
   CHECK(host_ports().empty());
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/dataplane/left_behind.h"
 #include "test/dataplane/agent_on.h"
 #include "test/dataplane/world.h"
 #include "test/support/process.h"
@@ -61,6 +62,22 @@ inline std::string changed(const std::string& was, const std::string& is) {
 
 inline bool has_line(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+/// As `kubenatd cleanup` does it, of iptables mode and both families.
+inline dataplane::CleanupReport clean() {
+  netlink::NfTables tables = open_tables();
+  dataplane::CleanupReport total;
+  for (const rules::Family family : rules::kFamilies) {
+    const auto report = dataplane::remove(tables, family, dataplane::LeftBehind::kIptablesChains);
+    INFO((report ? "" : report.error().to_string()));
+    REQUIRE(report);
+    total.chains += report->chains;
+    total.jumps += report->jumps;
+    total.tables += report->tables;
+    total.emptied.insert(total.emptied.end(), report->emptied.begin(), report->emptied.end());
+  }
+  return total;
 }
 
 /// What differs between the kernel and a fresh start with these objects, in the mode of `config`; empty when nothing

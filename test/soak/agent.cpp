@@ -16,6 +16,8 @@ using nlohmann::json;
 
 namespace {
 
+constexpr const char* kEveryAddress = "[\"0.0.0.0/0\", \"::/0\"]";
+
 /// The end of a log.
 std::string tail(const std::string& log) {
   constexpr std::size_t kShown = 3000;
@@ -42,7 +44,13 @@ Agent::~Agent() {
 
 Agent::Agent(Options options, const test::Lab& lab, const test::ApiServer& server, FaultLog& faults,
              Complaints& complaints)
-    : options_(std::move(options)), lab_(lab), server_(server), faults_(faults), complaints_(complaints) {
+    : options_(std::move(options)),
+      lab_(lab),
+      server_(server),
+      faults_(faults),
+      complaints_(complaints),
+      mode_(options_.mode),
+      node_port_addresses_(kEveryAddress) {
   const json kubeconfig = {
       {"apiVersion", "v1"},
       {"kind", "Config"},
@@ -55,8 +63,7 @@ Agent::Agent(Options options, const test::Lab& lab, const test::ApiServer& serve
       {"contexts", json::array({{{"name", "it"}, {"context", {{"cluster", "here"}, {"user", "me"}}}}})},
       {"current-context", "it"}};
   files_.write("kubeconfig.yaml", kubeconfig.dump());
-  can_own_ = options_.mode == "nftables" &&
-             test::run({options_.program, "run", "--help"}).out.find("--own-table") != std::string::npos;
+  can_own_ = test::run({options_.program, "run", "--help"}).out.find("--own-table") != std::string::npos;
   write_configuration();
 }
 
@@ -64,9 +71,9 @@ std::string Agent::configuration() const {
   return "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nhostnameOverride: node-1\n"
          "oomScoreAdj: 0\nconntrack: {maxPerCore: 0, min: 0}\nclusterCIDR: \"10.244.0.0/16,fd00:10:244::/56\"\n"
          "clientConnection: {kubeconfig: " +
-         (files_.path() / "kubeconfig.yaml").string() + "}\nmode: " + options_.mode + "\n" +
-         (form_.empty() ? "nodePortAddresses: [\"0.0.0.0/0\", \"::/0\"]\n" : form_) +
-         "---\napiVersion: kubenatd.io/v1alpha1\nkind: KubenatdConfiguration\n" + own_;
+         (files_.path() / "kubeconfig.yaml").string() + "}\nmode: " + mode_ + "\n" +
+         (of_mode_.empty() ? "" : mode_ + ": " + of_mode_ + "\n") + "nodePortAddresses: " + node_port_addresses_ +
+         "\n---\napiVersion: kubenatd.io/v1alpha1\nkind: KubenatdConfiguration\n" + own_;
 }
 
 void Agent::write_configuration() const {
@@ -74,13 +81,17 @@ void Agent::write_configuration() const {
 }
 
 void Agent::configure(Dice& dice) {
-  form_ = fmt::format("{}: {{masqueradeBit: {}, masqueradeAll: {}, minSyncPeriod: {}}}\n", options_.mode,
-                      14 + dice.below(2), dice.one_in(3), dice.one_in(3) ? "1s" : "0s");
-  form_ += dice.one_in(2) ? "nodePortAddresses: [\"0.0.0.0/0\", \"::/0\"]\n"
-                          : "nodePortAddresses: [192.168.77.0/24, \"fd00:77::/64\"]\n";
+  of_mode_ = fmt::format("{{masqueradeBit: {}, masqueradeAll: {}, minSyncPeriod: {}}}", 14 + dice.below(2),
+                         dice.one_in(3), dice.one_in(3) ? "1s" : "0s");
+  node_port_addresses_ = dice.one_in(2) ? kEveryAddress : "[192.168.77.0/24, \"fd00:77::/64\"]";
   static constexpr const char* kForms[] = {"linear", "tree", "auto"};
   own_ = fmt::format("dispatch: {}\nserviceMetrics: {}\nauditPeriod: {}\n", kForms[dice.below(3)],
                      dice.one_in(2) ? 0 : 20, dice.one_in(3) ? "2s" : "5m");
+  write_configuration();
+}
+
+void Agent::set_mode(const std::string& mode) {
+  mode_ = mode;
   write_configuration();
 }
 
@@ -98,7 +109,7 @@ void Agent::start(Dice& dice) {
   test::ProcessOptions options;
   options.namespace_fd = lab_.node.fd();
   std::vector<std::string> more;
-  if (can_own_ && dice.one_in(2)) more = {"--own-table", "off"};
+  if (can_own() && dice.one_in(2)) more = {"--own-table", "off"};
   child_.emplace(command("run", more), options);
   pid_ = child_->pid();
   heard_.reset();
@@ -112,7 +123,7 @@ void Agent::signal(int number) const {
 
 void Agent::keep_log() const {
   if (options_.logs.empty() || !child_) return;
-  std::ofstream(fmt::format("{}/{}-{}.log", options_.logs, options_.mode, lives_)) << child_->err();
+  std::ofstream(fmt::format("{}/{}-{}.log", options_.logs, mode_, lives_)) << child_->err();
 }
 
 void Agent::end() {

@@ -29,7 +29,7 @@ class Agent {
  public:
   struct Options {
     std::string program;
-    std::string mode;
+    std::string mode;       ///< at first
     std::string authority;  ///< PEM of the API server's
     std::string logs;       ///< folder for what the agent says, a file for each life; empty: none
   };
@@ -43,6 +43,10 @@ class Agent {
   /// One that cannot be read.
   void configure_garbage() const;
   void write_configuration() const;
+
+  /// The mode from the next start on.
+  void set_mode(const std::string& mode);
+  [[nodiscard]] const std::string& mode() const { return mode_; }
 
   void start(Dice& dice);
   /// SIGKILL.
@@ -70,7 +74,7 @@ class Agent {
   [[nodiscard]] std::optional<Usage> at_start() const { return at_start_; }
   [[nodiscard]] std::size_t lives() const { return lives_; }
   [[nodiscard]] std::size_t ends() const { return ends_; }  ///< lives that ended for want of memory
-  [[nodiscard]] bool can_own() const { return can_own_; }
+  [[nodiscard]] bool can_own() const { return can_own_ && mode_ == "nftables"; }
 
  private:
   void signal(int number) const;
@@ -86,8 +90,10 @@ class Agent {
   Complaints& complaints_;
   test::TempFolder files_;
   bool can_own_ = false;
-  std::string form_;  ///< what is at random in the configuration
-  std::string own_;   ///< kubenatd's own settings
+  std::string mode_;
+  std::string of_mode_;  ///< what is at random in the configuration: settings of the mode, whichever it is
+  std::string node_port_addresses_;
+  std::string own_;  ///< kubenatd's own settings
   std::optional<test::Child> child_;
   std::atomic<pid_t> pid_{0};
   std::optional<Time> heard_;

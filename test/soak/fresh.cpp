@@ -89,4 +89,16 @@ std::string difference_from_fresh(const std::string& mode, const Agent& agent, c
   return text;
 }
 
+std::string left_of_other_mode(const std::string& mode, const test::Namespace& node) {
+  if (mode == "iptables") return elements(node);
+  std::string text;
+  for (const bool ipv6 : {false, true})
+    for (const std::string& line : test::lines_of(test::saved_rules(node, ipv6))) {
+      const bool of_kubelet = line.find("KUBE-FIREWALL") != std::string::npos;
+      if (!of_kubelet && (line.find("KUBE-") != std::string::npos || line.find("CNI-") != std::string::npos))
+        text += line + "\n";
+    }
+  return text;
+}
+
 }  // namespace kubenatd::soak

@@ -13,4 +13,7 @@ namespace kubenatd::soak {
                                                 const test::Namespace& node, const std::string& manifests,
                                                 bool flushed_unseen);
 
+/// Rules on the node that kubenatd makes in the mode that this is not; empty: none.
+[[nodiscard]] std::string left_of_other_mode(const std::string& mode, const test::Namespace& node);
+
 }  // namespace kubenatd::soak

@@ -29,7 +29,8 @@ json slice(const std::string& service, bool ipv6, const std::vector<std::string>
   object["metadata"]["labels"] = {{"kubernetes.io/service-name", service}};
   object["addressType"] = ipv6 ? "IPv6" : "IPv4";
   object["ports"] = {{{"name", "http"}, {"port", 8080}, {"protocol", "TCP"}},
-                     {{"name", "dns"}, {"port", 9090}, {"protocol", "UDP"}}};
+                     {{"name", "dns"}, {"port", 9090}, {"protocol", "UDP"}},
+                     {{"name", "diameter"}, {"port", 3868}, {"protocol", "SCTP"}}};
   object["endpoints"] = json::array();
   for (const std::string& address : addresses)
     object["endpoints"].push_back({{"addresses", {address}},
@@ -90,9 +91,9 @@ json random_service(unsigned number, Dice& dice) {
   const bool balanced = type == 0;
   spec["type"] = balanced ? "LoadBalancer" : outside ? "NodePort" : "ClusterIP";
   spec["ports"] = json::array();
-  const std::vector<std::pair<std::string, std::string>> ports{{"http", "TCP"}, {"dns", "UDP"}};
+  const std::vector<std::pair<std::string, std::string>> ports{{"http", "TCP"}, {"dns", "UDP"}, {"diameter", "SCTP"}};
   for (std::size_t i = 0; i < ports.size(); ++i) {
-    if (i == 1 && !dice.one_in(3)) continue;
+    if (i != 0 && !dice.one_in(i == 1 ? 3 : 5)) continue;
     json port = {{"name", ports[i].first}, {"protocol", ports[i].second}, {"port", 80 + i}};
     // Numbers of 30000 to 31999; two Services may ask for the same one, as when objects come in another order.
     if (outside) port["nodePort"] = 30000 + (number * 2 + i + (dice.one_in(50) ? 1 : 0)) % 2000;
@@ -133,7 +134,11 @@ json random_pod(unsigned number, Dice& dice) {
   const unsigned host = 20 + dice.below(200);
   std::vector<std::string> addresses{fmt::format("10.244.1.{}", host)};
   if (dice.one_in(2)) addresses.push_back(fmt::format("fd00:10:244:1::{:x}", host));
-  return pod(random_pod_name(number), addresses, static_cast<int>(21000 + number));
+  json object = pod(random_pod_name(number), addresses, static_cast<int>(21000 + number));
+  if (dice.one_in(4))
+    object["spec"]["containers"][0]["ports"].push_back(
+        {{"name", "diameter"}, {"containerPort", 3868}, {"hostPort", 21000 + number}, {"protocol", "SCTP"}});
+  return object;
 }
 
 }  // namespace kubenatd::soak

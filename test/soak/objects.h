@@ -12,7 +12,8 @@ namespace kubenatd::soak {
 
 inline const std::string kSpace = "soak";
 
-/// A Service's EndpointSlice of a family, with the ports of a target: "http" TCP 8080 and "dns" UDP 9090.
+/// A Service's EndpointSlice of a family, with the ports of a target, "http" TCP 8080 and "dns" UDP 9090, and
+/// "diameter" SCTP 3868, which no packet goes to: the kernel need not have SCTP for its rules.
 [[nodiscard]] nlohmann::json slice(const std::string& service, bool ipv6, const std::vector<std::string>& addresses);
 [[nodiscard]] std::string slice_name(const std::string& service, bool ipv6);
 /// A Pod of node-1 that runs, with these addresses and a TCP and a UDP host port to its ports 8080 and 9090.

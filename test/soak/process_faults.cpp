@@ -39,6 +39,25 @@ void ProcessFaults::terminate(Dice& dice) {
   agent_.start(dice);
 }
 
+void ProcessFaults::change_mode(Dice& dice) {
+  const std::string mode = agent_.mode();
+  const std::string other = mode == "nftables" ? "iptables" : "nftables";
+  // The rules of the mode before stand until those of the new one are in force.
+  const auto window = faults_.begin("restart in the other mode and back", Harm::kNews);
+  const auto restart = [&](const std::string& next) {
+    if (dice.one_in(3) || !agent_.takes_signals())
+      agent_.kill();
+    else
+      agent_.terminate();
+    agent_.set_mode(next);
+    agent_.start(dice);
+  };
+  restart(other);
+  // Back at any moment: before it has begun, in the middle of its start, or when all is settled.
+  rest_(dice.between(milliseconds(0), milliseconds(6000)));
+  restart(mode);
+}
+
 void ProcessFaults::reload(Dice& dice) {
   if (dice.one_in(4)) {
     const auto window = faults_.begin("SIGHUP with a configuration that cannot be read", Harm::kNothing);

@@ -12,6 +12,8 @@ class ProcessFaults {
       : agent_(agent), faults_(faults), rest_(std::move(rest)) {}
 
   void make(Dice& dice);
+  /// A restart in the other mode, and back. Meanwhile nobody may compare the rules with what the mode wants.
+  void change_mode(Dice& dice);
 
  private:
   void kill(Dice& dice);

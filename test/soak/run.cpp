@@ -88,10 +88,13 @@ class Soak {
                                         std::chrono::duration<double, std::ratio<60>>(options_.minutes));
     while (Clock::now() < end) {
       rest(dice_.between(milliseconds(100), milliseconds(is_short ? 2500 : 8000)));
-      if (dice_.one_in(2)) {
+      const unsigned kind = dice_.below(10);
+      if (kind < 5) {
         process.make(dice_);
-      } else if (std::unique_lock truce(rules_->truce(), std::try_to_lock); truce) {
+      } else if (std::unique_lock truce(rules_->truce(), std::try_to_lock); truce && kind < 9) {
         api.make(dice_);
+      } else if (truce) {
+        process.change_mode(dice_);
       }
       news_->well_now();
     }
@@ -116,6 +119,8 @@ class Soak {
             difference_from_fresh(options_.mode, agent_, lab_.node, objects.path().string(), rules_->flushed_unseen());
         !differs.empty())
       complaints_.add("the rules at the end are not those of a fresh start:\n" + differs.substr(0, 4000));
+    if (const std::string others = left_of_other_mode(options_.mode, lab_.node); !others.empty())
+      complaints_.add("rules of the other mode stand at the end:\n" + others.substr(0, 4000));
     report.end = usage_of(agent_.pid());
     judge(report);
     report.changes = changes_.count();

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "agent/dataplane/foreign_host_ports.h"
-#include "agent/dataplane/iptables/cleanup.h"
 #include "agent/dataplane/iptables/diff.h"
 #include "agent/dataplane/iptables/listing.h"
 #include "agent/dataplane/iptables/options.h"
@@ -93,10 +92,6 @@ rules::Result<rules::walk::Ruleset> IptablesDataplane::desired_ruleset(netlink::
   for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))
     rules::walk::xt::add_table(ruleset, family_, table);
   return ruleset;
-}
-
-rules::Result<CleanupReport> IptablesDataplane::clean_up(netlink::NfTables& kernel) const {
-  return remove_all(kernel, family_);
 }
 
 }  // namespace kubenatd::agent::dataplane::iptables

@@ -45,8 +45,6 @@ class IptablesDataplane final : public Dataplane {
   [[nodiscard]] rules::Result<Difference> diff(netlink::NfTables& kernel) const override;
   [[nodiscard]] rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const override;
 
-  [[nodiscard]] rules::Result<CleanupReport> clean_up(netlink::NfTables& kernel) const override;
-
  private:
   rules::Family family_;
   rules::iptables::DesiredChains desired_;

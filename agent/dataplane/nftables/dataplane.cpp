@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "agent/dataplane/foreign_host_ports.h"
-#include "agent/dataplane/nftables/cleanup.h"
 #include "agent/dataplane/nftables/desired_table.h"
 #include "agent/dataplane/nftables/diff.h"
 #include "agent/dataplane/nftables/live.h"
@@ -39,6 +38,7 @@ void NftablesDataplane::apply(const state::ViewChange& change) {
 
 void NftablesDataplane::set_pods(std::vector<rules::hostport::PodPorts> pods) {
   replace_pods(wanted_.host_ports, wanted_.refused_pods, std::move(pods));
+  sync_.look_at_others_again();
 }
 
 void NftablesDataplane::set_known_pods(rules::hostport::KnownPods pods) {
@@ -95,10 +95,6 @@ rules::Result<rules::walk::Ruleset> NftablesDataplane::desired_ruleset(netlink::
   if (!live) return std::unexpected(live.error());
   add_desired_table(ruleset, family_, wanted_.elements, {.order = order_of(*live), .host_ports = &beside->elements});
   return ruleset;
-}
-
-rules::Result<CleanupReport> NftablesDataplane::clean_up(netlink::NfTables& kernel) const {
-  return remove_table(kernel, family_, rules::nftables::kTable);
 }
 
 }  // namespace kubenatd::agent::dataplane::nftables

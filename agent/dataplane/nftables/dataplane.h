@@ -48,7 +48,6 @@ class NftablesDataplane final : public Dataplane {
   [[nodiscard]] rules::Result<Difference> diff(netlink::NfTables& kernel) const override;
   /// With a kernel, endpoints have the order that they have there.
   [[nodiscard]] rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const override;
-  [[nodiscard]] rules::Result<CleanupReport> clean_up(netlink::NfTables& kernel) const override;
 
  private:
   /// The host ports that are in force beside what others serve now, and those that are withheld.

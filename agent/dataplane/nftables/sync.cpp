@@ -141,14 +141,17 @@ void NftablesSync::take_due() {
 }
 
 rules::Status NftablesSync::update_host_ports(NfSession& session, SyncReport& report) {
-  if (must_see_others()) {
+  const bool reads = must_see_others();
+  if (reads) {
     auto others = read_foreign_host_ports(session.kernel(), family_);
     if (!others) return std::unexpected(others.error());
     others_ = std::move(*others);
     suspect_host_ports_ = false;
   }
   rules::hostport::HostPorts& host_ports = wanted_.host_ports;
-  host_ports.set_foreign(takeover_.look(others_.claims(), host_ports, request_.now));
+  // Somebody may have thousands of them, and most syncs are about one endpoint.
+  if (reads || takeover_.must_look(request_.now))
+    host_ports.set_foreign(takeover_.look(others_.claims(), host_ports, request_.now));
   for (rules::hostport::Remark& remark : wanted_.host_ports.take_remarks())
     report.host_ports.push_back(std::move(remark));
   if (wanted_.host_ports.has_changes() && wanted_.host_ports.take_changes().any)

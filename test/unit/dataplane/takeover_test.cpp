@@ -115,6 +115,24 @@ TEST_CASE("the time of grace begins anew when an entry was not dead in between")
   CHECK(takeover.due() == kStart + 2 * kGrace + kMoment);
 }
 
+TEST_CASE("claims are looked at when something has changed, or when a dead one is due") {
+  Takeover takeover;
+  const HostPorts ports = host_ports();
+  CHECK_FALSE(takeover.must_look(kStart));
+  (void)takeover.look({claim("10.244.1.11")}, ports, kStart);
+  CHECK_FALSE(takeover.must_look(kStart + 2 * kGrace));
+  takeover.look_again();
+  CHECK(takeover.must_look(kStart));
+  (void)takeover.look({claim()}, ports, kStart);
+  CHECK_FALSE(takeover.must_look(kStart + kGrace - kMoment));
+  CHECK(takeover.must_look(kStart + kGrace));
+  // One that could not be removed is looked at until it is.
+  (void)takeover.look({claim()}, ports, kStart + kGrace);
+  CHECK(takeover.must_look(kStart + kGrace));
+  (void)takeover.removed();
+  CHECK_FALSE(takeover.must_look(kStart + 2 * kGrace));
+}
+
 TEST_CASE("what goes of dead entries in nat") {
   ForeignHostPorts seen;
   const std::string chain = "CNI-DN-0d1f6a9b3c2e7f5a4b801";

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/state/host_port_state.h"
+#include "agent/state/withheld.h"
 #include "test/unit/state/service_state_support.h"
 
 namespace kubenatd::agent::state {
@@ -71,12 +72,12 @@ TEST_CASE("the API server's cluster IP is nobody's external address at any port 
                       "/tcp is left out: it is the cluster IP of default/kubernetes",
                   "Service attic/thief: load balancer IP 10.96.0.1:" + std::to_string(port) +
                       "/tcp is left out: it is the cluster IP of default/kubernetes"});
-      CHECK(follower.state.left_out().at({"attic", "thief"}).count == 2);
+      CHECK(follower.state.left_out().all().at({"attic", "thief"}).count == 2);
       CHECK(follower.state.take_remarks().empty());
 
       follower.take({objects::Kind::kService, {"default", "kubernetes"}, nullptr});
       CHECK(view_of(follower, "attic/thief").external_ips.size() == 2);
-      CHECK(follower.state.left_out().empty());
+      CHECK(follower.state.left_out().all().empty());
     }
 }
 
@@ -87,7 +88,7 @@ TEST_CASE("another Service's cluster IP is a claim like any other") {
   follower.take(put(service));
   follower.take(put(web()));
   CHECK(view_of(follower, "attic/thief").external_ips == web().cluster_ips);
-  CHECK(follower.state.left_out().empty());
+  CHECK(follower.state.left_out().all().empty());
 }
 
 TEST_CASE("the cluster IP of the API server is no other Service's") {
@@ -147,6 +148,31 @@ TEST_CASE("ports of the node stay the node's and its other ports may be claimed"
   CHECK(claimed(10256, {"203.0.113.9"}, {}) == std::tuple(1, 0, 0));
   // The API server connects to the kubelet of any node, from any.
   CHECK(claimed(10250, {"192.168.77.3"}, {"192.168.77.4"}) == std::tuple(0, 0, 0));
+}
+
+TEST_CASE("why a frontend is withheld is told of those that the view has lost and of no others") {
+  Follower follower;
+  follower.state.set_guarded(node());
+  follower.take(put(kubernetes()));
+  objects::Service service = thief(10256);
+  service.external_ips = {ip("192.168.77.2"), ip("203.0.113.9"), ip("10.96.0.1")};
+  service.load_balancer_ips = {ip("192.168.88.2"), ip("127.0.0.1")};
+  service.ports[0].node_port = GENERATE(22, 30443);
+  follower.take(put(service));
+  const std::vector<rules::Frontend> left = frontends_of(view_of(follower, "attic/thief"));
+  CHECK(left.size() >= 3);
+  std::vector<rules::Frontend> asked{{std::nullopt, Protocol::kTcp, service.ports[0].node_port}};
+  for (const auto* addresses : {&service.cluster_ips, &service.external_ips, &service.load_balancer_ips})
+    for (const rules::Address& address : *addresses) asked.push_back({address, Protocol::kTcp, 10256});
+  for (const rules::Frontend& frontend : asked) {
+    INFO(to_text(frontend));
+    const auto why = why_withheld(follower.state.guard(), service, frontend);
+    CHECK(why.has_value() == (std::ranges::find(left, frontend) == left.end()));
+  }
+  // It does not ask for these.
+  CHECK_FALSE(why_withheld(follower.state.guard(), service, {ip("192.168.77.2"), Protocol::kUdp, 10256}));
+  CHECK_FALSE(why_withheld(follower.state.guard(), service, {ip("10.96.0.1"), Protocol::kTcp, 443}));
+  CHECK_FALSE(why_withheld(follower.state.guard(), service, {std::nullopt, Protocol::kTcp, 10256}));
 }
 
 TEST_CASE("a health check port of the node is neither opened nor let through") {
@@ -225,8 +251,8 @@ TEST_CASE("a million endpoints are bounded and those of this node stay") {
   const auto& view = view_of(follower, "demo/web:http");
   CHECK(view.endpoints.size() == kMostEndpointsOfPort);
   CHECK(std::ranges::count_if(view.endpoints, [](const auto& one) { return one.for_local; }) == 10);
-  REQUIRE(follower.state.left_out().size() == 1);
-  CHECK(follower.state.left_out().at({"demo", "web"}).count == 100'000 - kMostEndpointsOfPort);
+  REQUIRE(follower.state.left_out().all().size() == 1);
+  CHECK(follower.state.left_out().all().at({"demo", "web"}).count == 100'000 - kMostEndpointsOfPort);
   CHECK(follower.state.take_remarks().size() <= 3);
 }
 
@@ -251,7 +277,7 @@ TEST_CASE("ten thousand ports share the endpoints of a Service") {
   follower.take(put(one));
   CHECK(follower.views.size() == 10'000);
   CHECK(follower.state.known_endpoints(Family::kIpv4) <= kMostEndpointsOfService);
-  CHECK(follower.state.left_out().at({"demo", "web"}).lines.size() == ServiceState::LeftOut::kMostLines);
+  CHECK(follower.state.left_out().all().at({"demo", "web"}).lines.size() == LeftOut::kMostLines);
 }
 
 TEST_CASE("many external addresses times many ports are bounded and source ranges are never dropped") {
