@@ -58,6 +58,7 @@ struct SyncReport {
   std::size_t transactions = 0;
   std::size_t retries = 0;                ///< another writer came between
   std::array<std::size_t, 2> rules{};     ///< added, in filter and nat (rules::Table); iptables mode
+  std::size_t table_rules = 0;            ///< added, in the table of nftables mode
   Drift::Report drift;                    ///< what others changed, and what was written because of that
   std::vector<RefusedObject> refused;     ///< news: refused for the first time, or for another reason
   std::vector<std::string> in_force;      ///< names of those that were refused before and are taken now
