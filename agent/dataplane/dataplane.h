@@ -175,7 +175,8 @@ class Dataplane {
     std::vector<rules::hostport::Remark> host_ports;  ///< those that are withheld beside what others serve
   };
   [[nodiscard]] virtual rules::Result<Difference> diff(netlink::NfTables& kernel) const = 0;
-  /// The tables that are wanted, for a walk; beside what others serve, when `kernel` is given.
+  /// The tables that are wanted now, for a walk; beside what others serve, when `kernel` is given. It keeps what it
+  /// needs: this may change or go.
   [[nodiscard]] virtual rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const = 0;
 
   /// Removes everything that this mode ever makes in the family, and nothing else.
