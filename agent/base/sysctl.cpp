@@ -1,6 +1,8 @@
 #include "agent/base/sysctl.h"
 
 #include <cerrno>
+#include <charconv>
+#include <system_error>
 
 #include "agent/base/file.h"
 #include "agent/base/printable.h"
@@ -30,6 +32,14 @@ rules::Result<std::string> read_sysctl(std::string_view name, const std::filesys
   rules::Result<std::string> text = read_file(*path, kLongestSetting, "read setting");
   if (!text) return text;
   return std::string(trimmed(*text));
+}
+
+std::optional<std::uint64_t> read_sysctl_number(std::string_view name) {
+  const auto text = read_sysctl(name);
+  std::uint64_t number = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc())
+    return std::nullopt;
+  return number;
 }
 
 rules::Status write_sysctl(std::string_view name, std::string_view value, const std::filesystem::path& root) {

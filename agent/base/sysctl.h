@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,9 @@ inline constexpr std::string_view kSysctlTcpBeLiberal = "net/netfilter/nf_conntr
 /// Settings of net/ are those of the network namespace of the calling thread.
 [[nodiscard]] rules::Result<std::string> read_sysctl(std::string_view name,
                                                      const std::filesystem::path& root = "/proc/sys");
+
+/// The same of a setting that is a number, of 64 bits and without a sign; none: it is not there, or is something else.
+[[nodiscard]] std::optional<std::uint64_t> read_sysctl_number(std::string_view name);
 
 /// Where the DaemonSet mounts the settings that a container may write: its own /proc/sys is read-only, and nothing can
 /// be mounted over it.

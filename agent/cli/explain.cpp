@@ -21,13 +21,7 @@ int explain(const Options& options) {
     base::log_error(question.error());
     return kExitUsage;
   }
-  const auto context = read_explain_sources(asked, options.flags, *question);
-  if (!context) {
-    base::log_error(context.error());
-    return kExitNoAnswer;
-  }
-
-  const auto answer = explain::explain(*context, *question);
+  const auto answer = answer_question(asked, options.flags, *question);
   if (!answer) {
     base::log_error(answer.error());
     return kExitNoAnswer;

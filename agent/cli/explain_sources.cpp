@@ -6,10 +6,12 @@
 
 #include "agent/base/log.h"
 #include "agent/daemon/inputs.h"
+#include "agent/explain/explain.h"
 #include "agent/explain/sources.h"
 #include "netlink/core/nf_tables.h"
 #include "netlink/host/conntrack.h"
 #include "netlink/host/surroundings.h"
+#include "netlink/walk/ruleset_reader.h"
 
 namespace kubenatd::agent::cli {
 namespace {
@@ -17,6 +19,8 @@ namespace {
 using Source = ExplainOptions::Source;
 
 constexpr std::size_t kMostFlows = 10;
+/// When others write all the time, an answer that says so has to do.
+constexpr int kAnswerTries = 3;
 
 std::vector<explain::KnownFlow> flows_of(const rules::walk::Packet& packet, bool any_source) {
   std::vector<explain::KnownFlow> flows;
@@ -95,13 +99,14 @@ rules::Status add_node(const ExplainOptions& options, const explain::Question& q
 }
 
 /// The kernel's rules, and the desired ones beside what others serve.
-rules::Status add_live(const dataplane::Model& model, explain::ExplainContext& context) {
+rules::Status add_live(const dataplane::Model& model, std::size_t at_once, explain::ExplainContext& context) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
-  auto live = explain::read_live_rules();
-  if (!live) return std::unexpected(live.error());
+  // What takes longer comes first: nothing is to change between the kernel's rules and the walk.
   auto desired = explain::desired_rules(model, &*kernel);
   if (!desired) return std::unexpected(desired.error());
+  auto live = explain::read_live_rules(at_once);
+  if (!live) return std::unexpected(live.error());
   context.rules = std::move(*live);
   context.desired = std::move(*desired);
   context.source = "live";
@@ -109,11 +114,11 @@ rules::Status add_live(const dataplane::Model& model, explain::ExplainContext& c
 }
 
 /// The rules to walk, and those to compare them with.
-rules::Status add_rules(const ExplainOptions& options, const dataplane::Model* model,
+rules::Status add_rules(const ExplainOptions& options, const dataplane::Model* model, std::size_t at_once,
                         explain::ExplainContext& context) {
   if (model == nullptr) return {};
   if (context.source.empty() && options.source != Source::kDesired) {
-    const auto live = add_live(*model, context);
+    const auto live = add_live(*model, at_once, context);
     if (!live && options.source == Source::kLive) return live;
     if (!live)
       base::log_info("the kernel's rules cannot be read; the desired ones are walked",
@@ -144,8 +149,8 @@ rules::Status read_saved(const ExplainOptions& options, explain::ExplainContext&
 }
 
 /// Objects, and the model that is made of them.
-rules::Result<daemon::Inputs> read_objects(const ExplainOptions& asked, const config::FlagValues& flags,
-                                           explain::ExplainContext& context) {
+rules::Status read_objects(const ExplainOptions& asked, const config::FlagValues& flags,
+                           explain::ExplainContext& context) {
   auto inputs = daemon::read_inputs(flags, daemon::Purpose::kExplain);
   if (!inputs) return std::unexpected(inputs.error());
   // Counting is the kernel's matter: what is compared with is made as it would be where these rules are.
@@ -157,7 +162,28 @@ rules::Result<daemon::Inputs> read_objects(const ExplainOptions& asked, const co
       *inputs, [&](const objects::ObjectEvent& event) { context.inventory.take(event); },
       [&](objects::PassedOver one) { context.passed.add(std::move(one)); });
   if (!gathered) return std::unexpected(gathered.error());
-  return inputs;
+  context.model = std::move(inputs->model);
+  return {};
+}
+
+/// `at_once` as of netlink::walk::read_ruleset().
+rules::Result<explain::ExplainContext> read_sources(const ExplainOptions& asked, const config::FlagValues& flags,
+                                                    const explain::Question& question, std::size_t at_once) {
+  explain::ExplainContext context;
+  context.in_interface = asked.in_interface;
+  if (!asked.saved.empty())
+    if (auto saved = read_saved(asked, context); !saved) return std::unexpected(saved.error());
+  if (asked.saved.empty() || !flags.settings.manifests.empty()) {
+    if (auto read = read_objects(asked, flags, context); !read) return std::unexpected(read.error());
+  }
+  const dataplane::Model* model = context.model.get();
+  if (auto added = add_rules(asked, model, at_once, context); !added) return std::unexpected(added.error());
+  if (auto added = add_node(asked, question, model, context); !added) return std::unexpected(added.error());
+  if (context.source == "live")
+    context.flows = [any_source = !question.from](const rules::walk::Packet& packet) {
+      return flows_of(packet, any_source);
+    };
+  return context;
 }
 
 }  // namespace
@@ -165,24 +191,19 @@ rules::Result<daemon::Inputs> read_objects(const ExplainOptions& asked, const co
 rules::Result<explain::ExplainContext> read_explain_sources(const ExplainOptions& asked,
                                                             const config::FlagValues& flags,
                                                             const explain::Question& question) {
-  explain::ExplainContext context;
-  context.in_interface = asked.in_interface;
-  if (!asked.saved.empty())
-    if (auto saved = read_saved(asked, context); !saved) return std::unexpected(saved.error());
-  std::optional<daemon::Inputs> inputs;
-  if (asked.saved.empty() || !flags.settings.manifests.empty()) {
-    auto read = read_objects(asked, flags, context);
-    if (!read) return std::unexpected(read.error());
-    inputs = std::move(*read);
+  return read_sources(asked, flags, question, netlink::walk::kAllAtOnce);
+}
+
+rules::Result<explain::Answer> answer_question(const ExplainOptions& asked, const config::FlagValues& flags,
+                                               const explain::Question& question) {
+  auto context = read_sources(asked, flags, question, rules::walk::kManyRules);
+  if (!context) return std::unexpected(context.error());
+  for (int tries = 1;; ++tries) {
+    auto answer = explain::explain(*context, question);
+    if (!answer || !explain::met_changes(*answer) || tries == kAnswerTries) return answer;
+    const auto again = add_live(*context->model, rules::walk::kManyRules, *context);
+    if (!again) return std::unexpected(again.error());
   }
-  const dataplane::Model* model = inputs ? inputs->model.get() : nullptr;
-  if (auto added = add_rules(asked, model, context); !added) return std::unexpected(added.error());
-  if (auto added = add_node(asked, question, model, context); !added) return std::unexpected(added.error());
-  if (context.source == "live")
-    context.flows = [any_source = !question.from](const rules::walk::Packet& packet) {
-      return flows_of(packet, any_source);
-    };
-  return context;
 }
 
 }  // namespace kubenatd::agent::cli

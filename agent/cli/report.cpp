@@ -32,6 +32,7 @@
 #include "agent/serve/seen_pages.h"
 #include "netlink/core/nf_tables.h"
 #include "netlink/host/conntrack_stats.h"
+#include "netlink/walk/ruleset_reader.h"
 
 namespace kubenatd::agent::cli {
 namespace {
@@ -167,7 +168,7 @@ std::vector<Section> read_sections(const config::FlagValues& flags) {
   Wanted wanted = read_wanted(flags);
   add("objects, as this program reads them", std::move(wanted.objects));
   add("differences between wanted and live rules", std::move(wanted.differences)).most = kMostRules;
-  const auto live = explain::read_live_rules();
+  const auto live = explain::read_live_rules(netlink::walk::kAllAtOnce);
   const auto of_live = [&](std::string (*make)(const rules::walk::Ruleset&)) -> Text {
     if (!live) return std::unexpected(daemon::with_kernel_advice(live.error()));
     return make(*live);

@@ -108,7 +108,8 @@ void tell_ipvs(const config::Environment& environment) {
 }
 
 /// Answers by objects and rules that are read for the question anew, with the agent's own options.
-using Answer = std::function<page::Explained(const explain::Question&, rules::Result<explain::ExplainContext>)>;
+using Answer =
+    std::function<page::Explained(const ExplainOptions&, const config::FlagValues&, const explain::Question&)>;
 page::Explain for_page(const config::FlagValues& flags, Answer answer) {
   return [flags, answer = std::move(answer)](const std::string& to, const std::string& from) -> page::Explained {
     const auto question = explain::parse_question(to, from);
@@ -116,24 +117,26 @@ page::Explain for_page(const config::FlagValues& flags, Answer answer) {
     ExplainOptions asked;
     asked.question = to;
     asked.from = from;
-    return answer(*question, read_explain_sources(asked, flags, *question));
+    return answer(asked, flags, *question);
   };
 }
 
 /// As `kubenatd explain`.
-page::Explained explain_for_page(const explain::Question& question, rules::Result<explain::ExplainContext> context) {
-  if (!context) return {.json = {}, .error = context.error().to_string()};
-  const auto answer = explain::explain(*context, question);
+page::Explained explain_for_page(const ExplainOptions& asked, const config::FlagValues& flags,
+                                 const explain::Question& question) {
+  const auto answer = answer_question(asked, flags, question);
   if (!answer) return {.json = {}, .error = answer.error().to_string()};
   return {.json = explain::to_json(*answer), .error = {}};
 }
 
 /// As `kubenatd trace`, for a short time.
-page::Explained trace_for_page(const explain::Question& question, rules::Result<explain::ExplainContext> context) {
+page::Explained trace_for_page(const ExplainOptions& asked, const config::FlagValues& flags,
+                               const explain::Question& question) {
   page::Explained told;
-  const auto traced = trace::trace_packets(
-      {.question = question, .duration = kPageTraceTime, .packets = kPageTracePackets}, std::move(context),
-      [&](const trace::Report& report) { told.json = trace::to_json(report); });
+  const auto traced =
+      trace::trace_packets({.question = question, .duration = kPageTraceTime, .packets = kPageTracePackets},
+                           read_explain_sources(asked, flags, question),
+                           [&](const trace::Report& report) { told.json = trace::to_json(report); });
   if (!traced) told.error = daemon::with_kernel_advice(traced.error().error).to_string();
   return told;
 }

@@ -98,11 +98,14 @@ rules::Result<std::unique_ptr<Serving>> Serving::open(dataplane::Model& model, c
                     serve::healthz_pages(serving->health_, serving->metrics_), serve::HttpLane::kProbes);
   auto pages = serve::seen_pages(serving->board_, *serving->inquiries_);
   if (config.page == config::Settings::Page::kOn)
-    pages.merge(page::ui_pages(serving->board_, *serving->inquiries_,
-                               {.node = model.environment().node_name,
-                                .counts = config.mode == config::Config::Mode::kIptables,
-                                .explain = options.explain,
-                                .trace = config.page_trace == config::Settings::Page::kOn ? options.trace : nullptr}));
+    pages.merge(
+        page::ui_pages(serving->board_, *serving->inquiries_,
+                       {.node = model.environment().node_name,
+                        .mode = config.mode,
+                        // In iptables mode the kernel counts for every rule, asked or not.
+                        .counts = config.mode == config::Config::Mode::kIptables || config.counted_services != 0,
+                        .explain = options.explain,
+                        .trace = config.page_trace == config::Settings::Page::kOn ? options.trace : nullptr}));
   const rules::Status metrics =
       serving->keep(metrics_name(config), config.metrics_bind_address,
                     serve::metrics_pages(serving->metrics_, config, std::move(pages),

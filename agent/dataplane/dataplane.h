@@ -58,6 +58,7 @@ struct SyncReport {
   std::size_t transactions = 0;
   std::size_t retries = 0;                ///< another writer came between
   std::array<std::size_t, 2> rules{};     ///< added, in filter and nat (rules::Table); iptables mode
+  std::size_t table_rules = 0;            ///< added, in the table of nftables mode
   Drift::Report drift;                    ///< what others changed, and what was written because of that
   std::vector<RefusedObject> refused;     ///< news: refused for the first time, or for another reason
   std::vector<std::string> in_force;      ///< names of those that were refused before and are taken now
@@ -174,7 +175,8 @@ class Dataplane {
     std::vector<rules::hostport::Remark> host_ports;  ///< those that are withheld beside what others serve
   };
   [[nodiscard]] virtual rules::Result<Difference> diff(netlink::NfTables& kernel) const = 0;
-  /// The tables that are wanted, for a walk; beside what others serve, when `kernel` is given.
+  /// The tables that are wanted now, for a walk; beside what others serve, when `kernel` is given. It keeps what it
+  /// needs: this may change or go.
   [[nodiscard]] virtual rules::Result<rules::walk::Ruleset> desired_ruleset(netlink::NfTables* kernel) const = 0;
 };
 

@@ -119,6 +119,7 @@ struct Answer {
   std::string masquerade;        ///< why; empty: none
   bool is_doubtful = false;      ///< rules that cannot be judged lead to different ends
   bool is_incomplete = false;    ///< something that could decide was not looked at, or not walked
+  bool rules_changed = false;    ///< while they were asked for: some may be of another time than others
   bool is_contradicted = false;  ///< known connections all go elsewhere than it says
   std::vector<Finding> findings;
   std::vector<PathDifference> differences;

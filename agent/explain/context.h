@@ -2,10 +2,12 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/dataplane/model.h"
 #include "agent/explain/answer.h"
 #include "agent/explain/inventory.h"
 #include "agent/explain/passed_over.h"
@@ -18,10 +20,11 @@ namespace kubenatd::agent::explain {
 
 /// Everything that an explanation is made from.
 struct ExplainContext {
-  Inventory inventory;                                       ///< empty: nothing is known but the rules
-  std::array<std::vector<rules::ServicePortView>, 2> views;  ///< by family
-  rules::walk::Ruleset rules;                                ///< what packets are walked through
-  std::optional<rules::walk::Ruleset> desired;               ///< to compare with; none: `rules` is the desired state
+  Inventory inventory;                                              ///< empty: nothing is known but the rules
+  std::shared_ptr<const dataplane::Model> model;                    ///< for those below that point into it
+  std::array<std::vector<const rules::ServicePortView*>, 2> views;  ///< by family
+  rules::walk::Ruleset rules;                                       ///< what packets are walked through
+  std::optional<rules::walk::Ruleset> desired;  ///< to compare with; none: `rules` is the desired state
   rules::walk::Surroundings surroundings;
   std::optional<state::FrontendGuard> guard;  ///< who does not get what it asks for; none: it is not known
   std::string node_name;

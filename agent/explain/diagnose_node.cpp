@@ -75,18 +75,14 @@ void add_causes(const Ways& ways, Answer& answer) {
 
 bool has_chain_like(const Ruleset& rules, std::string_view table, std::string_view start) {
   return std::ranges::any_of(rules.tables(), [&](const WalkTable& one) {
-    return is_of_iptables(one) && one.name == table &&
-           std::ranges::any_of(one.chains, [&](const auto& chain) { return chain.first.starts_with(start); });
+    return is_of_iptables(one) && one.name == table && one.has_chain_like(start);
   });
 }
 
-bool has_rules(const WalkTable& table) {
-  return std::ranges::any_of(table.chains, [](const auto& chain) { return !chain.second.rules.empty(); });
-}
-
 bool has_table(const Ruleset& rules, std::string_view name) {
-  return std::ranges::any_of(
-      rules.tables(), [&](const WalkTable& one) { return one.name == name && !is_of_iptables(one) && has_rules(one); });
+  return std::ranges::any_of(rules.tables(), [&](const WalkTable& one) {
+    return one.name == name && !is_of_iptables(one) && one.has_rules();
+  });
 }
 
 bool has_ipvs(const Ruleset& rules) {
@@ -127,6 +123,8 @@ void add_not_looked_at(const ExplainContext& context, Answer& answer) {
   const bool told = std::ranges::any_of(all, [](const NotLookedAt& one) { return one.what.starts_with("ipvs"); });
   if (context.source == "saved" && has_ipvs(context.rules) && !told)
     add({.what = "ipvs", .why = "the rules are of a node in ipvs mode, whose virtual servers are in no text of rules"});
+  if (answer.rules_changed)
+    add({.what = "what others changed", .why = "the rules were changed again and again while they were read"});
   for (const NotLookedAt& one : all) {
     answer.is_incomplete = true;
     add_finding(answer, Weight::kRemark, "not-looked-at",

@@ -301,8 +301,8 @@ bool works(const ExplainContext& context, const Answer& answer, const PathEnd& e
   if (!arrives || !meant || end.neighbour_failed || end.last_destination || end.last_port) return false;
   if (const objects::Pod* pod = context.inventory.pod_with(end.destination)) return why_not_ready(*pod).empty();
   for (const auto& views : context.views)
-    for (const rules::ServicePortView& view : views)
-      for (const rules::Endpoint& one : view.endpoints)
+    for (const rules::ServicePortView* view : views)
+      for (const rules::Endpoint& one : view->endpoints)
         if (one.address == end.destination && one.port == end.port) return one.is_ready || one.is_serving;
   return false;
 }

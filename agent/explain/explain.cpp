@@ -120,6 +120,7 @@ rules::Result<Answer> explain(const ExplainContext& context, const Question& que
     const auto desired_walk = rules::walk::walk(*context.desired, answer.packet, context.surroundings);
     answer.differences = differences_on_path(context.rules, walk, *context.desired, desired_walk);
   }
+  answer.rules_changed = context.rules.is_current && !context.rules.is_current();
   if (context.flows) answer.flows = context.flows(answer.packet);
   diagnose_objects(context, identity, answer);
   diagnose_walk(context, identity, walk, ways, answer);
@@ -132,6 +133,10 @@ bool has_problem(const Answer& answer) {
   return std::ranges::any_of(answer.findings,
                              [](const Finding& one) { return one.weight == Finding::Weight::kProblem; }) ||
          (answer.backend != nullptr && has_problem(*answer.backend));
+}
+
+bool met_changes(const Answer& answer) {
+  return answer.rules_changed || (answer.backend != nullptr && met_changes(*answer.backend));
 }
 
 }  // namespace kubenatd::agent::explain

@@ -12,5 +12,7 @@ namespace kubenatd::agent::explain {
 
 /// True when the answer names a problem.
 [[nodiscard]] bool has_problem(const Answer& answer);
+/// Whether the rules changed while the answer was made: it is better made anew, from rules that are read anew.
+[[nodiscard]] bool met_changes(const Answer& answer);
 
 }  // namespace kubenatd::agent::explain

@@ -70,7 +70,8 @@ Identity identify(const ExplainContext& context, const rules::Address& address, 
                   rules::Protocol protocol, const std::vector<PathEnd>& ends) {
   Identity found;
   const bool local = context.surroundings.is_local(address);
-  for (const rules::ServicePortView& view : context.views[static_cast<std::size_t>(address.family)]) {
+  for (const rules::ServicePortView* one : context.views[static_cast<std::size_t>(address.family)]) {
+    const rules::ServicePortView& view = *one;
     if (local && protocol == rules::Protocol::kTcp && view.health_check_node_port == port)
       found.subject = {Target::kHealthCheck, view.name};
     if (view.protocol != protocol) continue;

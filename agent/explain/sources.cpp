@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -89,7 +90,7 @@ std::string describe(const WalkTable& table) {
                      table.legacy ? " of iptables-legacy" : "");
 }
 
-/// Moves all of `more` over. No table is in both.
+/// Moves all tables of `more` over. No table is in both.
 void join(Ruleset& into, Ruleset&& more) {
   for (WalkTable& table : more.tables()) into.tables().push_back(std::move(table));
   std::ranges::move(more.not_looked_at, std::back_inserter(into.not_looked_at));
@@ -172,10 +173,10 @@ rules::Result<Ruleset> read_saved_files(const std::vector<std::filesystem::path>
   return read_saved_texts(texts, remarks);
 }
 
-rules::Result<Ruleset> read_live_rules() {
+rules::Result<Ruleset> read_live_rules(std::size_t at_once) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
-  auto ruleset = netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*kernel)));
+  auto ruleset = netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*kernel)), at_once);
   if (!ruleset) return std::unexpected(ruleset.error());
   netlink::walk::read_legacy_tables(*ruleset);
   return ruleset;
@@ -183,13 +184,22 @@ rules::Result<Ruleset> read_live_rules() {
 
 rules::Result<Ruleset> desired_rules(const dataplane::Model& model, netlink::NfTables* kernel) {
   Ruleset all;
+  std::array<decltype(Ruleset::look_up), 2> look_up;
   for (const rules::Family family : rules::kFamilies) {
     // A kernel without IPv6 has nothing to compare; without a kernel, both are wanted.
     if (kernel != nullptr && family == rules::Family::kIpv6 && !model.environment().ipv6) continue;
     auto desired = model.dataplane(family).desired_ruleset(kernel);
     if (!desired) return std::unexpected(desired.error());
+    look_up[static_cast<std::size_t>(family)] = std::move(desired->look_up);
     join(all, std::move(*desired));
   }
+  all.look_up = [look_up = std::move(look_up)](const WalkTable& table, const rules::walk::WalkSet& set,
+                                               const rules::walk::Bytes& key) -> rules::walk::Found {
+    const rules::Family family =
+        table.family == rules::walk::TableFamily::kIp ? rules::Family::kIpv4 : rules::Family::kIpv6;
+    const auto& of_family = look_up[static_cast<std::size_t>(family)];
+    return of_family ? of_family(table, set, key) : rules::walk::Found{};
+  };
   return all;
 }
 
@@ -198,7 +208,7 @@ void add_views(const dataplane::Model& model, ExplainContext& context) {
   for (const rules::Family family : rules::kFamilies) {
     const auto at = static_cast<std::size_t>(family);
     const auto& dataplane = model.dataplane(family);
-    dataplane.for_each_view([&](const rules::ServicePortView& view) { context.views[at].push_back(view); });
+    dataplane.for_each_view([&](const rules::ServicePortView& view) { context.views[at].push_back(&view); });
     context.node_port_addresses[at] = dataplane.node_options().node_port_addresses;
   }
 }

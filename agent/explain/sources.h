@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -36,14 +37,16 @@ struct SavedText {
 [[nodiscard]] rules::Result<rules::walk::Ruleset> read_saved_files(const std::vector<std::filesystem::path>& files,
                                                                    std::vector<std::string>& remarks);
 
-/// All of this network namespace: everybody's tables of nf_tables, and those of iptables-legacy.
-[[nodiscard]] rules::Result<rules::walk::Ruleset> read_live_rules();
+/// All of this network namespace: everybody's tables of nf_tables, as netlink::walk::read_ruleset(), and those of
+/// iptables-legacy.
+[[nodiscard]] rules::Result<rules::walk::Ruleset> read_live_rules(std::size_t at_once);
 
 /// What is wanted in every family that the node has; beside what others serve, when `kernel` is given.
 [[nodiscard]] rules::Result<rules::walk::Ruleset> desired_rules(const dataplane::Model& model,
                                                                 netlink::NfTables* kernel);
 
-/// Fills in what is known of service ports and of where their NodePorts answer. Cost: linear.
+/// Fills in what is known of service ports and of where their NodePorts answer. The context points into the model,
+/// which must not change. Cost: linear.
 void add_views(const dataplane::Model& model, ExplainContext& context);
 
 /// Whether any rule counts packets by nfnetlink_acct.

@@ -41,7 +41,8 @@ std::optional<WayIn> find_way_in(const ExplainContext& context, const Question& 
                        .controller = "pod " + pod->key.to_string(),
                        .pod_address = pod->addresses.empty() ? std::nullopt : std::optional(pod->addresses.front())};
     for (const auto& views : context.views)
-      for (const rules::ServicePortView& view : views) {
+      for (const rules::ServicePortView* one : views) {
+        const rules::ServicePortView& view = *one;
         if (view.protocol != rules::Protocol::kTcp) continue;
         WayIn way{.address = std::nullopt, .port = port, .controller = {}, .pod_address = {}};
         set_controller(view, way);

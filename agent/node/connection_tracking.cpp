@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "agent/base/sysctl.h"
 #include "agent/config/conntrack_settings.h"
 
@@ -13,14 +11,6 @@ namespace {
 /// Of the table, in percent: past that there is little room for a storm of connections.
 constexpr std::uint64_t kNearlyFull = 90;
 
-std::optional<std::uint64_t> read_number(std::string_view name) {
-  const auto text = base::read_sysctl(name);
-  std::uint64_t number = 0;
-  if (!text || std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc())
-    return std::nullopt;
-  return number;
-}
-
 }  // namespace
 
 bool is_conntrack_loaded() {
@@ -29,10 +19,10 @@ bool is_conntrack_loaded() {
 
 ConnectionTracking read_connection_tracking(bool loaded_before) {
   ConnectionTracking tracking{.loaded_before = loaded_before,
-                              .entries = read_number(config::kSysctlConntrackCount),
-                              .most_entries = read_number(config::kSysctlConntrackMax),
+                              .entries = base::read_sysctl_number(config::kSysctlConntrackCount),
+                              .most_entries = base::read_sysctl_number(config::kSysctlConntrackMax),
                               .be_liberal = std::nullopt};
-  if (const auto liberal = read_number(base::kSysctlTcpBeLiberal)) tracking.be_liberal = *liberal != 0;
+  if (const auto liberal = base::read_sysctl_number(base::kSysctlTcpBeLiberal)) tracking.be_liberal = *liberal != 0;
   return tracking;
 }
 

@@ -4,7 +4,6 @@
 #include <sys/inotify.h>
 
 #include <cerrno>
-#include <charconv>
 #include <system_error>
 
 #include "agent/base/descriptor.h"
@@ -13,14 +12,6 @@
 
 namespace kubenatd::agent::node {
 namespace {
-
-std::optional<std::size_t> read_number(std::string_view name) {
-  const auto text = base::read_sysctl(name);
-  std::size_t number = 0;
-  if (!text || std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc())
-    return std::nullopt;
-  return number;
-}
 
 int try_inotify() {
   const base::Descriptor watcher(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -65,8 +56,8 @@ Limits read_limits() {
   return {.descriptors = base::descriptor_limit(),
           .most_descriptors = base::most_descriptors(),
           .inotify = try_inotify(),
-          .inotify_instances = read_number("fs/inotify/max_user_instances"),
-          .inotify_watches = read_number("fs/inotify/max_user_watches")};
+          .inotify_instances = base::read_sysctl_number("fs/inotify/max_user_instances"),
+          .inotify_watches = base::read_sysctl_number("fs/inotify/max_user_watches")};
 }
 
 Findings judge(const Limits& limits, std::size_t least) {

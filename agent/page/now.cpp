@@ -20,7 +20,7 @@ namespace {
 using serve::HttpResponse;
 
 constexpr std::chrono::milliseconds kPatience{3000};
-/// A list may take this part of the time,
+/// A list, or a reading of counters, may take this part of the time,
 constexpr int kListShare = 100;
 /// but is not put off for longer.
 constexpr std::chrono::seconds kLongestPause{5};
@@ -80,6 +80,43 @@ HttpResponse failed(seen::Inquiries::Failure failure) {
 
 }  // namespace
 
+Rates::Ports Rates::ports_of(const seen::ServiceRow& row) {
+  Ports ports;
+  for (const seen::EndpointsOf& family : row.endpoints) {
+    const auto kind = family.family == name_of(rules::Family::kIpv4) ? rules::Family::kIpv4 : rules::Family::kIpv6;
+    for (const auto& [name, protocol] : row.port_names)
+      ports.insert({state::service_port_name({row.ns, row.name}, name), protocol, kind});
+  }
+  return ports;
+}
+
+Rates::Known Rates::look(const Ports& ports, const std::map<serve::CountedPort, serve::Packets>& counts,
+                         const Known* before, Clock::time_point now) {
+  Known next{.ports = {}, .at = now, .rate = {}};
+  std::uint64_t connections = 0;
+  bool complete = before != nullptr;
+  for (const serve::CountedPort& port : ports) {
+    const auto packets = counts.find(port);
+    if (packets == counts.end()) {
+      complete = false;
+      continue;
+    }
+    next.ports.insert(*packets);
+    if (before == nullptr) continue;
+    const auto last = before->ports.find(port);
+    if (last == before->ports.end()) {
+      complete = false;
+    } else {
+      connections += serve::packets_since(last->second, packets->second);
+    }
+  }
+  if (!complete) return next;
+  // One decimal: a document whose figures are never the same is never the same.
+  const double seconds = std::chrono::duration<double>(now - before->at).count();
+  next.rate = std::round(static_cast<double>(connections) / seconds * 10) / 10;
+  return next;
+}
+
 void Rates::add_to(seen::ServicesPage& page) {
   const Clock::time_point now = Clock::now();
   if (!kernel_) {
@@ -88,46 +125,29 @@ void Rates::add_to(seen::ServicesPage& page) {
     kernel_ = std::move(*kernel);
   }
   std::erase_if(known_, [&](const auto& one) { return one.second.at + kForgotten < now; });
-  for (seen::ServiceRow& row : page.rows) {
-    if (!row.not_served.empty()) continue;
-    const std::string service = row.ns + "/" + row.name;
-    const auto before = known_.find(service);
-    if (before != known_.end() && now - before->second.at < kShortestSpan) {
-      row.new_connections = before->second.rate;
-      continue;
-    }
-    Known next{.ports = {}, .at = now, .rate = {}};
-    std::uint64_t connections = 0;
-    bool complete = before != known_.end();
-    for (const seen::EndpointsOf& family : row.endpoints) {
-      const auto kind = family.family == name_of(rules::Family::kIpv4) ? rules::Family::kIpv4 : rules::Family::kIpv6;
-      for (const auto& [name, protocol] : row.port_names) {
-        auto packets =
-            serve::endpoint_packets(*kernel_, kind, state::service_port_name({row.ns, row.name}, name), protocol);
-        if (!packets) {
-          complete = false;
-          continue;
-        }
-        const std::string key = fmt::format("{} {} {}", family.family, name, name_of(protocol));
-        if (before != known_.end()) {
-          const auto last = before->second.ports.find(key);
-          if (last != before->second.ports.end()) {
-            connections += serve::packets_since(last->second, *packets);
-          } else {
-            complete = false;
-          }
-        }
-        next.ports[key] = std::move(*packets);
-      }
-    }
-    if (complete) {
-      // One decimal: a document whose figures are never the same is never the same.
-      const double seconds = std::chrono::duration<double>(now - before->second.at).count();
-      next.rate = std::round(static_cast<double>(connections) / seconds * 10) / 10;
-    }
-    row.new_connections = next.rate;
-    known_.insert_or_assign(service, std::move(next));
+  const auto service_of = [](const seen::ServiceRow& row) { return row.ns + "/" + row.name; };
+  std::map<std::string, Ports> due;
+  Ports all;
+  for (const seen::ServiceRow& row : page.rows) {
+    const auto known = known_.find(service_of(row));
+    const bool is_fresh = known != known_.end() && now - known->second.at < kShortestSpan;
+    if (now < next_ || is_fresh || !row.not_served.empty()) continue;
+    const Ports& ports = due[service_of(row)] = ports_of(row);
+    all.insert(ports.begin(), ports.end());
   }
+  if (!due.empty()) {
+    const Clock::time_point begin = Clock::now();
+    const auto counts = serve::read_counts(*kernel_, mode_, all);
+    const Clock::time_point end = Clock::now();
+    next_ = end + std::min<Clock::duration>((end - begin) * kListShare, kLongestPause);
+    for (const auto& [service, ports] : due) {
+      const auto before = known_.find(service);
+      known_.insert_or_assign(service, look(ports, counts, before == known_.end() ? nullptr : &before->second, end));
+    }
+  }
+  for (seen::ServiceRow& row : page.rows)
+    if (const auto known = known_.find(service_of(row)); known != known_.end() && row.not_served.empty())
+      row.new_connections = known->second.rate;
 }
 
 Now::Listed* Now::list(const seen::ServicesQuery& query, HttpResponse& failure) {

@@ -47,7 +47,7 @@ std::map<std::string, serve::HttpHandler> ui_pages(const seen::Board& board, see
   };
   pages.emplace("/ui", guarded(lead, names, false));
   const Now::Can can{.count = options.counts, .trace = options.trace != nullptr};
-  const auto now = std::make_shared<Now>(board, inquiries, can);
+  const auto now = std::make_shared<Now>(board, inquiries, options.mode, can);
   pages.emplace(kNowPath, guarded([now](const HttpRequest& request) { return now->answer(request); }, names, true));
   const auto answer = [&](const char* path, Explain how, std::chrono::milliseconds pause) {
     if (!how) return;

@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "agent/config/config.h"
 #include "agent/page/explainer.h"
 #include "agent/seen/board.h"
 #include "agent/seen/inquiries.h"
@@ -13,7 +14,8 @@ namespace kubenatd::agent::page {
 
 struct PageOptions {
   std::string node;
-  bool counts = true;  ///< the rules of the mode count connections
+  config::Config::Mode mode = config::Config::Mode::kIptables;
+  bool counts = true;  ///< the rules count connections
   Explain explain{};   ///< none: packets are not explained
   Explain trace{};     ///< the same for packets that are traced
 };

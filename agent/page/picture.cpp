@@ -245,7 +245,8 @@ rules::Status Picture::read_ruleset() {
   if (ruleset_ && Clock::now() < read_at_ + kRulesetLasts) return {};
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
-  auto ruleset = netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*kernel)));
+  auto ruleset =
+      netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*kernel)), rules::walk::kManyRules);
   if (!ruleset) return std::unexpected(ruleset.error());
   ruleset_ = std::move(*ruleset);
   read_at_ = Clock::now();

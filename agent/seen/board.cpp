@@ -205,7 +205,8 @@ void Board::note_drift(FamilyState& state, const RoundReport::Family& told, cons
                   .objects = words_of(drift.healed),
                   .more_objects = drift.healed.size() - std::min(drift.healed.size(), History::kNamedObjects),
                   .chains = told.sync.chains,
-                  .rules = told.sync.rules[0] + told.sync.rules[1] + told.sync.elements,
+                  .rules = told.sync.rules[0] + told.sync.rules[1] + told.sync.table_rules,
+                  .elements = told.sync.elements,
                   .writers = told.healed_of,
                   .stood = told.healed_after});
     for (const rules::ObjectRef& object : drift.healed)

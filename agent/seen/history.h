@@ -35,7 +35,8 @@ struct Happening {
   std::vector<std::string> objects{};  ///< "nat KUBE-SERVICES"; the first of them
   std::size_t more_objects = 0;        ///< that are not named
   std::size_t chains = 0;              ///< kDrift: written by the sync that healed it
-  std::size_t rules = 0;               ///< kDrift: the same; in nftables mode elements of sets
+  std::size_t rules = 0;               ///< kDrift: the same
+  std::size_t elements = 0;            ///< kDrift: the same; of sets, in nftables mode alone
   std::vector<std::string> writers{};  ///< kDrift, kDisputed: "iptables (4711)"; empty: not seen
   /// kDrift: from the first event about it; kSyncWorks, kSourceUp: from the failure. None: not known.
   std::optional<std::chrono::nanoseconds> stood{};

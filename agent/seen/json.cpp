@@ -239,6 +239,7 @@ std::string to_json(const std::vector<Happening>& happenings, std::uint64_t last
     if (one.kind == Happening::Kind::kDrift) {
       json["chainsWritten"] = one.chains;
       json["rulesWritten"] = one.rules;
+      json["elementsWritten"] = one.elements;
     }
     if (!one.writers.empty()) json["writers"] = one.writers;
     if (one.stood) json["stoodSeconds"] = std::chrono::duration<double>(*one.stood).count();

@@ -32,7 +32,9 @@ constexpr std::size_t kMostSources = 400;
 class Predictor {
  public:
   explicit Predictor(rules::Result<explain::ExplainContext> context) : context_(std::move(context)) {
-    if (context_) context_->flows = nullptr;  // the connections that are traced would be among them
+    if (!context_) return;
+    context_->flows = nullptr;             // the connections that are traced would be among them
+    context_->rules.is_current = nullptr;  // the trace changes them itself, and they were read at once
   }
 
   [[nodiscard]] rules::Result<Prediction> ask(const Question& question) const {

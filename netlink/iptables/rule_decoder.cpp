@@ -11,13 +11,13 @@
 
 #include "netlink/core/attributes.h"
 #include "netlink/iptables/xt_decoder.h"
+#include "netlink/iptables/xt_layouts.h"
 
 namespace kubenatd::netlink::iptables {
 namespace {
 
 using rules::Family;
 
-constexpr std::size_t kMaxInterface = 15;     // IFNAMSIZ - 1
 constexpr std::size_t kMaxDescription = 160;  // of an opaque rule; a hostile one may have 128 expressions
 constexpr std::size_t kUsualMatches = 4;
 
@@ -201,7 +201,7 @@ class Decoder {
     if (match) return false;
     const std::size_t end = value.find('\0');
     const std::string_view name = value.substr(0, end);
-    if (name.empty() || name.size() > kMaxInterface) return false;
+    if (name.empty() || name.size() > xt::kMaxInterface) return false;
     // nft pads the name to 16 bytes, iptables ends it with one NUL; bytes behind it would never be equal.
     if (end != std::string_view::npos && value.find_first_not_of('\0', end) != std::string_view::npos) return false;
     match.emplace(rules::InterfaceMatch{std::string(name), end == std::string_view::npos, negate});

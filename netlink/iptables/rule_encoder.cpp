@@ -16,8 +16,6 @@ namespace {
 
 using rules::Family;
 
-constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ - 1
-
 // The largest parts, rounded up: -i, -o, -p, -s, -d, the counter, the target, compat and frame; a match is largest as
 // sctp's 296 bytes and its attributes.
 constexpr std::size_t kFrameBound = 1536;
@@ -35,7 +33,7 @@ class ExpressionWriter {
   /// `-i NAME`, `-o NAME`: the name with its NUL; `NAME+`: its bytes only.
   void interface_name(std::uint32_t key, const rules::InterfaceMatch& match) {
     meta(key);
-    std::array<char, kMaxInterface + 1> name{};
+    std::array<char, xt::kMaxInterface + 1> name{};
     std::copy_n(match.name.data(), match.name.size(), name.data());
     compare(match.negate, name.data(), static_cast<std::uint16_t>(match.name.size() + (match.prefix ? 0 : 1)));
   }

@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "netlink/iptables/rule_encoder.h"
+#include "netlink/iptables/xt_layouts.h"
 
 namespace kubenatd::netlink::iptables {
 namespace {
@@ -10,7 +11,6 @@ using rules::Family;
 
 // NFT_RULE_MAXEXPRS is 128 (net/netfilter/nf_tables_api.c); headers, counter and target take at most 15, a match 3.
 constexpr std::size_t kMaxMatches = 32;
-constexpr std::size_t kMaxInterface = 15;   // IFNAMSIZ - 1
 constexpr std::size_t kMaxChainName = 255;  // NFT_CHAIN_MAXNAMELEN - 1
 
 /// A NUL would end the text early in the kernel, and the rule would come back as another one.
@@ -62,7 +62,7 @@ std::string_view refusal_of(const std::optional<rules::AddressMatch>& match, Fam
 
 std::string_view refusal_of(const std::optional<rules::InterfaceMatch>& match) {
   if (!match) return "";
-  return is_text(match->name, kMaxInterface) ? "" : "the name of an interface has 1 to 15 bytes";
+  return is_text(match->name, xt::kMaxInterface) ? "" : "the name of an interface has 1 to 15 bytes";
 }
 
 }  // namespace

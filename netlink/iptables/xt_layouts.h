@@ -11,6 +11,8 @@
 /// unless said; every padding byte is a member, so that two values with equal content are equal bytes.
 namespace kubenatd::netlink::iptables::xt {
 
+inline constexpr std::size_t kMaxInterface = 15;  ///< bytes of an interface's name: IFNAMSIZ - 1
+
 /// xt_comment_info
 struct Comment {
   std::array<char, 256> text{};

@@ -5,14 +5,14 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
-#include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "netlink/core/attributes.h"
+#include "netlink/walk/chain_reader.h"
 #include "netlink/walk/element_lookup.h"
 #include "netlink/walk/expression_attributes.h"
-#include "netlink/walk/rule_reader.h"
 #include "netlink/walk/set_reader.h"
 
 namespace kubenatd::netlink::walk {
@@ -24,11 +24,6 @@ namespace {
 
 // When others write all the time, what was read last has to do.
 constexpr int kReadTries = 3;
-// A dump of a whole table walks over all that it has dumped again for each 32 KiB of answer; see iptables/reader.cpp.
-constexpr std::size_t kWholeDumpUses = 4000;
-// More elements than this are asked for one by one. An interval is two of them, and one more may end the first gap.
-constexpr std::size_t kMostElements = 512;
-
 // Newer than the headers of Linux 6.1.
 constexpr std::uint16_t kDevicePrefix = 2;  // NFTA_DEVICE_PREFIX
 constexpr std::uint32_t kNetdevEgress = 1;  // NF_NETDEV_EGRESS
@@ -78,7 +73,8 @@ std::vector<std::string> devices_of(const ExpressionAttributes& hook) {
 /// Reads everything once.
 class Reader {
  public:
-  explicit Reader(std::shared_ptr<NfTables> kernel) : kernel_(kernel), lookup_(std::move(kernel)) {}
+  Reader(std::shared_ptr<NfTables> kernel, std::size_t at_once)
+      : kernel_(kernel), lookup_(std::move(kernel)), at_once_(at_once) {}
 
   [[nodiscard]] Status read() {
     if (auto read = read_tables(); !read) return read;
@@ -86,12 +82,17 @@ class Reader {
     if (auto read = read_sets(); !read) return read;
     for (Live& live : tables_)
       for (const LiveSet& set : live.sets) read_elements(live, set);
-    for (Live& live : tables_) read_rules(live);
-    for (WalkTable& table : ruleset_.tables()) mark_dynamic(table);
+    for (Live& live : tables_)
+      if (live.table != nullptr) read_rules(live);
     return {};
   }
-  [[nodiscard]] Ruleset take() {
+  /// What was read, with the generation of that time.
+  [[nodiscard]] Ruleset take(std::uint32_t generation) {
     ruleset_.look_up = std::move(lookup_);
+    ruleset_.is_current = [kernel = kernel_, generation] {
+      const auto now = kernel->generation();
+      return now && *now == generation;
+    };
     return std::move(ruleset_);
   }
 
@@ -101,7 +102,7 @@ class Reader {
     std::string name;
     WalkTable* table = nullptr;  ///< none: of a family that is not walked
     std::size_t uses = 0;        ///< of all chains
-    std::vector<std::pair<std::string, std::size_t>> chains;
+    ChainNames others;           ///< of chains that no hook leads to
     std::vector<LiveSet> sets;
   };
 
@@ -128,11 +129,13 @@ class Reader {
   Status read_sets();
   void read_elements(Live& live, const LiveSet& set);
   void read_rules(Live& live);
-  [[nodiscard]] Status read_rules_of(Live& live, std::string_view chain);
-  static void mark_dynamic(WalkTable& table);
+  void read_whole(WalkTable& table);
+  void read_chain_by_chain(WalkTable& table);
+  void find_written_sets(const ChainNames& others, WalkTable& table);
 
   std::shared_ptr<NfTables> kernel_;
   ElementLookup lookup_;
+  std::size_t at_once_;
   Ruleset ruleset_;
   std::vector<Live> tables_;
 };
@@ -155,7 +158,9 @@ Status Reader::read_tables() {
   for (Found& table : found) {
     const auto family = family_named(table.family);
     if (!family) continue;
-    Live live{table.family, std::move(table.name), nullptr, 0, {}, {}};
+    Live live;
+    live.family = table.family;
+    live.name = std::move(table.name);
     if (*family != TableFamily::kBridge) {
       live.table = &ruleset_.table(*family, live.name);
       live.table->dormant = table.dormant;
@@ -172,7 +177,7 @@ Status Reader::read_chains() {
   const auto restart = [&] {
     for (Live& live : tables_) {
       live.uses = 0;
-      live.chains.clear();
+      live.others.clear();
       if (live.table != nullptr) live.table->chains.clear();
     }
     ruleset_.not_looked_at.clear();
@@ -193,22 +198,20 @@ void Reader::read_chain(const Message& message) {
   const std::size_t uses = attributes.be32(NFTA_CHAIN_USE);
   live->uses += uses;
   if (live->table == nullptr) return;
-  live->chains.emplace_back(name, uses);
+  if (!attributes.has(NFTA_CHAIN_HOOK)) return live->others.add(name);
   WalkChain chain;
   chain.name = name;
   chain.handle = attributes.be64(NFTA_CHAIN_HANDLE);
-  if (attributes.has(NFTA_CHAIN_HOOK)) {
-    const ExpressionAttributes hook(attributes.payload(NFTA_CHAIN_HOOK));
-    const auto where = hook_of(live->table->family, hook.be32(NFTA_HOOK_HOOKNUM));
-    const auto type = type_of(attributes.text(NFTA_CHAIN_TYPE));
-    if (where && type) {
-      chain.base =
-          Base{*where, *type, static_cast<std::int32_t>(hook.be32(NFTA_HOOK_PRIORITY)),
-               attributes.has(NFTA_CHAIN_POLICY) && attributes.be32(NFTA_CHAIN_POLICY) == NF_DROP, devices_of(hook)};
-    } else {
-      ruleset_.not_looked_at.push_back({fmt::format("chain {} {} {}", name_of(live->table->family), live->name, name),
-                                        "its hook or its type is not known"});
-    }
+  const ExpressionAttributes hook(attributes.payload(NFTA_CHAIN_HOOK));
+  const auto where = hook_of(live->table->family, hook.be32(NFTA_HOOK_HOOKNUM));
+  const auto type = type_of(attributes.text(NFTA_CHAIN_TYPE));
+  if (where && type) {
+    chain.base =
+        Base{*where, *type, static_cast<std::int32_t>(hook.be32(NFTA_HOOK_PRIORITY)),
+             attributes.has(NFTA_CHAIN_POLICY) && attributes.be32(NFTA_CHAIN_POLICY) == NF_DROP, devices_of(hook)};
+  } else {
+    ruleset_.not_looked_at.push_back({fmt::format("chain {} {} {}", name_of(live->table->family), live->name, name),
+                                      "its hook or its type is not known"});
   }
   live->table->chains.insert_or_assign(name, std::move(chain));
 }
@@ -229,7 +232,8 @@ void Reader::read_elements(Live& live, const LiveSet& set) {
   WalkTable& table = *live.table;
   if (set.objects_decide) lookup_.add_deciding(table, set.set.name);
   WalkSet& into = table.sets.insert_or_assign(set.set.name, set.set).first->second;
-  const std::size_t limit = into.interval && into.parts.size() == 1 ? 2 * kMostElements + 1 : kMostElements;
+  // An interval is two elements, and one more may end the first gap.
+  const std::size_t limit = into.interval && into.parts.size() == 1 ? 2 * kManyElements + 1 : kManyElements;
   if (into.dynamic || set.elements > limit) {
     into.complete = false;
     Found found = lookup_.catch_all(table, into);
@@ -252,68 +256,83 @@ void Reader::read_elements(Live& live, const LiveSet& set) {
   }
 }
 
-Status Reader::read_rules_of(Live& live, std::string_view name) {
-  WalkTable& table = *live.table;
-  DumpQuestion question;
-  question.type = NFT_MSG_GETRULE;
-  question.table = table.name;
-  question.name = name;
-  question.any_family = live.family;
+/// A rule may write into a set that was not made for it (without NFT_SET_EVAL).
+void mark_dynamic(WalkTable& table, std::string_view name) {
+  const auto found = table.sets.find(name);
+  if (found == table.sets.end() || found->second.dynamic) return;
+  found->second.dynamic = true;
+  found->second.complete = false;
+  found->second.elements.clear();
+}
+
+void mark_dynamic_by_rules(WalkTable& table) {
+  for (const auto& [name, chain] : table.chains)
+    for (const WalkRule& rule : chain.rules)
+      for (const Statement& statement : rule.statements)
+        if (const auto* update = std::get_if<UpdateSet>(&statement)) mark_dynamic(table, update->set);
+}
+
+void Reader::read_whole(WalkTable& table) {
   const auto restart = [&] {
-    for (auto& [chain_name, chain] : table.chains)
-      if (name.empty() || chain_name == name) chain.rules.clear();
+    for (auto& [name, chain] : table.chains) chain.rules.clear();
   };
-  const auto visit = [&](const Message& message) {
-    const ExpressionAttributes attributes(message.attributes());
-    if (attributes.text(NFTA_RULE_TABLE) != table.name) return;
-    const auto chain = table.chains.find(attributes.text(NFTA_RULE_CHAIN));
+  const auto visit = [&](std::string_view name, WalkRule&& rule) {
     // Of a chain that was made meanwhile nothing else is known.
-    if (chain == table.chains.end() || (!name.empty() && chain->first != name)) return;
-    WalkRule rule = read_rule(attributes.payload(NFTA_RULE_EXPRESSIONS), attributes.payload(NFTA_RULE_USERDATA), table);
-    rule.handle = attributes.be64(NFTA_RULE_HANDLE);
-    chain->second.rules.push_back(std::move(rule));
+    if (const auto chain = table.chains.find(name); chain != table.chains.end())
+      chain->second.rules.push_back(std::move(rule));
   };
-  return dump(question, fmt::format("{} {} {}", name_of(table.family), table.name, name), visit, restart);
+  if (walk::read_rules(*kernel_, table, {}, visit, restart)) return;
+  for (auto& [name, chain] : table.chains) chain.unread = true;
+}
+
+void Reader::read_chain_by_chain(WalkTable& table) {
+  for (auto& [name, chain] : table.chains) {
+    WalkChain& into = chain;
+    const auto visit = [&](std::string_view /*of*/, WalkRule&& rule) { into.rules.push_back(std::move(rule)); };
+    into.unread = !walk::read_rules(*kernel_, table, name, visit, [&] { into.rules.clear(); });
+  }
+}
+
+/// Where chains are read on demand, what their rules write into has to be known before.
+void Reader::find_written_sets(const ChainNames& others, WalkTable& table) {
+  const bool any = std::ranges::any_of(table.sets, [](const auto& one) {
+    return !one.second.dynamic && !one.second.anonymous && !one.second.interval;  // those cannot be written into
+  });
+  if (!any) return;
+  std::set<std::string> written;
+  const auto visit = [&](std::string_view set) { written.emplace(set); };
+  bool all = true;
+  others.for_each(
+      [&](std::string_view chain) { all = read_written_sets(*kernel_, table, chain, visit).has_value() && all; });
+  for (auto& [name, set] : table.sets)
+    if (written.contains(name) || !all) mark_dynamic(table, name);
 }
 
 void Reader::read_rules(Live& live) {
-  if (live.table == nullptr) return;
-  if (live.uses <= kWholeDumpUses) {
-    if (!read_rules_of(live, {}))
-      for (auto& [name, chain] : live.table->chains) chain.unread = true;
-    return;
+  WalkTable& table = *live.table;
+  if (live.uses > at_once_) {
+    read_chain_by_chain(table);
+    find_written_sets(live.others, table);
+    live.others.sort();
+    table.on_demand = std::make_shared<KernelChains>(kernel_, std::move(live.others));
+  } else {
+    live.others.for_each([&](std::string_view name) { table.chains[std::string(name)].name = name; });
+    live.uses > kManyRules ? read_chain_by_chain(table) : read_whole(table);
   }
-  for (const auto& [name, uses] : live.chains) {
-    if (uses == 0) continue;
-    if (!read_rules_of(live, name)) live.table->chains[name].unread = true;
-  }
-}
-
-/// A rule may write into a set that was not made for it (without NFT_SET_EVAL).
-void Reader::mark_dynamic(WalkTable& table) {
-  for (const auto& [name, chain] : table.chains)
-    for (const WalkRule& rule : chain.rules)
-      for (const Statement& statement : rule.statements) {
-        const auto* const update = std::get_if<UpdateSet>(&statement);
-        const auto set = update == nullptr ? table.sets.end() : table.sets.find(update->set);
-        if (set == table.sets.end() || set->second.dynamic) continue;
-        set->second.dynamic = true;
-        set->second.complete = false;
-        set->second.elements.clear();
-      }
+  mark_dynamic_by_rules(table);
 }
 
 }  // namespace
 
-rules::Result<Ruleset> read_ruleset(const std::shared_ptr<NfTables>& kernel) {
+rules::Result<Ruleset> read_ruleset(const std::shared_ptr<NfTables>& kernel, std::size_t at_once) {
   for (int tries = 1;; ++tries) {
     const auto before = kernel->generation();
     if (!before) return std::unexpected(before.error());
-    Reader reader(kernel);
+    Reader reader(kernel, at_once);
     if (auto read = reader.read(); !read) return std::unexpected(std::move(read.error()));
     const auto after = kernel->generation();
     if (!after) return std::unexpected(after.error());
-    if (*before == *after || tries == kReadTries) return reader.take();
+    if (*before == *after || tries == kReadTries) return reader.take(*before);
   }
 }
 

@@ -37,9 +37,6 @@ constexpr std::size_t kLargestAddress = 16;
   return Value::of(bytes);
 }
 
-[[nodiscard]] bool is_ipv4(const PacketState& state) {
-  return state.packet.destination.family == Family::kIpv4;
-}
 [[nodiscard]] bool is_multicast(const Address& address) {
   return address.family == Family::kIpv4 ? (address.bytes[0] & 0xf0) == 0xe0 : address.bytes[0] == 0xff;
 }

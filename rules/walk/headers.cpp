@@ -37,10 +37,6 @@ struct Writer {
   return value;
 }
 
-[[nodiscard]] bool is_ipv4(const PacketState& state) {
-  return state.packet.destination.family == Family::kIpv4;
-}
-
 /// The kernel counts the hop down before FORWARD (ip_forward, ip6_forward).
 [[nodiscard]] std::optional<std::uint8_t> ttl_at(const PacketState& state) {
   const bool forwarded =

@@ -9,10 +9,6 @@ namespace {
 
 using Kind = RouteAnswer::Kind;
 
-[[nodiscard]] bool is_ipv4(const PacketState& state) {
-  return state.packet.destination.family == Family::kIpv4;
-}
-
 /// Sources that no packet may have: multicast, 255.255.255.255, 0.0.0.0/8.
 [[nodiscard]] bool is_impossible_source(const Address& source) {
   if (source.family == Family::kIpv6) return source.bytes[0] == 0xff;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace kubenatd::rules::walk {
 namespace {
@@ -64,9 +65,25 @@ std::string_view name_of(Hook hook) {
   return "";
 }
 
+const WalkChain* ChainsOnDemand::find(const WalkTable& table, std::string_view name) {
+  if (const auto found = read_.find(name); found != read_.end()) return &found->second;
+  auto chain = read(table, name);
+  return chain ? &read_.emplace(name, std::move(*chain)).first->second : nullptr;
+}
+
 const WalkChain* WalkTable::chain(std::string_view chain_name) const {
-  const auto found = chains.find(chain_name);
-  return found == chains.end() ? nullptr : &found->second;
+  if (const auto found = chains.find(chain_name); found != chains.end()) return &found->second;
+  return on_demand == nullptr ? nullptr : on_demand->find(*this, chain_name);
+}
+
+bool WalkTable::has_chain_like(std::string_view start) const {
+  const auto found = chains.lower_bound(start);
+  if (found != chains.end() && found->first.starts_with(start)) return true;
+  return on_demand != nullptr && on_demand->has_like(start);
+}
+
+bool WalkTable::has_rules() const {
+  return on_demand != nullptr || std::ranges::any_of(chains, [](const auto& one) { return !one.second.rules.empty(); });
 }
 
 const WalkSet* WalkTable::set(std::string_view set_name) const {

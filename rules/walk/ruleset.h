@@ -92,18 +92,53 @@ struct Found {
   SetElement element;  ///< kThere
 };
 
+struct WalkTable;
+
+/// Chains of a table that has very many: each becomes a value when it is asked for, so that a walk costs what its
+/// packet meets, and not what the table holds.
+///
+/// Threading: one thread, that of its Ruleset. Failure: a chain whose rules cannot be had is `unread`. Cost: a chain is
+/// read once and then kept; a name that no chain has is looked up each time.
+class ChainsOnDemand {
+ public:
+  ChainsOnDemand() = default;
+  virtual ~ChainsOnDemand() = default;
+  ChainsOnDemand(const ChainsOnDemand&) = delete;
+  ChainsOnDemand& operator=(const ChainsOnDemand&) = delete;
+
+  /// None: there is no such chain. What was found stays where it is.
+  [[nodiscard]] const WalkChain* find(const WalkTable& table, std::string_view name);
+  /// Whether there is a chain whose name begins so.
+  [[nodiscard]] virtual bool has_like(std::string_view start) const = 0;
+
+ protected:
+  [[nodiscard]] virtual std::optional<WalkChain> read(const WalkTable& table, std::string_view name) = 0;
+
+ private:
+  std::map<std::string, WalkChain, std::less<>> read_;
+};
+
 struct WalkTable {
   TableFamily family = TableFamily::kIp;
   std::string name;
   bool dormant = false;
   bool legacy = false;       ///< of iptables-legacy: a rule set of its own, before or behind that of nf_tables
   std::uint64_t handle = 0;  ///< grows with each new table (6.18); 0: not known, the order in `tables` counts
-  std::map<std::string, WalkChain, std::less<>> chains;
+  std::map<std::string, WalkChain, std::less<>> chains;  ///< all of them; beside `on_demand`, those of hooks
+  std::shared_ptr<ChainsOnDemand> on_demand;  ///< the other chains of a large table; none: all are in `chains`
   std::map<std::string, WalkSet, std::less<>> sets;
 
+  /// Of all chains.
   [[nodiscard]] const WalkChain* chain(std::string_view chain_name) const;
+  [[nodiscard]] bool has_chain_like(std::string_view start) const;
+  [[nodiscard]] bool has_rules() const;
   [[nodiscard]] const WalkSet* set(std::string_view set_name) const;
 };
+
+/// More rules than this in a table are worth chains on demand.
+inline constexpr std::size_t kManyRules = 4000;
+/// More elements than this in a set are asked for one by one.
+inline constexpr std::size_t kManyElements = 512;
 
 /// What could decide and was not looked at: "table raw of iptables-legacy", ...
 struct NotLookedAt {
@@ -114,7 +149,7 @@ struct NotLookedAt {
 
 /// Tables of one node. Those of one address family and of both stand together; a walk takes what its packet meets.
 ///
-/// Cost: every rule is a value here. Use it to look at a state once, not to keep it.
+/// Cost: every rule is a value here, but those of chains on demand. Use it to look at a state once, not to keep it.
 class Ruleset {
  public:
   /// The table, made when it is not there. References stay good.
@@ -127,6 +162,8 @@ class Ruleset {
 
   /// Asks for one key of a set that is not complete; none: nobody can be asked.
   std::function<Found(const WalkTable&, const WalkSet&, const Bytes& key)> look_up;
+  /// Whether what is asked for only now is as it was when the rest was read; none: it cannot have changed.
+  std::function<bool()> is_current;
   std::vector<NotLookedAt> not_looked_at;
 
  private:

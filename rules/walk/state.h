@@ -48,4 +48,8 @@ struct PacketState {
   std::vector<std::pair<const WalkSet*, Bytes>> updated;
 };
 
+[[nodiscard]] inline bool is_ipv4(const PacketState& state) {
+  return state.packet.destination.family == Family::kIpv4;
+}
+
 }  // namespace kubenatd::rules::walk

@@ -1,4 +1,9 @@
+#include <fmt/format.h>
+
 #include <memory>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "netlink/walk/ruleset_reader.h"
 #include "test/dataplane/sync_support.h"
@@ -138,6 +143,88 @@ TEST_CASE("the tables that are wanted for a walk are those that a sync writes", 
         }
       }
     }
+  }
+}
+
+TEST_CASE("of a large state, what is wanted on demand is what a sync writes", "[real]") {
+  for (const Mode mode : {Mode::kIptables, Mode::kNftables}) {
+    REAL_WORLD_ONLY("it reads the tables of all families");
+    constexpr int kServices = 900;
+    std::vector<objects::ObjectEvent> many;
+    for (int i = 0; i < kServices; ++i) {
+      const std::string name = fmt::format("web-{}", i);
+      const int high = i / 250, low = i % 250 + 1;
+      many.push_back(put(service(name, fmt::format("10.96.{}.{}", high, low))));
+      many.push_back(
+          put(slice(name, {fmt::format("10.244.{}.{}", high, low), fmt::format("10.245.{}.{}", high, low)})));
+    }
+    Agent agent(config_of(mode));
+    agent.apply(many);
+    const auto live =
+        netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(open_tables()), rules::walk::kManyRules);
+    REQUIRE(live);
+    netlink::NfTables tables = open_tables();
+    const rules::Family family = rules::Family::kIpv4;
+    const auto& dataplane = agent.model().dataplane(family);
+    const auto on_demand = dataplane.desired_ruleset(&tables);
+    REQUIRE(on_demand);
+    if (mode == Mode::kIptables) {
+      const WalkTable* wanted = on_demand->find(rules::walk::TableFamily::kIp, "nat");
+      const WalkTable* there = live->find(rules::walk::TableFamily::kIp, "nat");
+      REQUIRE((wanted != nullptr && there != nullptr));
+      REQUIRE((wanted->on_demand != nullptr && there->on_demand != nullptr));
+      // From where hooks lead on, every chain that rules lead to.
+      std::vector<std::string> open;
+      std::set<std::string> seen;
+      for (const auto& [name, chain] : wanted->chains) open.push_back(name);
+      while (!open.empty()) {
+        const std::string name = open.back();
+        open.pop_back();
+        if (!seen.insert(name).second) continue;
+        const WalkChain* one = wanted->chain(name);
+        const WalkChain* other = there->chain(name);
+        if (other == nullptr && one != nullptr && one->rules.empty()) continue;
+        REQUIRE((one != nullptr && other != nullptr));
+        compare(*one, *other);
+        for (const auto& rule : one->rules)
+          for (const Statement& statement : rule.statements)
+            if (const auto* to = std::get_if<rules::walk::ToVerdict>(&statement); to != nullptr && !to->chain.empty())
+              open.push_back(to->chain);
+      }
+      CHECK(seen.size() > 3 * kServices);
+      continue;
+    }
+    const auto whole = dataplane.desired_ruleset(nullptr);
+    REQUIRE(whole);
+    std::size_t asked = 0;
+    for (const WalkTable& table : whole->tables()) {
+      const WalkTable* there = live->find(table.family, table.name);
+      const WalkTable* wanted = on_demand->find(table.family, table.name);
+      REQUIRE((there != nullptr && wanted != nullptr));
+      for (const auto& [name, set] : table.sets) {
+        INFO(name);
+        REQUIRE(wanted->set(name) != nullptr);
+        CHECK(set.complete);
+        if (set.dynamic) continue;
+        CHECK(wanted->set(name)->complete == there->set(name)->complete);
+        if (wanted->set(name)->complete) continue;
+        CHECK(wanted->set(name)->elements.empty());
+        for (const auto& element : set.elements) {
+          const auto one = on_demand->look_up(*wanted, *wanted->set(name), element.first);
+          const auto other = live->look_up(*there, *there->set(name), element.first);
+          REQUIRE(one.answer == rules::walk::Found::Answer::kThere);
+          REQUIRE(other.answer == rules::walk::Found::Answer::kThere);
+          REQUIRE(one.element.first == other.element.first);
+          REQUIRE(one.element.data == other.element.data);
+          REQUIRE(one.element.comment == other.element.comment);
+          ++asked;
+        }
+        auto unknown = set.elements.front().first;
+        for (std::size_t i = 0; i < unknown.size; ++i) unknown.data[i] = 0xee;
+        CHECK(on_demand->look_up(*wanted, *wanted->set(name), unknown).answer == rules::walk::Found::Answer::kAbsent);
+      }
+    }
+    CHECK(asked >= 3 * kServices);
   }
 }
 

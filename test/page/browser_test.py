@@ -88,6 +88,7 @@ def slice_of(name, endpoints):
 
 class Page(unittest.TestCase):
     mode = "iptables"
+    counting = ()  # what switches the counting of connections on
 
     @classmethod
     def setUpClass(cls):
@@ -254,10 +255,9 @@ class Page(unittest.TestCase):
         self.assertTrue(self.all(".rules .copy"))
         self.shot("service")
 
-    def test_connections_are_counted_where_they_go(self):
-        self.web()
+    def test_new_connections_are_counted(self):
         self.put("web", service("web", "10.96.0.80"), slice_of("web", [(POD, True)]))
-        self.start()
+        self.start(*self.counting)
         server = socket.create_server((POD, 8080))
         threading.Thread(target=lambda: [server.accept() for _ in range(200)], daemon=True).start()
         self.open("/ui/")
@@ -269,9 +269,12 @@ class Page(unittest.TestCase):
             cell = self.all(".scroll .row > :nth-child(5)")[0].text
             return cell not in ("–", "0") and float(cell) > 0
         self.until(rate)
+        self.assertNotIn("are not counted", self.text())
         self.open("/ui/#/service/demo/web")
-        self.until(lambda: any(one.text.replace("100 %, ", "").split(" ")[0] not in ("", "0")
-                               for one in self.all(".figure")))
+        self.says(" a second")
+        if self.mode == "iptables":  # of an element there is no figure in the picture
+            self.until(lambda: any(one.text.replace("100 %, ", "").split(" ")[0] not in ("", "0")
+                                   for one in self.all(".figure")))
         server.close()
 
     def test_an_endpoint_that_goes_leaves_the_picture(self):
@@ -301,7 +304,8 @@ class Page(unittest.TestCase):
         self.open("/ui/")
         self.says("drift healed 1×")
         self.open("/ui/#/history")
-        self.says("Drift healed", chain, "changed by iptables", "First sync")
+        self.says("Drift healed", chain, "changed by iptables", "First sync", "written: 1 chain, ")
+        self.assertNotIn("element", self.text())
         self.shot("history")
 
     def test_a_rule_that_is_missing_is_red(self):
@@ -459,6 +463,24 @@ class Page(unittest.TestCase):
 
 class Nftables(Page):
     mode = "nftables"
+    counting = ("--service-metrics", "10")
+
+    def test_why_connections_are_not_counted_is_told(self):
+        self.web()
+        self.start()
+        self.open("/ui/")
+        self.says("demo/web", "New connections are not counted: in nftables mode --service-metrics switches that on.")
+        self.assertEqual(self.all(".scroll .row > :nth-child(5)")[0].text, "–")
+        self.open("/ui/#/service/demo/web")
+        self.says("not counted: in nftables mode --service-metrics switches that on")
+
+    @unittest.skipUnless(shutil.which("nft"), "nft is not installed (Debian: nftables)")
+    def test_elements_that_are_taken_away_are_healed_and_told(self):
+        self.web()
+        self.start("--own-table", "off")
+        run("nft", "flush", "map", "ip", "kubenatd", "endpoints")
+        self.open("/ui/#/history")
+        self.says("Drift healed", "endpoints", "changed by nft", "written: 2 elements")
 
     def test_a_service_is_drawn_from_what_is_asked_for_to_the_pods(self):
         self.web()
@@ -472,6 +494,7 @@ class Nftables(Page):
     test_services_are_listed_with_what_is_wrong_and_found_by_search = (
         Page.test_services_are_listed_with_what_is_wrong_and_found_by_search)
     test_real_packets_light_the_rules_that_they_pass = Page.test_real_packets_light_the_rules_that_they_pass
+    test_new_connections_are_counted = Page.test_new_connections_are_counted
 
 
 # What is the same in both modes, or is of iptables' chains alone, is looked at once.

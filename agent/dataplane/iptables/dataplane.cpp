@@ -6,8 +6,8 @@
 #include "agent/dataplane/iptables/diff.h"
 #include "agent/dataplane/iptables/listing.h"
 #include "agent/dataplane/iptables/options.h"
+#include "agent/dataplane/iptables/wanted_chains.h"
 #include "rules/text.h"
-#include "rules/walk/xt/matches.h"
 
 namespace kubenatd::agent::dataplane::iptables {
 
@@ -88,10 +88,7 @@ rules::Result<rules::walk::Ruleset> IptablesDataplane::desired_ruleset(netlink::
     if (!others) return std::unexpected(others.error());
     host_ports.set_foreign(others->claims());
   }
-  rules::walk::Ruleset ruleset;
-  for (const rules::TableText& table : list_desired(desired_.service_ports, host_ports))
-    rules::walk::xt::add_table(ruleset, family_, table);
-  return ruleset;
+  return wanted_ruleset(family_, desired_.service_ports, std::move(host_ports));
 }
 
 }  // namespace kubenatd::agent::dataplane::iptables

@@ -16,7 +16,9 @@ using rules::TableText;
 /// Collects every desired chain with its rules.
 class Collector final : public rules::iptables::ChainSink {
  public:
-  explicit Collector(const rules::iptables::CompileOptions& options) : options_(options) {}
+  /// Into tables that have their builtin chains already.
+  Collector(const rules::iptables::CompileOptions& options, std::vector<TableText>& tables)
+      : options_(options), tables_(tables) {}
 
   void chain(const rules::ChainRules& chain, const rules::Digest& /*digest*/) override { add(chain.id, chain.rules); }
   void shared(const rules::iptables::SharedChain& chain) override {
@@ -28,18 +30,19 @@ class Collector final : public rules::iptables::ChainSink {
   }
   void gone(const rules::ChainId& /*chain*/) override {}
 
-  [[nodiscard]] TableText& table(Table table) { return table == Table::kFilter ? filter_ : nat_; }
-
  private:
   void add(const rules::ChainId& id, std::vector<rules::Rule> rules) {
-    table(id.table).chains.push_back(
-        {.name = std::string(id.name.view()), .is_builtin = false, .rules = std::move(rules)});
+    for (TableText& table : tables_)
+      if (table.table == id.table)
+        table.chains.push_back({.name = std::string(id.name.view()), .is_builtin = false, .rules = std::move(rules)});
   }
 
   const rules::iptables::CompileOptions& options_;
-  TableText filter_{.table = Table::kFilter, .chains = {}};
-  TableText nat_{.table = Table::kNat, .chains = {}};
+  std::vector<TableText>& tables_;
 };
+
+/// Wanted without rules, too: the kubelet has it.
+constexpr rules::ChainId kFirewall{Table::kFilter, rules::ChainName("KUBE-FIREWALL")};
 
 void add_builtin(TableText& table, std::string_view name, bool host_ports) {
   TableText::Chain chain{.name = std::string(name), .is_builtin = true, .rules = {}};
@@ -53,25 +56,41 @@ void add_builtin(TableText& table, std::string_view name, bool host_ports) {
 
 }  // namespace
 
+std::vector<TableText> list_builtin(const rules::hostport::HostPorts& host_ports) {
+  TableText filter{.table = Table::kFilter, .chains = {}};
+  TableText nat{.table = Table::kNat, .chains = {}};
+  // Iptables lists all builtin chains of a table, whether or not the kernel has them.
+  for (const std::string_view name : {"INPUT", "FORWARD", "OUTPUT"}) add_builtin(filter, name, false);
+  for (const std::string_view name : {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"})
+    add_builtin(nat, name, !host_ports.empty());
+  std::vector<TableText> tables;
+  tables.push_back(std::move(filter));
+  tables.push_back(std::move(nat));
+  return tables;
+}
+
 std::vector<TableText> list_desired(const rules::iptables::DesiredTables& service_ports,
                                     const rules::hostport::HostPorts& host_ports) {
-  Collector collector(service_ports.options());
-  // Iptables lists all builtin chains of a table, whether or not the kernel has them.
-  for (const std::string_view name : {"INPUT", "FORWARD", "OUTPUT"})
-    add_builtin(collector.table(Table::kFilter), name, false);
-  for (const std::string_view name : {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"})
-    add_builtin(collector.table(Table::kNat), name, !host_ports.empty());
+  std::vector<TableText> tables = list_builtin(host_ports);
+  Collector collector(service_ports.options(), tables);
   service_ports.replay_all(collector);
   replay_host_ports(host_ports, collector);
 
-  TableText& filter = collector.table(Table::kFilter);
-  const auto is_firewall = [](const TableText::Chain& chain) { return chain.name == "KUBE-FIREWALL"; };
-  if (std::ranges::none_of(filter.chains, is_firewall))
-    filter.chains.push_back({.name = "KUBE-FIREWALL", .is_builtin = false, .rules = {}});
-  std::vector<TableText> tables;
-  tables.push_back(std::move(filter));
-  tables.push_back(std::move(collector.table(Table::kNat)));
+  std::vector<TableText::Chain>& filter = tables.front().chains;
+  if (std::ranges::find(filter, kFirewall.name.view(), &TableText::Chain::name) == filter.end())
+    filter.push_back({.name = std::string(kFirewall.name.view()), .is_builtin = false, .rules = {}});
   return tables;
+}
+
+std::optional<TableText::Chain> list_chain(const rules::iptables::DesiredChains& desired, const rules::ChainId& id) {
+  std::vector<TableText> tables;
+  tables.push_back({.table = id.table, .chains = {}});
+  Collector collector(desired.service_ports.options(), tables);
+  desired.replay({id}, collector);
+  std::vector<TableText::Chain>& found = tables.front().chains;
+  if (!found.empty()) return std::move(found.front());
+  if (id != kFirewall) return std::nullopt;
+  return TableText::Chain{.name = std::string(id.name.view()), .is_builtin = false, .rules = {}};
 }
 
 }  // namespace kubenatd::agent::dataplane::iptables

@@ -93,7 +93,9 @@ rules::Result<rules::walk::Ruleset> NftablesDataplane::desired_ruleset(netlink::
   if (!beside) return std::unexpected(beside.error());
   const auto live = read_all_nftables_elements(*kernel, family_, wanted_.elements.ruleset());
   if (!live) return std::unexpected(live.error());
-  add_desired_table(ruleset, family_, wanted_.elements, {.order = order_of(*live), .host_ports = &beside->elements});
+  // Beside a kernel's table, of whose large sets single keys are asked for, too.
+  add_desired_table(ruleset, family_, wanted_.elements, {.order = order_of(*live), .host_ports = &beside->elements},
+                    rules::walk::kManyElements);
   return ruleset;
 }
 

@@ -1,9 +1,12 @@
 #include "agent/dataplane/nftables/desired_table.h"
 
+#include <algorithm>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "netlink/nftables/codec.h"
 #include "netlink/walk/rule_reader.h"
@@ -83,25 +86,75 @@ std::optional<walk::Base> base_of(const Chain& chain) {
   return base;
 }
 
+/// The elements of one set, and what is needed to make them what a walk takes.
+struct Elements {
+  walk::WalkSet* set = nullptr;  ///< while the table is made
+  std::size_t key_size = 0, data_size = 0;
+  std::vector<std::pair<ElementKey, ElementValue>> all;
+
+  [[nodiscard]] walk::SetElement make(const std::pair<ElementKey, ElementValue>& one) const {
+    return element_of(one.first, one.second, key_size, data_size);
+  }
+};
+
+/// Elements that become values when they are asked for.
+class ElementsOnDemand {
+ public:
+  void add(const std::string& set, Elements elements) {
+    std::ranges::sort(elements.all, {}, [](const auto& one) { return one.first.key.view(); });
+    elements.all.shrink_to_fit();
+    elements.set = nullptr;
+    sets_.emplace(set, std::move(elements));
+  }
+  [[nodiscard]] bool empty() const { return sets_.empty(); }
+  [[nodiscard]] walk::Found find(const std::string& set, const walk::Bytes& key) const {
+    const auto found = sets_.find(set);
+    if (found == sets_.end()) return {};
+    const Elements& elements = found->second;
+    // Behind the end of a key are zeros.
+    const std::string_view wanted(reinterpret_cast<const char*>(key.data.data()), elements.key_size);
+    const auto view = [&](const auto& one) { return one.first.key.view().substr(0, elements.key_size); };
+    const auto at = std::ranges::lower_bound(elements.all, wanted, {}, view);
+    if (at == elements.all.end() || view(*at) != wanted) return {walk::Found::Answer::kAbsent, {}};
+    return {walk::Found::Answer::kThere, elements.make(*at)};
+  }
+
+ private:
+  std::map<std::string, Elements> sets_;
+};
+
 }  // namespace
 
 void add_desired_table(walk::Ruleset& into, rules::Family family, const DesiredElements& desired,
-                       const DesiredElements::AsIf& as_if) {
+                       const DesiredElements::AsIf& as_if, std::size_t at_once) {
   const Ruleset ruleset = desired.ruleset();
   walk::WalkTable& table =
       into.table(family == rules::Family::kIpv4 ? walk::TableFamily::kIp : walk::TableFamily::kIp6, kTable);
-  struct Place {
-    walk::WalkSet* set = nullptr;
-    std::size_t key_size = 0;
-  };
-  std::map<SetRef, Place> places;
-  for (const SetSpec& spec : ruleset.sets)
-    places[spec.ref] = {&(table.sets[spec.name] = set_of(spec, family)), size_of(spec.key, family)};
-  const auto add = [&](const ElementKey& key, const ElementValue& value) {
-    const Place& place = places.at(key.set);
-    place.set->elements.push_back(element_of(key, value, place.key_size, place.set->data_size));
-  };
-  desired.for_each_element([&](const SetRef& set) { return places.contains(set); }, add, as_if);
+  std::map<SetRef, Elements> sets;
+  for (const SetSpec& spec : ruleset.sets) {
+    walk::WalkSet& set = table.sets[spec.name] = set_of(spec, family);
+    sets[spec.ref] = {.set = &set, .key_size = size_of(spec.key, family), .data_size = set.data_size, .all = {}};
+  }
+  desired.for_each_element(
+      [&](const SetRef& set) { return sets.contains(set); },
+      [&](const ElementKey& key, const ElementValue& value) { sets.at(key.set).all.emplace_back(key, value); }, as_if);
+  const auto on_demand = std::make_shared<ElementsOnDemand>();
+  for (auto& [ref, elements] : sets) {
+    walk::WalkSet& set = *elements.set;
+    // Who asks for a key in ranges asks for what is in no element's key.
+    if (elements.all.size() > at_once && !set.interval) {
+      set.complete = false;
+      on_demand->add(set.name, std::move(elements));
+      continue;
+    }
+    set.elements.reserve(elements.all.size());
+    for (const auto& one : elements.all) set.elements.push_back(elements.make(one));
+    elements.all = {};
+  }
+  if (!on_demand->empty())
+    into.look_up = [on_demand](const walk::WalkTable& /*table*/, const walk::WalkSet& set, const walk::Bytes& key) {
+      return on_demand->find(set.name, key);
+    };
   // A chain's rules may name chains that come later: all are there before any rule is read.
   for (const Chain& chain : ruleset.chains) {
     walk::WalkChain& made = table.chains[chain.name];

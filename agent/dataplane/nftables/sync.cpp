@@ -188,6 +188,7 @@ std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& ses
     writer.finish();
     round.elements = writer.elements();
     round.chains = plan->rewritten.size() + plan->old_chains.size();
+    for (const rules::nftables::Chain& chain : plan->rewritten) round.rules += chain.rules.size();
   }
   remove_dead(batch);
   return {};
@@ -280,6 +281,7 @@ rules::Result<bool> NftablesSync::committed(NfSession& /*session*/, const netlin
   const Round round = std::move(*std::exchange(round_, std::nullopt));
   report.chains += round.chains;
   report.elements += round.elements;
+  report.table_rules += round.rules;
   if (round.table_drifted) drift_.heal(table_object(), request_.now);
   for (const std::string& set : round.drifted.sets) drift_.heal(set_object(set), request_.now);
   for (const std::string& chain : round.drifted.chains) drift_.heal(chain_object(chain), request_.now);

@@ -32,6 +32,7 @@ struct Round {
   bool table_drifted = false;
   rules::nftables::Names drifted;  ///< and written
   std::size_t chains = 0;
+  std::size_t rules = 0;
   std::size_t elements = 0;
 };
 

@@ -13,7 +13,10 @@ function textOf(one) {
   const parts = [];
   if (one.what) parts.push(one.what);
   if (one.objects) parts.push(one.objects.join(', ') + (one.moreObjects ? ` and ${one.moreObjects} more` : ''));
-  if (one.kind === 'drift') parts.push(`written: ${plural(one.chainsWritten, 'chain')}, ${plural(one.rulesWritten, 'rule or element', 'rules or elements')}`);
+  if (one.kind === 'drift') {
+    const written = [[one.chainsWritten, 'chain'], [one.rulesWritten, 'rule'], [one.elementsWritten, 'element']].filter(([count]) => count);
+    parts.push(`written: ${written.length ? written.map(([count, what]) => plural(count, what)).join(', ') : 'nothing'}`);
+  }
   if (one.writers) parts.push(`changed by ${one.writers.join(', ')}`);
   else if (one.kind === 'drift') parts.push('by whom was not seen');
   if (one.stoodSeconds !== undefined) parts.push(`${one.kind === 'drift' ? 'stood' : 'lasted'} ${lasted(one.stoodSeconds)}`);

@@ -169,7 +169,7 @@ export function serviceView(app, ns, name) {
     const families = last.families || [];
     const told = [['Type', row.type], ['Addresses', row.addresses.concat(row.external).join(' ') || 'none'], ['Ports', row.ports.join(' ')],
       ['Ready', row.endpoints.map((one) => `${one.ready} of ${one.all} ${one.family}`).join(', ') || '–'],
-      ['New connections', row.newConnections === undefined ? (last.counts ? 'being counted' : 'not counted: rules of nftables mode have no counters') : `${row.newConnections} a second`],
+      ['New connections', row.newConnections === undefined ? (last.counts ? 'being counted' : 'not counted: in nftables mode --service-metrics switches that on') : `${row.newConnections} a second`],
       ['Last change', row.changed ? since(row.changed) : 'not since the agent started'], ['Drift', row.drift ? `healed ${row.drift} times, last ${since(row.lastDrift)}` : 'none']];
     put(element, 
       h('p', {}, h('a', {href: '#/services'}, '← Services')), h('h1', {}, `${row.namespace}/${row.name}`),

@@ -2,6 +2,7 @@
 import {h, setText, plural, since, serviceLink} from './dom.js';
 
 const AROUND = 20;
+const NOT_COUNTED = 'New connections are not counted: in nftables mode --service-metrics switches that on.';
 
 export function servicesView(app, initial) {
   const asked = {search: initial.get('search') || '', order: initial.get('order') || 'name', problems: initial.get('problems') === 'true'};
@@ -17,11 +18,12 @@ export function servicesView(app, initial) {
   const scroll = h('div', {class: 'scroll', tabindex: '0', 'aria-label': 'Services: arrow keys move, Enter opens'}, space);
   const table = h('div', {role: 'table', 'aria-label': 'Services', class: 'services'}, head, scroll);
   const empty = h('p', {class: 'empty', hidden: true});
+  const uncounted = h('p', {class: 'hint', hidden: true}, NOT_COUNTED);
   const element = h('div', {class: 'list'},
     h('form', {class: 'bar', role: 'search', onsubmit: (event) => event.preventDefault()},
       h('label', {for: 'search'}, 'Search'), search, h('label', {for: 'order'}, 'Order'), order,
       h('label', {class: 'check'}, only, 'only with problems'), count),
-    empty, table);
+    empty, table, uncounted);
   const rows = new Map();
   let page = null;
   let counts = true;
@@ -49,7 +51,7 @@ export function servicesView(app, initial) {
       one.notServed || state.join('; ') || 'good'];
     for (let i = 1; i < texts.length; ++i) { setText(row.cells[i], texts[i]); row.cells[i].title = texts[i]; }
     row.cells[0].title = row.link.textContent;
-    row.cells[4].title = counts ? '' : 'Connections are counted by rules in iptables mode alone';
+    row.cells[4].title = counts ? '' : NOT_COUNTED;
     row.element.classList.toggle('bad', one.problems.length > 0);
     row.element.classList.toggle('drift', one.drift > 0);
     row.element.classList.toggle('aside', one.notServed !== '');
@@ -146,6 +148,7 @@ export function servicesView(app, initial) {
       empty.hidden = why === '';
       setText(empty, why);
       table.hidden = why !== '';
+      uncounted.hidden = counts || table.hidden;
       draw();
     },
     close() { resized.disconnect(); },

@@ -117,5 +117,7 @@ enum class Compare : std::uint8_t { kEqual, kNotEqual, kLess, kGreater };
 [[nodiscard]] WalkRule walk_rule(Rule rule, Family family);
 /// Adds a table of iptables, with the base chains among its chains.
 void add_table(Ruleset& ruleset, Family family, const TableText& table);
+/// One of its chains.
+[[nodiscard]] WalkChain walk_chain(const TableText::Chain& chain, Table table, Family family);
 
 }  // namespace kubenatd::rules::walk::xt

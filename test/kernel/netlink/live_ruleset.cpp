@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "netlink/core/nf_tables.h"
-#include "netlink/walk/ruleset_reader.h"
 #include "test/kernel/netlink/raw_rules.h"
 #include "test/support/walk_text.h"
 
@@ -16,10 +15,10 @@ void load_rules(const std::string& text) {
   must_run({"nft", "-f", "-"}, text);
 }
 
-rules::walk::Ruleset read_rules() {
+rules::walk::Ruleset read_rules(std::size_t at_once) {
   auto opened = netlink::NfTables::open();
   REQUIRE(opened);
-  auto ruleset = netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*opened)));
+  auto ruleset = netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*opened)), at_once);
   if (!ruleset) FAIL(ruleset.error().to_string());
   return std::move(*ruleset);
 }

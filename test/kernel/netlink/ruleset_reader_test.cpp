@@ -131,7 +131,9 @@ table inet t {
   chain sub { add @written { ip saddr }; tcp dport { 1, 2 }; }
 }
 )");
-  const Ruleset ruleset = read_rules();
+  // What rules write into is known, too, when they are read only on demand.
+  const std::size_t at_once = GENERATE(std::size_t{0}, netlink::walk::kAllAtOnce);
+  const Ruleset ruleset = read_rules(at_once);
   const WalkTable* table = ruleset.find(TableFamily::kInet, "t");
   REQUIRE(table != nullptr);
   const auto set = [&](const char* name) -> const WalkSet& {
@@ -298,4 +300,84 @@ TEST_CASE("A table of thousands of rules is read chain by chain") {
     for (std::uint32_t rule = 0; rule < 100; ++rule)
       CHECK(walk_text(chain.rules[rule].statements) == "meta 3 in " + walk_text(Bytes::host(rule)));
   }
+}
+
+namespace {
+
+/// All of a chain.
+std::string text_of(const WalkChain& chain) {
+  std::string text = fmt::format("{} base {} unread {}\n", chain.name, chain.base.has_value(), chain.unread);
+  for (const WalkRule& rule : chain.rules) {
+    text += fmt::format("{} {} {}", rule.handle, rule.text, rule.model.has_value());
+    for (const Statement& statement : rule.statements) text += "; " + walk_text(statement);
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("Chains that are read when they are asked for are those that are read at once") {
+  if (!test::enter_fresh_namespace()) return;
+  constexpr int kChains = 900;
+  std::string text = "*nat\n";
+  for (int i = 0; i < kChains; ++i) text += fmt::format(":KUBE-SEP-{} - [0:0]\n", i);
+  text += ":EMPTY - [0:0]\n:UNUSED - [0:0]\n-A PREROUTING -p tcp -j KUBE-SEP-7\n-A PREROUTING -p udp -j EMPTY\n";
+  for (int i = 0; i < kChains; ++i)
+    for (int rule = 0; rule < 5; ++rule)
+      text += fmt::format("-A KUBE-SEP-{0} -p tcp -m tcp --dport {1} -j DNAT --to-destination 10.0.0.1:{1}\n", i,
+                          rule + 1000);
+  test::must_run({"iptables-restore"}, text + "COMMIT\n");
+  load_rules("table ip small {\n chain c { type filter hook input priority 5; jump d; }\n chain d { accept; }\n}");
+  const Ruleset whole = read_rules();
+  const Ruleset parts = read_rules(kManyRules);
+
+  REQUIRE(parts.find(TableFamily::kIp, "small")->chains.size() == 2);
+  CHECK(parts.find(TableFamily::kIp, "small")->on_demand == nullptr);
+  const WalkTable* all = whole.find(TableFamily::kIp, "nat");
+  const WalkTable* some = parts.find(TableFamily::kIp, "nat");
+  REQUIRE((all != nullptr && some != nullptr));
+  CHECK(all->on_demand == nullptr);
+  REQUIRE(some->on_demand != nullptr);
+  CHECK(all->chains.size() >= kChains + 3);
+  CHECK(some->chains.contains("PREROUTING"));
+  CHECK(some->chains.size() <= 4);  // what hooks lead to
+  for (const auto& [name, chain] : all->chains) {
+    const WalkChain* found = some->chain(name);
+    REQUIRE(found != nullptr);
+    REQUIRE(text_of(*found) == text_of(chain));
+    REQUIRE(some->chain(name) == found);
+  }
+  CHECK(some->chain("KUBE-SEP-") == nullptr);
+  CHECK(some->chain("KUBE-SEP-900") == nullptr);
+  CHECK(some->chain("") == nullptr);
+  CHECK(some->has_rules());
+  for (const WalkTable* table : {all, some}) {
+    CHECK(table->has_chain_like("KUBE-SEP-"));
+    CHECK(table->has_chain_like("PRE"));
+    CHECK(table->has_chain_like("UNUSED"));
+    CHECK_FALSE(table->has_chain_like("KUBE-SVC-"));
+    CHECK_FALSE(table->has_chain_like("UNUSED-"));
+    CHECK_FALSE(table->has_chain_like("ZZZ"));
+  }
+
+  // Others change something: what is asked for from now on is of another time than the rest.
+  CHECK(parts.is_current());
+  test::must_run({"iptables", "-t", "nat", "-A", "EMPTY", "-j", "ACCEPT"});
+  CHECK_FALSE(parts.is_current());
+  CHECK_FALSE(whole.is_current());
+}
+
+TEST_CASE("A chain that is gone when it is asked for has no rules, and the rest is not current") {
+  if (!test::enter_fresh_namespace()) return;
+  load_rules("table ip t {\n chain a { accept; }\n chain b { accept; }\n}");
+  const Ruleset ruleset = read_rules(0);
+  const WalkTable* table = ruleset.find(TableFamily::kIp, "t");
+  REQUIRE(table->chain("a") != nullptr);
+  CHECK(table->chain("a")->rules.size() == 1);
+  test::must_run({"nft", "flush", "chain", "ip", "t", "b"});
+  test::must_run({"nft", "delete", "chain", "ip", "t", "b"});
+  REQUIRE(table->chain("b") != nullptr);
+  CHECK(table->chain("b")->rules.empty());
+  CHECK_FALSE(ruleset.is_current());
 }

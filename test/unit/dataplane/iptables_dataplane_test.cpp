@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include <catch2/catch.hpp>
@@ -11,6 +12,7 @@
 #include "netlink/iptables/rule_encoder.h"
 #include "rules/hostport/compiler.h"
 #include "rules/hostport/names.h"
+#include "rules/walk/xt/save_text.h"
 #include "test/unit/rules/service_port_builder.h"
 
 namespace kubenatd::agent::dataplane::iptables {
@@ -82,6 +84,64 @@ TEST_CASE("to look at what is wanted changes nothing: the second look is as the 
   node.dataplane.apply({.family = Family::kIpv4, .name = kWeb.first, .protocol = kWeb.second, .view = std::nullopt});
   node.dataplane.set_pods({});
   CHECK(node.dataplane.render() == Node().dataplane.render());
+}
+
+TEST_CASE("of very many rules that are wanted, each chain is the one that is listed") {
+  Node node;
+  node.config.tree_threshold = 100;
+  node.dataplane.set_node(node.facts);
+  for (unsigned i = 0; i < 900; ++i) {
+    rules::ServicePortView view = builder::web();
+    view.name = fmt::format("demo/web-{}:http", i);
+    view.cluster_ip = *rules::Address::parse(fmt::format("10.96.{}.{}", i / 250, i % 250 + 1));
+    if (i % 10 == 0) view.node_port = static_cast<std::uint16_t>(30000 + i);
+    if (i % 7 == 0) view.endpoints.clear();
+    view.has_endpoints = !view.endpoints.empty();
+    node.dataplane.apply(change(view));
+  }
+  node.dataplane.set_pods({pod()});
+  const std::string listed = node.dataplane.render();
+  rules::walk::Ruleset by_text;
+  rules::walk::xt::Remarks remarks;
+  REQUIRE(rules::walk::xt::read_save_text(listed, by_text, remarks));
+
+  auto ruleset = node.dataplane.desired_ruleset(nullptr);
+  REQUIRE(ruleset);
+  std::size_t rules = 0;
+  for (const auto& expected : by_text.tables()) {
+    const auto* table = ruleset->find(expected.family, expected.name);
+    REQUIRE(table != nullptr);
+    REQUIRE(table->on_demand != nullptr);
+    CHECK(table->chain("KUBE-NO-SUCH-CHAIN") == nullptr);
+    CHECK(table->chain("a name that is too long to be one of these") == nullptr);
+    CHECK(table->has_chain_like("KUBE-SVC-") == (expected.name == "nat"));
+    CHECK(table->has_chain_like("KUBE-FORWARD") == (expected.name == "filter"));
+    for (const auto& [name, chain] : expected.chains) {
+      INFO(name);
+      const auto* found = table->chain(name);
+      REQUIRE(found != nullptr);
+      CHECK(found->base.has_value() == chain.base.has_value());
+      REQUIRE(found->rules.size() == chain.rules.size());
+      for (std::size_t i = 0; i < chain.rules.size(); ++i) REQUIRE(found->rules[i].text == chain.rules[i].text);
+      rules += chain.rules.size();
+    }
+  }
+  CHECK(rules > rules::walk::kManyRules);
+  CHECK(ruleset->find(rules::walk::TableFamily::kIp, "nat")->has_chain_like("KUBE-SVC-IP-"));
+
+  // It is of the time when it was asked for.
+  const auto& nat = *ruleset->find(rules::walk::TableFamily::kIp, "nat");
+  auto again = node.dataplane.desired_ruleset(nullptr);
+  REQUIRE(again);
+  for (unsigned i = 0; i < 900; ++i)
+    node.dataplane.apply({.family = Family::kIpv4,
+                          .name = fmt::format("demo/web-{}:http", i),
+                          .protocol = rules::Protocol::kTcp,
+                          .view = std::nullopt});
+  const auto* later = again->find(rules::walk::TableFamily::kIp, "nat")->chain("KUBE-NODEPORTS");
+  REQUIRE(later != nullptr);
+  CHECK(later->rules.size() == nat.chain("KUBE-NODEPORTS")->rules.size());
+  CHECK_FALSE(later->rules.empty());
 }
 
 TEST_CASE("the rules that are owned are told by table") {

@@ -37,6 +37,23 @@ std::string codes(const explain::Answer& answer) {
 
 }  // namespace
 
+TEST_CASE("explain: rules that change while they are asked for are told") {
+  World world(kWeb);
+  answer_routes(world, by("cni0"));
+  int asked = 0;
+  world.context.rules.is_current = [&] { return ++asked > 1; };
+  const auto changed = world.ask("10.96.0.80:80");
+  CHECK(explain::met_changes(changed));
+  CHECK(changed.is_incomplete);
+  REQUIRE(finding(changed, "not-looked-at") != nullptr);
+  CHECK(finding(changed, "not-looked-at")->text.find("others changed") != std::string::npos);
+  CHECK(changed.client.code == "unknown");
+  const auto same = world.ask("10.96.0.80:80");
+  CHECK_FALSE(explain::met_changes(same));
+  CHECK(finding(same, "not-looked-at") == nullptr);
+  CHECK(same.client.code == "answer");
+}
+
 TEST_CASE("explain: an address of the node where NodePorts do not answer") {
   for (const auto mode : {config::Config::Mode::kIptables, config::Config::Mode::kNftables}) {
     World world(web() + pod("web-1", "web", "10.244.1.5", true), mode, "node-1", kNode,

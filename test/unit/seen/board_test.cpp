@@ -126,6 +126,8 @@ TEST_CASE("drift that was healed is remembered with its writer and for its chain
   family.sync.wrote = true;
   family.sync.chains = 2;
   family.sync.rules = {0, 7};
+  family.sync.table_rules = 2;
+  family.sync.elements = 5;
   family.sync.drift.found = {chain("KUBE-SERVICES"), chain("KUBE-SVC-X")};
   family.sync.drift.healed = family.sync.drift.found;
   family.healed_of = {"iptables (4711)"};
@@ -137,7 +139,8 @@ TEST_CASE("drift that was healed is remembered with its writer and for its chain
   CHECK(drift.kind == Kind::kDrift);
   CHECK(drift.objects == std::vector<std::string>{"nat KUBE-SERVICES", "nat KUBE-SVC-X"});
   CHECK(drift.writers == std::vector<std::string>{"iptables (4711)"});
-  CHECK(drift.rules == 7);
+  CHECK(drift.rules == 9);
+  CHECK(drift.elements == 5);
   CHECK(drift.stood == 3ms);
   const Status status = seen.status(now());
   CHECK(status.families[0].drift_healed == 2);
