@@ -17,6 +17,8 @@ std::string_view name_of(Operation operation) {
     case Operation::kDeleteSet: return "delete set";
     case Operation::kAddElement: return "add elements";
     case Operation::kDeleteElement: return "delete elements";
+    case Operation::kCreateFlowtable: return "create flowtable";
+    case Operation::kDeleteFlowtable: return "delete flowtable";
   }
   return "";
 }
@@ -27,7 +29,8 @@ bool is_delete(Operation operation) {
     case Operation::kDeleteChain:
     case Operation::kDeleteRule:
     case Operation::kDeleteSet:
-    case Operation::kDeleteElement: return true;
+    case Operation::kDeleteElement:
+    case Operation::kDeleteFlowtable: return true;
     default: return false;
   }
 }
@@ -49,6 +52,14 @@ ObjectRef set_ref(Family family, std::string_view table, std::string_view set) {
           .kind = ObjectRef::Kind::kSet,
           .table = std::string(table),
           .name = std::string(set),
+          .handle = 0};
+}
+
+ObjectRef flowtable_ref(Family family, std::string_view table, std::string_view flowtable) {
+  return {.family = family,
+          .kind = ObjectRef::Kind::kFlowtable,
+          .table = std::string(table),
+          .name = std::string(flowtable),
           .handle = 0};
 }
 

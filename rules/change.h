@@ -25,6 +25,8 @@ enum class Operation : std::uint8_t {
   kDeleteSet,
   kAddElement,
   kDeleteElement,
+  kCreateFlowtable,  ///< or give it devices
+  kDeleteFlowtable,  ///< or take devices from it
 };
 
 /// "create table", "add rule", ...; of kNone "commit".
@@ -33,11 +35,11 @@ enum class Operation : std::uint8_t {
 
 /// A table or something in it, by its name in the kernel.
 struct ObjectRef {
-  enum class Kind : std::uint8_t { kTable, kChain, kRule, kSet, kElement };
+  enum class Kind : std::uint8_t { kTable, kChain, kRule, kSet, kElement, kFlowtable };
   Family family = Family::kIpv4;
   Kind kind = Kind::kTable;
   std::string table;         ///< "nat", "kubenatd"
-  std::string name;          ///< of the chain or set; empty for a table
+  std::string name;          ///< of the chain, set or flowtable; empty for a table
   std::uint64_t handle = 0;  ///< of a rule, 0: not known
 
   auto operator<=>(const ObjectRef&) const = default;
@@ -46,6 +48,7 @@ struct ObjectRef {
 [[nodiscard]] ObjectRef table_ref(Family family, std::string_view table);
 [[nodiscard]] ObjectRef chain_ref(Family family, std::string_view table, std::string_view chain);
 [[nodiscard]] ObjectRef set_ref(Family family, std::string_view table, std::string_view set);
+[[nodiscard]] ObjectRef flowtable_ref(Family family, std::string_view table, std::string_view flowtable);
 
 /// "ip nat KUBE-SERVICES", as nft writes it; of a table "ip nat".
 [[nodiscard]] std::string to_text(const ObjectRef& object);

@@ -35,6 +35,7 @@ std::string_view word_of(const ObjectDiff& diff) {
     case Kind::kRule: return "chain";
     case Kind::kSet:
     case Kind::kElement: return diff.is_map ? "map" : "set";
+    case Kind::kFlowtable: return "flowtable";
   }
   return "";
 }

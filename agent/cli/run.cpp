@@ -28,6 +28,7 @@
 #include "agent/daemon/rival_watch.h"
 #include "agent/daemon/run_loop.h"
 #include "agent/daemon/serving.h"
+#include "agent/dataplane/fast_path.h"
 #include "agent/dataplane/left_behind.h"
 #include "agent/dataplane/reconciler.h"
 #include "agent/dataplane/table_owner.h"
@@ -90,6 +91,21 @@ void tell_own_table(const config::Config& config, dataplane::Kernel& kernel) {
   const auto can = dataplane::can_own_tables(**socket, rules::Family::kIpv4);
   if (can && !*can)
     base::log_error("--own-table on: this kernel has no tables with flags owner and persist (Linux 6.9 and newer)");
+}
+
+/// Says where --fast-path is not all that was asked for.
+void tell_fast_path(const config::Config& config) {
+  if (config.fast_path.empty()) return;
+  if (config.mode != config::Config::Mode::kNftables) {
+    base::log_warning("--fast-path has no effect in iptables mode");
+    return;
+  }
+  const dataplane::FastPathSupport support = dataplane::find_fast_path();
+  if (support.can == rules::nftables::FastPath::kOff) {
+    base::log_warning("--fast-path has no effect on this node", {{"reason", support.limit}});
+  } else if (!support.limit.empty()) {
+    base::log_info("--fast-path is for TCP alone on this node", {{"reason", support.limit}});
+  }
 }
 
 /// Names what kube-proxy in ipvs mode left: a packet that our rules do not know may end there.
@@ -157,6 +173,7 @@ rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::S
   dataplane::NetlinkKernel kernel;
   tell_what_is_missing(*inputs->model, kernel);
   tell_own_table(inputs->model->config(), kernel);
+  tell_fast_path(inputs->model->config());
   auto reconciler = dataplane::Reconciler::open(*inputs->model, kernel);
   if (!reconciler) return std::unexpected(daemon::with_kernel_advice(reconciler.error()));
   if (inputs->events && !settings.once)

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/config/config.h"
 #include "agent/objects/objects.h"
+#include "rules/nftables/options.h"
 #include "rules/node_options.h"
 
 namespace kubenatd::agent::config {
@@ -18,6 +20,13 @@ struct Listener {
   auto operator<=>(const Listener&) const = default;
 };
 
+/// A network device. One that comes again under the same name is another one.
+struct Device {
+  std::string name;
+  std::uint32_t index = 0;
+  auto operator<=>(const Device&) const = default;
+};
+
 /// What the node itself contributes to the rules, read once at start and again when interfaces change.
 struct Environment {
   std::string node_name;                        ///< override (flag, then file) or hostname; trimmed, lower case
@@ -28,6 +37,8 @@ struct Environment {
   bool ipv6 = true;                             ///< the kernel has IPv6
   /// At the reserved ports, in order; a reserved port that could not be asked about counts as one that is listened at.
   std::vector<Listener> listeners;
+  rules::nftables::FastPath fast_path = rules::nftables::FastPath::kOff;  ///< what is wanted of it and the kernel can
+  std::vector<Device> fast_path_devices;                                  ///< in order
 };
 
 /// Name of this node: `flag` if given, else config.hostname_override, else the host's name. Empty after trimming is an

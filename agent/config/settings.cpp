@@ -81,6 +81,16 @@ constexpr auto kSettings = std::to_array<Setting>({
              "error in the log; off: never. What others change in a table that is not owned is healed",
      .run_only = true,
      .member = &Settings::own_table},
+    {.flag = "fast-path",
+     .field = "fastPath",
+     .type = "DEVICE|auto",
+     .help =
+         "In nftables mode let connections to Services that pass through this node enter a flowtable of the kernel\n"
+         "after 20 packets, which forwards them past all rules (Linux 6.1; UDP from 6.4 on): on these devices, eth0\n"
+         "or veth*, or auto: on all that route packets. Both that a connection comes and goes by are needed. Commas,\n"
+         "or given more than once; empty: off",
+     .run_only = false,
+     .member = &Settings::fast_path},
     {.flag = "reserved-ports",
      .field = "reservedPorts",
      .type = "PORT[/udp]",
@@ -170,6 +180,9 @@ std::string to_words(const rules::Prefix& value) {
 std::string to_words(const ReservedPort& value) {
   return value.to_string();
 }
+std::string to_words(const DevicePattern& value) {
+  return value.to_string();
+}
 std::string to_words(const std::filesystem::path& value) {
   return base::one_line(value.native(), 256);
 }
@@ -205,6 +218,18 @@ std::expected<ReservedPort, std::string> read_value(const std::string& text, con
     return std::unexpected(base::in_quotes(text) + R"( is not a port such as "22" or "51820/udp")");
   return ReservedPort{protocol == "udp" ? rules::Protocol::kUdp : rules::Protocol::kTcp,
                       static_cast<std::uint16_t>(*number)};
+}
+std::expected<DevicePattern, std::string> read_value(const std::string& text, const DevicePattern& /*type*/) {
+  constexpr std::size_t kLongest = 15;  // IFNAMSIZ - 1
+  std::string_view name = text;
+  if (name.ends_with('*')) name.remove_suffix(1);
+  // What dev_valid_name() refuses, and what nft could not list.
+  const bool usable =
+      !text.empty() && name.size() <= kLongest && name != "." && name != ".." && std::ranges::all_of(name, [](char c) {
+        return c > ' ' && c < '\x7f' && std::string_view("/:*\"\\{},;").find(c) == std::string_view::npos;
+      });
+  if (!usable) return std::unexpected(base::in_quotes(text) + R"( is not a device such as "eth0" or "veth*", or auto)");
+  return DevicePattern{text};
 }
 std::expected<std::filesystem::path, std::string> read_value(const std::string& text,
                                                              const std::filesystem::path& /*type*/) {
@@ -294,6 +319,11 @@ std::string ReservedPort::to_string() const {
   return fmt::format("{}/{}", port, rules::name_of(protocol));
 }
 
+bool DevicePattern::matches(std::string_view device) const {
+  if (!text.ends_with('*')) return device == text;
+  return device.starts_with(std::string_view(text).substr(0, text.size() - 1));
+}
+
 bool Setting::is_list() const {
   return std::visit(
       [](const auto& of) { return kIsList<std::remove_cvref_t<decltype(std::declval<Settings&>().*place(of))>>; },
@@ -302,7 +332,8 @@ bool Setting::is_list() const {
 
 bool Setting::takes_comma_list() const {
   return std::holds_alternative<std::vector<rules::Prefix> Settings::*>(member) ||
-         std::holds_alternative<std::vector<ReservedPort> Settings::*>(member);
+         std::holds_alternative<std::vector<ReservedPort> Settings::*>(member) ||
+         std::holds_alternative<std::vector<DevicePattern> Settings::*>(member);
 }
 
 std::string Setting::range() const {

@@ -32,6 +32,15 @@ struct ReservedPort {
   [[nodiscard]] std::string to_string() const;
 };
 
+/// Network devices as --fast-path names them: "eth0", "veth*", "auto".
+struct DevicePattern {
+  std::string text;
+  auto operator<=>(const DevicePattern&) const = default;
+  [[nodiscard]] const std::string& to_string() const { return text; }
+  [[nodiscard]] bool is_auto() const { return text == "auto"; }
+  [[nodiscard]] bool matches(std::string_view device) const;
+};
+
 /// kubenatd's own settings, which kube-proxy does not have, with their defaults. What each means stands in settings().
 struct Settings {
   enum class Dispatch : std::uint8_t { kLinear, kTree, kAuto };
@@ -54,6 +63,7 @@ struct Settings {
   Page page_trace = Page::kOff;  ///< packets can be traced from the page
   // Not by an initializer list: gcc 12 takes its copy for uninitialized at -O3.
   std::vector<ReservedPort> reserved_ports = std::vector<ReservedPort>(1, ReservedPort{rules::Protocol::kTcp, 22});
+  std::vector<DevicePattern> fast_path;  ///< none: there is no fast path
   std::vector<rules::Prefix> external_ip_ranges;
   std::vector<rules::Prefix> load_balancer_ip_ranges;
 };
@@ -72,11 +82,11 @@ struct Setting {
     T least, most;
   };
   /// A value of the type itself, or a member with the range that it has to be in.
-  using Member =
-      std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
-                   Settings::HostPorts Settings::*, Settings::OwnTable Settings::*, Settings::Page Settings::*,
-                   Range<std::size_t>, Range<Duration>, std::vector<rules::Prefix> Settings::*,
-                   std::vector<ReservedPort> Settings::*, std::vector<std::filesystem::path> Settings::*>;
+  using Member = std::variant<bool Settings::*, Settings::Dispatch Settings::*, Settings::RuleForm Settings::*,
+                              Settings::HostPorts Settings::*, Settings::OwnTable Settings::*,
+                              Settings::Page Settings::*, Range<std::size_t>, Range<Duration>,
+                              std::vector<rules::Prefix> Settings::*, std::vector<ReservedPort> Settings::*,
+                              std::vector<DevicePattern> Settings::*, std::vector<std::filesystem::path> Settings::*>;
 
   std::string_view flag;   ///< without the dashes
   std::string_view field;  ///< of KubenatdConfiguration; empty: it is a matter of the command line alone

@@ -20,8 +20,10 @@
 #include "agent/daemon/advice.h"
 #include "agent/daemon/configuration.h"
 #include "agent/daemon/request_metrics.h"
+#include "agent/dataplane/fast_path.h"
 #include "netlink/host/addresses.h"
 #include "netlink/host/counters.h"
+#include "netlink/host/interfaces.h"
 #include "netlink/host/listeners.h"
 #include "netlink/host/local_routes.h"
 #include "rules/iptables/options.h"
@@ -81,6 +83,13 @@ config::Environment read_environment(const config::Config& config, std::string n
   environment.conntrack_be_liberal = config.conntrack.tcp_be_liberal || (liberal && *liberal != "0");
   environment.ipv6 = ::access("/proc/net/if_inet6", F_OK) == 0;
   environment.listeners = read_listeners(config);
+  if (config.mode == config::Config::Mode::kNftables && !config.fast_path.empty()) {
+    if (const auto links = netlink::host::read_links()) {
+      environment.fast_path_devices = dataplane::choose_devices(config.fast_path, *links);
+    } else {
+      base::log_warning("the devices of this node could not be read", {{"error", links.error().to_string()}});
+    }
+  }
   return environment;
 }
 
@@ -214,6 +223,8 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
     inputs.prepare_again = *prepared;
   }
   config::Environment environment = read_environment(config, std::move(*name));
+  if (config.mode == config::Config::Mode::kNftables && !config.fast_path.empty())
+    environment.fast_path = dataplane::find_fast_path().can;
   environment.has_nfacct = for_kernel && config.mode != config::Config::Mode::kNftables && make_counters();
   inputs.model = std::make_unique<dataplane::Model>(std::move(config), std::move(environment));
   return inputs;

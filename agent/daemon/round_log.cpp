@@ -103,9 +103,21 @@ void log_ownership(const dataplane::TableOwnership& ownership, const std::string
   }
 }
 
+/// Devices come and go with pods: that is worth a line only where something is wrong.
+void log_fast_path(const dataplane::FastPathState& fast_path, const std::string& family) {
+  if (fast_path.in_force == rules::nftables::FastPath::kOff) return;
+  if (!fast_path.problem.empty()) {
+    base::log_error("the fast path lacks devices", {{"family", family}, {"error", fast_path.problem}});
+    return;
+  }
+  base::log_debug("devices of the fast path",
+                  {{"family", family}, {"devices", fast_path.devices.size()}, {"named", list(fast_path.devices)}});
+}
+
 void log_family(const RoundReport::Family& family, const std::string& writer) {
   const std::string name(name_of(family.family));
   if (family.ownership) log_ownership(*family.ownership, name);
+  if (family.fast_path) log_fast_path(*family.fast_path, name);
   if (family.error) {
     base::log_error("sync failed; the kernel keeps what it has",
                     {{"family", name}, {"error", with_kernel_advice(*family.error).to_string()}});

@@ -328,10 +328,11 @@ void RunLoop::refresh_environment() {
   // Read once at start, as kube-proxy does: an administrator's later change does not move rules.
   now.conntrack_be_liberal = before.conntrack_be_liberal;
   now.ipv6 = before.ipv6;
+  now.fast_path = before.fast_path;
   now.listeners = with_earlier(std::move(now.listeners), before.listeners);
   address_pace_.read(start, Clock::now());
   if (now.local_addresses != before.local_addresses || now.local_prefixes != before.local_prefixes ||
-      now.listeners != before.listeners)
+      now.listeners != before.listeners || now.fast_path_devices != before.fast_path_devices)
     set_environment(std::move(now));
 }
 

@@ -175,6 +175,10 @@ void Serving::note(const dataplane::RoundReport& report) {
   board_.note_round(report, model_);
   for (const dataplane::RoundReport::Family& family : report.families) {
     if (family.ownership) note_ownership(family.family, *family.ownership);
+    if (family.fast_path) {
+      metrics_.fast_path(family.family, *family.fast_path);
+      board_.note_fast_path(family.family, *family.fast_path);
+    }
     if (family.error) {
       health_.queued(family.family, serve::Moment::now());  // also drift that cannot be healed waits
       continue;

@@ -17,6 +17,7 @@
 #include "rules/change.h"
 #include "rules/frontend_claims.h"
 #include "rules/hostport/host_ports.h"
+#include "rules/nftables/options.h"
 #include "rules/node_options.h"
 #include "rules/walk/ruleset.h"
 
@@ -112,6 +113,14 @@ struct TableOwnership {
   bool operator==(const TableOwnership&) const = default;
 };
 
+/// Where connections enter the flowtable of a mode that has one.
+struct FastPathState {
+  rules::nftables::FastPath in_force = rules::nftables::FastPath::kOff;
+  std::vector<std::string> devices;  ///< that it has
+  std::string problem;               ///< why it has not all that are wanted; empty: it has
+  bool operator==(const FastPathState&) const = default;
+};
+
 /// What a sync has to know besides the kernel.
 struct SyncRequest {
   Time now{};
@@ -164,6 +173,8 @@ class Dataplane {
                                                        const SyncRequest& request) = 0;
   /// Who may change the mode's table, as far as the syncs have found out.
   [[nodiscard]] virtual TableOwnership table_ownership() const { return {}; }
+  /// As the syncs have found it or left it.
+  [[nodiscard]] virtual FastPathState fast_path() const { return {}; }
   /// UDP destinations that the kernel served when it was first read.
   [[nodiscard]] virtual const std::vector<UdpFrontend>& found_at_start() const = 0;
 

@@ -14,6 +14,7 @@ std::string describe(const rules::ObjectRef& object) {
     case rules::ObjectRef::Kind::kRule: return object.table + " chain " + object.name;
     case rules::ObjectRef::Kind::kSet:
     case rules::ObjectRef::Kind::kElement: return object.table + " set " + object.name;
+    case rules::ObjectRef::Kind::kFlowtable: return object.table + " flowtable " + object.name;
   }
   return object.table;
 }

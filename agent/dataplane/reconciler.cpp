@@ -187,6 +187,8 @@ void Reconciler::sync(FamilyState& family, bool everything, RoundReport& report)
   RoundReport::Family& told = report.families.emplace_back(family.dataplane.family());
   told.took = now - start;
   if (is_news) told.ownership = family.ownership;
+  if (FastPathState fast_path = family.dataplane.fast_path(); fast_path != family.fast_path)
+    told.fast_path = family.fast_path = std::move(fast_path);
   if (!done) {
     told.error = done.error();
     return;

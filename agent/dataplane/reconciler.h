@@ -28,6 +28,7 @@ struct RoundReport {
     std::chrono::nanoseconds took{};
     std::optional<std::chrono::nanoseconds> healed_after{};  ///< from the first event about what was healed
     std::optional<TableOwnership> ownership{};               ///< who may change the table, when that is news
+    std::optional<FastPathState> fast_path{};                ///< when that is news
     /// Who changed what was healed: "iptables (4711)". Empty: nobody was seen, as an audit found it.
     std::vector<std::string> healed_of{};
   };
@@ -110,6 +111,7 @@ class Reconciler {
     Time retry_at{};  ///< after a failed sync
     Clock::duration retry_delay{};
     TableOwnership ownership{};  ///< as it was told last
+    FastPathState fast_path{};   ///< the same
     bool left_over_known = false;
     bool touched = false;                ///< by the transaction whose end the kernel has not told of yet
     std::vector<std::string> writers{};  ///< of what is suspected; a few

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "agent/node/connection_tracking.h"
+#include "agent/node/fast_path.h"
 #include "agent/node/forwarding.h"
 #include "agent/node/leftovers.h"
 #include "agent/node/limits.h"
@@ -52,8 +53,11 @@ Report check_node(dataplane::Kernel& kernel, const Question& question) {
   add(report, judge(read_forwarding(), question.localhost_node_ports));
   add(report, judge(read_limits(), question.least_descriptors));
   add(report, judge(read_leftovers(kernel), question.modes, question.rival));
-  if (std::ranges::find(question.modes, config::Config::Mode::kNftables) != question.modes.end())
+  if (std::ranges::find(question.modes, config::Config::Mode::kNftables) != question.modes.end()) {
     add(report, judge(read_table_owners(kernel), question.facts.config.own_table));
+    const std::vector<config::DevicePattern>& wanted = question.facts.config.fast_path;
+    add(report, judge(read_fast_path(kernel, wanted), wanted));
+  }
   return report;
 }
 

@@ -81,6 +81,12 @@ void Board::note_owner(const std::string& owner) {
   changed();
 }
 
+void Board::note_fast_path(rules::Family family, const dataplane::FastPathState& fast_path) {
+  const base::MutexLock lock(mutex_);
+  state_of(family).fast_path = fast_path;
+  changed();
+}
+
 void Board::note_left(rules::Family family, const std::vector<dataplane::LeftBehind>& left) {
   const base::MutexLock lock(mutex_);
   FamilyState& state = state_of(family);

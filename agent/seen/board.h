@@ -58,6 +58,7 @@ class Board {
   void note_round(const dataplane::RoundReport& report, const dataplane::Model& model);
   void note_source(const SourceState& state);
   void note_left(rules::Family family, const std::vector<dataplane::LeftBehind>& left);
+  void note_fast_path(rules::Family family, const dataplane::FastPathState& fast_path);
   /// Who owns the agent's table of nft.
   void note_owner(const std::string& owner);
 
@@ -86,6 +87,7 @@ class Board {
     std::vector<dataplane::LeftBehind> left;
     std::optional<base::WallTime> disputed_at;
     std::string disputed;
+    dataplane::FastPathState fast_path;
   };
   struct Source {
     SourceState state;

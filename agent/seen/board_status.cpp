@@ -34,6 +34,15 @@ std::string some_of(const std::vector<std::string>& names, std::size_t all) {
   return all > kNamed ? fmt::format("{} and {} more", text, all - kNamed) : text;
 }
 
+std::string_view words_of(rules::nftables::FastPath fast_path) {
+  switch (fast_path) {
+    case rules::nftables::FastPath::kOff: break;
+    case rules::nftables::FastPath::kTcp: return "TCP";
+    case rules::nftables::FastPath::kTcpAndUdp: return "TCP and UDP";
+  }
+  return "";
+}
+
 }  // namespace
 
 Status Board::status(base::WallTime now) const {
@@ -88,7 +97,9 @@ FamilyStatus Board::status_of(rules::Family family) const {
           .rules = state.rules,
           .drift_found = state.drift_found,
           .drift_healed = state.drift_healed,
-          .last_drift = text_of(state.last_drift)};
+          .last_drift = text_of(state.last_drift),
+          .fast_path = std::string(words_of(state.fast_path.in_force)),
+          .fast_path_devices = state.fast_path.devices};
 }
 
 void Board::add_lists(Status& status) const {

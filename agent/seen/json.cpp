@@ -38,6 +38,8 @@ void fields(Of<FamilyStatus> auto& value, V&& field) {
   field("driftFound", value.drift_found);
   field("driftHealed", value.drift_healed);
   field("lastDrift", value.last_drift);
+  field("fastPath", value.fast_path);
+  field("fastPathDevices", value.fast_path_devices);
 }
 template <class V>
 void fields(Of<SourceStatus> auto& value, V&& field) {

@@ -58,6 +58,8 @@ void add_family(std::string& text, const FamilyStatus& family, const std::string
   line(text, "  drift",
        fmt::format("{} found, {} healed{}", family.drift_found, family.drift_healed,
                    family.last_drift ? fmt::format(", the last {} ago", ago(*family.last_drift, now)) : ""));
+  if (!family.fast_path.empty())
+    line(text, "  fast path", fmt::format("{} on {}", family.fast_path, joined(family.fast_path_devices, "no device")));
 }
 
 void add_sources(std::string& text, const Status& status) {

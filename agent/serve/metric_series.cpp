@@ -91,6 +91,8 @@ Metrics::Series::Series(config::Config::Mode mode) {
     sync_failures = counter_per_family("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
                                        "[ALPHA] Cumulative proxy nftables sync failures");
     elements_written = counter_per_family("kubenatd_elements_written_total", "Elements of sets written or removed");
+    fast_path_devices = gauge_per_family("kubenatd_fast_path_devices",
+                                         "Devices on which established connections to Services bypass the rules");
     table_owned = gauge_per_family("kubenatd_table_owned",
                                    "Whether the table belongs to this agent, so that no other program can change it");
     table_owned_by_another =

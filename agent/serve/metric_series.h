@@ -48,6 +48,7 @@ class Metrics::Series {
   PerFamily<Gauge> left_behind;
   Gauge* restricted_services;
   PerFamily<Counter> elements_written{};                     ///< nftables mode
+  PerFamily<Gauge> fast_path_devices{};                      ///< nftables mode
   PerFamily<Gauge> table_owned{}, table_owned_by_another{};  ///< nftables mode
   Counter *disputes, *kernel_seconds, *overruns;
   Family<Gauge>*objects, *source_up;

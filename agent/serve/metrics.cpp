@@ -53,6 +53,7 @@ std::string_view drift_kind(const rules::ObjectRef& object) {
       case rules::ObjectRef::Kind::kRule: return "chain";
       case rules::ObjectRef::Kind::kSet:
       case rules::ObjectRef::Kind::kElement: return "set";
+      case rules::ObjectRef::Kind::kFlowtable: return "flowtable";
     }
   }
   const std::string_view chain = object.name;
@@ -140,6 +141,11 @@ void Metrics::table_ownership(rules::Family family, const dataplane::TableOwners
   if (series_->table_owned[index_of(family)] == nullptr) return;
   series_->table_owned[index_of(family)]->Set(ownership.state == State::kOwned ? 1 : 0);
   series_->table_owned_by_another[index_of(family)]->Set(ownership.state == State::kForeign ? 1 : 0);
+}
+
+void Metrics::fast_path(rules::Family family, const dataplane::FastPathState& fast_path) {
+  if (series_->fast_path_devices[index_of(family)] == nullptr) return;
+  series_->fast_path_devices[index_of(family)]->Set(number(fast_path.devices.size()));
 }
 
 void Metrics::refused(rules::Family family, RefusedKind kind, std::size_t count) {

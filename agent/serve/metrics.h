@@ -53,6 +53,7 @@ class Metrics {
   void left_behind(rules::Family family, std::size_t count);
   /// Who may change the table of nftables mode.
   void table_ownership(rules::Family family, const dataplane::TableOwnership& ownership);
+  void fast_path(rules::Family family, const dataplane::FastPathState& fast_path);
   /// What the kernel can refuse by itself, so that the rest is there without it.
   enum class RefusedKind : std::uint8_t { kServicePort, kPod };
   /// Objects that are not in the kernel now because it refuses them.

@@ -83,7 +83,9 @@ TableEvent read_event(const Message& message, std::uint16_t type) {
   event.family = *family;
   if (event.kind == Kind::kOther) {
     event.table_name = find_attribute(message.attributes(), NFTA_SET_TABLE).text();
-    event.set = find_attribute(message.attributes(), NFTA_SET_NAME).text();
+    static_assert(int{NFTA_SET_NAME} == int{NFTA_FLOWTABLE_NAME} && int{NFTA_SET_TABLE} == int{NFTA_FLOWTABLE_TABLE});
+    const bool is_flowtable = type == NFT_MSG_NEWFLOWTABLE || type == NFT_MSG_DELFLOWTABLE;
+    (is_flowtable ? event.flowtable : event.set) = find_attribute(message.attributes(), NFTA_SET_NAME).text();
     return event;
   }
   read_names(message.attributes(), event);

@@ -30,7 +30,8 @@ struct TableEvent {
   rules::Family family = rules::Family::kIpv4;
   std::optional<rules::Table> table;  ///< only filter, nat and mangle of ip and ip6
   std::string_view table_name;
-  std::string_view set;  ///< kOther: of the set or of the elements, in tables of any name
+  std::string_view set;          ///< kOther: of the set or of the elements, in tables of any name
+  std::string_view flowtable{};  ///< kOther: of the flowtable
   std::string_view chain;
   std::uint64_t handle = 0;       ///< of the rule
   std::string_view expressions;   ///< kRuleAdded: undecoded

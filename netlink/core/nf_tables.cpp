@@ -66,11 +66,12 @@ std::uint32_t NfTables::port_id() const {
 rules::Result<bool> NfTables::dump_once(const DumpQuestion& question, const MessageVisitor& visit, bool loose) {
   // The name of the table has number 1 in requests for sets, chains, rules and elements alike, that of the set or of
   // the chain 2; an answer has the type before that of its question.
-  static_assert(NFTA_SET_TABLE == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1);
+  static_assert(NFTA_SET_TABLE == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1 &&
+                NFTA_FLOWTABLE_TABLE == 1);
   static_assert(NFTA_RULE_CHAIN == 2 && NFTA_SET_ELEM_LIST_SET == 2);
   static_assert(NFT_MSG_NEWTABLE == NFT_MSG_GETTABLE - 1 && NFT_MSG_NEWCHAIN == NFT_MSG_GETCHAIN - 1 &&
                 NFT_MSG_NEWRULE == NFT_MSG_GETRULE - 1 && NFT_MSG_NEWSET == NFT_MSG_GETSET - 1 &&
-                NFT_MSG_NEWSETELEM == NFT_MSG_GETSETELEM - 1);
+                NFT_MSG_NEWSETELEM == NFT_MSG_GETSETELEM - 1 && NFT_MSG_NEWFLOWTABLE == NFT_MSG_GETFLOWTABLE - 1);
   const std::uint8_t family = question.any_family.value_or(number_of(question.family));
   TableRequest request(question.type, NLM_F_DUMP, ++sequence_, family);
   if (!question.table.empty()) request.name(NFTA_RULE_TABLE, question.table);

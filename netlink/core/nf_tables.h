@@ -43,7 +43,7 @@ enum class Interrupted : std::uint8_t {
 /// What to dump.
 struct DumpQuestion {
   rules::Family family = rules::Family::kIpv4;
-  std::uint16_t type = 0;  ///< NFT_MSG_GETTABLE, _GETCHAIN, _GETRULE, _GETSET or _GETSETELEM
+  std::uint16_t type = 0;  ///< NFT_MSG_GETTABLE, _GETCHAIN, _GETRULE, _GETSET, _GETSETELEM or _GETFLOWTABLE
   std::string_view table;
   std::string_view name;  ///< of a chain, for its rules, or of a set, for its elements
   /// NFPROTO_*, in place of `family`: for tables of both families, of devices and of bridges. NFPROTO_UNSPEC: of all.

@@ -62,6 +62,8 @@ rules::Operation operation_of(std::uint16_t type) {
     case NFT_MSG_DELSET: return Operation::kDeleteSet;
     case NFT_MSG_NEWSETELEM: return Operation::kAddElement;
     case NFT_MSG_DELSETELEM: return Operation::kDeleteElement;
+    case NFT_MSG_NEWFLOWTABLE: return Operation::kCreateFlowtable;
+    case NFT_MSG_DELFLOWTABLE: return Operation::kDeleteFlowtable;
     default: return Operation::kNone;
   }
 }
@@ -106,6 +108,11 @@ rules::Refusal name_refusal(const Acknowledgement& answer, std::string_view mess
     case rules::Operation::kDeleteSet:
       object.kind = rules::ObjectRef::Kind::kSet;
       object.name = find_attribute(attributes, NFTA_SET_NAME).text();
+      break;
+    case rules::Operation::kCreateFlowtable:
+    case rules::Operation::kDeleteFlowtable:
+      object.kind = rules::ObjectRef::Kind::kFlowtable;
+      object.name = find_attribute(attributes, NFTA_FLOWTABLE_NAME).text();
       break;
     default: break;
   }

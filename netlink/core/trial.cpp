@@ -78,6 +78,7 @@ std::vector<std::string> features_of(rules::Operation operation, std::string_vie
     case rules::Operation::kCreateTable: return {"table"};
     case rules::Operation::kCreateSet: return {feature_of_set(attributes)};
     case rules::Operation::kAddRule: return features_of_rule(attributes);
+    case rules::Operation::kCreateFlowtable: return {"flowtable"};
     case rules::Operation::kCreateChain: {
       const std::string_view type = find_attribute(attributes, NFTA_CHAIN_TYPE).text();
       if (type.empty()) return {};

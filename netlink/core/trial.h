@@ -17,7 +17,8 @@ struct TriedMessage {
   rules::Operation operation = rules::Operation::kNone;
   rules::ObjectRef object;
   /// What of the kernel it needs: of a rule its expressions ("fib", "match recent", "target DNAT"), of a base chain
-  /// "chain nat", of a set "set ranges", "set timeout", "set map" or "set", of a table "table".
+  /// "chain nat", of a set "set ranges", "set timeout", "set map" or "set", of a table "table", of a flowtable
+  /// "flowtable".
   std::vector<std::string> features;
   std::optional<rules::Refusal> refusal;
 };

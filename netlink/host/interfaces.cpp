@@ -38,6 +38,7 @@ void read_link(const Message& message, std::map<std::string, Link>& links) {
   Link link;
   link.facts.index = static_cast<std::uint32_t>(fixed->ifi_index);
   link.facts.type = fixed->ifi_type;
+  link.is_up = (fixed->ifi_flags & IFF_UP) != 0;
   std::string name;
   AttributeReader reader(attributes_behind<ifinfomsg>(message));
   for (Attribute attribute; reader.next(attribute);) {

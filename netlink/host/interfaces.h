@@ -18,6 +18,7 @@ struct Link {
   std::string master_kind;      ///< "bridge", ... as the port tells it
   bool calls_iptables = false;  ///< of a bridge: nf_call_iptables of its own
   bool calls_ip6tables = false;
+  bool is_up = false;    ///< IFF_UP: by its administrator's word
   bool has_xdp = false;  ///< a program of XDP sees its packets first
 };
 

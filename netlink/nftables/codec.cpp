@@ -168,6 +168,56 @@ void delete_nft_set(Batch& batch, Family family, std::string_view set) {
   });
 }
 
+namespace {
+
+/// Without hook and priority, so that a flowtable which has gone meanwhile does not come back without its rules.
+void change_device(Batch& batch, std::uint16_t type, Family family, std::string_view flowtable,
+                   std::string_view device) {
+  batch.add(type, 0, family, kNamesBound, [&](char* at) {
+    AttributeWriter out(at);
+    out.text(NFTA_FLOWTABLE_TABLE, kTable);
+    out.text(NFTA_FLOWTABLE_NAME, flowtable);
+    char* hook = out.open();
+    char* devices = out.open();
+    out.text(NFTA_DEVICE_NAME, device);
+    out.close(devices, NFTA_FLOWTABLE_HOOK_DEVS);
+    out.close(hook, NFTA_FLOWTABLE_HOOK);
+    return out.at();
+  });
+}
+
+}  // namespace
+
+void add_nft_flowtable(Batch& batch, Family family, const FlowtableSpec& flowtable) {
+  batch.add(NFT_MSG_NEWFLOWTABLE, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
+    AttributeWriter out(at);
+    out.text(NFTA_FLOWTABLE_TABLE, kTable);
+    out.text(NFTA_FLOWTABLE_NAME, flowtable.name);
+    char* hook = out.open();
+    out.be32(NFTA_FLOWTABLE_HOOK_NUM, NF_NETDEV_INGRESS);
+    out.be32(NFTA_FLOWTABLE_HOOK_PRIORITY, static_cast<std::uint32_t>(flowtable.priority));
+    out.close(hook, NFTA_FLOWTABLE_HOOK);
+    return out.at();
+  });
+}
+
+void add_flowtable_device(Batch& batch, Family family, std::string_view flowtable, std::string_view device) {
+  change_device(batch, NFT_MSG_NEWFLOWTABLE, family, flowtable, device);
+}
+
+void remove_flowtable_device(Batch& batch, Family family, std::string_view flowtable, std::string_view device) {
+  change_device(batch, NFT_MSG_DELFLOWTABLE, family, flowtable, device);
+}
+
+void delete_nft_flowtable(Batch& batch, Family family, std::string_view flowtable) {
+  batch.add(NFT_MSG_DELFLOWTABLE, 0, family, kNamesBound, [&](char* at) {
+    AttributeWriter out(at);
+    out.text(NFTA_FLOWTABLE_TABLE, kTable);
+    out.text(NFTA_FLOWTABLE_NAME, flowtable);
+    return out.at();
+  });
+}
+
 void add_nft_chain(Batch& batch, Family family, const Chain& chain) {
   batch.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE, family, kNamesBound, [&](char* at) {
     AttributeWriter out(at);
@@ -287,6 +337,10 @@ LiveSet describe_nft_set(const SetSpec& set, Family family) {
   live.size = set.size;
   live.counted = set.counted;
   return live;
+}
+
+bool LiveFlowtable::is_like(const FlowtableSpec& wanted) const {
+  return name == wanted.name && hook == NF_NETDEV_INGRESS && priority == wanted.priority && flags == 0;
 }
 
 LiveNftChain describe_nft_chain(const Chain& chain) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,14 @@ void add_nft_table(Batch& batch, rules::Family family, std::optional<std::uint32
 void delete_nft_table(Batch& batch, rules::Family family, std::string_view table);
 void add_nft_set(Batch& batch, rules::Family family, const rules::nftables::SetSpec& set);
 void delete_nft_set(Batch& batch, rules::Family family, std::string_view set);
+/// Without devices; one that is there keeps its own.
+void add_nft_flowtable(Batch& batch, rules::Family family, const rules::nftables::FlowtableSpec& flowtable);
+void delete_nft_flowtable(Batch& batch, rules::Family family, std::string_view flowtable);
+/// A device that it has already is no error; one that is not there is, ENOENT (until Linux 6.15: later ones wait for
+/// it).
+void add_flowtable_device(Batch& batch, rules::Family family, std::string_view flowtable, std::string_view device);
+/// Needs Linux 5.8.
+void remove_flowtable_device(Batch& batch, rules::Family family, std::string_view flowtable, std::string_view device);
 void add_nft_chain(Batch& batch, rules::Family family, const rules::nftables::Chain& chain);
 void delete_nft_chain(Batch& batch, rules::Family family, std::string_view chain);
 void flush_nft_chain(Batch& batch, rules::Family family, std::string_view chain);
@@ -84,6 +93,17 @@ struct LiveSet {
 [[nodiscard]] std::optional<LiveSet> read_nft_set(std::string_view attributes, std::string_view table);
 /// What the kernel should say of `set`.
 [[nodiscard]] LiveSet describe_nft_set(const rules::nftables::SetSpec& set, rules::Family family);
+
+/// What the kernel says of a flowtable.
+struct LiveFlowtable {
+  std::string name;
+  std::uint32_t hook = 0;
+  std::int32_t priority = 0;
+  std::uint32_t flags = 0;
+  std::set<std::string> devices;
+  [[nodiscard]] bool is_like(const rules::nftables::FlowtableSpec& wanted) const;
+};
+[[nodiscard]] std::optional<LiveFlowtable> read_nft_flowtable(std::string_view attributes, std::string_view table);
 
 struct LiveNftChain {
   std::string name;

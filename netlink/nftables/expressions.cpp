@@ -1,3 +1,4 @@
+#include <endian.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
@@ -17,14 +18,15 @@ namespace {
 using namespace rules::nftables;
 using rules::Family;
 
-constexpr std::uint32_t kStateNew = 8;        // NF_CT_STATE_BIT(IP_CT_NEW)
-constexpr std::uint32_t kStateStray = 0x41;   // NF_CT_STATE_INVALID_BIT | NF_CT_STATE_UNTRACKED_BIT
-constexpr std::uint32_t kStatusDnat = 0x20;   // IPS_DST_NAT
-constexpr std::uint32_t kFullyRandom = 0x10;  // NF_NAT_RANGE_PROTO_RANDOM_FULLY
-constexpr std::uint32_t kAddressAndPort = 3;  // NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED
-constexpr std::size_t kInterfaceSize = 16;    // IFNAMSIZ
-constexpr std::uint32_t kNoBits = 0;          // no bit is flipped
-constexpr std::uint32_t kHashed = 8;          // the word from which on an endpoint is hashed
+constexpr std::uint32_t kStateNew = 8;          // NF_CT_STATE_BIT(IP_CT_NEW)
+constexpr std::uint32_t kStateEstablished = 2;  // NF_CT_STATE_BIT(IP_CT_ESTABLISHED)
+constexpr std::uint32_t kStateStray = 0x41;     // NF_CT_STATE_INVALID_BIT | NF_CT_STATE_UNTRACKED_BIT
+constexpr std::uint32_t kStatusDnat = 0x20;     // IPS_DST_NAT
+constexpr std::uint32_t kFullyRandom = 0x10;    // NF_NAT_RANGE_PROTO_RANDOM_FULLY
+constexpr std::uint32_t kAddressAndPort = 3;    // NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED
+constexpr std::size_t kInterfaceSize = 16;      // IFNAMSIZ
+constexpr std::uint32_t kNoBits = 0;            // no bit is flipped
+constexpr std::uint32_t kHashed = 8;            // the word from which on an endpoint is hashed
 // The longest rule: some fifteen expressions with two names of sets.
 constexpr std::size_t kExpressionsBound = 4096;
 
@@ -52,6 +54,24 @@ class Expressions {
     });
   }
   void operator()(const IsNew& match) { connection(NFT_CT_STATE, match.strays ? kStateNew | kStateStray : kStateNew); }
+  void operator()(const IsEstablished& /*match*/) { connection(NFT_CT_STATE, kStateEstablished); }
+  void operator()(const HasMorePackets& match) {
+    load_of_connection(NFT_CT_PKTS);
+    constexpr std::uint32_t kSize = sizeof match.count;
+    expression("byteorder", [&] {
+      out_.be32(NFTA_BYTEORDER_SREG, NFT_REG_1);
+      out_.be32(NFTA_BYTEORDER_DREG, NFT_REG_1);
+      out_.be32(NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+      out_.be32(NFTA_BYTEORDER_LEN, kSize);
+      out_.be32(NFTA_BYTEORDER_SIZE, kSize);
+    });
+    expression("cmp", [&] {
+      out_.be32(NFTA_CMP_SREG, NFT_REG_1);
+      out_.be32(NFTA_CMP_OP, NFT_CMP_GT);
+      const std::uint64_t count = htobe64(match.count);
+      value(NFTA_CMP_DATA, &count, kSize);
+    });
+  }
   void operator()(const IsTranslated& /*match*/) { connection(NFT_CT_STATUS, kStatusDnat); }
   void operator()(const InPrefix& match) {
     const std::uint8_t length = match.prefix.length;
@@ -176,6 +196,9 @@ class Expressions {
     });
   }
   void operator()(const Drop& /*drop*/) { verdict(NF_DROP, {}); }
+  void operator()(const AddToFlowtable& /*add*/) {
+    expression("flow_offload", [&] { out_.text(NFTA_FLOW_TABLE_NAME, kFlowtable); });
+  }
   void operator()(const GoTo& go) { verdict(static_cast<std::uint32_t>(go.jump ? NFT_JUMP : NFT_GOTO), go.chain); }
 
  private:
@@ -258,11 +281,14 @@ class Expressions {
       out_.be32(NFTA_CT_DREG, to);
     });
   }
-  void connection(std::uint32_t key, std::uint32_t bits) {
+  void load_of_connection(std::uint32_t key) {
     expression("ct", [&] {
       out_.be32(NFTA_CT_KEY, key);
       out_.be32(NFTA_CT_DREG, NFT_REG_1);
     });
+  }
+  void connection(std::uint32_t key, std::uint32_t bits) {
+    load_of_connection(key);
     test_bits(bits);
   }
   void verdict(std::uint32_t code, std::string_view chain) {

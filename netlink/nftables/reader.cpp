@@ -80,6 +80,30 @@ std::optional<LiveSet> read_nft_set(std::string_view attributes, std::string_vie
   return ours ? std::optional(std::move(set)) : std::nullopt;
 }
 
+std::optional<LiveFlowtable> read_nft_flowtable(std::string_view attributes, std::string_view table) {
+  LiveFlowtable flowtable;
+  bool ours = false;
+  AttributeReader reader(attributes);
+  for (Attribute attribute; reader.next(attribute);) {
+    switch (attribute.type) {
+      case NFTA_FLOWTABLE_TABLE: ours = attribute.text() == table; break;
+      case NFTA_FLOWTABLE_NAME: flowtable.name = attribute.text(); break;
+      case NFTA_FLOWTABLE_FLAGS: flowtable.flags = attribute.be32(); break;
+      case NFTA_FLOWTABLE_HOOK: {
+        flowtable.hook = find_attribute(attribute.payload, NFTA_FLOWTABLE_HOOK_NUM).be32();
+        flowtable.priority =
+            static_cast<std::int32_t>(find_attribute(attribute.payload, NFTA_FLOWTABLE_HOOK_PRIORITY).be32());
+        AttributeReader devices(find_attribute(attribute.payload, NFTA_FLOWTABLE_HOOK_DEVS).payload);
+        for (Attribute device; devices.next(device);)
+          if (device.type == NFTA_DEVICE_NAME) flowtable.devices.emplace(device.text());
+        break;
+      }
+      default: break;
+    }
+  }
+  return ours ? std::optional(std::move(flowtable)) : std::nullopt;
+}
+
 std::optional<LiveNftChain> read_nft_chain(std::string_view attributes, std::string_view table) {
   LiveNftChain chain;
   bool ours = false;

@@ -25,6 +25,7 @@ class Comparison {
 
   Plan run() {
     sets();
+    flowtables();
     chains();
     plan_.delete_table = plan_.delete_table || live_.replace;
     if (plan_.delete_table || live_.structure.empty()) return whole_table();
@@ -39,6 +40,7 @@ class Comparison {
     plan.delete_table = plan_.delete_table;
     plan.everything = true;
     plan.new_sets = wanted_.sets;
+    plan.new_flowtables = wanted_.flowtables;
     plan.new_chains = plan.rewritten = wanted_.chains;
     plan.table_drifted = written_ != nullptr;
     return plan;
@@ -53,6 +55,19 @@ class Comparison {
         if (written_ != nullptr && find(written_->sets, set.name) != nullptr) plan_.drifted.sets.insert(set.name);
       } else if (!found->second) {
         plan_.delete_table = true;  // a set cannot be changed into another (6.18)
+      }
+    }
+  }
+
+  void flowtables() {
+    for (const FlowtableSpec& flowtable : wanted_.flowtables) {
+      const auto found = live_.structure.flowtables.find(flowtable.name);
+      if (found == live_.structure.flowtables.end()) {
+        plan_.new_flowtables.push_back(flowtable);
+        if (written_ != nullptr && find(written_->flowtables, flowtable.name) != nullptr)
+          plan_.drifted.flowtables.insert(flowtable.name);
+      } else if (!found->second) {
+        plan_.delete_table = true;  // its place cannot be changed (nft_flowtable_parse_hook, 6.12)
       }
     }
   }
@@ -76,6 +91,11 @@ class Comparison {
       if (find(wanted_.sets, name) != nullptr) continue;
       plan_.old_sets.insert(name);
       if (written_ != nullptr && find(written_->sets, name) == nullptr) plan_.drifted.sets.insert(name);
+    }
+    for (const auto& [name, same] : live_.structure.flowtables) {
+      if (find(wanted_.flowtables, name) != nullptr) continue;
+      plan_.old_flowtables.insert(name);
+      if (written_ != nullptr && find(written_->flowtables, name) == nullptr) plan_.drifted.flowtables.insert(name);
     }
     for (const auto& [name, chain] : live_.structure.chains) {
       if (find(wanted_.chains, name) != nullptr) continue;
@@ -155,6 +175,10 @@ Plan changes(const Ruleset& wanted, const Ruleset& written, const DesiredElement
         plan.old_sets.insert(set.name);
         old_sets.insert(set.ref);
       }
+    for (const FlowtableSpec& flowtable : wanted.flowtables)
+      if (find(written.flowtables, flowtable.name) == nullptr) plan.new_flowtables.push_back(flowtable);
+    for (const FlowtableSpec& flowtable : written.flowtables)
+      if (find(wanted.flowtables, flowtable.name) == nullptr) plan.old_flowtables.insert(flowtable.name);
     for (const Chain& chain : wanted.chains) {
       const Chain* before = find(written.chains, chain.name);
       if (before == nullptr) plan.new_chains.push_back(chain);

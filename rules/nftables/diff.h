@@ -11,16 +11,17 @@
 /// From what is wanted and what there is to a plan. Pure.
 namespace kubenatd::rules::nftables {
 
-/// Sets and chains that the kernel has, by name, and how they stand to the wanted ones of that name: netlink's forms of
-/// them are compared where they were read.
+/// Sets, flowtables and chains that the kernel has, by name, and how they stand to the wanted ones of that name:
+/// netlink's forms of them are compared where they were read.
 struct LiveStructure {
   struct Chain {
     bool same_hook = false;
     bool same_rules = false;
   };
-  std::map<std::string, bool> sets;  ///< true: of the same type
+  std::map<std::string, bool> sets;        ///< true: of the same type
+  std::map<std::string, bool> flowtables;  ///< true: at the same place; whatever devices they have
   std::map<std::string, Chain> chains;
-  [[nodiscard]] bool empty() const { return sets.empty() && chains.empty(); }
+  [[nodiscard]] bool empty() const { return sets.empty() && flowtables.empty() && chains.empty(); }
 };
 
 /// What the kernel says of an element.

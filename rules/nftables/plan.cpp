@@ -10,7 +10,7 @@ bool names_chain(const std::vector<Chain>& chains, std::string_view name) {
   return std::ranges::find(chains, name, &Chain::name) != chains.end();
 }
 
-/// Sets and chains that the rules of a chain name.
+/// What the rules of a chain name.
 void add_uses(const Chain& chain, Names& uses) {
   for (const NftRule& rule : chain.rules)
     for (const Statement& statement : rule.statements) {
@@ -21,6 +21,7 @@ void add_uses(const Chain& chain, Names& uses) {
         uses.sets.insert(name_of(priority->map));
       if (std::holds_alternative<Remember>(statement) || std::holds_alternative<RecallClient>(statement))
         uses.sets.insert(name_of({SetId::kAffinity, 0}));
+      if (std::holds_alternative<AddToFlowtable>(statement)) uses.flowtables.insert(kFlowtable);
     }
 }
 
@@ -55,6 +56,7 @@ void write(const Plan& plan, const DesiredElements& desired, PlanWriter& writer)
   for (const ElementKey& key : plan.removed) writer.remove_element(key);
   writer.all_removed();
   for (const SetSpec& set : plan.new_sets) writer.create_set(set);
+  for (const FlowtableSpec& flowtable : plan.new_flowtables) writer.create_flowtable(flowtable);
   for (const Chain& chain : plan.new_chains) writer.create_chain(chain);
   for (const std::string& chain : plan.old_chains) writer.flush_chain(chain);
   // All of them before any is filled: rules of others may lead in circles.
@@ -68,6 +70,7 @@ void write(const Plan& plan, const DesiredElements& desired, PlanWriter& writer)
                              [&](const ElementKey& key, const ElementValue& value) { writer.add_element(key, value); });
   for (const std::string& chain : plan.old_chains) writer.delete_chain(chain);
   for (const std::string& set : plan.old_sets) writer.delete_set(set);
+  for (const std::string& flowtable : plan.old_flowtables) writer.delete_flowtable(flowtable);
 }
 
 Names hold_back(Plan& plan, const DesiredElements& desired, const Held& held) {
@@ -76,6 +79,8 @@ Names hold_back(Plan& plan, const DesiredElements& desired, const Held& held) {
     if (held.set(set)) taken.sets.insert(set);
   for (const std::string& chain : plan.drifted.chains)
     if (held.chain(chain)) taken.chains.insert(chain);
+  for (const std::string& flowtable : plan.drifted.flowtables)
+    if (held.flowtable(flowtable)) taken.flowtables.insert(flowtable);
   if (taken.empty()) return taken;
 
   const Names uses = needed(plan, taken);
@@ -85,6 +90,10 @@ Names hold_back(Plan& plan, const DesiredElements& desired, const Held& held) {
   std::erase_if(taken.chains, [&](const std::string& name) {
     return uses.chains.contains(name) && names_chain(plan.new_chains, name);
   });
+  std::erase_if(taken.flowtables, [&](const std::string& name) {
+    return uses.flowtables.contains(name) &&
+           std::ranges::find(plan.new_flowtables, name, &FlowtableSpec::name) != plan.new_flowtables.end();
+  });
   const auto chain_taken = [&](const Chain& chain) { return taken.chains.contains(chain.name); };
   std::erase_if(plan.new_chains, chain_taken);
   std::erase_if(plan.rewritten, chain_taken);
@@ -92,9 +101,13 @@ Names hold_back(Plan& plan, const DesiredElements& desired, const Held& held) {
   if (!taken.chains.empty()) {
     for (const std::string& name : plan.old_chains) taken.chains.insert(name);
     for (const std::string& name : plan.old_sets) taken.sets.insert(name);
+    for (const std::string& name : plan.old_flowtables) taken.flowtables.insert(name);
   }
   std::erase_if(plan.old_chains, [&](const std::string& name) { return taken.chains.contains(name); });
   std::erase_if(plan.old_sets, [&](const std::string& name) { return taken.sets.contains(name); });
+  std::erase_if(plan.old_flowtables, [&](const std::string& name) { return taken.flowtables.contains(name); });
+  std::erase_if(plan.new_flowtables,
+                [&](const FlowtableSpec& flowtable) { return taken.flowtables.contains(flowtable.name); });
 
   std::set<std::string, std::less<>> missing;
   for (const SetSpec& set : plan.new_sets)

@@ -79,6 +79,14 @@ struct SetSpec {
   bool operator==(const SetSpec&) const = default;
 };
 
+/// The flowtable. Its devices come and go with those of the node and are not a part of it.
+struct FlowtableSpec {
+  std::string name;
+  std::int32_t priority = 0;  ///< at hook ingress
+  bool operator==(const FlowtableSpec&) const = default;
+};
+inline constexpr const char* kFlowtable = "fast-path";
+
 /// What a rule loads from the packet into one part of a key.
 struct Operand {
   /// The last three are of the packet as its connection began, whatever it was translated to.
@@ -107,6 +115,13 @@ struct InSet {  ///< KEY @SET
 struct IsNew {          ///< ct state new
   bool strays = false;  ///< or of no connection: ct state invalid,new,untracked
   bool operator==(const IsNew&) const = default;
+};
+struct IsEstablished {  ///< ct state established
+  bool operator==(const IsEstablished&) const = default;
+};
+struct HasMorePackets {  ///< ct packets > COUNT, of both directions
+  std::uint64_t count = 0;
+  bool operator==(const HasMorePackets&) const = default;
 };
 struct IsTranslated {  ///< ct status dnat
   bool operator==(const IsTranslated&) const = default;
@@ -198,9 +213,14 @@ struct GoTo {  ///< goto CHAIN, or jump
   bool operator==(const GoTo&) const = default;
 };
 
-using Statement = std::variant<InSet, IsNew, IsTranslated, InPrefix, FromInterface, IsLocal, HasMark, ChangeMark,
-                               RecallClient, SetPriority, FixPriority, DrawNumber, HasPriority, HasProtocol, Translate,
-                               Remember, Masquerade, Reject, Drop, GoTo>;
+struct AddToFlowtable {  ///< flow add @fast-path
+  bool operator==(const AddToFlowtable&) const = default;
+};
+
+using Statement =
+    std::variant<InSet, IsNew, IsEstablished, HasMorePackets, IsTranslated, InPrefix, FromInterface, IsLocal, HasMark,
+                 ChangeMark, RecallClient, SetPriority, FixPriority, DrawNumber, HasPriority, HasProtocol, Translate,
+                 Remember, Masquerade, Reject, Drop, GoTo, AddToFlowtable>;
 
 struct NftRule {
   std::vector<Statement> statements;
@@ -221,7 +241,8 @@ struct Chain {
 
 struct Ruleset {
   std::vector<SetSpec> sets;
-  std::vector<Chain> chains;  ///< a chain comes after those that it goes to
+  std::vector<FlowtableSpec> flowtables;  ///< one, or none
+  std::vector<Chain> chains;              ///< a chain comes after those that it goes to
 };
 
 /// Endpoints of one service port are found by a drawn number: past so many it is drawn from the next larger range.
@@ -230,6 +251,9 @@ inline constexpr std::array<std::uint32_t, 7> kSizes{4, 16, 64, 256, 1024, 4096,
 inline constexpr std::uint32_t kMaxEndpoints = kSizes.back();
 inline constexpr std::size_t kLocalSizes = 5;
 inline constexpr std::uint32_t kMaxLocalEndpoints = kSizes[kLocalSizes - 1];
+
+/// A connection enters the flowtable behind so many packets, counted in both directions (KEP-4963).
+inline constexpr std::uint64_t kPacketsBeforeFastPath = 20;
 
 /// A drawn number is in the packet's priority until the packet is translated: nft has no other place for it in which it
 /// has a type that a key can have (1.0.6 to 1.1.7). So that it is known as one, it is a class of its own.

@@ -90,6 +90,8 @@ class StatementText {
   std::string operator()(const IsNew& match) const {
     return match.strays ? "ct state invalid,new,untracked" : "ct state new";
   }
+  std::string operator()(const IsEstablished& /*match*/) const { return "ct state established"; }
+  std::string operator()(const HasMorePackets& match) const { return fmt::format("ct packets > {}", match.count); }
   std::string operator()(const IsTranslated& /*match*/) const { return "ct status dnat"; }
   std::string operator()(const InPrefix& match) const {
     const Prefix& prefix = match.prefix;
@@ -146,6 +148,7 @@ class StatementText {
   std::string operator()(const Masquerade& /*masquerade*/) const { return "masquerade fully-random"; }
   std::string operator()(const Reject& /*reject*/) const { return "reject"; }
   std::string operator()(const Drop& /*drop*/) const { return "drop"; }
+  std::string operator()(const AddToFlowtable& /*add*/) const { return fmt::format("flow add @{}", kFlowtable); }
   std::string operator()(const GoTo& go) const { return fmt::format("{} {}", go.jump ? "jump" : "goto", go.chain); }
 
  private:
@@ -210,6 +213,13 @@ void append_set(std::string& text, const SetSpec& set, const std::set<std::strin
   text += "\t}\n\n";
 }
 
+void append_flowtable(std::string& text, const FlowtableSpec& flowtable, const std::set<std::string>& devices) {
+  text += fmt::format("\tflowtable {} {{\n\t\thook ingress priority {}\n", flowtable.name,
+                      flowtable.priority == 0 ? "filter" : std::to_string(flowtable.priority));
+  if (!devices.empty()) text += fmt::format("\t\tdevices = {{ {} }}\n", fmt::join(devices, ", "));
+  text += "\t}\n\n";
+}
+
 }  // namespace
 
 std::string to_text(const NftRule& rule, Family family) {
@@ -230,7 +240,8 @@ std::string to_text(const ElementKey& key, const ElementValue& value, const SetS
   return text;
 }
 
-std::string to_text(const DesiredElements& desired, Family family, const DesiredElements::AsIf& as_if) {
+std::string to_text(const DesiredElements& desired, Family family, const DesiredElements::AsIf& as_if,
+                    const std::set<std::string>& devices) {
   const Ruleset ruleset = desired.ruleset();
   std::map<SetRef, const SetSpec*> sets;
   for (const SetSpec& set : ruleset.sets) sets[set.ref] = &set;
@@ -243,6 +254,7 @@ std::string to_text(const DesiredElements& desired, Family family, const Desired
                            as_if);
   std::string text = fmt::format("table {} {} {{\n\tcomment \"{}\"\n", family_word(family), kTable, kTableComment);
   for (const SetSpec& set : ruleset.sets) append_set(text, set, elements[set.ref], family);
+  for (const FlowtableSpec& flowtable : ruleset.flowtables) append_flowtable(text, flowtable, devices);
   for (const Chain& chain : ruleset.chains) {
     text += fmt::format("\tchain {} {{\n", chain.name);
     if (chain.hook != Hook::kNone)

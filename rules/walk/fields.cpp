@@ -237,6 +237,20 @@ Value load(const Meta& meta, const PacketState& state, const Surroundings& surro
   }
 }
 
+namespace {
+
+/// The first packet is counted before any rule sees it; where connections do not count (nf_conntrack_acct), none is.
+Value packets_so_far(Ct::Direction direction) {
+  constexpr std::uint64_t kAnswered = 0, kMaybeOne = 1;
+  const std::uint64_t open = direction == Ct::Direction::kReply ? kAnswered : kMaybeOne;
+  Value value = Value::of(Bytes::filled(sizeof open, 0));
+  const std::uint64_t known = ~open;
+  std::memcpy(value.known.data.data(), &known, sizeof known);
+  return value;
+}
+
+}  // namespace
+
 Value load(const Ct& ct, const PacketState& state) {
   using Tracking = PacketState::Tracking;
   if (ct.key == NFT_CT_STATE) {
@@ -261,6 +275,7 @@ Value load(const Ct& ct, const PacketState& state) {
     case NFT_CT_DST_IP6:
     case NFT_CT_PROTO_SRC:
     case NFT_CT_PROTO_DST: return of_tuple(ct, state);
+    case NFT_CT_PKTS: return packets_so_far(ct.direction);
     default: return Value::unknown(size_of_ct(ct.key, kLargestAddress));
   }
 }

@@ -103,7 +103,7 @@ class Chart(unittest.TestCase):
 
     def test_kubenatd_understands_what_the_values_say(self):
         documents = render({"mode": "nftables", "clusterCIDR": "10.244.0.0/16,fd00:10:244::/56", "hostPorts": "off",
-                            "masqueradeAll": True, "nodePortAddresses": ["primary"],
+                            "fastPath": ["eth0", "veth*"], "masqueradeAll": True, "nodePortAddresses": ["primary"],
                             "metricsBindAddress": "0.0.0.0:10249", "log": {"format": "json", "verbosity": 4},
                             "config": {"conntrack": {"maxPerCore": 0}, "clusterCIDR": "10.0.0.0/8"},
                             "settings": {"serviceCIDRs": ["10.96.0.0/12"]}})
@@ -114,7 +114,7 @@ class Chart(unittest.TestCase):
             "metricsBindAddress": "0.0.0.0:10249", "logging": {"format": "json", "verbosity": 4},
             "conntrack": {"maxPerCore": 0}})
         self.assertEqual(second, {"apiVersion": "kubenatd.io/v1alpha1", "kind": "KubenatdConfiguration",
-                                  "hostPorts": "off", "serviceCIDRs": ["10.96.0.0/12"]})
+                                  "hostPorts": "off", "fastPath": ["eth0", "veth*"], "serviceCIDRs": ["10.96.0.0/12"]})
         self.understood(documents)
         self.understood(render())
 

@@ -20,10 +20,21 @@ NftablesDataplane::NftablesDataplane(rules::Family family, const NodeFacts& fact
               .refused_ports = {},
               .refused_pods = {}},
       // What ends at once owns nothing.
-      sync_(family, wanted_, facts.config.once ? config::Settings::OwnTable::kOff : facts.config.own_table) {}
+      sync_(family, wanted_, facts.config.once ? config::Settings::OwnTable::kOff : facts.config.own_table) {
+  sync_.devices().want(facts.environment.fast_path_devices);
+}
 
 void NftablesDataplane::set_node(const NodeFacts& facts) {
   wanted_.elements.set_options(ruleset_options(facts, family_));
+  sync_.devices().want(facts.environment.fast_path_devices);
+}
+
+FastPathState NftablesDataplane::fast_path() const {
+  if (!sync_.has_flowtable()) return {};
+  const FlowtableDevices& devices = sync_.devices();
+  return {.in_force = wanted_.elements.options().fast_path,
+          .devices = {devices.in_force().begin(), devices.in_force().end()},
+          .problem = devices.problem()};
 }
 
 void NftablesDataplane::apply(const state::ViewChange& change) {
@@ -59,7 +70,7 @@ std::vector<RefusedObject> NftablesDataplane::refused() const {
 
 std::string NftablesDataplane::render() const {
   const HostPortElements host_ports = emit_host_ports(wanted_.host_ports.in_force());
-  return to_text(wanted_.elements, family_, {.order = {}, .host_ports = &host_ports});
+  return to_text(wanted_.elements, family_, {.order = {}, .host_ports = &host_ports}, sync_.devices().wanted());
 }
 
 rules::Result<NftablesDataplane::Beside> NftablesDataplane::beside_others(netlink::NfTables& kernel) const {
@@ -77,7 +88,7 @@ rules::Result<NftablesDataplane::Beside> NftablesDataplane::beside_others(netlin
 rules::Result<Dataplane::Difference> NftablesDataplane::diff(netlink::NfTables& kernel) const {
   auto beside = beside_others(kernel);
   if (!beside) return std::unexpected(beside.error());
-  auto objects = diff_with_live(kernel, wanted_.elements, beside->elements);
+  auto objects = diff_with_live(kernel, wanted_.elements, beside->elements, sync_.devices().wanted());
   if (!objects) return std::unexpected(objects.error());
   return Difference{.objects = std::move(*objects), .host_ports = std::move(beside->withheld)};
 }

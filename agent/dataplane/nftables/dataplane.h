@@ -42,6 +42,7 @@ class NftablesDataplane final : public Dataplane {
     return sync_.run(session, others, request);
   }
   [[nodiscard]] TableOwnership table_ownership() const override { return sync_.ownership().state(); }
+  [[nodiscard]] FastPathState fast_path() const override;
   [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const override { return sync_.found_at_start(); }
 
   [[nodiscard]] std::string render() const override;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "agent/dataplane/nftables/live.h"
@@ -44,11 +45,13 @@ std::vector<Line> diff_rules(const std::vector<NftablesStructure::Rule>& live, c
 
 class Comparison {
  public:
-  Comparison(netlink::NfTables& kernel, const DesiredElements& desired, const HostPortElements& host_ports)
+  Comparison(netlink::NfTables& kernel, const DesiredElements& desired, const HostPortElements& host_ports,
+             const std::set<std::string>& devices)
       : kernel_(kernel),
         family_(desired.options().node.family),
         desired_(desired),
         host_ports_(host_ports),
+        devices_(devices),
         wanted_(desired.ruleset()) {}
 
   rules::Result<std::vector<ObjectDiff>> run() {
@@ -62,6 +65,7 @@ class Comparison {
     }
     if (auto elements = compare_elements(); !elements) return std::unexpected(elements.error());
     compare_sets();
+    compare_flowtables();
     compare_chains();
     return std::move(diffs_);
   }
@@ -115,6 +119,27 @@ class Comparison {
       tell(rules::set_ref(family_, kTable, name), Presence::kUnwanted, {}, set.data_type != 0);
   }
 
+  void compare_flowtables() {
+    for (const FlowtableSpec& flowtable : wanted_.flowtables) {
+      const auto found = live_.flowtables.find(flowtable.name);
+      const bool missing = found == live_.flowtables.end();
+      std::vector<Line> lines;
+      if (!missing && !found->second.is_like(flowtable)) lines.push_back({'-', "(hooked in another way)"});
+      static const std::set<std::string> kNone;
+      const std::set<std::string>& live = missing ? kNone : found->second.devices;
+      for (const std::string& device : live)
+        if (!devices_.contains(device)) lines.push_back({'-', "device " + device});
+      for (const std::string& device : devices_)
+        if (!live.contains(device)) lines.push_back({'+', "device " + device});
+      if (missing || !lines.empty())
+        tell(rules::flowtable_ref(family_, kTable, flowtable.name), missing ? Presence::kMissing : Presence::kBoth,
+             std::move(lines));
+      if (!missing) live_.flowtables.erase(found);
+    }
+    for (const auto& [name, flowtable] : live_.flowtables)
+      tell(rules::flowtable_ref(family_, kTable, name), Presence::kUnwanted, {});
+  }
+
   void compare_chains() {
     for (const Chain& chain : wanted_.chains) {
       const auto found = live_.chains.find(chain.name);
@@ -135,6 +160,7 @@ class Comparison {
   rules::Family family_;
   const DesiredElements& desired_;
   const HostPortElements& host_ports_;
+  const std::set<std::string>& devices_;
   const Ruleset wanted_;
   NftablesStructure live_;
   std::map<SetRef, const SetSpec*> specs_;
@@ -145,8 +171,9 @@ class Comparison {
 }  // namespace
 
 rules::Result<std::vector<ObjectDiff>> diff_with_live(netlink::NfTables& kernel, const DesiredElements& desired,
-                                                      const HostPortElements& host_ports) {
-  return Comparison(kernel, desired, host_ports).run();
+                                                      const HostPortElements& host_ports,
+                                                      const std::set<std::string>& devices) {
+  return Comparison(kernel, desired, host_ports, devices).run();
 }
 
 }  // namespace kubenatd::agent::dataplane::nftables

@@ -10,6 +10,20 @@ using rules::nftables::kTable;
 using rules::nftables::LiveElements;
 using rules::nftables::LiveStructure;
 
+rules::Result<std::map<std::string, netlink::nftables::LiveFlowtable>> read_flowtables(netlink::NfTables& kernel,
+                                                                                       rules::Family family) {
+  std::map<std::string, netlink::nftables::LiveFlowtable> flowtables;
+  auto read = kernel.dump_objects(
+      family, kTable, NFT_MSG_GETFLOWTABLE, {},
+      [&](std::string_view attributes) {
+        if (auto flowtable = netlink::nftables::read_nft_flowtable(attributes, kTable))
+          flowtables.emplace(flowtable->name, *flowtable);
+      },
+      [&] { flowtables.clear(); });
+  if (!read) return std::unexpected(read.error());
+  return flowtables;
+}
+
 rules::Result<NftablesStructure> read_nftables_structure(netlink::NfTables& kernel, rules::Family family) {
   NftablesStructure structure;
   auto read = kernel.dump_objects(
@@ -19,6 +33,9 @@ rules::Result<NftablesStructure> read_nftables_structure(netlink::NfTables& kern
       },
       [&] { structure.sets.clear(); });
   if (!read) return std::unexpected(read.error());
+  auto flowtables = read_flowtables(kernel, family);
+  if (!flowtables) return std::unexpected(flowtables.error());
+  structure.flowtables = std::move(*flowtables);
   read = kernel.dump_objects(
       family, kTable, NFT_MSG_GETCHAIN, {},
       [&](std::string_view attributes) {
@@ -67,6 +84,11 @@ LiveStructure compare_structure(const NftablesStructure& live, const rules::nfta
                                 rules::Family family) {
   LiveStructure compared;
   for (const auto& [name, set] : live.sets) compared.sets.emplace(name, false);
+  for (const auto& [name, flowtable] : live.flowtables) compared.flowtables.emplace(name, false);
+  for (const rules::nftables::FlowtableSpec& flowtable : wanted.flowtables) {
+    const auto found = live.flowtables.find(flowtable.name);
+    if (found != live.flowtables.end()) compared.flowtables[flowtable.name] = found->second.is_like(flowtable);
+  }
   for (const auto& [name, chain] : live.chains) compared.chains.emplace(name, LiveStructure::Chain{});
   for (const rules::nftables::SetSpec& set : wanted.sets) {
     const auto found = live.sets.find(set.name);

@@ -11,17 +11,20 @@
 /// What the kernel holds of nftables mode's table in one family, as it was read.
 namespace kubenatd::agent::dataplane::nftables {
 
-/// Sets, chains and rules, without elements.
+/// Sets, flowtables, chains and rules, without elements.
 struct NftablesStructure {
   struct Rule {
     std::string expressions;
     std::string comment;
   };
   std::map<std::string, netlink::nftables::LiveSet> sets;
+  std::map<std::string, netlink::nftables::LiveFlowtable> flowtables;
   std::map<std::string, netlink::nftables::LiveNftChain> chains;
   std::map<std::string, std::vector<Rule>> rules;  ///< by chain, in order
 };
 
+[[nodiscard]] rules::Result<std::map<std::string, netlink::nftables::LiveFlowtable>> read_flowtables(
+    netlink::NfTables& kernel, rules::Family family);
 [[nodiscard]] rules::Result<NftablesStructure> read_nftables_structure(netlink::NfTables& kernel, rules::Family family);
 
 /// How it stands to what is wanted.

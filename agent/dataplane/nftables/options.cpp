@@ -7,6 +7,7 @@ namespace kubenatd::agent::dataplane::nftables {
 rules::nftables::RulesetOptions ruleset_options(const NodeFacts& facts, rules::Family family) {
   rules::nftables::RulesetOptions options;
   options.node = config::node_options(facts.config, facts.environment, facts.node, family);
+  options.fast_path = facts.environment.fast_path;
   options.count_connections = facts.config.counted_services != 0;
   for (const auto* cidrs : {&facts.config.service_cidrs, &facts.service_cidrs})
     for (const rules::Prefix& cidr : *cidrs)

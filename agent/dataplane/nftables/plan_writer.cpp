@@ -24,6 +24,10 @@ void BatchPlanWriter::create_set(const rules::nftables::SetSpec& set) {
   netlink::nftables::add_nft_set(batch_, family_, set);
 }
 
+void BatchPlanWriter::create_flowtable(const rules::nftables::FlowtableSpec& flowtable) {
+  netlink::nftables::add_nft_flowtable(batch_, family_, flowtable);
+}
+
 void BatchPlanWriter::create_chain(const rules::nftables::Chain& chain) {
   netlink::nftables::add_nft_chain(batch_, family_, chain);
 }
@@ -42,6 +46,10 @@ void BatchPlanWriter::delete_chain(std::string_view chain) {
 
 void BatchPlanWriter::delete_set(std::string_view set) {
   netlink::nftables::delete_nft_set(batch_, family_, set);
+}
+
+void BatchPlanWriter::delete_flowtable(std::string_view flowtable) {
+  netlink::nftables::delete_nft_flowtable(batch_, family_, flowtable);
 }
 
 }  // namespace kubenatd::agent::dataplane::nftables

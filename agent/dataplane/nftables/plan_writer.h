@@ -23,11 +23,13 @@ class BatchPlanWriter final : public rules::nftables::PlanWriter {
   void delete_table() override;
   void create_table() override;
   void create_set(const rules::nftables::SetSpec& set) override;
+  void create_flowtable(const rules::nftables::FlowtableSpec& flowtable) override;
   void create_chain(const rules::nftables::Chain& chain) override;
   void flush_chain(std::string_view chain) override;
   void add_rule(std::string_view chain, const rules::nftables::NftRule& rule) override;
   void delete_chain(std::string_view chain) override;
   void delete_set(std::string_view set) override;
+  void delete_flowtable(std::string_view flowtable) override;
   void remove_element(const rules::nftables::ElementKey& key) override { removed_.write(key); }
   void add_element(const rules::nftables::ElementKey& key, const rules::nftables::ElementValue& value) override {
     added_.write(key, value);

@@ -48,6 +48,10 @@ rules::ObjectRef NftablesSync::chain_object(std::string_view name) const {
   return rules::chain_ref(family_, kTable, name);
 }
 
+rules::ObjectRef NftablesSync::flowtable_object(std::string_view name) const {
+  return rules::flowtable_ref(family_, kTable, name);
+}
+
 rules::ObjectRef NftablesSync::table_object() const {
   return rules::table_ref(family_, kTable);
 }
@@ -75,6 +79,9 @@ bool NftablesSync::note(const TableEvent& event, Time now) {
     // An event about elements and one about the set itself look alike.
     suspects_.structure = true;
     if (const SetSpec* set = find_set(*written_, event.set)) suspects_.sets.insert(set->ref);
+  } else if (!event.flowtable.empty()) {
+    devices_.suspect();
+    if (drift_.suspect(flowtable_object(event.flowtable), now)) suspects_.structure = true;
   } else if (!event.chain.empty()) {
     if (drift_.suspect(chain_object(event.chain), now)) suspects_.structure = true;
   } else {  // about the table itself
@@ -99,8 +106,8 @@ void NftablesSync::require_audit(Dataplane::Audit why, Time now) {
 std::optional<Time> NftablesSync::due() const {
   if (suspects_anything() || wanted_.elements.has_changes() || wanted_.host_ports.has_changes()) return Time{};
   std::optional<Time> first;
-  for (const std::optional<Time>& one :
-       {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due(), takeover_.due()})
+  for (const std::optional<Time>& one : {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due(),
+                                         takeover_.due(), has_flowtable() ? devices_.due() : std::nullopt})
     if (one && (!first || *one < *first)) first = one;
   return first;
 }
@@ -119,9 +126,23 @@ rules::Result<SyncReport> NftablesSync::run(NfSession& session, const NfSession:
     return std::unexpected(std::move(error));
   }
   SyncReport report = std::move(*done);
+  if (auto devices = sync_devices(session); !devices) return std::unexpected(devices.error());
   report.drift = drift_.take_report();
   if (!drift_.due() && !suspects_anything()) drift_.all_clear();
   return report;
+}
+
+rules::Status NftablesSync::sync_devices(NfSession& session) {
+  if (!has_flowtable()) return {};
+  const auto due = devices_.due();
+  if (!due || (*due > request_.now && !request_.everything)) return {};
+  const std::string& flowtable = written_->flowtables.front().name;
+  const rules::ObjectRef object = flowtable_object(flowtable);
+  const auto healed = devices_.sync(session, flowtable, request_.now,
+                                    [&] { return drift_.find(object, request_.now) || request_.everything; });
+  if (!healed) return std::unexpected(healed.error());
+  if (*healed) drift_.heal(object, request_.now);
+  return {};
 }
 
 void NftablesSync::take_due() {
@@ -180,6 +201,7 @@ std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& ses
     return failed(plan.error());
   }
   report.audited = report.audited || round.looked_at.audit;
+  if (round.looked_at.audit || round.looked_at.structure || !plan->new_flowtables.empty()) devices_.look_again();
   round.table_drifted = plan->table_drifted;
   round.drifted = std::move(plan->drifted);
   if (!plan->empty()) {
@@ -254,12 +276,14 @@ void NftablesSync::hold_back(Plan& plan) {
     if (must_wait(table_object()) && !wanted_.elements.has_changes()) plan = {};
     return;
   }
-  const Names taken =
-      rules::nftables::hold_back(plan, wanted_.elements,
-                                 {.set = [&](std::string_view name) { return must_wait(set_object(name)); },
-                                  .chain = [&](std::string_view name) { return must_wait(chain_object(name)); }});
+  const Names taken = rules::nftables::hold_back(
+      plan, wanted_.elements,
+      {.set = [&](std::string_view name) { return must_wait(set_object(name)); },
+       .chain = [&](std::string_view name) { return must_wait(chain_object(name)); },
+       .flowtable = [&](std::string_view name) { return must_wait(flowtable_object(name)); }});
   std::erase_if(plan.drifted.sets, [&](const std::string& name) { return taken.sets.contains(name); });
   std::erase_if(plan.drifted.chains, [&](const std::string& name) { return taken.chains.contains(name); });
+  std::erase_if(plan.drifted.flowtables, [&](const std::string& name) { return taken.flowtables.contains(name); });
 }
 
 std::size_t NftablesSync::notifications(const netlink::Batch& batch) const {
@@ -285,6 +309,7 @@ rules::Result<bool> NftablesSync::committed(NfSession& /*session*/, const netlin
   if (round.table_drifted) drift_.heal(table_object(), request_.now);
   for (const std::string& set : round.drifted.sets) drift_.heal(set_object(set), request_.now);
   for (const std::string& chain : round.drifted.chains) drift_.heal(chain_object(chain), request_.now);
+  for (const std::string& name : round.drifted.flowtables) drift_.heal(flowtable_object(name), request_.now);
   for (const rules::ServicePortKey& key : wanted_.refused_ports.succeeded()) report.in_force.push_back(key.first);
   for (const std::string& pod : wanted_.refused_pods.succeeded()) report.in_force.push_back(pod);
   if (!takeover_.ripe().empty()) {

@@ -9,6 +9,7 @@
 #include "agent/dataplane/commit_loop.h"
 #include "agent/dataplane/drift.h"
 #include "agent/dataplane/foreign_host_ports.h"
+#include "agent/dataplane/nftables/flowtable_devices.h"
 #include "agent/dataplane/nftables/ownership.h"
 #include "agent/dataplane/nftables/plan_writer.h"
 #include "agent/dataplane/nftables/wanted.h"
@@ -47,7 +48,7 @@ class NftablesSync final : public SyncSteps {
  public:
   /// `wanted` must outlive this.
   NftablesSync(rules::Family family, Wanted& wanted, config::Settings::OwnTable own_table)
-      : family_(family), wanted_(wanted), ownership_(family, own_table) {}
+      : family_(family), wanted_(wanted), ownership_(family, own_table), devices_(family) {}
 
   bool note(const netlink::TableEvent& event, Time now);
   void require_audit(Dataplane::Audit why, Time now);
@@ -57,6 +58,11 @@ class NftablesSync final : public SyncSteps {
   }
   [[nodiscard]] const std::vector<UdpFrontend>& found_at_start() const { return found_at_start_; }
   [[nodiscard]] const Ownership& ownership() const { return ownership_; }
+  /// Those of the flowtable, if there is to be one.
+  [[nodiscard]] FlowtableDevices& devices() { return devices_; }
+  [[nodiscard]] const FlowtableDevices& devices() const { return devices_; }
+  /// Whether the kernel has the flowtable.
+  [[nodiscard]] bool has_flowtable() const { return written_ && !written_->flowtables.empty(); }
   /// What host ports of others are judged by has changed.
   void look_at_others_again() { takeover_.look_again(); }
 
@@ -90,9 +96,11 @@ class NftablesSync final : public SyncSteps {
   }
   [[nodiscard]] rules::ObjectRef set_object(std::string_view name) const;
   [[nodiscard]] rules::ObjectRef chain_object(std::string_view name) const;
+  [[nodiscard]] rules::ObjectRef flowtable_object(std::string_view name) const;
   [[nodiscard]] rules::ObjectRef table_object() const;
 
   void take_due();
+  [[nodiscard]] rules::Status sync_devices(NfSession& session);
   /// Dead entries of others for host ports are removed with the same transaction.
   void remove_dead(netlink::Batch& batch) const;
   [[nodiscard]] rules::Status update_host_ports(NfSession& session, SyncReport& report);
@@ -111,6 +119,7 @@ class NftablesSync final : public SyncSteps {
   Drift drift_;
   Suspects suspects_;
   Ownership ownership_;
+  FlowtableDevices devices_;
   bool suspect_host_ports_ = true;
   AllForeignHostPorts others_;  ///< as they were read last
   Takeover takeover_;

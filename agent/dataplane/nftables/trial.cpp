@@ -23,6 +23,8 @@ netlink::Batch make_trial(rules::Family family, const NodeFacts& facts) {
   netlink::Batch table;
   codec::add_nft_table(table, family);
   for (const rules::nftables::SetSpec& set : ruleset.sets) codec::add_nft_set(table, family, set);
+  for (const rules::nftables::FlowtableSpec& flowtable : ruleset.flowtables)
+    codec::add_nft_flowtable(table, family, flowtable);
   for (const rules::nftables::Chain& chain : ruleset.chains) codec::add_nft_chain(table, family, chain);
   std::set<std::string> written;
   for (const rules::nftables::Chain& chain : ruleset.chains) {

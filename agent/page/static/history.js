@@ -68,6 +68,7 @@ export function historyView() {
         ['last good sync', family.lastSync ? since(family.lastSync) : 'none yet'],
         ['syncs', `${family.syncs}${family.failedSyncs ? `, ${family.failedSyncs} failed` : ''}`],
         ['drift found, healed', `${family.driftFound}, ${family.driftHealed}`],
+        ...(family.fastPath ? [['fast path', `${family.fastPath} on ${family.fastPathDevices.length} devices`]] : []),
         ...(family.error ? [['fails', family.error]] : []),
       ])), ...status.sources.map((source) => card(source.resource, [
         ['state', source.absent ? `absent: ${source.absent}` : source.up ? 'up to date' : source.failure || 'being tried'],

@@ -22,6 +22,7 @@ k8s-app: kubenatd
 {{- toYaml (mergeOverwrite $config (deepCopy .Values.config)) }}
 {{- $own := dict }}
 {{- if ne .Values.hostPorts "auto" }}{{ $_ := set $own "hostPorts" .Values.hostPorts }}{{ end }}
+{{- with .Values.fastPath }}{{ $_ := set $own "fastPath" . }}{{ end }}
 {{- if ne .Values.page "off" }}{{ $_ := set $own "page" .Values.page }}{{ end }}
 {{- if ne .Values.pageTrace "off" }}{{ $_ := set $own "pageTrace" .Values.pageTrace }}{{ end }}
 {{- with mergeOverwrite $own (deepCopy .Values.settings) }}

@@ -79,6 +79,7 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
   values.counted_services = kMostCountedServices;
   values.once = true;
   values.service_cidrs = {*rules::Prefix::parse("10.96.0.0/12")};
+  values.fast_path = {{"veth*"}};
   values.reserved_ports = {{rules::Protocol::kUdp, 51820}};
   values.external_ip_ranges = {*rules::Prefix::parse("203.0.113.0/24")};
   values.load_balancer_ip_ranges = {*rules::Prefix::parse("198.51.100.0/24")};
@@ -97,7 +98,7 @@ TEST_CASE("settings: a text that a setting tells is one that it takes") {
 TEST_CASE("settings: a file sets them in a document of its own") {
   const LoadedConfig loaded = with_own(
       "dispatch: linear\ntreeThreshold: 50\nruleForm: native\nhostPorts: \"off\"\nauditPeriod: 1m30s\n"
-      "ownTable: on\n"
+      "ownTable: on\nfastPath: [eth0, \"veth*\"]\n"
       "serviceMetrics: 20\nserviceCIDRs: [10.96.0.0/12, \"fd00:10:96::/112\"]\n");
   CHECK(loaded.remarks.empty());
   const Config& config = loaded.config;
@@ -106,6 +107,7 @@ TEST_CASE("settings: a file sets them in a document of its own") {
   CHECK(config.rule_form == Config::RuleForm::kNative);
   CHECK(config.host_ports == Config::HostPorts::kOff);
   CHECK(config.own_table == Config::OwnTable::kOn);
+  CHECK(config.fast_path == std::vector<DevicePattern>{{"eth0"}, {"veth*"}});
   CHECK(config.audit_period == 90s);
   CHECK(config.counted_services == 20);
   REQUIRE(config.service_cidrs.size() == 2);
@@ -202,6 +204,10 @@ TEST_CASE("settings: flags without a file") {
   CHECK(over(default_config(), {"--reserved-ports=2222,51820/UDP", "--reserved-ports", "22/tcp"}).reserved_ports ==
         std::vector<ReservedPort>{
             {rules::Protocol::kTcp, 2222}, {rules::Protocol::kUdp, 51820}, {rules::Protocol::kTcp, 22}});
+  CHECK(default_config().fast_path.empty());
+  CHECK(over(default_config(), {"--fast-path=eth0,veth*", "--fast-path", "auto"}).fast_path ==
+        std::vector<DevicePattern>{{"eth0"}, {"veth*"}, {"auto"}});
+  CHECK(over(default_config(), {"--fast-path="}).fast_path.empty());
   CHECK(over(default_config(), {"--external-ip-range=203.0.113.0/24"}).external_ip_ranges.size() == 1);
   CHECK(over(default_config(), {"--load-balancer-ip-range=203.0.113.0/24,2001:db8::/32"})
             .load_balancer_ip_ranges.size() == 2);
@@ -223,6 +229,10 @@ TEST_CASE("settings: a refused flag names itself and what is wrong") {
       {"--reserved-ports=22/sctp", "is not a port"},
       {"--reserved-ports=ssh", "is not a port"},
       {"--external-ip-range=203.0.113.1", "is not a CIDR"},
+      {"--fast-path=eth0,a-name-too-long0", R"("a-name-too-long0" is not a device such as "eth0" or "veth*")"},
+      {"--fast-path=v*h", "is not a device"},
+      {"--fast-path=a b", "is not a device"},
+      {"--fast-path=..", "is not a device"},
       {"--service-cidr=here", R"("here" is not a CIDR)"},
       {"--manifests=", "no folder is named"},
       {"--dispatch=", R"("" is not one of linear, tree, auto)"},

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "agent/node/connection_tracking.h"
+#include "agent/node/fast_path.h"
 #include "agent/node/forwarding.h"
 #include "agent/node/leftovers.h"
 #include "agent/node/limits.h"
@@ -96,6 +97,29 @@ TEST_CASE("own-table: is found out from the kernel, of which nothing stays") {
   CHECK(read_table_owners(kernel).kernel_can == false);
   kernel.withhold_rights();
   CHECK_FALSE(read_table_owners(kernel).kernel_can);
+}
+
+TEST_CASE("fast-path: whether connections can bypass the rules, and on which devices") {
+  using rules::nftables::FastPath;
+  const std::vector<config::DevicePattern> none, every{{"auto"}};
+  const node::FastPath can{.support = dataplane::FastPathSupport{.can = FastPath::kTcpAndUdp, .limit = {}},
+                           .devices = {{"eth0", 2}, {"cni0", 3}}};
+  check_all_yes(judge(can, every));
+  check_all_yes(judge(can, none));
+  CHECK(says(judge(can, every).front(), "bypass the rules on 2 devices"));
+  CHECK(says(judge(can, none).front(), "off; possible on 2 devices"));
+  const node::FastPath idle{.support = can.support, .devices = {}};
+  CHECK(judge(idle, every).front().state == State::kWarning);
+  const node::FastPath lacking{
+      .support = dataplane::FastPathSupport{.can = FastPath::kOff,
+                                            .limit = "the kernel lacks CONFIG_NF_FLOW_TABLE (module nf_flow_table)"},
+      .devices = {}};
+  check_all_yes(judge(lacking, none));
+  CHECK(judge(lacking, every).front().state == State::kWarning);
+  CHECK(says(judge(lacking, every).front(), "CONFIG_NF_FLOW_TABLE"));
+  const node::FastPath unknown{.support = std::unexpected(rules::Error{"nf_tables", "try out", "no rights", 1}),
+                               .devices = {}};
+  CHECK(judge(unknown, every).front().state == State::kUnknown);
 }
 
 TEST_CASE("connection tracking: not loaded, loaded only now, nearly full") {

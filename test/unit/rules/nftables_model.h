@@ -18,6 +18,7 @@ class TableModel final : public PlanWriter {
   bool there = false;
   std::map<std::string, SetSpec, std::less<>> sets;
   std::map<std::string, Chain, std::less<>> chains;
+  std::map<std::string, FlowtableSpec, std::less<>> flowtables;
   std::map<ElementKey, ElementValue> elements;
   std::vector<std::string> refused;  ///< each step that the kernel would not take
   std::size_t steps = 0;
@@ -28,12 +29,17 @@ class TableModel final : public PlanWriter {
     there = false;
     sets.clear();
     chains.clear();
+    flowtables.clear();
     elements.clear();
   }
   void create_table() override { there = true; }
   void create_set(const SetSpec& set) override {
     ++steps;
     check(there && sets.emplace(set.name, set).second, "create set " + set.name);
+  }
+  void create_flowtable(const FlowtableSpec& flowtable) override {
+    ++steps;
+    check(there && flowtables.emplace(flowtable.name, flowtable).second, "create flowtable " + flowtable.name);
   }
   void create_chain(const Chain& chain) override {
     ++steps;
@@ -53,7 +59,8 @@ class TableModel final : public PlanWriter {
     const Names uses = uses_of(rule);
     const bool known =
         std::ranges::all_of(uses.sets, [&](const std::string& set) { return sets.contains(set); }) &&
-        std::ranges::all_of(uses.chains, [&](const std::string& other) { return chains.contains(other); });
+        std::ranges::all_of(uses.chains, [&](const std::string& other) { return chains.contains(other); }) &&
+        std::ranges::all_of(uses.flowtables, [&](const std::string& other) { return flowtables.contains(other); });
     check(found != chains.end() && known, "add rule to " + std::string(chain));
     if (found != chains.end()) found->second.rules.push_back(rule);
   }
@@ -71,6 +78,13 @@ class TableModel final : public PlanWriter {
     if (found == sets.end()) return;
     std::erase_if(elements, [&](const auto& element) { return element.first.set == found->second.ref; });
     sets.erase(found);
+  }
+  void delete_flowtable(std::string_view flowtable) override {
+    ++steps;
+    const auto found = flowtables.find(flowtable);
+    check(found != flowtables.end() && !is_used(&Names::flowtables, flowtable),
+          "delete flowtable " + std::string(flowtable));
+    if (found != flowtables.end()) flowtables.erase(found);
   }
   void remove_element(const ElementKey& key) override {
     ++steps;
@@ -99,6 +113,8 @@ class TableModel final : public PlanWriter {
       if (set.dynamic || (some != nullptr && !some->contains(set.ref))) continue;
       live.read.insert(set.ref);
     }
+    for (const auto& [name, flowtable] : flowtables)
+      live.structure.flowtables[name] = std::ranges::find(wanted.flowtables, flowtable) != wanted.flowtables.end();
     for (const auto& [name, chain] : chains) {
       const auto same = std::ranges::find(wanted.chains, name, &Chain::name);
       const bool known = same != wanted.chains.end();
@@ -119,7 +135,7 @@ class TableModel final : public PlanWriter {
   }
   friend bool operator==(const TableModel& one, const TableModel& other) {
     return one.there == other.there && one.sets == other.sets && one.chains == other.chains &&
-           one.elements == other.elements;
+           one.flowtables == other.flowtables && one.elements == other.elements;
   }
 
  private:
@@ -133,6 +149,7 @@ class TableModel final : public PlanWriter {
         uses.sets.insert(name_of(priority->map));
       if (std::holds_alternative<Remember>(statement) || std::holds_alternative<RecallClient>(statement))
         uses.sets.insert("affinity");
+      if (std::holds_alternative<AddToFlowtable>(statement)) uses.flowtables.insert(kFlowtable);
     }
     return uses;
   }

@@ -61,7 +61,8 @@ struct Scene {
 
 Held only(const std::string& set, const std::string& chain) {
   return {.set = [=](std::string_view name) { return name == set; },
-          .chain = [=](std::string_view name) { return name == chain; }};
+          .chain = [=](std::string_view name) { return name == chain; },
+          .flowtable = [](std::string_view /*name*/) { return false; }};
 }
 
 }  // namespace
@@ -155,6 +156,63 @@ TEST_CASE("own changes are no drift, with an affinity timeout that comes or goes
   check(looked);
   scene.desired.upsert(service(1, {3, 9}));
   check(looked);
+}
+
+TEST_CASE("a flowtable comes and goes with what uses it, and is put right") {
+  Scene scene;
+  scene.desired.set_options({.node = {}, .service_cidrs = {}, .count_connections = false, .fast_path = FastPath::kTcp});
+  Plan on = changes(scene.desired.ruleset(), scene.written, scene.desired);
+  CHECK(on.new_flowtables.size() == 1);
+  CHECK(scene.kernel.take(on, scene.desired).empty());
+  CHECK(scene.kernel.flowtables.contains(kFlowtable));
+  CHECK(scene.is_right());
+  scene.settle();
+  CHECK(scene.look().empty());
+
+  SECTION("switched off") {
+    scene.desired.set_options({});
+    CHECK(scene.kernel.take(changes(scene.desired.ruleset(), scene.written, scene.desired), scene.desired).empty());
+    CHECK(scene.kernel.flowtables.empty());
+    CHECK(scene.is_right());
+  }
+  SECTION("switched off while nobody looked") {
+    scene.desired.set_options({});
+    const Plan plan =
+        compare(scene.desired.ruleset(), nullptr, scene.desired, scene.kernel.look(scene.desired.ruleset()));
+    CHECK(scene.kernel.take(plan, scene.desired).empty());
+    CHECK(scene.is_right());
+  }
+  SECTION("taken away by others, with the rules that use it") {
+    scene.kernel.chains.find("fast-path")->second.rules.clear();
+    scene.kernel.flowtables.clear();
+    Plan plan = scene.look();
+    CHECK(plan.drifted == Names{.sets = {}, .chains = {"fast-path"}, .flowtables = {kFlowtable}});
+    // Held, it comes all the same when a chain that is written needs it.
+    Held all = only("", "");
+    all.flowtable = [](std::string_view /*name*/) { return true; };
+    CHECK(hold_back(plan, scene.desired, all).empty());
+    all.chain = [](std::string_view name) { return name == "fast-path"; };
+    Plan held = scene.look();
+    CHECK(hold_back(held, scene.desired, all) ==
+          Names{.sets = {}, .chains = {"fast-path"}, .flowtables = {kFlowtable}});
+    CHECK(held.empty());
+    CHECK(scene.kernel.take(plan, scene.desired).empty());
+    CHECK(scene.is_right());
+  }
+  SECTION("another one of others goes") {
+    scene.kernel.flowtables["more"] = {"more", 0};
+    const Plan plan = scene.look();
+    CHECK(plan.drifted == Names{.sets = {}, .chains = {}, .flowtables = {"more"}});
+    CHECK(scene.kernel.take(plan, scene.desired).empty());
+    CHECK(scene.is_right());
+  }
+  SECTION("at another place it is made anew with its table") {
+    scene.kernel.flowtables[kFlowtable].priority = 10;
+    const Plan plan = scene.look();
+    CHECK(plan.delete_table);
+    CHECK(scene.kernel.take(plan, scene.desired).empty());
+    CHECK(scene.is_right());
+  }
 }
 
 TEST_CASE("what changed alone is written when nothing is suspected") {

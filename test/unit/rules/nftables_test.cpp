@@ -256,6 +256,39 @@ TEST_CASE("rules read as nft prints them") {
   }
 }
 
+TEST_CASE("the fast path is behind all other rules, for Services alone, and without it there is nothing of it") {
+  RulesetOptions options;
+  const std::string without = to_text(DesiredElements{options}, Family::kIpv4);
+  CHECK(without.find("flow") == std::string::npos);
+  CHECK(without.find("ct packets") == std::string::npos);
+  options.fast_path = FastPath::kTcp;
+  const std::string text = to_text(DesiredElements{options}, Family::kIpv4, {}, {"vetha", "eth0"});
+  CHECK(text.find("\tflowtable fast-path {\n\t\thook ingress priority filter\n\t\tdevices = { eth0, vetha }\n\t}\n") !=
+        std::string::npos);
+  CHECK(text.find("\tchain filter-forward-fast-path {\n"
+                  "\t\ttype filter hook forward priority 10000; policy accept;\n"
+                  "\t\tct state established ct status dnat ct packets > 20 jump fast-path\n\t}\n") !=
+        std::string::npos);
+  CHECK(
+      text.find("\tchain fast-path {\n"
+                "\t\tmeta l4proto tcp ct original ip daddr @cluster-ips flow add @fast-path\n"
+                "\t\tmeta l4proto tcp ct original ip daddr . meta l4proto . ct original proto-dst @external flow add "
+                "@fast-path\n"
+                "\t\tmeta l4proto tcp ct original ip daddr . meta l4proto . ct original proto-dst @external-local flow "
+                "add @fast-path\n"
+                "\t\tmeta l4proto tcp meta l4proto . ct original proto-dst @nodeports flow add @fast-path\n"
+                "\t\tmeta l4proto tcp meta l4proto . ct original proto-dst @nodeports-local flow add @fast-path\n"
+                "\t}\n") != std::string::npos);
+  CHECK(text.find("meta l4proto udp ct original") == std::string::npos);
+  options.fast_path = FastPath::kTcpAndUdp;
+  options.node.node_port_addresses = {ip("192.168.77.2")};
+  const std::string both = to_text(DesiredElements{options}, Family::kIpv4);
+  CHECK(both.find("meta l4proto udp ct original ip daddr @cluster-ips flow add @fast-path") != std::string::npos);
+  CHECK(both.find("meta l4proto udp ct original ip daddr @nodeport-addresses meta l4proto . ct original proto-dst "
+                  "@nodeports flow add @fast-path") != std::string::npos);
+  CHECK(both.find("hook ingress priority filter\n\t}\n") != std::string::npos);
+}
+
 TEST_CASE("NodePorts answer on localhost where they are to, behind a guard that trusts no source") {
   RulesetOptions options;
   options.node.localhost_node_ports = true;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "rules/walk/nft/ruleset_text.h"
 #include "rules/walk/xt/save_text.h"
 #include "test/unit/rules/walk_builder.h"
 
@@ -52,6 +53,28 @@ TEST_CASE("a walk through a saved text: what cannot be judged and targets of oth
   CHECK(ends("-j NOT-A-CHAIN") == "unknown");
   CHECK(ends("-p icmp -j DROP") == "forwarded");
   CHECK(ends("! -p tcp -j DROP") == "forwarded");
+}
+
+TEST_CASE("a walk through a text of nft: a first packet takes no flowtable and is no long connection") {
+  const auto ends = [](const std::string& rule) {
+    Ruleset rules;
+    const Status status = nft::read_ruleset_text(
+        "table ip t {\n\tflowtable f {\n\t\thook ingress priority filter\n\t\tdevices = { eth0, veth1 }\n"
+        "\t\tflags offload;\n\t\tcounter\n\t}\n\n\tchain c {\n\t\ttype filter hook forward priority 10000; policy "
+        "accept;\n\t\t" +
+            rule + "\n\t}\n}\n",
+        rules);
+    INFO((status ? "" : status.error().to_string()));
+    REQUIRE(status);
+    return outcomes(rules, packet("192.168.77.100", "10.0.0.1", 80));
+  };
+  CHECK(ends("drop") == "dropped");
+  CHECK(ends("meta l4proto tcp flow add @f drop") == "forwarded");
+  CHECK(ends("ct packets > 20 drop") == "forwarded");
+  CHECK(ends("ct packets < 20 drop") == "dropped");
+  CHECK(ends("ct reply packets > 0 drop") == "forwarded");
+  CHECK(ends("ct packets 0-1 drop") == "dropped");
+  CHECK(ends("ct packets 1 drop") != ends("accept"));
 }
 
 }  // namespace

@@ -323,8 +323,13 @@ TEST_CASE("nftables mode has kube-proxy's metrics of that mode, not those of ipt
   metrics.table_ownership(Family::kIpv4, ownership);
   ownership.state = Ownership::State::kForeign;
   metrics.table_ownership(Family::kIpv6, ownership);
+  metrics.fast_path(
+      Family::kIpv4,
+      {.in_force = kubenatd::rules::nftables::FastPath::kTcp, .devices = {"cni0", "eth0"}, .problem = {}});
   const std::string text = metrics.text();
   for (const char* line : {
+           R"(kubenatd_fast_path_devices{ip_family="IPv4"} 2)",
+           R"(kubenatd_fast_path_devices{ip_family="IPv6"} 0)",
            R"(kubenatd_table_owned{ip_family="IPv4"} 1)",
            R"(kubenatd_table_owned{ip_family="IPv6"} 0)",
            R"(kubenatd_table_owned_by_another{ip_family="IPv4"} 0)",

@@ -1,0 +1,361 @@
+#include <csignal>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "test/support/cluster.h"
+#include "test/support/flowtables.h"
+#include "test/support/lab.h"
+
+/// Connections that bypass the rules, on kernels with flowtables.
+namespace kubenatd::test {
+namespace {
+
+constexpr const char* kClusterIp = "10.96.0.10";
+constexpr const char* kClusterIp6 = "fd00:10:96::10";
+constexpr std::uint16_t kNodePort = 30080;
+/// A question and its answer are four packets; more than enough for 20.
+constexpr int kManyQuestions = 15;
+
+const ServiceSpec kWeb{
+    .name = "web",
+    .cluster_ips = {kClusterIp, kClusterIp6},
+    .ports = {PortSpec{.node_port = kNodePort}, PortSpec{.name = "udp", .protocol = "UDP"}},
+    .type = "NodePort",
+};
+
+std::vector<std::string> entries(const Namespace& node, const std::string& protocol, const std::string& family) {
+  return lines_of(must_run_in(node, {"conntrack", "-L", "-f", family, "-p", protocol}));
+}
+
+std::size_t offloaded(const Namespace& node, const std::string& protocol = "tcp") {
+  std::size_t count = 0;
+  for (const char* family : {"ipv4", "ipv6"})
+    for (const std::string& line : entries(node, protocol, family))
+      if (line.find("[OFFLOAD]") != std::string::npos) ++count;
+  return count;
+}
+
+/// With the devices sorted: the kernel has them in the order in which they came.
+std::string table_of(const Namespace& node) {
+  std::string text;
+  for (const char* family : {"ip", "ip6"}) {
+    const ProcessResult listed = run_in(node, {"nft", "list", "table", family, "kubenatd"});
+    if (listed.status != 0) continue;
+    for (const std::string& line : lines_of(listed.out)) {
+      const std::size_t open = line.find("devices = { ");
+      if (open == std::string::npos) {
+        text += line + "\n";
+        continue;
+      }
+      std::set<std::string> devices;
+      std::istringstream words(line.substr(open + 12));
+      for (std::string word; words >> word && word != "}";) {
+        if (word.ends_with(',')) word.pop_back();
+        devices.insert(word);
+      }
+      text += line.substr(0, open) + "devices =";
+      for (const std::string& device : devices) text += " " + device;
+      text += "\n";
+    }
+  }
+  return text;
+}
+
+/// Forwarded packets that rules still see.
+class Witness {
+ public:
+  explicit Witness(const Namespace& node) : node_(node) {
+    must_run_in(node, {"nft", "-f", "-"},
+                "table inet witness {\n\tcounter seen { }\n"
+                "\tchain forward { type filter hook forward priority 0; counter name seen; }\n}\n");
+  }
+  [[nodiscard]] std::string seen() const {
+    return must_run_in(node_, {"nft", "list", "counter", "inet", "witness", "seen"});
+  }
+
+ private:
+  const Namespace& node_;
+};
+
+/// An agent of nftables mode with these arguments besides.
+struct FastAgent : Agent {
+  FastAgent(const Lab& lab, const Manifests& manifests, std::vector<std::string> arguments)
+      : Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n") {
+    extra_arguments = std::move(arguments);
+  }
+};
+
+void ask_many(Conversation& conversation, const std::string& by, int questions = kManyQuestions) {
+  for (int i = 0; i < questions; ++i) {
+    const Outcome outcome = conversation.ask();
+    INFO(outcome);
+    REQUIRE(outcome.by == by);
+  }
+}
+
+TEST_CASE("Where there can be no fast path the log says so and Services are served", "[nftables]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA}));
+  const bool can = linux_is_from(6, 1) && has_flowtables();
+  const ProcessResult result = FastAgent(lab, manifests, {"--fast-path", "auto"}).once();
+  INFO(result.describe());
+  CHECK(result.status == 0);
+  CHECK((result.err.find("--fast-path has no effect on this node") == std::string::npos) == can);
+  CHECK((table_of(lab.node).find("flowtable fast-path") != std::string::npos) == can);
+  Conversation conversation(lab.pod_b, Transport::kTcp, kClusterIp, 80);
+  ask_many(conversation, "pod-a");
+}
+
+TEST_CASE("A long connection to a Service takes the fast path and goes on in both directions",
+          "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  struct Way {
+    const Namespace& from;
+    std::string address;
+    std::uint16_t port;
+    std::string endpoint, by, source;
+  };
+  // From a pod, whose address the endpoint sees; masqueraded from outside; through the node to another and back by the
+  // device that it came by; to the pod itself.
+  const auto way = GENERATE(0, 1, 2, 3, 4, 5);
+  const std::vector<Way> ways{{lab.pod_b, kClusterIp, 80, kPodA, "pod-a", kPodB},
+                              {lab.pod_b, kClusterIp6, 80, kPodA6, "pod-a", kPodB6},
+                              {lab.client, kNode, kNodePort, kPodA, "pod-a", kPodGateway},
+                              {lab.client, kNode6, kNodePort, kPodA6, "pod-a", kPodGateway6},
+                              {lab.client, kClusterIp, 80, kPodC, "pod-c", kNode},
+                              {lab.pod_a, kClusterIp, 80, kPodA, "pod-a", kPodGateway}};
+  const Way& one = ways.at(static_cast<std::size_t>(way));
+  INFO(one.address << " to " << one.endpoint);
+  manifests.put(kWeb, ready({one.endpoint}));
+  FastAgent(lab, manifests, {"--fast-path", "auto"}).apply();
+  const Witness witness(lab.node);
+  Conversation conversation(one.from, Transport::kTcp, one.address, one.port);
+  ask_many(conversation, one.by, 2);
+  CHECK(offloaded(lab.node) == 0);
+  ask_many(conversation, one.by);
+  CHECK(offloaded(lab.node) == 1);
+  const std::string before = witness.seen();
+  ask_many(conversation, one.by, 40);
+  CHECK(conversation.ask().source == one.source);
+  CHECK(witness.seen() == before);
+  CHECK(offloaded(lab.node) == 1);
+  // One that came later is judged by all rules.
+  CHECK(ask(one.from, Transport::kTcp, one.address, one.port).source == one.source);
+  CHECK(witness.seen() != before);
+  CHECK(offloaded(lab.node) == 1);
+}
+
+TEST_CASE("What ends a connection on the fast path ends its entry as any other", "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA}));
+  FastAgent(lab, manifests, {"--fast-path", "auto"}).apply();
+  {
+    Conversation conversation(lab.pod_b, Transport::kTcp, kClusterIp, 80);
+    ask_many(conversation, "pod-a");
+    CHECK(offloaded(lab.node) == 1);
+  }
+  CHECK(eventually([&] { return offloaded(lab.node) == 0; }));
+  // nf_conntrack_tcp_timeout_time_wait and _close_wait, which are the longest once both ends have closed.
+  for (const std::string& line : entries(lab.node, "tcp", "ipv4")) {
+    if (line.find(kClusterIp) == std::string::npos) continue;
+    INFO(line);
+    int seconds = 0;
+    CHECK(std::sscanf(line.c_str(), "tcp 6 %d", &seconds) == 1);
+    CHECK(seconds <= 120);
+    CHECK(line.find("ESTABLISHED") == std::string::npos);
+  }
+}
+
+TEST_CASE("A rule that stops new connections stops them beside one on the fast path", "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA}));
+  FastAgent(lab, manifests, {"--fast-path", "auto"}).apply();
+  Conversation conversation(lab.pod_b, Transport::kTcp, kClusterIp, 80);
+  ask_many(conversation, "pod-a");
+  REQUIRE(offloaded(lab.node) == 1);
+  must_run_in(lab.node, {"nft", "-f", "-"},
+              "table ip policy {\n\tchain forward {\n\t\ttype filter hook forward priority 0;\n"
+              "\t\tct state new ip saddr 10.244.1.6 drop\n\t}\n}\n");
+  CHECK(is_silent(lab.pod_b, Transport::kTcp, kClusterIp, 80));
+  CHECK(ask(lab.client, Transport::kTcp, kClusterIp, 80).by == "pod-a");
+  ask_many(conversation, "pod-a");
+  CHECK(offloaded(lab.node) == 1);
+}
+
+TEST_CASE("Connections that are none of a Service's stay off the fast path", "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA}));
+  FastAgent(lab, manifests, {"--fast-path", "auto"}).apply();
+  must_run_in(lab.node, {"nft", "-f", "-"},
+              "table ip other {\n\tchain prerouting {\n\t\ttype nat hook prerouting priority -110;\n"
+              "\t\tip daddr 10.96.0.99 tcp dport 90 dnat to 10.244.1.5:8080\n\t}\n}\n");
+  Conversation straight(lab.pod_b, Transport::kTcp, kPodA, 8080);
+  Conversation translated(lab.pod_b, Transport::kTcp, "10.96.0.99", 90);
+  ask_many(straight, "pod-a");
+  ask_many(translated, "pod-a");
+  CHECK(offloaded(lab.node) == 0);
+}
+
+TEST_CASE("An endpoint that ends keeps its connection on the fast path, also when the agent is killed",
+          "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA}));
+  const FastAgent agent(lab, manifests, {"--fast-path", "auto"});
+  agent.apply();
+  auto daemon = agent.start();
+  Conversation conversation(lab.pod_b, Transport::kTcp, kClusterIp, 80);
+  ask_many(conversation, "pod-a");
+  CHECK(offloaded(lab.node) == 1);
+  manifests.put(kWeb, {EndpointSpec{.address = kPodA, .terminating = true}, EndpointSpec{.address = kPodC}});
+  CHECK(eventually([&] { return ask(lab.pod_b, Transport::kTcp, kClusterIp, 80).by == "pod-c"; }));
+  ask_many(conversation, "pod-a");
+  CHECK(offloaded(lab.node) == 1);
+  daemon.signal(SIGKILL);
+  REQUIRE(daemon.wait(std::chrono::seconds(5)));
+  ask_many(conversation, "pod-a");
+  Conversation next(lab.pod_b, Transport::kTcp, kClusterIp, 80);
+  ask_many(next, "pod-c");
+  CHECK(offloaded(lab.node) == 2);
+  manifests.put(kWeb, ready({kPodC}));
+  agent.apply();
+  // As kube-proxy, it leaves connections of TCP to whom they belong.
+  ask_many(conversation, "pod-a");
+}
+
+TEST_CASE("A UDP flow on the fast path leaves an endpoint that is gone", "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA, kPodA6}));
+  const FastAgent agent(lab, manifests, {"--fast-path", "auto"});
+  agent.apply();
+  const bool takes_udp = linux_is_from(6, 4);
+  auto daemon = agent.start();
+  Conversation four(lab.pod_b, Transport::kUdp, kClusterIp, 80);
+  Conversation six(lab.pod_b, Transport::kUdp, kClusterIp6, 80);
+  ask_many(four, "pod-a");
+  ask_many(six, "pod-a");
+  CHECK(offloaded(lab.node, "udp") == (takes_udp ? 2 : 0));
+  manifests.put(kWeb, ready({kPodC, kPodC6}));
+  CHECK(eventually([&] { return four.ask(kSilenceTime).by == "pod-c"; }));
+  CHECK(eventually([&] { return six.ask(kSilenceTime).by == "pod-c"; }));
+  ask_many(four, "pod-c");
+  ask_many(six, "pod-c");
+}
+
+TEST_CASE("Devices of the fast path are followed, and what others do to it is healed", "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA}));
+  const FastAgent agent(lab, manifests, {"--fast-path", "auto", "--own-table", "off"});
+  agent.apply();
+  const std::string first = table_of(lab.node);
+  CHECK(first.find("devices = eth0 vetha vethb\n") != std::string::npos);
+  auto daemon = agent.start();
+  const auto has = [&](const std::string& text) { return table_of(lab.node).find(text) != std::string::npos; };
+  must_run_in(lab.node, {"ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1"});
+  must_run_in(lab.node, {"ip", "link", "set", "late0", "up"});
+  CHECK(eventually([&] { return has("late0"); }));
+  CHECK_FALSE(has("late1"));  // is down
+  // Ports of a bridge do not route; their bridge does.
+  must_run_in(lab.node, {"ip", "link", "add", "cni0", "type", "bridge"});
+  must_run_in(lab.node, {"ip", "link", "set", "cni0", "up"});
+  must_run_in(lab.node, {"ip", "link", "set", "late0", "master", "cni0"});
+  CHECK(eventually([&] { return has("cni0") && !has("late0"); }));
+  for (int i = 0; i < 5; ++i) {
+    must_run_in(lab.node, {"ip", "link", "del", "late0"});
+    must_run_in(lab.node, {"ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1"});
+    must_run_in(lab.node, {"ip", "link", "set", "late0", "up"});
+  }
+  CHECK(eventually([&] { return has("late0"); }));
+  must_run_in(lab.node, {"ip", "link", "del", "late0"});
+  must_run_in(lab.node, {"ip", "link", "del", "cni0"});
+  CHECK(eventually([&] { return table_of(lab.node) == first; }));
+
+  const auto damage = [&](const std::string& command) {
+    INFO("after: nft " << command);
+    must_run_in(lab.node, {"nft", "-f", "-"}, command + "\n");
+    CHECK(eventually([&] { return table_of(lab.node) == first; }));
+    CHECK(agent.invoke(agent.command("diff")).status == 0);
+  };
+  damage("delete flowtable ip kubenatd fast-path { hook ingress priority 0; devices = { vetha }; }");
+  damage("flush chain ip kubenatd fast-path\ndelete flowtable ip kubenatd fast-path");
+  damage("flush chain ip kubenatd filter-forward-fast-path");
+  damage("add flowtable ip kubenatd more { hook ingress priority 0; }");
+  damage("flush ruleset");
+  CHECK(daemon.running());
+
+  Conversation conversation(lab.pod_b, Transport::kTcp, kClusterIp, 80);
+  ask_many(conversation, "pod-a");
+  CHECK(offloaded(lab.node) == 1);
+}
+
+TEST_CASE("The fast path is switched on and off, and off leaves nothing of it", "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA, kPodA6}));
+  const FastAgent off(lab, manifests, {});
+  const FastAgent on(lab, manifests, {"--fast-path", "eth0,vet*,absent0"});
+  off.apply();
+  const std::string plain = table_of(lab.node);
+  CHECK(plain.find("flow") == std::string::npos);
+  on.apply();
+  CHECK(table_of(lab.node).find("devices = eth0 vetha vethb\n") != std::string::npos);
+  const std::string rendered = on.invoke(on.command("render")).out;
+  std::size_t rules = 0;
+  for (const std::string& line : lines_of(table_of(lab.node))) {
+    if (line.find("flow") == std::string::npos && line.find("ct packets") == std::string::npos) continue;
+    INFO(line);
+    CHECK(rendered.find(line + "\n") != std::string::npos);
+    ++rules;
+  }
+  CHECK(rules >= 2 * 7);  // five for each protocol, the jump, the flowtable
+  Conversation conversation(lab.pod_b, Transport::kTcp, kClusterIp, 80);
+  ask_many(conversation, "pod-a");
+  CHECK(offloaded(lab.node) == 1);
+  // Another nft loads what it lists.
+  const std::string before = table_of(lab.node);
+  const std::string listed = must_run_in(lab.node, {"nft", "list", "ruleset"});
+  must_run_in(lab.node, {"nft", "flush", "ruleset"});
+  must_run_in(lab.node, {"nft", "-f", "-"}, listed);
+  CHECK(table_of(lab.node) == before);
+  CHECK(on.invoke(on.command("diff")).status == 0);
+  off.apply();
+  CHECK(table_of(lab.node) == plain);
+  ask_many(conversation, "pod-a");
+  CHECK(eventually([&] { return offloaded(lab.node) == 0; }));
+  on.apply();
+  CHECK(on.invoke({"cleanup"}).status == 0);
+  CHECK(must_run_in(lab.node, {"nft", "list", "ruleset"}).find("kubenatd") == std::string::npos);
+}
+
+}  // namespace
+}  // namespace kubenatd::test
