@@ -4,6 +4,7 @@
 #include <set>
 
 #include "rules/nftables/endpoint_id.h"
+#include "rules/nftables/ways.h"
 
 namespace kubenatd::rules::nftables {
 namespace {
@@ -14,16 +15,6 @@ Bytes<kKeyCapacity> key_of(const Frontend& frontend) {
   key.protocol(frontend.protocol).port(frontend.port);
   return key;
 }
-
-/// The sets of one list behind one kind of frontend.
-struct ListSets {
-  SetId endpoints, larger, sticky;
-};
-constexpr ListSets kCluster{SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
-constexpr ListSets kLocal{SetId::kLocalEndpoints, SetId::kLocalLarger, SetId::kLocalSticky};
-constexpr ListSets kNodePort{SetId::kNodePortEndpoints, SetId::kNodePortLarger, SetId::kNodePortSticky};
-constexpr ListSets kNodePortLocal{SetId::kNodePortLocalEndpoints, SetId::kNodePortLocalLarger,
-                                  SetId::kNodePortLocalSticky};
 
 class FrontendEmitter {
  public:
@@ -65,39 +56,39 @@ class FrontendEmitter {
   /// Refused when there is no endpoint anywhere, dropped when only other nodes have them.
   void none(SetId anywhere, SetId here) { named(view_.has_endpoints ? here : anywhere); }
 
-  void endpoint(const ListSets& sets, const Backend& backend, std::uint32_t number) {
-    ElementKey element{{sets.endpoints}, key_, 0};
-    element.key.number(first_number(sets.endpoints) + number);
+  void endpoint(const Way& way, const Backend& backend, std::uint32_t number) {
+    ElementKey element{{way.endpoints}, key_, 0};
+    element.key.number(first_number(way.endpoints) + number);
     visit_(element, {endpoint_value(backend), number == 0 ? in_.comment : nullptr});
   }
 
-  void endpoints(const BackendList& list, const ListSets& sets) {
+  void endpoints(const BackendList& list, const Way& way) {
     const auto size = static_cast<std::uint32_t>(list.backends.size());
     if (list.only == nullptr) {
-      for (std::uint32_t i = 0; i < size; ++i) endpoint(sets, list.backends[i], i);
+      for (std::uint32_t i = 0; i < size; ++i) endpoint(way, list.backends[i], i);
     } else {
       for (const std::uint32_t i : *list.only)
-        if (i < size) endpoint(sets, list.backends[i], i);
+        if (i < size) endpoint(way, list.backends[i], i);
     }
     for (const std::uint32_t limit : kSizes) {
       if (size <= limit) break;
-      visit_({{sets.larger, limit}, key_, 0}, {});
+      visit_({{way.larger, limit}, key_, 0}, {});
     }
     if (!view_.affinity_seconds || size == 0) return;
     // A list that stands behind the cluster IP by policy Local is the local one, whatever set it is in.
     ElementValue id;
     id.data.number(list.sticky_id);
-    visit_({{sets.sticky}, key_, 0}, id);
-    identities(list, sets);
+    visit_({{way.sticky}, key_, 0}, id);
+    identities(list, way);
   }
 
   /// By which remembered clients find the endpoint. Of all of the list: one that has gone may have hidden another.
-  void identities(const BackendList& list, const ListSets& sets) {
+  void identities(const BackendList& list, const Way& way) {
     std::set<std::uint32_t> taken;
     for (const Backend& backend : list.backends) {
       const std::uint32_t id = endpoint_id(backend.address, backend.port);
       if (!taken.insert(id).second) continue;
-      ElementKey element{{sets.endpoints}, key_, 0};
+      ElementKey element{{way.endpoints}, key_, 0};
       element.key.number(id);
       visit_(element, {endpoint_value(backend), nullptr});
     }
@@ -153,9 +144,8 @@ std::optional<ElementKey> endpoint_element(const ServicePortView& view, bool loc
     const bool listed = internal ? local == view.internal_policy_local : !local || view.external_policy_local;
     if (!listed || !has(frontend)) continue;
     const bool node_port = !frontend.address;
-    const ListSets& sets =
-        local && !internal ? (node_port ? kNodePortLocal : kLocal) : (node_port ? kNodePort : kCluster);
-    return ElementKey{{sets.endpoints}, key_of(frontend), 0};
+    const Way& way = local && !internal ? (node_port ? kNodePortLocal : kLocal) : (node_port ? kNodePort : kCluster);
+    return ElementKey{{way.endpoints}, key_of(frontend), 0};
   }
   return std::nullopt;
 }

@@ -4,6 +4,9 @@
 
 #include <utility>
 
+#include "rules/nftables/ruleset_sets.h"
+#include "rules/nftables/ways.h"
+
 namespace kubenatd::rules::nftables {
 namespace {
 
@@ -34,9 +37,6 @@ constexpr int kWholeDraws = 7;
 constexpr int kHalfDraws = 4;
 constexpr int kSmallestWholeDraws = 4;
 constexpr int kSmallestHalfDraws = 1;
-
-/// Clients remembered in all; an entry takes some 150 bytes, and only while it lives.
-constexpr std::uint32_t kAffinityEntries = 1U << 20;
 
 constexpr Prefix kLoopback4{{Family::kIpv4, {127}}, 8};
 constexpr Prefix kLoopback6{{Family::kIpv6, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}, 128};
@@ -78,33 +78,13 @@ GoTo jump(std::string chain) {
   return {std::move(chain), true};
 }
 
-/// One way to an endpoint: its sets and the names of its chains.
-struct Way {
-  const char* name;
-  bool node_port;
-  std::size_t sizes;
-  SetId endpoints;
-  SetId larger;
-  SetId sticky;
-};
-constexpr Way kCluster{"endpoints", false, kSizes.size(), SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
-constexpr Way kLocal{"local-endpoints",  false, kLocalSizes, SetId::kLocalEndpoints, SetId::kLocalLarger,
-                     SetId::kLocalSticky};
-constexpr Way kNodePort{"nodeport-endpoints",  true, kSizes.size(), SetId::kNodePortEndpoints, SetId::kNodePortLarger,
-                        SetId::kNodePortSticky};
-constexpr Way kNodePortLocal{
-    "nodeport-local-endpoints", true, kLocalSizes, SetId::kNodePortLocalEndpoints, SetId::kNodePortLocalLarger,
-    SetId::kNodePortLocalSticky};
-
-constexpr std::array<Way, 4> kWays{kCluster, kLocal, kNodePort, kNodePortLocal};
-
 class Compiler {
  public:
   Compiler(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts)
       : options_(options), timeouts_(timeouts) {}
 
   Ruleset compile() {
-    sets();
+    out_.sets = compile_sets(options_, timeouts_);
     remember_again();
     for (const Way& way : kWays) choices(way);
     entries();
@@ -122,48 +102,6 @@ class Compiler {
   }
   void base(std::string name, Hook hook, bool nat, std::int32_t priority, std::vector<NftRule> rules) {
     out_.chains.push_back({std::move(name), hook, nat, priority, std::move(rules)});
-  }
-
-  void sets() {
-    using enum FieldType;
-    const std::vector<FieldType> service{kAddress, kProtocol, kPort};
-    const std::vector<FieldType> node_port{kProtocol, kPort};
-    const auto add = [this](SetRef ref, std::vector<FieldType> key, std::vector<FieldType> data = {}) -> SetSpec& {
-      return out_.sets.emplace_back(
-          SetSpec{.ref = ref, .name = name_of(ref), .key = std::move(key), .data = std::move(data)});
-    };
-    const auto plus = [](std::vector<FieldType> key, FieldType last) {
-      key.push_back(last);
-      return key;
-    };
-    add({SetId::kClusterIps}, {kAddress});
-    add({SetId::kNodePortAddresses}, {kAddress});
-    add({SetId::kExternal}, service);
-    add({SetId::kExternalLocal}, service);
-    add({SetId::kNodePorts}, node_port);
-    add({SetId::kNodePortsLocal}, node_port);
-    for (const SetId id : {SetId::kEndpoints, SetId::kLocalEndpoints})
-      add({id}, plus(service, kClassId), {kAddress, kPort}).counted = options_.count_connections;
-    for (const SetId id : {SetId::kNodePortEndpoints, SetId::kNodePortLocalEndpoints})
-      add({id}, plus(node_port, kClassId), {kAddress, kPort}).counted = options_.count_connections;
-    for (const Way& way : kWays)
-      for (std::size_t level = 0; level + 1 < way.sizes; ++level)
-        add({way.larger, kSizes[level]}, way.node_port ? node_port : service);
-    for (const SetId id : {SetId::kSticky, SetId::kLocalSticky}) add({id}, service, {kClassId});
-    for (const SetId id : {SetId::kNodePortSticky, SetId::kNodePortLocalSticky}) add({id}, node_port, {kClassId});
-    const bool ipv4 = options_.node.family == Family::kIpv4;
-    SetSpec& affinity =
-        add({SetId::kAffinity}, ipv4 ? std::vector{kAddress, kProtocol, kClassId} : std::vector{kClassId}, {kClassId});
-    affinity.dynamic = true;
-    affinity.size = kAffinityEntries;
-    add({SetId::kHairpin}, {kAddress, kAddress});
-    for (const SetId id : {SetId::kNoEndpoints, SetId::kNoLocalEndpoints}) add({id}, service);
-    for (const SetId id : {SetId::kNodePortsNoEndpoints, SetId::kNodePortsNoLocalEndpoints}) add({id}, node_port);
-    add({SetId::kFirewalled}, service);
-    add({SetId::kSourceRanges}, plus(service, kAddress)).interval = true;
-    add({SetId::kHostPorts}, node_port, {kAddress, kPort});
-    add({SetId::kHostIpHostPorts}, service, {kAddress, kPort});
-    for (const std::uint32_t timeout : timeouts_) add({SetId::kTimeout, timeout}, {kClassId});
   }
 
   /// In the priority is the service port's identity, which the chains above need once more.
@@ -405,41 +343,6 @@ class Compiler {
 };
 
 }  // namespace
-
-std::string name_of(const SetRef& set) {
-  switch (set.id) {
-    case SetId::kClusterIps: return "cluster-ips";
-    case SetId::kNodePortAddresses: return "nodeport-addresses";
-    case SetId::kExternal: return "external";
-    case SetId::kExternalLocal: return "external-local";
-    case SetId::kNodePorts: return "nodeports";
-    case SetId::kNodePortsLocal: return "nodeports-local";
-    case SetId::kEndpoints: return "endpoints";
-    case SetId::kLocalEndpoints: return "local-endpoints";
-    case SetId::kNodePortEndpoints: return "nodeport-endpoints";
-    case SetId::kNodePortLocalEndpoints: return "nodeport-local-endpoints";
-    case SetId::kLarger: return fmt::format("larger-{}", set.number);
-    case SetId::kLocalLarger: return fmt::format("local-larger-{}", set.number);
-    case SetId::kNodePortLarger: return fmt::format("nodeport-larger-{}", set.number);
-    case SetId::kNodePortLocalLarger: return fmt::format("nodeport-local-larger-{}", set.number);
-    case SetId::kSticky: return "sticky";
-    case SetId::kLocalSticky: return "local-sticky";
-    case SetId::kNodePortSticky: return "nodeport-sticky";
-    case SetId::kNodePortLocalSticky: return "nodeport-local-sticky";
-    case SetId::kAffinity: return "affinity";
-    case SetId::kHairpin: return "hairpin";
-    case SetId::kNoEndpoints: return "no-endpoints";
-    case SetId::kNoLocalEndpoints: return "no-local-endpoints";
-    case SetId::kNodePortsNoEndpoints: return "nodeports-no-endpoints";
-    case SetId::kNodePortsNoLocalEndpoints: return "nodeports-no-local-endpoints";
-    case SetId::kFirewalled: return "firewalled";
-    case SetId::kSourceRanges: return "source-ranges";
-    case SetId::kHostPorts: return "hostports";
-    case SetId::kHostIpHostPorts: return "hostip-hostports";
-    case SetId::kTimeout: return fmt::format("affinity-{}s", set.number);
-  }
-  return "";
-}
 
 Ruleset compile_ruleset(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts) {
   return Compiler(options, timeouts).compile();
