@@ -16,7 +16,7 @@ _kubenatd() {
     run:--audit-period) return ;;
     run:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
     run:--external-ip-range) return ;;
-    run:--fast-path) COMPREPLY=($(compgen -W 'DEVICE auto' -- "$word")); return ;;
+    run:--fast-path) return ;;
     run:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
     run:--load-balancer-ip-range) return ;;
     run:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
@@ -84,7 +84,7 @@ _kubenatd() {
     render:--family) COMPREPLY=($(compgen -W 'ipv4 ipv6' -- "$word")); return ;;
     render:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
     render:--external-ip-range) return ;;
-    render:--fast-path) COMPREPLY=($(compgen -W 'DEVICE auto' -- "$word")); return ;;
+    render:--fast-path) return ;;
     render:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
     render:--load-balancer-ip-range) return ;;
     render:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
@@ -110,7 +110,7 @@ _kubenatd() {
     diff:--family) COMPREPLY=($(compgen -W 'ipv4 ipv6' -- "$word")); return ;;
     diff:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
     diff:--external-ip-range) return ;;
-    diff:--fast-path) COMPREPLY=($(compgen -W 'DEVICE auto' -- "$word")); return ;;
+    diff:--fast-path) return ;;
     diff:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
     diff:--load-balancer-ip-range) return ;;
     diff:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
@@ -140,7 +140,7 @@ _kubenatd() {
     explain:--output|explain:-o) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
     explain:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
     explain:--external-ip-range) return ;;
-    explain:--fast-path) COMPREPLY=($(compgen -W 'DEVICE auto' -- "$word")); return ;;
+    explain:--fast-path) return ;;
     explain:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
     explain:--load-balancer-ip-range) return ;;
     explain:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
@@ -170,7 +170,7 @@ _kubenatd() {
     trace:--packets) return ;;
     trace:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
     trace:--external-ip-range) return ;;
-    trace:--fast-path) COMPREPLY=($(compgen -W 'DEVICE auto' -- "$word")); return ;;
+    trace:--fast-path) return ;;
     trace:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
     trace:--load-balancer-ip-range) return ;;
     trace:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
@@ -206,7 +206,7 @@ _kubenatd() {
     report:--output) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
     report:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
     report:--external-ip-range) return ;;
-    report:--fast-path) COMPREPLY=($(compgen -W 'DEVICE auto' -- "$word")); return ;;
+    report:--fast-path) return ;;
     report:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
     report:--load-balancer-ip-range) return ;;
     report:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
@@ -233,7 +233,7 @@ _kubenatd() {
     check:--audit-period) return ;;
     check:--dispatch) COMPREPLY=($(compgen -W 'linear tree auto' -- "$word")); return ;;
     check:--external-ip-range) return ;;
-    check:--fast-path) COMPREPLY=($(compgen -W 'DEVICE auto' -- "$word")); return ;;
+    check:--fast-path) return ;;
     check:--host-ports) COMPREPLY=($(compgen -W 'auto on off' -- "$word")); return ;;
     check:--load-balancer-ip-range) return ;;
     check:--manifests) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")); return ;;
