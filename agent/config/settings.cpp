@@ -83,12 +83,11 @@ constexpr auto kSettings = std::to_array<Setting>({
      .member = &Settings::own_table},
     {.flag = "fast-path",
      .field = "fastPath",
-     .type = "DEVICE|auto",
-     .help =
-         "In nftables mode let connections to Services that pass through this node enter a flowtable of the kernel\n"
-         "after 20 packets, which forwards them past all rules (Linux 6.1; UDP from 6.4 on): on these devices, eth0\n"
-         "or veth*, or auto: on all that route packets. Both that a connection comes and goes by are needed. Commas,\n"
-         "or given more than once; empty: off",
+     .type = "DEVICES",
+     .help = "Devices on which long connections to Services bypass all rules, in nftables mode: eth0, veth*, or auto,\n"
+             "which is all that route packets. After 20 packets a connection enters a flowtable of the kernel on the\n"
+             "devices that it comes in and goes out by (Linux 6.1; UDP from 6.4 on). Commas, or given more than once;\n"
+             "empty: none",
      .run_only = false,
      .member = &Settings::fast_path},
     {.flag = "reserved-ports",

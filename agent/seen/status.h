@@ -30,8 +30,8 @@ struct FamilyStatus {
   std::size_t drift_found = 0;   ///< objects that others had changed
   std::size_t drift_healed = 0;
   std::optional<std::string> last_drift;
-  std::string fast_path;  ///< "TCP", "TCP and UDP"; "": connections bypass no rules
-  std::vector<std::string> fast_path_devices;
+  std::string fast_path{};  ///< "TCP", "TCP and UDP"; "": connections bypass no rules
+  std::vector<std::string> fast_path_devices{};
 };
 
 /// A kind of object, and whether what is known of it is up to date.

@@ -191,7 +191,7 @@ TEST_CASE("A rule that stops new connections stops them beside one on the fast p
   ask_many(conversation, "pod-a");
   REQUIRE(offloaded(lab.node) == 1);
   must_run_in(lab.node, {"nft", "-f", "-"},
-              "table ip policy {\n\tchain forward {\n\t\ttype filter hook forward priority 0;\n"
+              "table ip firewall {\n\tchain forward {\n\t\ttype filter hook forward priority 0;\n"
               "\t\tct state new ip saddr 10.244.1.6 drop\n\t}\n}\n");
   CHECK(is_silent(lab.pod_b, Transport::kTcp, kClusterIp, 80));
   CHECK(ask(lab.client, Transport::kTcp, kClusterIp, 80).by == "pod-a");

@@ -84,6 +84,7 @@ TEST_CASE("every expression, match, target, set and chain that is tried out has 
         facts.config.mode = mode;
         facts.config.rule_form = form;
         facts.environment.has_nfacct = true;
+        facts.environment.fast_path = rules::nftables::FastPath::kTcpAndUdp;
         const Trial trial = try_mode(kernel, mode, family, facts.get());
         REQUIRE(trial.answers);
         for (const auto& message : *trial.answers) tried.insert(message.features.begin(), message.features.end());
