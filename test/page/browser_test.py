@@ -322,11 +322,12 @@ class Page(unittest.TestCase):
         self.shot("missing")
 
     def test_a_packet_is_explained_hook_by_hook(self):
-        self.put("web", service("web", "10.96.0.80"), slice_of("web", [("10.244.1.12", True), ("10.244.1.14", True)]))
-        self.put("idle", service("idle", "10.96.0.81"))
+        # Addresses of its own: known connections of other tests would be told.
+        self.put("web", service("web", "10.96.0.85"), slice_of("web", [("10.244.1.12", True), ("10.244.1.14", True)]))
+        self.put("idle", service("idle", "10.96.0.86"))
         self.start()
         self.open("/ui/#/packet")
-        self.all("#to")[0].send_keys("10.96.0.80:80" + Keys.ENTER)
+        self.all("#to")[0].send_keys("10.96.0.85:80" + Keys.ENTER)
         self.says("The client sees: answer", "KUBE-SERVICES", "Where it ends", "50.0 %", "10.244.1.12:8080")
         self.assertTrue(self.all(".hook h3"))
         before = len(self.all(".step"))
@@ -334,7 +335,7 @@ class Page(unittest.TestCase):
         self.until(lambda: len(self.all(".step")) > before)
         self.all("#all")[0].click()
         self.shot("packet")
-        self.open("/ui/#/packet?to=10.96.0.81:80&go=1")
+        self.open("/ui/#/packet?to=10.96.0.86:80&go=1")
         self.says("Problem:", "selector-matches-nothing", "The client sees: refused")
         self.shot("packet-refused")
         self.open("/ui/#/packet?to=rubbish&go=1")
