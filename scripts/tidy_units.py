@@ -16,7 +16,7 @@ import shlex
 import sys
 
 FOLDERS = ("rules", "netlink", "agent")
-ALIAS = re.compile(r"using (\w+) = ")
+ALIAS = re.compile(r"(?:using|namespace) (\w+) = ")
 TYPE = re.compile(r"(?:struct|class|enum class|enum|concept) (\w+)")
 OTHER = re.compile(r"(\w+) *(\(.*|\{|=|\[|;)")
 

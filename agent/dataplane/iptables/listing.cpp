@@ -32,9 +32,9 @@ class Collector final : public rules::iptables::ChainSink {
 
  private:
   void add(const rules::ChainId& id, std::vector<rules::Rule> rules) {
-    for (TableText& table : tables_)
-      if (table.table == id.table)
-        table.chains.push_back({.name = std::string(id.name.view()), .is_builtin = false, .rules = std::move(rules)});
+    const auto table = std::ranges::find(tables_, id.table, &TableText::table);
+    if (table == tables_.end()) return;
+    table->chains.push_back({.name = std::string(id.name.view()), .is_builtin = false, .rules = std::move(rules)});
   }
 
   const rules::iptables::CompileOptions& options_;
