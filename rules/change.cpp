@@ -3,6 +3,13 @@
 #include <cstring>
 
 namespace kubenatd::rules {
+namespace {
+
+ObjectRef ref_of(ObjectRef::Kind kind, Family family, std::string_view table, std::string_view name) {
+  return {.family = family, .kind = kind, .table = std::string(table), .name = std::string(name), .handle = 0};
+}
+
+}  // namespace
 
 std::string_view name_of(Operation operation) {
   switch (operation) {
@@ -36,31 +43,19 @@ bool is_delete(Operation operation) {
 }
 
 ObjectRef table_ref(Family family, std::string_view table) {
-  return {.family = family, .kind = ObjectRef::Kind::kTable, .table = std::string(table), .name = {}, .handle = 0};
+  return ref_of(ObjectRef::Kind::kTable, family, table, {});
 }
 
 ObjectRef chain_ref(Family family, std::string_view table, std::string_view chain) {
-  return {.family = family,
-          .kind = ObjectRef::Kind::kChain,
-          .table = std::string(table),
-          .name = std::string(chain),
-          .handle = 0};
+  return ref_of(ObjectRef::Kind::kChain, family, table, chain);
 }
 
 ObjectRef set_ref(Family family, std::string_view table, std::string_view set) {
-  return {.family = family,
-          .kind = ObjectRef::Kind::kSet,
-          .table = std::string(table),
-          .name = std::string(set),
-          .handle = 0};
+  return ref_of(ObjectRef::Kind::kSet, family, table, set);
 }
 
 ObjectRef flowtable_ref(Family family, std::string_view table, std::string_view flowtable) {
-  return {.family = family,
-          .kind = ObjectRef::Kind::kFlowtable,
-          .table = std::string(table),
-          .name = std::string(flowtable),
-          .handle = 0};
+  return ref_of(ObjectRef::Kind::kFlowtable, family, table, flowtable);
 }
 
 std::string to_text(const ObjectRef& object) {
