@@ -34,9 +34,9 @@ std::string ago(const std::string& then, const std::string& now) {
   return fmt::format("{}d", seconds / 86'400);
 }
 
-/// A line of a list of names and values.
+/// A line of a list of names and values; "  endpointslices" is the longest name.
 void line(std::string& text, std::string_view name, std::string_view value) {
-  text += fmt::format("{:<14}{}\n", name, shown(value));
+  text += fmt::format("{:<17}{}\n", name, shown(value));
 }
 
 std::string joined(const std::vector<std::string>& parts, std::string_view otherwise) {

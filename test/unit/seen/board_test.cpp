@@ -235,8 +235,17 @@ TEST_CASE("the text has problems first and escapes what came from elsewhere") {
   CHECK(text.starts_with("problem: no rules are written yet: not all objects are in\n\nkubenatd "));
   CHECK_FALSE(text.contains('\x1b'));
   CHECK(text.contains("node\\n1"));
-  CHECK(text.contains("table's owner none\n"));
+  CHECK(text.contains("\ntable's owner    none\n"));
   CHECK(text.contains("\nIPv6 "));
+}
+
+TEST_CASE("in the text a blank stands between the longest name of a resource and its state") {
+  Board seen = board();
+  for (const char* resource : {"services", "endpointslices", "nodes", "pods", "servicecidrs"})
+    seen.note_source({.resource = resource, .up = true});
+  const std::string text = to_text(seen.status(now()));
+  CHECK(text.contains("\n  endpointslices up, 0"));
+  CHECK(text.contains("\n  nodes          up, 0"));
 }
 
 TEST_CASE("a row has as many fields as there are headings and a line for each problem") {
