@@ -240,7 +240,9 @@ TEST_CASE("each condition of nft alone is judged as the kernel does") {
                                   part.text + " drop\n  }\n}\n";
         REQUIRE(try_run({"nft", "flush", "ruleset"}));
         INFO(table);
-        REQUIRE(try_run({"nft", "-f", "-"}, table));
+        const bool loaded = try_run({"nft", "-f", "-"}, table).has_value();
+        if (!loaded && part.refused) continue;
+        REQUIRE(loaded);
         std::vector<Sources> sources(2);
         sources[0] = {"live", live_ruleset()};
         sources[1].name = "text";

@@ -22,7 +22,7 @@ Texts conditions_at(bool ipv6, bool inet, std::string_view hook) {
       ip + " daddr != { " + at.destinations[1] + ", " + at.destinations[2] + " }",
       ip + " saddr @nets",
       ip + " daddr . tcp dport @pairs",
-      ip + " daddr . meta l4proto . th dport @triples",
+      ip + " daddr . ct protocol . th dport @triples",
       ip + " saddr " + at.source_range,
       "tcp dport 80",
       "tcp dport != { 80, 443, 8080-8090 }",
@@ -167,6 +167,8 @@ std::vector<SinglePart> nft_conditions(bool ipv6, std::string_view hook) {
   std::vector<SinglePart> all;
   for (const std::string& text : conditions_at(ipv6, true, hook)) all.push_back({text});
   for (const std::string& text : unjudged_conditions()) all.push_back({text, false});
+  // nft 1.0.6 has the order of its byte changed there, which Linux 6.12.117 refuses of a single one; 6.18 takes it.
+  all.push_back({fmt::format("{} daddr . meta l4proto . th dport @triples", ipv6 ? "ip6" : "ip"), true, true});
   return all;
 }
 
