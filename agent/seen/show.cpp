@@ -34,9 +34,9 @@ std::string ago(const std::string& then, const std::string& now) {
   return fmt::format("{}d", seconds / 86'400);
 }
 
-/// A line of a list of names and values; "  endpointslices" is the longest name.
+/// A line of a list of names and values, with a blank between them however long the name is.
 void line(std::string& text, std::string_view name, std::string_view value) {
-  text += fmt::format("{:<17}{}\n", name, shown(value));
+  text += fmt::format("{:<16} {}\n", name, shown(value));
 }
 
 std::string joined(const std::vector<std::string>& parts, std::string_view otherwise) {

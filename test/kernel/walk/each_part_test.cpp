@@ -241,7 +241,10 @@ TEST_CASE("each condition of nft alone is judged as the kernel does") {
         REQUIRE(try_run({"nft", "flush", "ruleset"}));
         INFO(table);
         const bool loaded = try_run({"nft", "-f", "-"}, table).has_value();
-        if (!loaded && part.refused) continue;
+        if (!loaded && part.may_be_refused) {
+          WARN("not tried, the kernel refuses it: " << part.text);
+          continue;
+        }
         REQUIRE(loaded);
         std::vector<Sources> sources(2);
         sources[0] = {"live", live_ruleset()};

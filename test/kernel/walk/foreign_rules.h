@@ -26,8 +26,8 @@ struct Vocabulary {
 /// A part of a rule alone, for tests that go through all of them.
 struct SinglePart {
   std::string text;
-  bool judged = true;    ///< explain says that it can judge it
-  bool refused = false;  ///< some kernels refuse it
+  bool judged = true;           ///< explain says that it can judge it
+  bool may_be_refused = false;  ///< some kernels refuse it
 };
 /// All matches of iptables that are known here, negated where that can be.
 [[nodiscard]] std::vector<SinglePart> xt_matches(bool ipv6);

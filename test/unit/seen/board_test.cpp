@@ -239,13 +239,14 @@ TEST_CASE("the text has problems first and escapes what came from elsewhere") {
   CHECK(text.contains("\nIPv6 "));
 }
 
-TEST_CASE("in the text a blank stands between the longest name of a resource and its state") {
+TEST_CASE("in the text a blank stands between the name of a resource and its state however long it is") {
   Board seen = board();
-  for (const char* resource : {"services", "endpointslices", "nodes", "pods", "servicecidrs"})
+  for (const char* resource : {"endpointslices", "nodes", "a-resource-of-a-longer-name"})
     seen.note_source({.resource = resource, .up = true});
   const std::string text = to_text(seen.status(now()));
   CHECK(text.contains("\n  endpointslices up, 0"));
   CHECK(text.contains("\n  nodes          up, 0"));
+  CHECK(text.contains("\n  a-resource-of-a-longer-name up, 0"));
 }
 
 TEST_CASE("a row has as many fields as there are headings and a line for each problem") {
