@@ -1,7 +1,6 @@
 #include "agent/daemon/run_loop.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "agent/api/api_source.h"
 #include "agent/base/log.h"
+#include "agent/base/memory.h"
 #include "agent/daemon/round_log.h"
 
 namespace kubenatd::agent::daemon {
@@ -138,7 +138,7 @@ RunLoop::Step RunLoop::first_sync() {
   manager_.ready(status_after(report));
   tell_rivals();
   // The first sync took many times the memory that the agent lives with.
-  ::malloc_trim(0);
+  base::give_back_heap();
   give_back_ = Clock::now() + kStartIsOver;
   objects_changed_ = false;
   if (!once_) return Step::kGoOn;
@@ -219,7 +219,7 @@ RunLoop::Step RunLoop::wait() {
     return Step::kFailed;
   }
   if (give_back_ && Clock::now() >= *give_back_) {
-    ::malloc_trim(0);
+    base::give_back_memory();
     give_back_.reset();
   }
   if (!listening_ && Clock::now() >= take_after_) listen_to_source(true);

@@ -1,7 +1,5 @@
 #include "agent/page/explainer.h"
 
-#include <malloc.h>
-
 #include <condition_variable>
 #include <exception>
 #include <optional>
@@ -9,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "agent/base/memory.h"
 #include "agent/base/query.h"
 #include "agent/base/signals_blocked.h"
 #include "agent/base/thread_annotations.h"
@@ -82,7 +81,7 @@ void Explainer::Shared::work(const Question& asked) {
     explained = {.understood = true, .json = {}, .error = error.what()};
   }
   // What the answer took is free now.
-  ::malloc_trim(0);
+  base::give_back_heap();
   const base::MutexLock lock(mutex);
   answer = std::move(explained);
   working = false;

@@ -3,10 +3,6 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -16,6 +12,7 @@
 #include <set>
 #include <utility>
 
+#include "agent/base/memory.h"
 #include "agent/base/printable.h"
 #include "agent/sources/endpoint_deriver.h"
 #include "agent/sources/folder_listing.h"
@@ -50,13 +47,6 @@ bool is_recent(const FileSignature& signature) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch());
   const std::chrono::nanoseconds written(std::max(signature.modified_ns, signature.changed_ns));
   return written > now - kMostSkew;
-}
-
-/// Gives the memory of file texts and JSON trees back to the system: they are many times the size of what is kept.
-void release_memory() {
-#ifdef __GLIBC__
-  ::malloc_trim(0);
-#endif
 }
 
 template <class T>
@@ -172,7 +162,7 @@ bool ManifestSource::unsettled() const {
 SourceUpdate ManifestSource::load() {
   impl_->scan_all(Impl::Reading::kAtOnce);
   SourceUpdate update = impl_->finish();
-  release_memory();
+  base::give_back_heap();  // texts and JSON trees are many times the size of what is kept
   return update;
 }
 
@@ -394,7 +384,7 @@ SourceUpdate ManifestSource::Impl::finish() {
     update.remarks.push_back(std::move(line));
   }
   constexpr std::size_t kWorthReleasing = 1U << 20;
-  if (std::exchange(bytes_read, 0) > kWorthReleasing) release_memory();
+  if (std::exchange(bytes_read, 0) > kWorthReleasing) base::give_back_heap();
   just_read.clear();
   return std::exchange(update, {});
 }
