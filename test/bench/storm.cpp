@@ -70,9 +70,69 @@ class Writers {
 };
 
 struct Trial {
-  std::size_t service;
+  std::size_t service = 0;
   rules::Address wanted;
   Clock::time_point answered;  ///< by the API server
+};
+
+/// Changes of the Services that are tried, from a thread of its own: while the API server takes its time over one, the
+/// others are looked at.
+class Trials {
+ public:
+  explicit Trials(const ControlPlane& plane) {
+    for (std::size_t i = 0; i < kTried; ++i) free_.push_back(i);
+    thread_ = std::jthread([this, &plane](const std::stop_token& stop) {
+      try {
+        change(plane, stop);
+      } catch (const std::runtime_error& error) {
+        const std::lock_guard lock(mutex_);
+        failed_ = error.what();
+      }
+    });
+  }
+
+  /// Those that the API server has answered since the last call.
+  [[nodiscard]] std::vector<Trial> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(answered_, {});
+  }
+  /// The Service may be changed again.
+  void release(std::size_t service) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(service);
+  }
+  /// No more changes; how many there were.
+  [[nodiscard]] std::size_t end() {
+    thread_.request_stop();
+    thread_.join();
+    if (!failed_.empty()) throw std::runtime_error(failed_);
+    return changes_;
+  }
+
+ private:
+  void change(const ControlPlane& plane, const std::stop_token& stop) {
+    ApiConnection connection = plane.connect();
+    static std::size_t variant = 0;  // never one that the API server has already
+    for (auto next = Clock::now(); !stop.stop_requested(); next = std::max(next + kBetween, Clock::now() - kBetween)) {
+      std::this_thread::sleep_until(next);
+      std::unique_lock lock(mutex_);
+      if (free_.empty()) continue;
+      const std::size_t service = free_.front();
+      free_.pop_front();
+      lock.unlock();
+      plane.change(connection, service, 1, ++variant);
+      lock.lock();
+      answered_.push_back({.service = service, .wanted = only_endpoint(service, variant), .answered = Clock::now()});
+      ++changes_;
+    }
+  }
+
+  std::mutex mutex_;
+  std::deque<std::size_t> free_;
+  std::vector<Trial> answered_;
+  std::size_t changes_ = 0;
+  std::string failed_;
+  std::jthread thread_;
 };
 
 }  // namespace
@@ -90,46 +150,32 @@ rules::Address only_endpoint(std::size_t service, std::size_t variant) {
 
 StormFigures measure_storm(const ControlPlane& plane, PeerNode& node, const Storm& storm) {
   StormFigures figures;
-  ApiConnection connection = plane.connect();
-  std::deque<std::size_t> free;
-  for (std::size_t i = 0; i < kTried; ++i) free.push_back(i);
   std::vector<Trial> open;
   std::vector<double> times;
-  std::size_t tried = 0;
-  static std::size_t variant = 1;
-
   const double cpu = cpu_seconds_of(node.proxy());
   const double api_cpu = plane.cpu();
   Writers writers(plane, storm);
+  Trials trials(plane);
   const auto start = Clock::now();
   const auto end = start + storm.length;
-  auto next = start;
   const auto look = [&] {
+    for (Trial& trial : trials.take()) open.push_back(std::move(trial));
     std::erase_if(open, [&](const Trial& trial) {
       if (node.who_answers(cluster_ip(trial.service), std::chrono::milliseconds(1000)) != trial.wanted) return false;
       times.push_back(seconds(Clock::now() - trial.answered));
-      free.push_back(trial.service);
+      trials.release(trial.service);
       return true;
     });
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   };
-  while (Clock::now() < end) {
-    if (Clock::now() >= next && !free.empty()) {
-      const std::size_t service = free.front();
-      free.pop_front();
-      plane.change(connection, service, 1, variant);
-      open.push_back({.service = service, .wanted = only_endpoint(service, variant), .answered = Clock::now()});
-      ++variant;
-      ++tried;
-      next = std::max(next + kBetween, Clock::now() - kBetween);
-    }
-    look();
-  }
+  while (Clock::now() < end) look();
   const double length = seconds(Clock::now() - start);
   figures.cpu = (cpu_seconds_of(node.proxy()) - cpu) / length;
   figures.api_cpu = (plane.cpu() - api_cpu) / length;
   figures.rate = static_cast<double>(writers.end()) / length;
+  const std::size_t tried = trials.end();
   const auto limit = Clock::now() + kAfter;
+  look();
   while (!open.empty() && Clock::now() < limit) look();
   figures.followed = tried == 0 ? 0 : static_cast<double>(times.size()) / static_cast<double>(tried);
   figures.p50 = quantile(times, 0.5);
