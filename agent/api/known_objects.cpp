@@ -10,6 +10,7 @@ void KnownObjects::put(objects::ObjectKey key, objects::Object&& object) {
     found->list = list_;
     if (*found->object == object) return;
   }
+  places_.share(object);
   auto made = std::make_shared<const objects::Object>(std::move(object));
   if (found != objects_.end())
     found->object = made;

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "agent/objects/objects.h"
+#include "agent/objects/place_pool.h"
 
 namespace kubenatd::agent::api {
 
@@ -55,6 +56,7 @@ class KnownObjects {
   objects::Kind kind_;
   Changed changed_;
   std::set<Entry, ByKey> objects_;
+  objects::PlacePool places_;
   std::uint64_t list_ = 0;
 };
 

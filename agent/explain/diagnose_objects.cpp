@@ -95,8 +95,8 @@ std::string with_node(const ExplainContext& context, const Identity& identity, c
   if (identity.service == nullptr) return text;
   for (const objects::EndpointSlice* slice : context.inventory.slices_of(identity.service->key))
     for (const objects::SliceEndpoint& one : slice->endpoints)
-      if (one.address == endpoint.address && !one.node_name.empty())
-        return text + " on " + base::one_line(one.node_name, kShown);
+      if (one.address == endpoint.address && !one.place->node_name.empty())
+        return text + " on " + base::one_line(one.place->node_name, kShown);
   const objects::Pod* pod = context.inventory.pod_with(endpoint.address);
   return pod == nullptr || pod->node_name.empty() ? text : text + " on " + base::one_line(pod->node_name, kShown);
 }
@@ -268,7 +268,7 @@ void diagnose_node_name(const ExplainContext& context, const Identity& identity,
   for (const objects::Node* node : context.inventory.all<objects::Node>()) names.insert(node->key.name);
   for (const objects::Pod* pod : context.inventory.all<objects::Pod>()) names.insert(pod->node_name);
   for (const objects::EndpointSlice* slice : context.inventory.all<objects::EndpointSlice>())
-    for (const objects::SliceEndpoint& endpoint : slice->endpoints) names.insert(endpoint.node_name);
+    for (const objects::SliceEndpoint& endpoint : slice->endpoints) names.insert(endpoint.place->node_name);
   names.erase("");
   if (context.node_name.empty() || names.empty() || names.contains(context.node_name)) return;
   std::vector<std::string> alike;

@@ -98,12 +98,13 @@ void read_endpoints(const Field& list, EndpointSlice& slice) {
     endpoint.serving = conditions.member("serving").flag().value_or(true);
     endpoint.terminating = conditions.member("terminating").flag().value_or(false);
     const Field node_name = element.member("nodeName");
-    endpoint.node_name = node_name.text();
-    if (const auto wrong = wrong_dns_subdomain(endpoint.node_name); node_name.present() && !wrong.empty())
-      node_name.disallow(invalid(endpoint.node_name, wrong));
+    EndpointPlace place = on_node(node_name.text());
+    if (const auto wrong = wrong_dns_subdomain(place.node_name); node_name.present() && !wrong.empty())
+      node_name.disallow(invalid(place.node_name, wrong));
     const Field hints = element.member("hints");
-    endpoint.zone_hints = read_hints(hints.member("forZones"), wrong_label_value);
-    endpoint.node_hints = read_hints(hints.member("forNodes"), wrong_dns_subdomain);
+    place.zone_hints = read_hints(hints.member("forZones"), wrong_label_value);
+    place.node_hints = read_hints(hints.member("forNodes"), wrong_dns_subdomain);
+    endpoint.place = std::move(place);
     if (!address) continue;
     endpoint.address = *address;
     slice.endpoints.push_back(std::move(endpoint));

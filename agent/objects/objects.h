@@ -5,12 +5,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "agent/base/rfc3339.h"
 #include "agent/objects/gateway.h"
 #include "agent/objects/object_key.h"
+#include "agent/objects/shared.h"
 #include "rules/address.h"
 #include "rules/rule.h"
 
@@ -38,9 +40,9 @@ struct Service {
 
   ObjectKey key;
   Type type = Type::kClusterIp;
-  std::vector<rules::Address> cluster_ips;  ///< by position of ipFamilies; empty: headless, or none given yet
   bool headless = false;                    ///< clusterIP None
   bool foreign_proxy = false;               ///< label service.kubernetes.io/service-proxy-name
+  std::vector<rules::Address> cluster_ips;  ///< by position of ipFamilies; empty: headless, or none given yet
   std::vector<rules::Address> external_ips;
   std::vector<rules::Address> load_balancer_ips;  ///< status ingress with ipMode VIP or unset
   std::vector<rules::Prefix> source_ranges;
@@ -59,14 +61,24 @@ struct Service {
   bool operator==(const Service&) const = default;
 };
 
+/// Where an endpoint is, and whom it is meant for.
+struct EndpointPlace {
+  std::string node_name;
+  std::vector<std::string> zone_hints;
+  std::vector<std::string> node_hints;
+  auto operator<=>(const EndpointPlace&) const = default;
+};
+
+[[nodiscard]] inline EndpointPlace on_node(std::string name) {
+  return {.node_name = std::move(name), .zone_hints = {}, .node_hints = {}};
+}
+
 struct SliceEndpoint {
   rules::Address address;  ///< the first one
   bool ready = true;
   bool serving = true;
   bool terminating = false;
-  std::string node_name;
-  std::vector<std::string> zone_hints;
-  std::vector<std::string> node_hints;
+  Shared<EndpointPlace> place;
   bool operator==(const SliceEndpoint&) const = default;
 };
 

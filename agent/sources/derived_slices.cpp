@@ -103,7 +103,7 @@ void add_pod(const objects::Service& service, const objects::Pod& pod, Slices& s
     endpoint.ready = service.publish_not_ready || (pod.ready && !pod.terminating);
     endpoint.serving = pod.ready;
     endpoint.terminating = pod.terminating;
-    endpoint.node_name = pod.node_name;
+    endpoint.place = objects::on_node(pod.node_name);
     slice_in(slices, service.key, family, slice_name(service, family, ports), ports)
         .endpoints.push_back(std::move(endpoint));
   }
@@ -196,7 +196,7 @@ Mirrored mirror(const objects::Endpoints& endpoints) {
         objects::SliceEndpoint endpoint;
         endpoint.address = address.address;
         endpoint.ready = ready;
-        endpoint.node_name = address.node_name;
+        endpoint.place = objects::on_node(address.node_name);
         const rules::Family family = address.address.family;
         slice_in(slices, endpoints.key, family, name_begin(endpoints.key.name, family) + ports_text(ports), ports)
             .endpoints.push_back(std::move(endpoint));

@@ -11,10 +11,11 @@
 
 namespace kubenatd::agent::sources {
 
-objects::ObjectPtr ObjectStore::intern(const std::string& file, objects::Object&& object) const {
+objects::ObjectPtr ObjectStore::intern(const std::string& file, objects::Object&& object) {
   if (const auto found = objects_.find(id_of(object)); found != objects_.end())
     for (const Candidate& candidate : found->second)
       if (*candidate.file == file && *candidate.object == object) return candidate.object;
+  places_.share(object);
   return std::make_shared<const objects::Object>(std::move(object));
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/objects/place_pool.h"
 #include "agent/sources/object_change.h"
 
 namespace kubenatd::agent::sources {
@@ -16,7 +17,7 @@ namespace kubenatd::agent::sources {
 class ObjectStore {
  public:
   /// The object as shared memory; that of `file` which is already there when it is equal.
-  [[nodiscard]] objects::ObjectPtr intern(const std::string& file, objects::Object&& object) const;
+  [[nodiscard]] objects::ObjectPtr intern(const std::string& file, objects::Object&& object);
   /// `file` holds these objects now, in this order; with `keep_missing` also those that it held before and that are not
   /// among them. Appends a line for each object that two places give.
   void replace(const std::string& file, std::vector<objects::ObjectPtr> objects, bool keep_missing,
@@ -37,6 +38,7 @@ class ObjectStore {
   void touch(const ObjectId& id, const Candidates& candidates);
   void describe_duplicates(const ObjectId& id, const std::string& file, std::vector<std::string>& remarks) const;
 
+  objects::PlacePool places_;
   std::map<std::string, std::vector<objects::ObjectPtr>> files_;
   std::map<ObjectId, Candidates> objects_;
   std::map<ObjectId, objects::ObjectPtr> before_;  ///< what counted at the last take_changes(), of those touched since

@@ -56,12 +56,14 @@ std::string add_own_hints(bool by_node, const ClusterNodes& nodes,
                           const std::vector<objects::SliceEndpoint*>& endpoints) {
   std::string why;
   for (objects::SliceEndpoint* endpoint : endpoints) {
-    if (by_node && !endpoint->node_name.empty()) endpoint->node_hints = {endpoint->node_name};
-    if (const std::string_view zone = nodes.zone_of(endpoint->node_name); !zone.empty()) {
-      endpoint->zone_hints = {std::string(zone)};
+    objects::EndpointPlace place = *endpoint->place;
+    if (by_node && !place.node_name.empty()) place.node_hints = {place.node_name};
+    if (const std::string_view zone = nodes.zone_of(place.node_name); !zone.empty()) {
+      place.zone_hints = {std::string(zone)};
     } else if (why.empty()) {
-      why = without_zone(nodes, endpoint->node_name) + ", so zones decide nothing";
+      why = without_zone(nodes, place.node_name) + ", so zones decide nothing";
     }
+    endpoint->place = std::move(place);
   }
   return why;
 }
@@ -114,6 +116,12 @@ std::pair<Counts, Counts> find_moves(const Allocations& allocations, const Count
   return moves;
 }
 
+void hint_at(objects::SliceEndpoint& endpoint, const std::string& zone) {
+  objects::EndpointPlace place = *endpoint.place;
+  place.zone_hints = {zone};
+  endpoint.place = std::move(place);
+}
+
 std::string add_hints_by_cpu(const ClusterNodes& nodes, const std::vector<objects::SliceEndpoint*>& endpoints) {
   const CpuShares& shares = nodes.shares();
   if (!shares.none_because.empty()) return shares.none_because;
@@ -125,19 +133,19 @@ std::string add_hints_by_cpu(const ClusterNodes& nodes, const std::vector<object
     return fmt::format("with {} ready endpoints in {} zones some would be overloaded", count, shares.by_zone.size());
   Counts own;
   for (const objects::SliceEndpoint* endpoint : endpoints) {
-    const std::string_view zone = nodes.zone_of(endpoint->node_name);
-    if (zone.empty()) return without_zone(nodes, endpoint->node_name);
+    const std::string_view zone = nodes.zone_of(endpoint->place->node_name);
+    if (zone.empty()) return without_zone(nodes, endpoint->place->node_name);
     ++own[std::string(zone)];
   }
   auto [giving, getting] = find_moves(*allocations, own);
   for (objects::SliceEndpoint* endpoint : endpoints) {
-    const std::string zone(nodes.zone_of(endpoint->node_name));
-    endpoint->zone_hints = {zone};
+    const std::string zone(nodes.zone_of(endpoint->place->node_name));
+    hint_at(*endpoint, zone);
     const auto from = giving.find(zone);
     if (from == giving.end() || from->second == 0) continue;
     const auto to = std::ranges::find_if(getting, [](const auto& one) { return one.second > 0; });
     if (to == getting.end()) continue;
-    endpoint->zone_hints = {to->first};
+    hint_at(*endpoint, to->first);
     --from->second;
     --to->second;
   }

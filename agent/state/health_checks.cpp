@@ -12,7 +12,7 @@ std::optional<HealthCheck> health_check_of(const objects::Service& service,
   std::set<rules::Address> local;
   for (const auto& slice : slices)
     for (const objects::SliceEndpoint& endpoint : slice->endpoints)
-      if (endpoint.ready && !endpoint.node_name.empty() && endpoint.node_name == node_name)
+      if (endpoint.ready && !endpoint.place->node_name.empty() && endpoint.place->node_name == node_name)
         local.insert(endpoint.address);
   return HealthCheck{
       .port = port, .local_endpoints = local.size(), .refusal = guard.node_port_refusal(rules::Protocol::kTcp, port)};

@@ -28,10 +28,10 @@ void NodeNames::apply(const objects::ObjectEvent& event) {
       if (!event.object) break;
       for (const objects::SliceEndpoint& endpoint : std::get<objects::EndpointSlice>(*event.object).endpoints) {
         if (endpoint_here_) break;
-        if (endpoint.node_name == own_)
+        if (endpoint.place->node_name == own_)
           endpoint_here_ = true;
-        else if (!endpoint.node_name.empty() && endpoint_nodes_.size() < kFew)
-          endpoint_nodes_.insert(endpoint.node_name);
+        else if (!endpoint.place->node_name.empty() && endpoint_nodes_.size() < kFew)
+          endpoint_nodes_.insert(endpoint.place->node_name);
       }
       break;
     default: break;

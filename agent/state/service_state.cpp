@@ -198,16 +198,16 @@ void ServiceState::change_all() {
 
 void ServiceState::apply_slice(objects::ObjectEvent&& event) {
   const SlicePtr slice = part_of<objects::EndpointSlice>(event.object);
-  const std::string service_name = slice ? slice->service : std::string();
-  const auto owner = slice_owner_.find(event.key);
-  if (owner != slice_owner_.end() && owner->second != service_name) {
-    remove_slice(event.key, {event.key.ns, owner->second});
-    slice_owner_.erase(owner);
+  const auto known = slices_.find(event.key);
+  if (known != slices_.end()) {
+    const auto before = slices_.extract(known);
+    const std::string& service = before.value()->service;
+    if (!slice || slice->service != service) remove_slice(event.key, {event.key.ns, service});
   }
-  if (service_name.empty()) return;
+  if (!slice || slice->service.empty()) return;
 
-  const objects::ObjectKey service{event.key.ns, service_name};
-  slice_owner_[event.key] = service_name;
+  const objects::ObjectKey service{event.key.ns, slice->service};
+  slices_.insert(slice);
   Entry& entry = entries_[service];
   auto& slices = entry.slices;
   const auto key_of = [](const SlicePtr& one) -> const objects::ObjectKey& { return one->key; };

@@ -110,7 +110,7 @@ class ServiceState {
   [[nodiscard]] EndpointCounts count_endpoints(const objects::ObjectKey& service, rules::Family family) const;
 
   [[nodiscard]] std::size_t services() const { return services_; }
-  [[nodiscard]] std::size_t endpoint_slices() const { return slice_owner_.size(); }
+  [[nodiscard]] std::size_t endpoint_slices() const { return slices_.size(); }
 
  private:
   struct PortKey {
@@ -124,6 +124,18 @@ class ServiceState {
     }
   };
   using SlicePtr = std::shared_ptr<const objects::EndpointSlice>;
+  /// By the slices' own keys: another copy of them would be a twentieth of all that is kept of a Service.
+  struct SliceHash {
+    using is_transparent = void;
+    std::size_t operator()(const objects::ObjectKey& key) const noexcept { return KeyHash{}(key); }
+    std::size_t operator()(const SlicePtr& slice) const noexcept { return KeyHash{}(slice->key); }
+  };
+  struct SameSlice {
+    using is_transparent = void;
+    static const objects::ObjectKey& key(const objects::ObjectKey& key) { return key; }
+    static const objects::ObjectKey& key(const SlicePtr& slice) { return slice->key; }
+    bool operator()(const auto& one, const auto& other) const { return key(one) == key(other); }
+  };
   /// Everything about one Service name; exists while there is a Service or a slice that names it.
   struct Entry {
     std::shared_ptr<const objects::Service> service;
@@ -150,8 +162,7 @@ class ServiceState {
   std::optional<objects::Node> node_;
   std::map<objects::ObjectKey, std::vector<rules::Prefix>> service_cidrs_;
   std::unordered_map<objects::ObjectKey, Entry, KeyHash> entries_;
-  std::unordered_map<objects::ObjectKey, std::string, KeyHash>
-      slice_owner_;  ///< slice -> Service name in its namespace
+  std::unordered_set<SlicePtr, SliceHash, SameSlice> slices_;  ///< those that name a Service
   std::unordered_set<objects::ObjectKey, KeyHash> changed_;
   HealthChecks health_checks_;
   FrontendGuard guard_;

@@ -26,14 +26,15 @@ Candidates candidates_of(const std::vector<SlicePorts::Place>& places, const std
         ++all.impossible;
         continue;
       }
-      const Candidate candidate{.address = endpoint.address,
-                                .port = port,
-                                .is_local = !endpoint.node_name.empty() && endpoint.node_name == node_name,
-                                .ready = endpoint.ready,
-                                .serving = endpoint.serving,
-                                .terminating = endpoint.terminating,
-                                .zone_hints = &endpoint.zone_hints,
-                                .node_hints = &endpoint.node_hints};
+      const Candidate candidate{
+          .address = endpoint.address,
+          .port = port,
+          .is_local = !endpoint.place->node_name.empty() && endpoint.place->node_name == node_name,
+          .ready = endpoint.ready,
+          .serving = endpoint.serving,
+          .terminating = endpoint.terminating,
+          .zone_hints = &endpoint.place->zone_hints,
+          .node_hints = &endpoint.place->node_hints};
       // Those of this node are not passed over for others.
       if (all.found.size() >= most && (!candidate.is_local || all.found.size() >= 2 * most)) {
         ++all.too_many;

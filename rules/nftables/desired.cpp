@@ -89,8 +89,6 @@ void DesiredElements::upsert(ServicePortView view) {
   if (entry == nullptr) return;
   const PortState& present = entry->second.state;
   Port next;
-  next.state.comment = present.comment;
-  if (!next.state.comment) next.state.comment = std::make_shared<const std::string>(view.name.substr(0, kMaxComment));
   next.state.lists.cluster = keep_places(present.lists.cluster, backends(view, false));
   next.state.lists.local = keep_places(present.lists.local, backends(view, true));
   next.view = std::move(view);
@@ -209,7 +207,7 @@ void DesiredElements::emit_frontend(const PortEntry& entry, const Frontend& fron
       .view = entry.second.view,
       .options = options_,
       .frontend = frontend,
-      .comment = state.comment,
+      .comment = std::make_shared<const std::string>(entry.second.view.name.substr(0, kMaxComment)),
       .cluster = {lists.cluster, touched != nullptr ? &touched->cluster : nullptr, state.cluster_id},
       .local = {lists.local, touched != nullptr ? &touched->local : nullptr, state.local_id}};
   emit(input, visit);

@@ -113,7 +113,6 @@ class DesiredElements {
     std::vector<Backend> local;
   };
   struct PortState {
-    std::shared_ptr<const std::string> comment;
     Lists lists;
     std::uint32_t cluster_id = 0;  ///< for affinity
     std::uint32_t local_id = 0;

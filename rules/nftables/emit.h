@@ -22,7 +22,7 @@ struct FrontendInput {
   const ServicePortView& view;
   const RulesetOptions& options;
   const Frontend& frontend;
-  const std::shared_ptr<const std::string>& comment;
+  std::shared_ptr<const std::string> comment;
   BackendList cluster;
   BackendList local;
 };

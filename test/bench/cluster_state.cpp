@@ -34,7 +34,7 @@ agent::objects::ObjectEvent make_slice(std::size_t service, std::size_t endpoint
     agent::objects::SliceEndpoint endpoint;
     const std::size_t number = service * endpoints + i + (i == 0 ? variant * 1'000'003 : 0);
     endpoint.address = ipv4(0x0a800000U + static_cast<std::uint32_t>(number % 0x7fff00));
-    endpoint.node_name = fmt::format("node-{}", number % 50);
+    endpoint.place = agent::objects::on_node(fmt::format("node-{}", number % 50));
     slice.endpoints.push_back(std::move(endpoint));
   }
   agent::objects::ObjectKey key = slice.key;

@@ -29,7 +29,7 @@ std::string slice_json(std::size_t service, std::size_t endpoints, std::size_t v
     list += fmt::format(
         R"({}{{"addresses":["{}"],"conditions":{{"ready":true,"serving":true,"terminating":false}},"nodeName":"{}",)"
         R"("targetRef":{{"kind":"Pod","namespace":"bench","name":"pod","uid":"00000000-0000-0000-0000-000000000000"}}}})",
-        list.empty() ? "" : ",", endpoint.address.to_string(), endpoint.node_name);
+        list.empty() ? "" : ",", endpoint.address.to_string(), endpoint.place->node_name);
   return fmt::format(
       R"({{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{{{}"name":"{}","namespace":"bench",)"
       R"("labels":{{"app":"web","kubernetes.io/service-name":"{}"}}}},"addressType":"IPv4","endpoints":[{}],)"

@@ -196,7 +196,8 @@ int write_manifests(std::size_t services, const char* path) {
         "ports: [{{name: http, port: {}, protocol: TCP}}]\nendpoints:\n",
         object.key.name, object.service, kEndpointPort);
     for (const auto& endpoint : object.endpoints)
-      out << fmt::format("- {{addresses: [{}], nodeName: {}}}\n", endpoint.address.to_string(), endpoint.node_name);
+      out << fmt::format("- {{addresses: [{}], nodeName: {}}}\n", endpoint.address.to_string(),
+                         endpoint.place->node_name);
   }
   return out.good() ? 0 : 1;
 }

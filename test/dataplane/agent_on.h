@@ -37,7 +37,7 @@ inline objects::EndpointSlice slice(const std::string& service, const std::vecto
   for (const std::string& address : addresses) {
     objects::SliceEndpoint endpoint;
     endpoint.address = ip(address);
-    endpoint.node_name = "node-2";
+    endpoint.place = objects::on_node("node-2");
     slice.family = endpoint.address.family;
     slice.endpoints.push_back(std::move(endpoint));
   }

@@ -149,7 +149,7 @@ TEST_CASE("any sequence of changes ends where a fresh start with the same object
       if (below(3) == 0) one.affinity_seconds = static_cast<std::uint32_t>(60 + below(2));
       objects::EndpointSlice endpoints = slice(name, addresses(below(9), below(20)), protocol);
       for (objects::SliceEndpoint& endpoint : endpoints.endpoints)
-        if (below(2) == 0) endpoint.node_name = "node-1";
+        if (below(2) == 0) endpoint.place = objects::on_node("node-1");
       present[name] = {put(one), put(endpoints)};
       events.insert(events.end(), present[name].begin(), present[name].end());
     }

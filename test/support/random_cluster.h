@@ -113,9 +113,10 @@ class RandomCluster {
       endpoint.ready = !one_in(4);
       endpoint.terminating = !endpoint.ready && one_in(2);
       endpoint.serving = endpoint.ready || (endpoint.terminating && one_in(2));
-      endpoint.node_name = one_in(3) ? "node-1" : "node-2";
-      if (hints) endpoint.zone_hints.emplace_back(one_in(2) ? "zone-a" : "zone-b");
-      if (hints && one_in(2)) endpoint.node_hints.push_back(endpoint.node_name);
+      agent::objects::EndpointPlace place = agent::objects::on_node(one_in(3) ? "node-1" : "node-2");
+      if (hints) place.zone_hints.emplace_back(one_in(2) ? "zone-a" : "zone-b");
+      if (hints && one_in(2)) place.node_hints.push_back(place.node_name);
+      endpoint.place = std::move(place);
       slice.endpoints.push_back(std::move(endpoint));
     }
     return {agent::objects::Kind::kEndpointSlice, slice.key, std::make_shared<const agent::objects::Object>(slice)};

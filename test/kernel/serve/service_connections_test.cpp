@@ -64,7 +64,7 @@ TEST_CASE("new connections of a Service are what the kernel counts, also when ru
   objects::Service local = service("local", "10.96.0.3");
   local.internal_policy_local = true;
   objects::EndpointSlice here = slice("local", {"10.244.1.5"});
-  here.endpoints[0].node_name = "node-1";
+  here.endpoints[0].place = objects::on_node("node-1");
   const std::vector<objects::ObjectEvent> events{put(service("web", "10.96.0.1")),
                                                  put(slice("web", {"10.244.1.5", "10.244.2.7"})),
                                                  put(service("dns", "10.96.0.2", rules::Protocol::kUdp)),

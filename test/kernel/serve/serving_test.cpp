@@ -66,7 +66,7 @@ EndpointSlice slice(std::optional<WallTime> triggered) {
   slice.ports = {{"", 8080, kubenatd::rules::Protocol::kTcp}};
   slice.endpoints.resize(1);
   slice.endpoints[0].address = Address::parse("10.244.1.5").value();
-  slice.endpoints[0].node_name = "node-2";
+  slice.endpoints[0].place = on_node("node-2");
   slice.change_triggered = triggered;
   return slice;
 }
@@ -215,7 +215,7 @@ TEST_CASE("health check ports come with the first round after their Services, an
   service.external_policy_local = true;
   service.health_check_node_port = 30999;
   EndpointSlice here = slice(std::nullopt);
-  here.endpoints[0].node_name = "node-1";
+  here.endpoints[0].place = on_node("node-1");
   serving->note({put(service), put(here)});
   model.apply({put(service), put(here)});
   CHECK_THROWS(fetch(kLocal, 30999, "/"));  // not before the rules are there

@@ -78,8 +78,8 @@ TEST_CASE("endpoints of a Service come from the pods that its selector fits") {
   CHECK(slice.key.ns == "default");
   CHECK(slice.ports == std::vector<SlicePort>{{"", 8080, Protocol::kTcp}});
   REQUIRE(slice.endpoints.size() == 2);
-  CHECK(slice.endpoints[0] == SliceEndpoint{address("10.0.0.1"), true, true, false, "n1", {}, {}});
-  CHECK(slice.endpoints[1] == SliceEndpoint{address("10.0.0.2"), false, false, false, "n2", {}, {}});
+  CHECK(slice.endpoints[0] == SliceEndpoint{address("10.0.0.1"), true, true, false, EndpointPlace{"n1", {}, {}}});
+  CHECK(slice.endpoints[1] == SliceEndpoint{address("10.0.0.2"), false, false, false, EndpointPlace{"n2", {}, {}}});
 }
 
 TEST_CASE("derived endpoints follow the pods") {
@@ -186,20 +186,20 @@ TEST_CASE("hints follow the Nodes") {
   cluster.put(pod("b", "10.0.0.2", "", "True", "nodeName: n2"));
   cluster.put(service("targetPort: 8080", ", trafficDistribution: PreferSameNode"));
   const auto endpoint = [&](std::size_t i) { return cluster.slices.at("web~ipv4~8080").endpoints.at(i); };
-  CHECK(endpoint(0).node_hints == Names{"n1"});
-  CHECK(endpoint(0).zone_hints.empty());
+  CHECK(endpoint(0).place->node_hints == Names{"n1"});
+  CHECK(endpoint(0).place->zone_hints.empty());
   CHECK(cluster.remarks() ==
         Names{"Service default/web: spec.trafficDistribution: Node \"n1\" is not among the objects, so zones decide "
               "nothing"});
   CHECK(cluster.put(node("n1", "a")) == 1);
-  CHECK(endpoint(0).zone_hints == Names{"a"});
+  CHECK(endpoint(0).place->zone_hints == Names{"a"});
   CHECK(cluster.remarks().size() == 1);  // now of n2
   CHECK(cluster.put(node("n2", "b")) == 1);
-  CHECK(endpoint(1).zone_hints == Names{"b"});
+  CHECK(endpoint(1).place->zone_hints == Names{"b"});
   CHECK(cluster.remarks().empty());
   CHECK(cluster.put(node("n2", "b")) == 0);
   CHECK(cluster.put(node("n2", "c")) == 1);
-  CHECK(endpoint(1).zone_hints == Names{"c"});
+  CHECK(endpoint(1).place->zone_hints == Names{"c"});
 
   const auto by_cpu = [](const std::string& spec) {
     std::string text = service("targetPort: 8080", spec);
@@ -209,10 +209,10 @@ TEST_CASE("hints follow the Nodes") {
   };
   // The annotation counts more than the field, also where it leads to no hints.
   cluster.put(by_cpu(", trafficDistribution: PreferSameNode"));
-  CHECK(endpoint(1).node_hints.empty());
-  CHECK(endpoint(1).zone_hints == Names{"c"});
+  CHECK(endpoint(1).place->node_hints.empty());
+  CHECK(endpoint(1).place->zone_hints == Names{"c"});
   CHECK(cluster.put(node("n2", "c", "'0'")) == 1);
-  CHECK(endpoint(1).zone_hints.empty());
+  CHECK(endpoint(1).place->zone_hints.empty());
   CHECK(cluster.remarks() ==
         Names{"Service default/web: topology mode: Node \"n2\" is ready and has no allocatable CPU"});
   CHECK(cluster.remove(Kind::kNode, "n2", "") == 0);
@@ -237,8 +237,8 @@ TEST_CASE("Endpoints of a Service without selector are mirrored") {
   const EndpointSlice mirrored = cluster.slices.at("db~ipv4~:5432/tcp");
   CHECK(mirrored.service == "db");
   REQUIRE(mirrored.endpoints.size() == 2);
-  CHECK(mirrored.endpoints[0] == SliceEndpoint{address("192.0.2.1"), true, true, false, "n1", {}, {}});
-  CHECK(mirrored.endpoints[1] == SliceEndpoint{address("192.0.2.2"), false, true, false, "", {}, {}});
+  CHECK(mirrored.endpoints[0] == SliceEndpoint{address("192.0.2.1"), true, true, false, EndpointPlace{"n1", {}, {}}});
+  CHECK(mirrored.endpoints[1] == SliceEndpoint{address("192.0.2.2"), false, true, false, EndpointPlace{"", {}, {}}});
   // A slice of somebody else counts beside it; those that the controller mirrored are the same again.
   CHECK(cluster.put(slice("by-hand", "me")) == 0);
   CHECK(cluster.put(slice("db-x1", "endpointslicemirroring-controller.k8s.io")) == 1);

@@ -30,12 +30,12 @@ std::string text_of(const EndpointSlice& slice, const SliceEndpoint& endpoint, b
   std::ranges::sort(ports);
   std::vector<std::string> names;
   if (hints) {
-    for (const std::string& zone : endpoint.zone_hints) names.push_back("zone=" + zone);
-    for (const std::string& node : endpoint.node_hints) names.push_back("node=" + node);
+    for (const std::string& zone : endpoint.place->zone_hints) names.push_back("zone=" + zone);
+    for (const std::string& node : endpoint.place->node_hints) names.push_back("node=" + node);
   }
   return fmt::format("{}|{}|{}|{}{}{}|{}|{}", name_of(slice.family), endpoint.address.to_string(),
                      fmt::join(ports, ","), endpoint.ready ? "R" : "", endpoint.serving ? "S" : "",
-                     endpoint.terminating ? "T" : "", endpoint.node_name, fmt::join(names, " "));
+                     endpoint.terminating ? "T" : "", endpoint.place->node_name, fmt::join(names, " "));
 }
 
 /// What the deriver makes of the objects of one case.
@@ -69,7 +69,7 @@ class Case {
     const bool waits = known != services_.end() && !known->second.selector.empty() && !known->second.publish_not_ready;
     for (const EndpointSlice& slice : found->second)
       for (const SliceEndpoint& endpoint : slice.endpoints)
-        if (!waits || zones_.contains(endpoint.node_name)) texts.push_back(text_of(slice, endpoint, hints));
+        if (!waits || zones_.contains(endpoint.place->node_name)) texts.push_back(text_of(slice, endpoint, hints));
     std::ranges::sort(texts);
     texts.erase(std::ranges::unique(texts).begin(), texts.end());
     return texts;
@@ -82,8 +82,8 @@ class Case {
     if (found == slices_.end()) return {};
     for (const EndpointSlice& slice : found->second)
       for (const SliceEndpoint& endpoint : slice.endpoints)
-        for (const std::string& hint : endpoint.zone_hints)
-          ++counts[fmt::format("{} {}>{}", name_of(slice.family), zones_.at(endpoint.node_name), hint)];
+        for (const std::string& hint : endpoint.place->zone_hints)
+          ++counts[fmt::format("{} {}>{}", name_of(slice.family), zones_.at(endpoint.place->node_name), hint)];
     std::vector<std::string> texts;
     for (const auto& [move, count] : counts) texts.push_back(fmt::format("{}={}", move, count));
     return fmt::format("{}", fmt::join(texts, ", "));

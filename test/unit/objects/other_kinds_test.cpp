@@ -31,9 +31,10 @@ TEST_CASE("an EndpointSlice's conditions have kube-proxy's defaults") {
   CHECK(web.family == Family::kIpv4);
   CHECK(web.ports == std::vector<SlicePort>{{"http", 8080, Protocol::kTcp}, {"", 53, Protocol::kUdp}});
   REQUIRE(web.endpoints.size() == 3);
-  CHECK(web.endpoints[0] == SliceEndpoint{address("10.0.0.1"), true, true, false, "n1", {}, {}});
-  CHECK(web.endpoints[1] == SliceEndpoint{address("10.0.0.3"), false, true, true, "", {}, {}});
-  CHECK(web.endpoints[2] == SliceEndpoint{address("10.0.0.4"), true, false, false, "", {"a", "b"}, {"n2"}});
+  CHECK(web.endpoints[0] == SliceEndpoint{address("10.0.0.1"), true, true, false, EndpointPlace{"n1", {}, {}}});
+  CHECK(web.endpoints[1] == SliceEndpoint{address("10.0.0.3"), false, true, true, EndpointPlace{"", {}, {}}});
+  CHECK(web.endpoints[2] ==
+        SliceEndpoint{address("10.0.0.4"), true, false, false, EndpointPlace{"", {"a", "b"}, {"n2"}}});
 }
 
 TEST_CASE("what a server's EndpointSlice has that is of no use is left out") {

@@ -58,8 +58,8 @@ json fields_of(const EndpointSlice& slice) {
   for (const SlicePort& port : slice.ports) ports.push_back({port.name, shown(port.protocol), port.port});
   json endpoints = json::array();
   for (const SliceEndpoint& one : slice.endpoints)
-    endpoints.push_back({shown(one.address), one.ready, one.serving, one.terminating, one.node_name,
-                         json(one.zone_hints), json(one.node_hints)});
+    endpoints.push_back({shown(one.address), one.ready, one.serving, one.terminating, one.place->node_name,
+                         json(one.place->zone_hints), json(one.place->node_hints)});
   return {{"key", slice.key.to_string()},
           {"service", slice.service},
           {"type", shown(slice.family)},

@@ -242,7 +242,7 @@ TEST_CASE("a million endpoints are bounded and those of this node stay") {
       endpoint.address = {Family::kIpv4,
                           {10, static_cast<std::uint8_t>(number >> 16), static_cast<std::uint8_t>(number >> 8),
                            static_cast<std::uint8_t>(number)}};
-      endpoint.node_name = number >= 99'990 ? "node-1" : "node-2";
+      endpoint.place = objects::on_node(number >= 99'990 ? "node-1" : "node-2");
       one.endpoints.push_back(std::move(endpoint));
     }
     follower.state.apply(put(one));

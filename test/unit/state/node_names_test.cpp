@@ -28,7 +28,7 @@ objects::ObjectEvent pod(const std::string& node) {
 objects::ObjectEvent slice(const Names& nodes) {
   objects::EndpointSlice slice;
   slice.key = {"demo", "web-1"};
-  for (const std::string& name : nodes) slice.endpoints.emplace_back().node_name = name;
+  for (const std::string& name : nodes) slice.endpoints.emplace_back().place = objects::on_node(name);
   return put(objects::Kind::kEndpointSlice, slice);
 }
 

@@ -39,7 +39,7 @@ TEST_CASE("health checks are told when they change, and only those that do") {
   const auto here = [&](int i, const std::string& name, const std::vector<std::string>& addresses) {
     objects::EndpointSlice endpoints = slice(name, addresses);
     endpoints.service = key(i).name;
-    for (objects::SliceEndpoint& endpoint : endpoints.endpoints) endpoint.node_name = "node-1";
+    for (objects::SliceEndpoint& endpoint : endpoints.endpoints) endpoint.place = objects::on_node("node-1");
     return endpoints;
   };
   Follower follower;
@@ -56,7 +56,7 @@ TEST_CASE("health checks are told when they change, and only those that do") {
   follower.take(put(here(7, "slice-7b", {"10.0.0.1", "10.0.0.2"})));
   CHECK(follower.state.take_health_checks() == Changes{{key(7), HealthCheck{30007, 2}}});
   objects::EndpointSlice elsewhere = here(7, "slice-7b", {"10.0.0.3", "10.0.0.2"});
-  elsewhere.endpoints[0].node_name = "node-2";
+  elsewhere.endpoints[0].place = objects::on_node("node-2");
   follower.take(put(elsewhere));
   CHECK(follower.state.take_health_checks().empty());
   elsewhere.endpoints[1].ready = false;
@@ -103,7 +103,7 @@ TEST_CASE("service ports of a Local policy without an endpoint here are counted,
   follower.take(put(service));
   CHECK(none(follower) == None{0, 1});
   objects::EndpointSlice here = slice("web-2", {"10.0.0.2"});
-  here.endpoints[0].node_name = "node-1";
+  here.endpoints[0].place = objects::on_node("node-1");
   follower.take(put(here));
   CHECK(none(follower) == None{0, 0});
   follower.take(remove(objects::Kind::kEndpointSlice, "web-2"));

@@ -38,7 +38,7 @@ inline objects::EndpointSlice slice(const std::string& name, const std::vector<s
   for (const std::string& address : addresses) {
     objects::SliceEndpoint endpoint;
     endpoint.address = ip(address);
-    endpoint.node_name = "node-2";
+    endpoint.place = objects::on_node("node-2");
     slice.endpoints.push_back(std::move(endpoint));
   }
   if (!slice.endpoints.empty()) slice.family = slice.endpoints.front().address.family;

@@ -192,7 +192,7 @@ TEST_CASE("the same address and port in several slices is one endpoint") {
   objects::EndpointSlice first = slice("web-1", {"10.0.0.1"});
   objects::EndpointSlice second = slice("web-2", {"10.0.0.1"});
   first.endpoints[0].ready = false;
-  second.endpoints[0].node_name = "node-1";
+  second.endpoints[0].place = objects::on_node("node-1");
   SECTION("the later one counts") {
     for (const bool swapped : {false, true}) {
       Follower follower;
@@ -230,8 +230,8 @@ TEST_CASE("the same address and port in several slices is one endpoint") {
 
 TEST_CASE("an endpoint is local when it is on this node, by name") {
   objects::EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2", "10.0.0.3"});
-  endpoints.endpoints[0].node_name = "node-1";
-  endpoints.endpoints[2].node_name.clear();
+  endpoints.endpoints[0].place = objects::on_node("node-1");
+  endpoints.endpoints[2].place = {};
   Follower follower;
   follower.take(put(web()));
   follower.take(put(endpoints));
@@ -242,7 +242,7 @@ TEST_CASE("an endpoint is local when it is on this node, by name") {
 
 TEST_CASE("without a node name no endpoint is local, not even one that names none") {
   objects::EndpointSlice endpoints = slice("web-1", {"10.0.0.1"});
-  endpoints.endpoints[0].node_name.clear();
+  endpoints.endpoints[0].place = {};
   Follower follower("");
   follower.take(put(web()));
   follower.take(put(endpoints));
@@ -251,8 +251,8 @@ TEST_CASE("without a node name no endpoint is local, not even one that names non
 
 TEST_CASE("this node's zone decides anew about every Service with hints") {
   objects::EndpointSlice endpoints = slice("web-1", {"10.0.0.1", "10.0.0.2"});
-  endpoints.endpoints[0].zone_hints = {"zone-a"};
-  endpoints.endpoints[1].zone_hints = {"zone-b"};
+  endpoints.endpoints[0].place = objects::EndpointPlace{"node-2", {"zone-a"}, {}};
+  endpoints.endpoints[1].place = objects::EndpointPlace{"node-2", {"zone-b"}, {}};
   Follower follower;
   follower.take(put(web()));
   follower.take(put(endpoints));
