@@ -91,7 +91,7 @@ memory() {
     fi
     sleep 0.1
   done
-  sleep 2
+  sleep 4  # two seconds after the start memory is given back
   pid=$agent
   line=$(awk '/^VmHWM/ {peak = $2} /^VmRSS/ {steady = $2} END {printf "%7.1f MB | %7.1f MB", steady / 1e3, peak / 1e3}' "/proc/$pid/status")
   printf '| %6d | %-6s | %s | %5.2f s |\n' "$services" "$form" "$line" \

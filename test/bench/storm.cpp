@@ -101,12 +101,12 @@ class Trials {
     const std::lock_guard lock(mutex_);
     free_.push_back(service);
   }
-  /// No more changes; how many there were.
-  [[nodiscard]] std::size_t end() {
+  /// No more changes; how long the API server took over each.
+  [[nodiscard]] std::vector<double> end() {
     thread_.request_stop();
     thread_.join();
     if (!failed_.empty()) throw std::runtime_error(failed_);
-    return changes_;
+    return std::move(answer_times_);
   }
 
  private:
@@ -120,17 +120,19 @@ class Trials {
       const std::size_t service = free_.front();
       free_.pop_front();
       lock.unlock();
+      const auto asked = Clock::now();
       plane.change(connection, service, 1, ++variant);
+      const auto answered = Clock::now();
       lock.lock();
-      answered_.push_back({.service = service, .wanted = only_endpoint(service, variant), .answered = Clock::now()});
-      ++changes_;
+      answered_.push_back({.service = service, .wanted = only_endpoint(service, variant), .answered = answered});
+      answer_times_.push_back(seconds(answered - asked));
     }
   }
 
   std::mutex mutex_;
   std::deque<std::size_t> free_;
   std::vector<Trial> answered_;
-  std::size_t changes_ = 0;
+  std::vector<double> answer_times_;
   std::string failed_;
   std::jthread thread_;
 };
@@ -173,11 +175,14 @@ StormFigures measure_storm(const ControlPlane& plane, PeerNode& node, const Stor
   figures.cpu = (cpu_seconds_of(node.proxy()) - cpu) / length;
   figures.api_cpu = (plane.cpu() - api_cpu) / length;
   figures.rate = static_cast<double>(writers.end()) / length;
-  const std::size_t tried = trials.end();
+  const std::vector<double> answer_times = trials.end();
   const auto limit = Clock::now() + kAfter;
   look();
   while (!open.empty() && Clock::now() < limit) look();
-  figures.followed = tried == 0 ? 0 : static_cast<double>(times.size()) / static_cast<double>(tried);
+  if (!answer_times.empty())
+    figures.followed = static_cast<double>(times.size()) / static_cast<double>(answer_times.size());
+  figures.answer_p50 = quantile(answer_times, 0.5);
+  figures.answer_p99 = quantile(answer_times, 0.99);
   figures.p50 = quantile(times, 0.5);
   figures.p99 = quantile(times, 0.99);
   figures.steady = memory_of(node.proxy(), "VmRSS:");

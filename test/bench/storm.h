@@ -20,11 +20,12 @@ struct Storm {
 };
 
 struct StormFigures {
-  double rate = 0;      ///< changes a second that the API server took
-  double followed = 0;  ///< share of the tried changes whose new endpoint was reached
-  double p50 = 0, p99 = 0;
-  double cpu = 0, api_cpu = 0;  ///< processors
-  double steady = 0, peak = 0;  ///< MB
+  double rate = 0;                        ///< changes a second that the API server took
+  double followed = 0;                    ///< share of the tried changes whose new endpoint was reached
+  double p50 = 0, p99 = 0;                ///< seconds from the API server's answer to the first new connection
+  double answer_p50 = 0, answer_p99 = 0;  ///< seconds that the API server took over the same changes
+  double cpu = 0, api_cpu = 0;            ///< processors
+  double steady = 0, peak = 0;            ///< MB
 };
 
 /// Changes slices at a steady rate while the node's proxy follows, and tries some of the changes as they come: a slow
