@@ -128,7 +128,7 @@ void add_not_looked_at(const ExplainContext& context, Answer& answer) {
   for (const NotLookedAt& one : all) {
     answer.is_incomplete = true;
     add_finding(answer, Weight::kRemark, "not-looked-at",
-                fmt::format("{} could decide, and was not looked at: {}", base::one_line(one.what, kShown),
+                fmt::format("{} could decide, but could not be looked at: {}", base::one_line(one.what, kShown),
                             base::one_line(one.why, kShown)));
   }
 }

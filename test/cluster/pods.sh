@@ -122,6 +122,11 @@ kubectl apply --kustomize "$work/overlay" >"$work/applied" 2>&1 || give_up "the 
 kubectl --namespace kube-system rollout status daemonset/kubenatd --timeout 120s >/dev/null ||
   give_up "kubenatd's pods do not become ready"
 nodes=$(kubectl get nodes --output name | wc -l)
+# A kubelet may give its pod the configuration of an earlier run first, and the present one a minute later.
+for _ in $(seq 90); do
+  [[ $(scripts/kubectl-kubenatd status 2>/dev/null | grep -cw "$mode") != "$nodes" ]] || break
+  sleep 1
+done
 holds "kubenatd is ready in a pod of each of the $nodes nodes, in $mode mode"
 
 kubectl create namespace "$space" >/dev/null 2>&1
