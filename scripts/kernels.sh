@@ -3,8 +3,8 @@
 # states, codecs and sync on the real kernel, packets of TCP, UDP and SCTP, healing and kill -9, in both modes. The machine's
 # root is this system's own files, read-only; nothing is installed, and nothing but build/kernels is written.
 #
-#   scripts/kernels.sh                     all kernels, all cases, as the preset release has built them; about an hour for
-#                                          each without KVM
+#   scripts/kernels.sh                     all kernels, all cases, as the preset release has built them; an hour or more
+#                                          for each without KVM
 #   scripts/kernels.sh --short             bookworm's and the newest kernel, the cases with the tag [short]
 #     --kernel NAME...                     only these: bullseye bookworm trixie sid
 #     --mode MODE...                       only iptables, nftables or base (what has no mode, and the sync of both)

@@ -15,7 +15,7 @@
 namespace kubenatd::agent::base {
 namespace {
 
-/// A mapping has a kilobyte of text there, and a process like this one some 300 of them.
+/// The agent has 178 mappings there in 135 kB (Linux 6.18).
 constexpr std::size_t kLongestFile = 4 << 20;
 
 struct Mapping {

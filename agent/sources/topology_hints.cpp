@@ -116,12 +116,6 @@ std::pair<Counts, Counts> find_moves(const Allocations& allocations, const Count
   return moves;
 }
 
-void hint_at(objects::SliceEndpoint& endpoint, const std::string& zone) {
-  objects::EndpointPlace place = *endpoint.place;
-  place.zone_hints = {zone};
-  endpoint.place = std::move(place);
-}
-
 std::string add_hints_by_cpu(const ClusterNodes& nodes, const std::vector<objects::SliceEndpoint*>& endpoints) {
   const CpuShares& shares = nodes.shares();
   if (!shares.none_because.empty()) return shares.none_because;
@@ -139,15 +133,17 @@ std::string add_hints_by_cpu(const ClusterNodes& nodes, const std::vector<object
   }
   auto [giving, getting] = find_moves(*allocations, own);
   for (objects::SliceEndpoint* endpoint : endpoints) {
-    const std::string zone(nodes.zone_of(endpoint->place->node_name));
-    hint_at(*endpoint, zone);
+    objects::EndpointPlace place = *endpoint->place;
+    const std::string zone(nodes.zone_of(place.node_name));
+    place.zone_hints = {zone};
     const auto from = giving.find(zone);
-    if (from == giving.end() || from->second == 0) continue;
     const auto to = std::ranges::find_if(getting, [](const auto& one) { return one.second > 0; });
-    if (to == getting.end()) continue;
-    hint_at(*endpoint, to->first);
-    --from->second;
-    --to->second;
+    if (from != giving.end() && from->second > 0 && to != getting.end()) {
+      place.zone_hints = {to->first};
+      --from->second;
+      --to->second;
+    }
+    endpoint->place = std::move(place);
   }
   return {};
 }

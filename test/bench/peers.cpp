@@ -196,12 +196,10 @@ void print_storm(ControlPlane& plane, const Programs& programs, const PeerOption
   plane.grow(storm.services);
   fmt::print(
       "a storm: {} changed slices a second for {} s, {} Services; latency of some of them\n\n"
-      "| proxy               | reached | followed | p50         | p99         | API's p50 | API's p99 | CPU    | API's "
-      " "
-      "| RSS      | peak     |\n"
-      "|---------------------|---------|----------|-------------|-------------|-----------|-----------|--------|-------"
-      "-"
-      "|----------|----------|\n",
+      "| proxy               | reached | followed | p50         | p99         | API's p50 | API's p99 | "
+      "CPU    | API's  | RSS      | peak     |\n"
+      "|---------------------|---------|----------|-------------|-------------|-----------|-----------|"
+      "--------|--------|----------|----------|\n",
       storm.rate, storm.length.count(), storm.services);
   std::fflush(stdout);
   for (const Proxy& proxy : proxies_of(options)) {
@@ -211,9 +209,8 @@ void print_storm(ControlPlane& plane, const Programs& programs, const PeerOption
     std::this_thread::sleep_for(std::chrono::seconds(3));
     const StormFigures figures = measure_storm(plane, node, storm);
     fmt::print(
-        "| {:<19} | {:>5.0f}/s | {:>6.1f} % | {:>8.1f} ms | {:>8.1f} ms | {:>6.1f} ms | {:>6.1f} ms | {:>6.2f} | "
-        "{:>6.2f} "
-        "| {:>5.1f} MB | {:>5.1f} MB |\n",
+        "| {:<19} | {:>5.0f}/s | {:>6.1f} % | {:>8.1f} ms | {:>8.1f} ms | {:>6.1f} ms | {:>6.1f} ms | "
+        "{:>6.2f} | {:>6.2f} | {:>5.1f} MB | {:>5.1f} MB |\n",
         proxy.name(), figures.rate, figures.followed * 100, figures.p50 * 1e3, figures.p99 * 1e3,
         figures.answer_p50 * 1e3, figures.answer_p99 * 1e3, figures.cpu, figures.api_cpu, figures.steady, figures.peak);
     std::fflush(stdout);

@@ -291,7 +291,7 @@ table ip t {
 }
 )";
 
-/// kJudged, without what the kernel is too old for. It tells an interface by fib in prerouting alone before Linux 6.4.
+/// kJudged, without what the kernel is too old for.
 std::string judged() {
   struct Part {
     int since;  ///< Linux 5.x
