@@ -162,13 +162,13 @@ page::Explained trace_for_page(const ExplainOptions& asked, const config::FlagVa
 rules::Result<daemon::RunEnd> run_agent(const config::FlagValues& flags, base::Signals& signals,
                                         base::ServiceManager& manager, daemon::RivalWatch& rivals,
                                         std::unique_ptr<daemon::ObjectSource>& source) {
+  auto addresses = netlink::host::AddressMonitor::open();  // before what is local is read, so that no change is missed
   auto inputs = daemon::read_inputs(flags, daemon::Purpose::kRun, std::move(source));
   if (!inputs) return std::unexpected(inputs.error());
   const config::Settings& settings = inputs->model->config();
   if (flags.init_only) return daemon::RunEnd::kStopped;
-  auto files = daemon::ConfigWatch::open(settings.once ? std::vector<std::filesystem::path>() : inputs->files);
+  auto files = daemon::ConfigWatch::open(settings.once ? std::vector<daemon::KnownFile>() : std::move(inputs->files));
   if (!files) return std::unexpected(files.error());
-  auto addresses = netlink::host::AddressMonitor::open();
   if (!addresses) return std::unexpected(daemon::with_kernel_advice(addresses.error()));
   dataplane::NetlinkKernel kernel;
   tell_what_is_missing(*inputs->model, kernel);

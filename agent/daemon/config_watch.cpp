@@ -23,7 +23,7 @@ constexpr const char* kOwner = "configuration";
 constexpr std::size_t kLongestFile = std::size_t{4} << 20;
 
 /// None: it cannot be read.
-std::optional<std::string> content_of(const std::string& file) {
+std::optional<std::string> content_of(const std::filesystem::path& file) {
   auto text = base::read_file(file, kLongestFile, "read");
   if (!text) return std::nullopt;
   return std::move(*text);
@@ -36,13 +36,10 @@ std::optional<std::string> content_of(const std::string& file) {
 /// Threading: all but take() and fd_ready() belong to the thread. Failure: none. Cost: an eventfd.
 class ConfigWatch::Reader final : public sources::LookThread::Followed {
  public:
-  Reader(const std::vector<std::filesystem::path>& files, base::Descriptor ready)
-      : ready_(std::move(ready)), watch_(true) {
-    // At once: a change from here on is one.
-    for (const std::filesystem::path& file : files) {
-      const std::string path = std::filesystem::absolute(file);
-      files_.insert_or_assign(path, File{.content = content_of(path), .seen = {}});
-    }
+  Reader(std::vector<KnownFile> files, base::Descriptor ready) : ready_(std::move(ready)), watch_(true) {
+    for (KnownFile& file : files)
+      files_.insert_or_assign(std::filesystem::absolute(file.path),
+                              File{.content = std::move(file.content), .seen = {}});
   }
 
   [[nodiscard]] int fd() const override { return watch_.fd(); }
@@ -146,12 +143,16 @@ ConfigWatch::ConfigWatch(ConfigWatch&&) noexcept = default;
 ConfigWatch& ConfigWatch::operator=(ConfigWatch&&) noexcept = default;
 ConfigWatch::~ConfigWatch() = default;
 
-rules::Result<ConfigWatch> ConfigWatch::open(const std::vector<std::filesystem::path>& files) {
+KnownFile know_file(const std::filesystem::path& path) {
+  return {path, content_of(path)};
+}
+
+rules::Result<ConfigWatch> ConfigWatch::open(std::vector<KnownFile> files) {
   ConfigWatch watch;
   if (files.empty()) return watch;
   base::Descriptor ready(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!ready) return rules::fail("configuration", "make an eventfd", std::strerror(errno), errno);
-  watch.reader_ = std::make_shared<Reader>(files, std::move(ready));
+  watch.reader_ = std::make_shared<Reader>(std::move(files), std::move(ready));
   watch.thread_ = std::make_unique<sources::LookThread>(watch.reader_);
   return watch;
 }

@@ -170,6 +170,8 @@ rules::Status check_inputs(const config::FlagValues& flags) {
 rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpose,
                                   std::unique_ptr<ObjectSource> previous) {
   const bool for_kernel = purpose == Purpose::kRun;
+  Inputs inputs;
+  if (flags.config) inputs.files.push_back(know_file(*flags.config));
   auto loaded = load_configuration(flags);
   if (!loaded) return std::unexpected(loaded.error());
   config::Config& config = loaded->config;
@@ -178,8 +180,6 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
 
   auto name = config::node_name(config, flags.hostname_override);
   if (!name) return std::unexpected(name.error());
-  Inputs inputs;
-  if (flags.config) inputs.files.push_back(*flags.config);
   for (const std::filesystem::path& folder : config.manifests)
     inputs.objects_of += (inputs.objects_of.empty() ? "" : ", ") + folder.string();
   // The source first: an API server answers while the node is prepared.
@@ -193,6 +193,8 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
     if (!source) return std::unexpected(with_origin(source.error(), "--manifests"));
     inputs.source = std::move(*source);
   } else {
+    if (const std::string& file = config.client_connection.kubeconfig; !file.empty())
+      inputs.files.push_back(know_file(file));
     auto access = access_of(config);
     if (!access) return std::unexpected(access.error());
     access->stats = std::make_shared<api::RequestStats>();
@@ -215,7 +217,6 @@ rules::Result<Inputs> read_inputs(const config::FlagValues& flags, Purpose purpo
     base::log_info("objects come from an API server", {{"server", access->server.to_string()},
                                                        {"said_by", access->origin},
                                                        {"proxy", access->proxy ? access->proxy->to_string() : "none"}});
-    if (const std::string& file = config.client_connection.kubeconfig; !file.empty()) inputs.files.emplace_back(file);
   }
   if (for_kernel) {
     const auto prepared = prepare_node(config);

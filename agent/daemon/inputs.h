@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "agent/api/event_recorder.h"
 #include "agent/config/flags.h"
+#include "agent/daemon/config_watch.h"
 #include "agent/daemon/object_source.h"
 #include "agent/dataplane/model.h"
 
@@ -31,7 +31,7 @@ struct Inputs {
   std::unique_ptr<dataplane::Model> model;
   std::unique_ptr<ObjectSource> source;
   std::unique_ptr<api::EventRecorder> events;  ///< only with an API server, for a command that changes the node
-  std::vector<std::filesystem::path> files;    ///< that decide about the two: another content asks for a new start
+  std::vector<KnownFile> files;                ///< that decide about the two: another content asks for a new start
   std::shared_ptr<prometheus::Collectable> request_metrics;  ///< of the API server; none: there is none
   std::string objects_of;                                    ///< for people: the API server, or the folders
   bool prepare_again = false;  ///< the kernel had no connection tracking yet: prepare_node() after the first sync

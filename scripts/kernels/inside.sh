@@ -27,7 +27,7 @@ export results=$out/results log=$out/log
 : >"$results"
 : >"$log"
 # Loaded by the first socket, or by nobody, as on a node kubelet's setup does; here modprobe says why it cannot.
-for module in sctp br_netfilter tun nft_flow_offload; do modprobe "$module" || true; done
+for module in sctp br_netfilter tun fuse nft_flow_offload; do modprobe "$module" || true; done
 
 readonly may_skip='^(needs Linux [0-9]|no iptables and nft of other releases|no recorded states|promtool is not installed)'
 export may_skip
