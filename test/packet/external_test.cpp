@@ -1,4 +1,9 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <string>
+#include <thread>
 
 #include "test/packet/node_ports.h"
 #include "test/support/cluster.h"
@@ -70,6 +75,28 @@ TEST_CASE("nodePortAddresses limits where NodePorts answer") {
   SECTION("a prefix that no address is in") {
     Agent(lab.node, manifests, "nodePortAddresses: [172.16.0.0/12]\n").apply();
     CHECK(ask(lab.client, Transport::kTcp, kNode, 30080).refused());
+  }
+}
+
+TEST_CASE("NodePorts answer on an address that comes at any moment of a start") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Lab lab;
+  must_run_in(lab.client, {"ip", "route", "replace", "203.0.113.0/24", "via", kNode});
+  const Manifests manifests;
+  manifests.put(node_port_service(), ready({kPodA}));
+  const Agent agent(lab.node, manifests, "nodePortAddresses: [203.0.113.0/24]\n");
+  // Reading these takes some time, in which an address comes.
+  std::string routes;
+  for (int i = 0; i < 8'000; ++i) routes += fmt::format("route add local 198.18.{}.{}/32 dev lo\n", i / 250, i % 250);
+  must_run_in(lab.node, {"ip", "-batch", "-"}, routes);
+  for (int start = 0; start < 24; ++start) {
+    const auto daemon = agent.start();
+    const auto wait = std::chrono::milliseconds(2 * start);
+    std::this_thread::sleep_for(wait);
+    const std::string address = fmt::format("203.0.113.{}", 100 + start);
+    must_run_in(lab.node, {"ip", "address", "add", address + "/32", "dev", "eth0"});
+    INFO("after " << wait.count() << " ms");
+    CHECK(eventually([&] { return ask(lab.client, Transport::kTcp, address, 30080, kSilenceTime).by == "pod-a"; }));
   }
 }
 

@@ -1,11 +1,6 @@
-#include <fmt/format.h>
-
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <string>
-#include <thread>
 
 #include "test/support/cluster.h"
 #include "test/support/lab.h"
@@ -114,24 +109,6 @@ TEST_CASE("UDP flows to NodePorts follow on addresses that are local by a route"
     const bool moved = eventually([&] { return (last = flow.ask(kSilenceTime)).by == "pod-b"; });
     INFO("flow " << (&flow - flows.data()) << ": " << last);
     CHECK(moved);
-  }
-}
-
-TEST_CASE("An address that comes at any moment of a start is followed") {
-  KUBENATD_NEEDS_NAMESPACES();
-  const Lab lab;
-  must_run_in(lab.client, {"ip", "route", "replace", "203.0.113.0/24", "via", kNode});
-  const Manifests manifests;
-  manifests.put(dns_service(), ready({kPodA, kPodA6}));
-  const Agent agent(lab.node, manifests, "nodePortAddresses: [203.0.113.0/24]\n");
-  for (int start = 0; start < 48; ++start) {
-    const auto daemon = agent.start();
-    const auto wait = std::chrono::milliseconds(start);
-    std::this_thread::sleep_for(wait);
-    const std::string address = fmt::format("203.0.113.{}", 100 + start);
-    must_run_in(lab.node, {"ip", "address", "add", address + "/32", "dev", "eth0"});
-    INFO("after " << wait.count() << " ms");
-    CHECK(eventually([&] { return ask(lab.client, Transport::kUdp, address, 30053, kSilenceTime).by == "pod-a"; }));
   }
 }
 
