@@ -20,9 +20,12 @@ rules::Result<bool> can_own_tables(netlink::Socket& socket, rules::Family family
   if (!tried) return std::unexpected(tried.error());
   const auto& refusal = tried->front().refusal;
   if (!refusal) return true;
-  // What a kernel answers to flags that it does not know: EINVAL until 5.12, EOPNOTSUPP since.
-  if (refusal->code == EINVAL || refusal->code == EOPNOTSUPP) return false;
+  if (refuses_flags(refusal->code)) return false;
   return std::unexpected(rules::to_error(*refusal));
+}
+
+bool refuses_flags(int code) {
+  return code == EINVAL || code == EOPNOTSUPP;
 }
 
 std::string name_of_owner(std::uint32_t port) {

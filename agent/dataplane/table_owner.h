@@ -21,6 +21,9 @@ inline constexpr std::uint32_t kOwnedForever = netlink::kTableOwner | netlink::k
 /// found out.
 [[nodiscard]] rules::Result<bool> can_own_tables(netlink::Socket& socket, rules::Family family);
 
+/// Whether a kernel that does not know flags of a table says so: EINVAL until 5.12 and in 7.2, else EOPNOTSUPP.
+[[nodiscard]] bool refuses_flags(int code);
+
 /// Who owns a table, for people: "kubenatd (4711)", or "a program that is not to be seen from here (netlink port
 /// 4711)".
 [[nodiscard]] std::string name_of_owner(std::uint32_t port);

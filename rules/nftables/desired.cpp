@@ -70,7 +70,7 @@ void DesiredElements::set_options(RulesetOptions options) {
   options_ = std::move(options);
   node_port_addresses(1);
   if (ranges) all(asserting());
-  ruleset_changed_ = true;
+  options_changed_ = true;
 }
 
 void DesiredElements::node_port_addresses(int by) {
@@ -213,7 +213,15 @@ void DesiredElements::emit_frontend(const PortEntry& entry, const Frontend& fron
   emit(input, visit);
 }
 
+void DesiredElements::count_larger(const ElementKey& key, int by) {
+  const auto way = way_of(key.set.id, SetId::kLarger);
+  if (!way) return;
+  const auto size = std::ranges::find(kSizes, key.set.number) - kSizes.begin();
+  larger_[*way][static_cast<std::size_t>(size)] += static_cast<std::uint32_t>(by);
+}
+
 void DesiredElements::retract(const ElementKey& key, const ElementValue& value) {
+  count_larger(key, -1);
   if (!follows_) return;
   const auto [change, fresh] = changes_.try_emplace(key);
   if (fresh) change->second.before = value;
@@ -222,6 +230,7 @@ void DesiredElements::retract(const ElementKey& key, const ElementValue& value) 
 }
 
 void DesiredElements::assert_element(const ElementKey& key, const ElementValue& value) {
+  count_larger(key, 1);
   if (!follows_) return;
   const auto [change, fresh] = changes_.try_emplace(key);
   change->second.after = value;
@@ -256,7 +265,6 @@ void DesiredElements::count_port(const PortEntry& entry, int by) {
   }
   std::uint32_t& users = timeouts_[*port.view.affinity_seconds];
   users += static_cast<std::uint32_t>(by);
-  if (users == 0 || (users == 1 && by > 0)) ruleset_changed_ = true;
   if (users == 0) timeouts_.erase(*port.view.affinity_seconds);
 }
 
@@ -281,10 +289,12 @@ void DesiredElements::release_ids(PortEntry& entry) {
   ids_.erase(std::exchange(entry.second.state.local_id, 0));
 }
 
-Ruleset DesiredElements::ruleset() const {
-  std::vector<std::uint32_t> timeouts;
-  for (const auto& [timeout, users] : timeouts_) timeouts.push_back(timeout);
-  return compile_ruleset(options_, timeouts);
+InUse DesiredElements::in_use() const {
+  InUse in_use;
+  for (const auto& [timeout, users] : timeouts_) in_use.timeouts.push_back(timeout);
+  for (std::size_t way = 0; way < kWayCount; ++way)
+    while (in_use.sizes[way] < kAllSizes[way] && larger_[way][in_use.sizes[way] - 1] != 0) ++in_use.sizes[way];
+  return in_use;
 }
 
 void DesiredElements::for_each_element(const SetFilter& wanted, const ElementVisitor& visit) const {
@@ -322,7 +332,8 @@ void DesiredElements::for_each_element(const SetFilter& wanted, const ElementVis
 void DesiredElements::committed() {
   changes_.clear();
   follows_ = true;
-  ruleset_changed_ = false;
+  options_changed_ = false;
+  committed_ = in_use();
 }
 
 DesiredElements::Lists DesiredElements::in_live_order(const PortEntry& entry, const LiveData& live) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -33,7 +34,7 @@ struct Backend {
 /// fills the holes, and the last ones move into the holes that are left.
 [[nodiscard]] std::vector<Backend> keep_places(std::vector<Backend> present, const std::vector<Backend>& wanted);
 
-/// The desired state of one family in nftables mode: the constant ruleset and the elements in it.
+/// The desired state of one family in nftables mode: the ruleset and the elements in it.
 ///
 /// Purpose: keeps service ports, knows which elements follow from them, and collects what has changed since the last
 /// commit. Of several service ports that claim one frontend, one has it (FrontendClaims), and all elements of the
@@ -66,7 +67,7 @@ class DesiredElements {
   [[nodiscard]] std::optional<std::string> host_port_owner_of(const ElementKey& element) const;
 
   /// The ruleset as it should be now.
-  [[nodiscard]] Ruleset ruleset() const;
+  [[nodiscard]] Ruleset ruleset() const { return compile_ruleset(options_, in_use()); }
   /// The data of a live element; none when it is not there.
   using LiveData = std::function<std::optional<Bytes<kDataCapacity>>(const ElementKey&)>;
   /// How the elements would be, for who looks without changing anything here.
@@ -87,9 +88,9 @@ class DesiredElements {
   };
   /// Empty before the first commit, which is about everything.
   [[nodiscard]] const std::unordered_map<ElementKey, Change>& changes() const { return changes_; }
-  [[nodiscard]] bool has_changes() const { return ruleset_changed_ || !changes_.empty(); }
-  /// The ruleset may be another one than at the last commit.
-  [[nodiscard]] bool ruleset_changed() const { return ruleset_changed_; }
+  [[nodiscard]] bool has_changes() const { return ruleset_changed() || !changes_.empty(); }
+  /// The ruleset is another one than at the last commit.
+  [[nodiscard]] bool ruleset_changed() const { return options_changed_ || in_use() != committed_; }
   /// Everything is committed.
   void committed();
 
@@ -153,6 +154,9 @@ class DesiredElements {
   void release_ids(PortEntry& entry);
   [[nodiscard]] std::uint32_t take_id(const PortEntry& entry, bool local);
   void node_port_addresses(int by);
+  [[nodiscard]] InUse in_use() const;
+  /// Of the sets that say who has more endpoints than a range has numbers.
+  void count_larger(const ElementKey& key, int by);
 
   RulesetOptions options_;
   Ports ports_;
@@ -160,10 +164,13 @@ class DesiredElements {
   std::unordered_map<ElementKey, std::uint32_t> counts_;  ///< elements that several service ports share
   std::unordered_set<std::uint32_t> ids_;                 ///< of service ports with affinity
   std::map<std::uint32_t, std::uint32_t> timeouts_;       ///< service ports by affinity timeout
+  /// Frontends by way and range that is not enough for them.
+  std::array<std::array<std::uint32_t, kSizes.size()>, kWayCount> larger_{};
   std::unordered_map<ElementKey, Change> changes_;
   HostPortElements host_ports_;
   bool follows_ = false;  ///< changes are collected: before the first commit everything is one
-  bool ruleset_changed_ = true;
+  bool options_changed_ = true;
+  InUse committed_;
 };
 
 }  // namespace kubenatd::rules::nftables

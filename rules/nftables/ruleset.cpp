@@ -80,11 +80,10 @@ GoTo jump(std::string chain) {
 
 class Compiler {
  public:
-  Compiler(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts)
-      : options_(options), timeouts_(timeouts) {}
+  Compiler(const RulesetOptions& options, const InUse& in_use) : options_(options), in_use_(in_use) {}
 
   Ruleset compile() {
-    out_.sets = compile_sets(options_, timeouts_);
+    out_.sets = compile_sets(options_, in_use_);
     remember_again();
     for (const Way& way : kWays) choices(way);
     entries();
@@ -107,7 +106,7 @@ class Compiler {
   /// In the priority is the service port's identity, which the chains above need once more.
   void remember_again() {
     std::vector<NftRule> rules;
-    for (const std::uint32_t timeout : timeouts_)
+    for (const std::uint32_t timeout : in_use_.timeouts)
       rules.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{Remember::What::kAgain, timeout}));
     chain("remember-again", std::move(rules));
   }
@@ -136,10 +135,11 @@ class Compiler {
     const Key key = frontend(way.node_port);
     const std::uint32_t first = first_number(way.endpoints);
     const Translate translate{with(key, kPriority), {way.endpoints}};
-    for (std::size_t level = way.sizes; level-- > 0;) {
+    const std::size_t levels = in_use_.sizes[way.number()];
+    for (std::size_t level = levels; level-- > 0;) {
       const std::uint32_t size = kSizes[level];
       std::vector<NftRule> rules;
-      if (level + 1 < way.sizes)
+      if (level + 1 < levels)
         rules.push_back(rule(InSet{key, {way.larger, size}}, go(draws_name(way, hashed, level + 1))));
       std::size_t made = 0;
       const auto draw = [&](std::uint32_t numbers, int times) {
@@ -261,11 +261,11 @@ class Compiler {
   /// those that have drawn an endpoint. What they were remembered for before has gone, if there was anything.
   void remember_clients() {
     std::vector<NftRule> remember;
-    if (!timeouts_.empty()) {
+    if (!in_use_.timeouts.empty()) {
       clients();
       remember.push_back(rule(HasPriority{kDrawnMask, kDrawn}, jump("drawn-for")));
     }
-    for (const std::uint32_t timeout : timeouts_)
+    for (const std::uint32_t timeout : in_use_.timeouts)
       remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{Remember::What::kNothing, 0},
                               Remember{Remember::What::kEndpoint, timeout}, FixPriority{kDrawn}));
     // What it was before is not kept: nothing is told of it once the packet is translated.
@@ -338,14 +338,14 @@ class Compiler {
   }
 
   const RulesetOptions& options_;
-  const std::vector<std::uint32_t>& timeouts_;
+  const InUse& in_use_;
   Ruleset out_;
 };
 
 }  // namespace
 
-Ruleset compile_ruleset(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts) {
-  return Compiler(options, timeouts).compile();
+Ruleset compile_ruleset(const RulesetOptions& options, const InUse& in_use) {
+  return Compiler(options, in_use).compile();
 }
 
 }  // namespace kubenatd::rules::nftables

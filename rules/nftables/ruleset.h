@@ -11,10 +11,10 @@
 #include "rules/nftables/options.h"
 #include "rules/rule.h"
 
-/// The constant part of nftables mode as values: sets, maps, chains and their rules, in the words of nft.
+/// The ruleset of nftables mode as values: sets, maps, chains and their rules, in the words of nft.
 ///
-/// Services and endpoints are elements only (elements.h): nothing here grows with them. What varies are the options and
-/// the affinity timeouts in use, one set and one rule each.
+/// Services and endpoints are elements only (element.h): nothing here grows with their number. What varies are the
+/// options and, as InUse has it, affinity timeouts and the ranges that endpoints are drawn from.
 namespace kubenatd::rules::nftables {
 
 inline constexpr const char* kTable = "kubenatd";
@@ -274,7 +274,27 @@ inline constexpr std::uint32_t kDrawnFromMask = 0xffff0000U;
   return kDrawn + ((static_cast<std::uint32_t>(endpoints) - static_cast<std::uint32_t>(SetId::kEndpoints)) << 16U);
 }
 
-/// All of it. `timeouts` are the affinity timeouts in use, in seconds, ascending.
-[[nodiscard]] Ruleset compile_ruleset(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts);
+/// The ways to an endpoint: there are four maps of endpoints, and as many kinds of SetId::kLarger and kSticky.
+inline constexpr std::size_t kWayCount = 4;
+
+/// What of the ruleset follows from the Services. It is no more than they need: the kernel takes some 20 us for a rule
+/// (6.18), and of 700 rules that could draw an endpoint a cluster without large Services needs 50.
+struct InUse {
+  std::vector<std::uint32_t> timeouts;  ///< of affinity, in seconds, ascending; a set and a rule each
+  /// So many of kSizes, by way in the order of SetId; at least one each, and past the last one there is none.
+  std::array<std::size_t, kWayCount> sizes{1, 1, 1, 1};
+
+  bool operator==(const InUse&) const = default;
+};
+/// As with the largest Services.
+inline constexpr std::array<std::size_t, kWayCount> kAllSizes{kSizes.size(), kLocalSizes, kSizes.size(), kLocalSizes};
+/// The way that the four kinds of SetId from `first` on (kEndpoints, kLarger or kSticky) tell; none for another kind.
+[[nodiscard]] constexpr std::optional<std::size_t> way_of(SetId id, SetId first) {
+  const std::size_t way = static_cast<std::size_t>(id) - static_cast<std::size_t>(first);
+  return way < kWayCount ? std::optional(way) : std::nullopt;
+}
+
+/// All of it.
+[[nodiscard]] Ruleset compile_ruleset(const RulesetOptions& options, const InUse& in_use);
 
 }  // namespace kubenatd::rules::nftables

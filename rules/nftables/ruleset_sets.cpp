@@ -50,7 +50,7 @@ std::string name_of(const SetRef& set) {
   return "";
 }
 
-std::vector<SetSpec> compile_sets(const RulesetOptions& options, const std::vector<std::uint32_t>& timeouts) {
+std::vector<SetSpec> compile_sets(const RulesetOptions& options, const InUse& in_use) {
   std::vector<SetSpec> sets;
   using enum FieldType;
   const std::vector<FieldType> service{kAddress, kProtocol, kPort};
@@ -73,7 +73,7 @@ std::vector<SetSpec> compile_sets(const RulesetOptions& options, const std::vect
   for (const SetId id : {SetId::kNodePortEndpoints, SetId::kNodePortLocalEndpoints})
     add({id}, plus(node_port, kClassId), {kAddress, kPort}).counted = options.count_connections;
   for (const Way& way : kWays)
-    for (std::size_t level = 0; level + 1 < way.sizes; ++level)
+    for (std::size_t level = 0; level + 1 < in_use.sizes[way.number()]; ++level)
       add({way.larger, kSizes[level]}, way.node_port ? node_port : service);
   for (const SetId id : {SetId::kSticky, SetId::kLocalSticky}) add({id}, service, {kClassId});
   for (const SetId id : {SetId::kNodePortSticky, SetId::kNodePortLocalSticky}) add({id}, node_port, {kClassId});
@@ -89,7 +89,7 @@ std::vector<SetSpec> compile_sets(const RulesetOptions& options, const std::vect
   add({SetId::kSourceRanges}, plus(service, kAddress)).interval = true;
   add({SetId::kHostPorts}, node_port, {kAddress, kPort});
   add({SetId::kHostIpHostPorts}, service, {kAddress, kPort});
-  for (const std::uint32_t timeout : timeouts) add({SetId::kTimeout, timeout}, {kClassId});
+  for (const std::uint32_t timeout : in_use.timeouts) add({SetId::kTimeout, timeout}, {kClassId});
   return sets;
 }
 

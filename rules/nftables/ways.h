@@ -9,21 +9,19 @@
 namespace kubenatd::rules::nftables {
 
 struct Way {
-  const char* name;   ///< of its chain
-  bool node_port;     ///< its frontends are protocol and port, without an address
-  std::size_t sizes;  ///< so many of kSizes
+  const char* name;  ///< of its chain
+  bool node_port;    ///< its frontends are protocol and port, without an address
   SetId endpoints, larger, sticky;
+
+  [[nodiscard]] constexpr std::size_t number() const { return *way_of(endpoints, SetId::kEndpoints); }
 };
 
-inline constexpr Way kCluster{"endpoints", false, kSizes.size(), SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
-inline constexpr Way kLocal{"local-endpoints",  false, kLocalSizes, SetId::kLocalEndpoints, SetId::kLocalLarger,
-                            SetId::kLocalSticky};
-inline constexpr Way kNodePort{"nodeport-endpoints",   true,
-                               kSizes.size(),          SetId::kNodePortEndpoints,
-                               SetId::kNodePortLarger, SetId::kNodePortSticky};
-inline constexpr Way kNodePortLocal{
-    "nodeport-local-endpoints", true, kLocalSizes, SetId::kNodePortLocalEndpoints, SetId::kNodePortLocalLarger,
-    SetId::kNodePortLocalSticky};
-inline constexpr std::array<Way, 4> kWays{kCluster, kLocal, kNodePort, kNodePortLocal};
+inline constexpr Way kCluster{"endpoints", false, SetId::kEndpoints, SetId::kLarger, SetId::kSticky};
+inline constexpr Way kLocal{"local-endpoints", false, SetId::kLocalEndpoints, SetId::kLocalLarger, SetId::kLocalSticky};
+inline constexpr Way kNodePort{"nodeport-endpoints", true, SetId::kNodePortEndpoints, SetId::kNodePortLarger,
+                               SetId::kNodePortSticky};
+inline constexpr Way kNodePortLocal{"nodeport-local-endpoints", true, SetId::kNodePortLocalEndpoints,
+                                    SetId::kNodePortLocalLarger, SetId::kNodePortLocalSticky};
+inline constexpr std::array<Way, kWayCount> kWays{kCluster, kLocal, kNodePort, kNodePortLocal};
 
 }  // namespace kubenatd::rules::nftables

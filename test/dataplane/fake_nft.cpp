@@ -62,7 +62,8 @@ void add_rule(netlink::Batch& batch, Family family, const std::string& table, co
 
 /// Sets and maps of nftables mode, with one of each affinity timeout that the cases use.
 const std::vector<SetSpec>& known_sets() {
-  static const std::vector<SetSpec> sets = rules::nftables::compile_ruleset({}, {60, 61}).sets;
+  static const std::vector<SetSpec> sets =
+      rules::nftables::compile_ruleset({}, {.timeouts = {60, 61}, .sizes = rules::nftables::kAllSizes}).sets;
   return sets;
 }
 

@@ -298,6 +298,7 @@ TEST_CASE("a kernel without tables that outlive their owner: all heals as before
 
 TEST_CASE("when it cannot be found out whether tables can be owned the agent works, and asks again", "[fake]") {
   FAKE_WORLD_ONLY("nothing fails by order");
+  Agent(owned_config(config::Settings::OwnTable::kOff)).apply(objects());
   world().fake()->refuse(
       [](const kubenatd::test::FakeMessage& message) { return message.table.starts_with("kubenatd-trial"); }, ENOMEM,
       2);
@@ -308,6 +309,31 @@ TEST_CASE("when it cannot be found out whether tables can be owned the agent wor
   agent.audit();
   CHECK(ownership_of(agent).state == State::kOwned);
   CHECK(ownership_of(agent).how == How::kReplaced);
+  CHECK(difference() == "");
+}
+
+TEST_CASE("a table that is not there is made owned without a trial") {
+  OWNING_WORLD();
+  const std::uint32_t before = generation();
+  Agent agent(owned_config());
+  agent.apply(objects());
+  CHECK(ownership_of(agent).state == State::kOwned);
+  CHECK(ownership_of(agent).how == How::kMade);
+  CHECK(generation() == before + 4);  // two families
+  if (!world().fake())
+    CHECK(must_run("nft list table ip kubenatd").find(rules::nftables::kTableComment) != std::string::npos);
+  CHECK(difference() == "");
+}
+
+TEST_CASE("when a table that is not there cannot be made owned for another reason, that is said and tried again",
+          "[fake]") {
+  FAKE_WORLD_ONLY("nothing fails by order");
+  world().fake()->refuse([](const kubenatd::test::FakeMessage& message) { return message.table == kTable; }, ENOMEM, 1);
+  Agent agent(owned_config());
+  const dataplane::RoundReport report = agent.try_sync(objects());
+  CHECK(errors_of(report).find("Cannot allocate memory") != std::string::npos);
+  agent.sync();
+  CHECK(ownership_of(agent).state == State::kOwned);
   CHECK(difference() == "");
 }
 

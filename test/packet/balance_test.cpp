@@ -1,12 +1,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -69,6 +72,51 @@ TEST_CASE("UDP flows spread evenly over three endpoints") {
   std::map<std::string, int> counts;
   for (int i = 0; i < 300; ++i) ++counts[ask(lab.client, Transport::kUdp, "10.96.0.10", 80).by];
   check_even(counts);
+}
+
+TEST_CASE("No connection is lost while a Service grows past each range to draw from and shrinks again") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Lab lab;
+  // All of them are pod-a, which answers with the address that was asked.
+  must_run_in(lab.pod_a, {"ip", "route", "add", "local", "10.244.48.0/22", "dev", "lo"});
+  must_run_in(lab.pod_a, {"iptables", "-t", "nat", "-A", "PREROUTING", "-d", "10.244.48.0/22", "-j", "REDIRECT"});
+  must_run_in(lab.node, {"ip", "route", "add", "10.244.48.0/22", "dev", "vetha"});
+  const auto pods = [](std::size_t count) {
+    std::vector<std::string> addresses;
+    for (std::size_t i = 0; i < count; ++i) addresses.push_back(fmt::format("10.244.{}.{}", 48 + i / 250, i % 250 + 1));
+    return ready(addresses);
+  };
+  const Manifests manifests;
+  manifests.put(kWeb, pods(3));
+  const Agent agent(lab.node, manifests);
+  const auto daemon = agent.start();
+  const auto answers = [&] { return ask(lab.client, Transport::kTcp, kNode, 30080).answered(); };
+  REQUIRE(eventually(answers));
+
+  std::atomic<bool> done{false};
+  std::atomic<int> asked{0};
+  std::vector<std::string> failed;
+  std::thread traffic([&] {
+    for (; !done; ++asked)
+      for (const auto& [transport, address, port] :
+           {std::tuple(Transport::kTcp, "10.96.0.10", 80), std::tuple(Transport::kUdp, "10.96.0.10", 80),
+            std::tuple(Transport::kTcp, kNode, 30080)}) {
+        const auto outcome = ask(lab.client, transport, address, static_cast<std::uint16_t>(port));
+        if (!outcome.answered()) failed.push_back((std::ostringstream() << outcome).str());
+      }
+  });
+  for (const std::size_t count : {20U, 5U, 70U, 300U, 4U, 17U, 3U}) {
+    manifests.put_endpoints(kWeb, pods(count));
+    CHECK(eventually([&] {
+      const auto same = agent.invoke(agent.command("diff"));
+      return same.status == 0;
+    }));
+    const int before = asked;
+    CHECK(eventually([&] { return asked > before + 20; }));
+  }
+  done = true;
+  traffic.join();
+  CHECK(failed == std::vector<std::string>{});
 }
 
 TEST_CASE("A client with affinity stays with its endpoint on every way in") {

@@ -13,11 +13,22 @@ using rules::nftables::kTable;
 
 }  // namespace
 
-void Ownership::find_out_support(NfSession& session) {
-  if (wanted_ == config::Settings::OwnTable::kOff || supported_) return;
+rules::Status Ownership::find_out_support(NfSession& session, const std::optional<netlink::TableState>& table) {
+  if (wanted_ == config::Settings::OwnTable::kOff || supported_) return {};
+  if (!table) {
+    const auto made = set_flags(session, kOwnedForever);
+    if (!made && !refuses_flags(made.error().code)) return made;
+    supported_ = made.has_value();
+    return {};
+  }
+  if ((table->flags & netlink::kTablePersist) != 0) {
+    supported_ = true;
+    return {};
+  }
   auto socket = session.connect();
-  if (!socket) return;  // asked again with the next look
+  if (!socket) return {};  // asked again with the next look
   if (const auto can = can_own_tables(**socket, family_)) supported_ = *can;
+  return {};
 }
 
 rules::Status Ownership::set_flags(NfSession& session, std::uint32_t flags) {
@@ -31,11 +42,11 @@ rules::Status Ownership::set_flags(NfSession& session, std::uint32_t flags) {
 rules::Status Ownership::claim(NfSession& session) {
   using State = TableOwnership::State;
   using How = TableOwnership::How;
-  find_out_support(session);
-  const bool own = wanted_ != config::Settings::OwnTable::kOff && supported_.value_or(false);
-  const std::uint32_t port = session.kernel().port_id();
   const auto table = session.kernel().table(family_, kTable);
   if (!table) return std::unexpected(table.error());
+  if (auto found_out = find_out_support(session, *table); !found_out) return found_out;
+  const bool own = wanted_ != config::Settings::OwnTable::kOff && supported_.value_or(false);
+  const std::uint32_t port = session.kernel().port_id();
   must_replace_ = false;
   flags_ = own ? std::optional(kOwnedForever) : std::nullopt;
   if (*table && (*table)->owner != 0 && (*table)->owner != port) {

@@ -12,11 +12,13 @@ namespace kubenatd::agent::dataplane::nftables {
 /// can (flags owner and persist, Linux 6.9): then no other program can change it, flush ruleset passes it by, and it
 /// stays when the socket is closed, without an owner, for the next agent.
 ///
-/// Purpose: what has to happen with the table as a whole before its content is compared. Whether the kernel can is
-/// found out by trying. A table without an owner is taken over by a transaction of its own, which changes its flags and
-/// nothing else: in one with other changes the kernel refuses new base chains (nf_tables_addchain, 6.18). A table that
-/// never had one cannot get one, and has to be made anew, by the transaction that writes its content. Threading: one
-/// thread. Failure: a table of another program that runs is an error (EBUSY). Cost: a question; a trial at the start.
+/// Purpose: what has to happen with the table as a whole before its content is compared. Whether the kernel can, a
+/// table says that has the flags, and else it is tried. Where there is no table it is made so, empty: a trial that
+/// leaves nothing behind takes the kernel some 10 ms (it waits for a grace period of RCU, nf_tables_abort, 6.18). A
+/// table without an owner is taken over by a transaction of its own, which changes its flags and nothing else: in one
+/// with other changes the kernel refuses new base chains (nf_tables_addchain, 6.18). A table that never had one cannot
+/// get one, and has to be made anew, by the transaction that writes its content. Threading: one thread. Failure: a
+/// table of another program that runs is an error (EBUSY). Cost: a question; at the start a small transaction.
 class Ownership {
  public:
   Ownership(rules::Family family, config::Settings::OwnTable wanted) : family_(family), wanted_(wanted) {}
@@ -37,7 +39,7 @@ class Ownership {
   [[nodiscard]] const TableOwnership& state() const { return told_; }
 
  private:
-  void find_out_support(NfSession& session);
+  [[nodiscard]] rules::Status find_out_support(NfSession& session, const std::optional<netlink::TableState>& table);
   [[nodiscard]] rules::Status set_flags(NfSession& session, std::uint32_t flags);
 
   rules::Family family_;

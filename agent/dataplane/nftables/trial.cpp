@@ -9,17 +9,14 @@
 #include "netlink/nftables/codec.h"
 
 namespace kubenatd::agent::dataplane::nftables {
-namespace {
 
 namespace codec = netlink::nftables;
 
-/// Any will do: the rules for affinity are there as soon as one is in use.
-constexpr std::uint32_t kTimeout = 10800;
-
-}  // namespace
-
 netlink::Batch make_trial(rules::Family family, const NodeFacts& facts) {
-  const rules::nftables::Ruleset ruleset = rules::nftables::compile_ruleset(ruleset_options(facts, family), {kTimeout});
+  // Every statement that may come: those for affinity are there as soon as a timeout is in use, and from all ranges but
+  // the first is drawn alike.
+  const rules::nftables::InUse in_use{.timeouts = {10800}, .sizes = {2, 2, 2, 2}};
+  const rules::nftables::Ruleset ruleset = rules::nftables::compile_ruleset(ruleset_options(facts, family), in_use);
   netlink::Batch table;
   codec::add_nft_table(table, family);
   for (const rules::nftables::SetSpec& set : ruleset.sets) codec::add_nft_set(table, family, set);

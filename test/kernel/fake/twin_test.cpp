@@ -294,7 +294,7 @@ TEST_CASE("Twins: the whole ruleset of nftables mode, written, read, in use and 
   const auto ruleset_of = [](Family family) {
     rules::nftables::RulesetOptions options;
     options.node.family = family;
-    return rules::nftables::compile_ruleset(options, {10800});
+    return rules::nftables::compile_ruleset(options, {.timeouts = {10800}, .sizes = rules::nftables::kAllSizes});
   };
   const auto write = [](Batch& batch, Family family, const rules::nftables::Ruleset& ruleset) {
     add_nft_table(batch, family);

@@ -98,7 +98,7 @@ const ServicePortView* owner_of(const KnownPorts& ports, const Frontend& fronten
 const std::map<SetRef, SetSpec>& sets_of_frontends() {
   static const auto kSets = [] {
     std::map<SetRef, SetSpec> sets;
-    for (const SetSpec& set : compile_ruleset({}, {}).sets)
+    for (const SetSpec& set : compile_ruleset({}, {.timeouts = {}, .sizes = kAllSizes}).sets)
       if (set.key.size() > 1 && !set.dynamic && set.ref.id != SetId::kHairpin) sets[set.ref] = set;
     return sets;
   }();

@@ -24,7 +24,7 @@ const std::vector<WayOf> kWays{{"endpoints", kMaxEndpoints},
 
 class Draws {
  public:
-  Draws() : ruleset_(compile_ruleset({}, {})) {
+  Draws() : ruleset_(compile_ruleset({}, {.timeouts = {}, .sizes = kAllSizes})) {
     for (const Chain& chain : ruleset_.chains) chains_[chain.name] = &chain;
   }
 
@@ -89,7 +89,7 @@ TEST_CASE("every endpoint has its share but for one percent however many there a
 }
 
 TEST_CASE("a hash that misses is taken again with another seed") {
-  const Ruleset ruleset = compile_ruleset({}, {});
+  const Ruleset ruleset = compile_ruleset({}, {.timeouts = {}, .sizes = kAllSizes});
   for (const Chain& chain : ruleset.chains) {
     std::set<std::uint32_t> seeds;
     std::size_t hashes = 0;

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -136,7 +137,7 @@ TEST_CASE("chains and sets of others go, whatever leads to them") {
   CHECK(scene.is_right());
 }
 
-TEST_CASE("own changes are no drift, with an affinity timeout that comes or goes, too") {
+TEST_CASE("own changes are no drift, with a timeout or a range to draw from that comes or goes, too") {
   Scene scene;
   const auto check = [&](bool looked) {
     const Ruleset wanted = scene.desired.ruleset();
@@ -156,6 +157,22 @@ TEST_CASE("own changes are no drift, with an affinity timeout that comes or goes
   check(looked);
   scene.desired.upsert(service(1, {3, 9}));
   check(looked);
+  std::vector<int> many(20);
+  std::iota(many.begin(), many.end(), 1);
+  scene.desired.upsert(service(1, many));
+  check(looked);
+  CHECK(scene.kernel.chains.contains("endpoints-udp-64"));
+  many.resize(7);
+  scene.desired.upsert(service(1, many));
+  check(looked);
+  CHECK(scene.kernel.chains.contains("endpoints-16"));
+  CHECK(scene.kernel.sets.contains("larger-4"));
+  CHECK_FALSE(scene.kernel.chains.contains("endpoints-64"));
+  CHECK_FALSE(scene.kernel.sets.contains("larger-16"));
+  scene.desired.refuse(key(1));
+  check(looked);
+  CHECK_FALSE(scene.kernel.chains.contains("endpoints-16"));
+  CHECK_FALSE(scene.kernel.sets.contains("larger-4"));
 }
 
 TEST_CASE("a flowtable comes and goes with what uses it, and is put right") {
@@ -366,7 +383,7 @@ TEST_CASE("any changes, own and of others, end in the table that is wanted") {
     for (int i = draw(3); i >= 0; --i) {
       const int number = 1 + draw(6);
       std::vector<int> endpoints;
-      for (int n = draw(6); n > 0; --n) endpoints.push_back(n + draw(3));
+      for (int n = draw(draw(4) == 0 ? 70 : 6); n > 0; --n) endpoints.push_back(n + draw(3));
       switch (draw(4)) {
         case 0: scene.desired.erase(key(number)); break;
         case 1: scene.desired.refuse(key(number)); break;

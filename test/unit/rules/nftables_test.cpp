@@ -151,7 +151,63 @@ TEST_CASE("of two service ports with one address the first by name has it until 
   CHECK(elements_of(desired).contains(theirs));
 }
 
-TEST_CASE("the ruleset does not grow with service ports, only with affinity timeouts") {
+TEST_CASE("a way draws from no more ranges than its largest service port needs") {
+  DesiredElements desired{{}};
+  const auto has = [&](const std::string& name) {
+    const Ruleset ruleset = desired.ruleset();
+    return std::ranges::find(ruleset.chains, name, &Chain::name) != ruleset.chains.end() ||
+           std::ranges::find(ruleset.sets, name, &SetSpec::name) != ruleset.sets.end();
+  };
+  const auto sized = [](const char* name, const char* address, std::size_t count) {
+    std::vector<Endpoint> endpoints;
+    for (std::size_t i = 0; i < count; ++i)
+      endpoints.push_back(endpoint(fmt::format("10.244.{}.{}", i / 250, i % 250 + 1)));
+    return view(name, address, std::move(endpoints));
+  };
+  desired.upsert(sized("demo/small", "10.96.0.1", 4));
+  CHECK(has("endpoints-4"));
+  CHECK_FALSE(has("larger-4"));
+  CHECK_FALSE(has("endpoints-16"));
+  desired.committed();
+  ServicePortView large = sized("demo/large", "10.96.0.2", 17);
+  large.node_port = 30080;
+  desired.upsert(large);
+  CHECK(desired.ruleset_changed());
+  for (const char* name :
+       {"larger-16", "endpoints-64", "endpoints-udp-64", "nodeport-larger-4", "nodeport-endpoints-64"})
+    CHECK(has(name));
+  for (const char* name : {"larger-64", "endpoints-256", "local-larger-4", "local-endpoints-16"})
+    CHECK_FALSE(has(name));
+  desired.committed();
+
+  // Another one with as many, and one endpoint more or less, are nothing new.
+  desired.upsert(sized("demo/too", "10.96.0.3", 20));
+  large.endpoints.push_back(endpoint("10.244.9.1"));
+  desired.upsert(large);
+  CHECK_FALSE(desired.ruleset_changed());
+  desired.committed();
+  desired.erase({"demo/too", Protocol::kTcp});
+  CHECK_FALSE(desired.ruleset_changed());
+  large.endpoints.resize(16);
+  desired.upsert(large);
+  CHECK(desired.ruleset_changed());
+  CHECK_FALSE(has("endpoints-64"));
+  CHECK(has("endpoints-16"));
+  large.endpoints.resize(17, endpoint("10.244.9.2"));
+  desired.upsert(large);
+  CHECK_FALSE(desired.ruleset_changed());
+  desired.refuse({"demo/large", Protocol::kTcp});
+  CHECK_FALSE(has("endpoints-16"));
+  desired.readmit({"demo/large", Protocol::kTcp});
+  CHECK(has("endpoints-64"));
+  large.external_policy_local = true;
+  for (Endpoint& one : large.endpoints) one.is_local = one.for_local = true;
+  desired.upsert(large);
+  CHECK(has("nodeport-local-endpoints-64"));
+  CHECK_FALSE(has("local-endpoints-16"));
+}
+
+TEST_CASE("the ruleset does not grow with the number of service ports") {
   DesiredElements desired{{}};
   const auto rules = [&] {
     std::size_t count = 0;
@@ -226,6 +282,9 @@ TEST_CASE("rules read as nft prints them") {
   ServicePortView sticky = view("demo/sticky", "10.96.0.1", {endpoint("10.244.1.1")});
   sticky.affinity_seconds = 10800;
   desired.upsert(sticky);
+  std::vector<Endpoint> five;
+  for (int i = 1; i <= 5; ++i) five.push_back(endpoint(fmt::format("10.244.1.{}", i)));
+  desired.upsert(view("demo/five", "10.96.0.2", five));
   const std::string text = to_text(desired, Family::kIpv4);
   for (const char* line :
        {"ct state invalid,new,untracked jump arrivals",
