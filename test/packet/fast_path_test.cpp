@@ -91,6 +91,15 @@ struct FastAgent : Agent {
   }
 };
 
+/// Starts it with no table there, and waits. One that is there may be made anew by the start, so that it can be owned,
+/// and connections leave the fast path for a while.
+Child serve(const Agent& agent, const Lab& lab, const std::vector<const char*>& addresses) {
+  Child daemon = agent.start();
+  for (const char* address : addresses)
+    REQUIRE(eventually([&] { return ask(lab.pod_b, Transport::kTcp, address, 80, kSilenceTime).answered(); }));
+  return daemon;
+}
+
 void ask_many(Conversation& conversation, const std::string& by, int questions = kManyQuestions) {
   for (int i = 0; i < questions; ++i) {
     const Outcome outcome = conversation.ask();
@@ -224,8 +233,7 @@ TEST_CASE("An endpoint that ends keeps its connection on the fast path, also whe
   const Manifests manifests;
   manifests.put(kWeb, ready({kPodA}));
   const FastAgent agent(lab, manifests, {"--fast-path", "auto"});
-  agent.apply();
-  auto daemon = agent.start();
+  auto daemon = serve(agent, lab, {kClusterIp});
   Conversation conversation(lab.pod_b, Transport::kTcp, kClusterIp, 80);
   ask_many(conversation, "pod-a");
   CHECK(offloaded(lab.node) == 1);
@@ -252,9 +260,8 @@ TEST_CASE("A UDP flow on the fast path leaves an endpoint that is gone", "[nftab
   const Manifests manifests;
   manifests.put(kWeb, ready({kPodA, kPodA6}));
   const FastAgent agent(lab, manifests, {"--fast-path", "auto"});
-  agent.apply();
+  const auto daemon = serve(agent, lab, {kClusterIp, kClusterIp6});
   const bool takes_udp = linux_is_from(6, 4);
-  auto daemon = agent.start();
   Conversation four(lab.pod_b, Transport::kUdp, kClusterIp, 80);
   Conversation six(lab.pod_b, Transport::kUdp, kClusterIp6, 80);
   ask_many(four, "pod-a");
