@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>
@@ -7,6 +9,7 @@
 
 #include "test/conformance/compare.h"
 #include "test/conformance/states.h"
+#include "test/support/cluster.h"
 #include "test/support/places.h"
 #include "test/support/releases.h"
 
@@ -55,7 +58,9 @@ std::vector<std::string> kubenatd(const std::string& verb, const std::filesystem
   return words;
 }
 
-void check_state(const std::filesystem::path& state, const std::vector<Release>& releases) {
+/// `parts` have to be in what is listed.
+void check_state(const std::filesystem::path& state, const std::vector<Release>& releases,
+                 const std::vector<std::string>& parts = {"map sticky {"}) {
   const TempFolder files;
   const auto config = files.write("config.yaml", "mode: nftables\n" + read_file(state / "config.yaml"));
   const BareNode bare;
@@ -68,7 +73,8 @@ void check_state(const std::filesystem::path& state, const std::vector<Release>&
     };
     run(kubenatd("run", state, config));
     const std::string listed = run(nft(release, {"list", "ruleset"}));
-    if (listed.find("map sticky {") == std::string::npos) report(state, what, {"lists no map"});
+    for (const std::string& part : parts)
+      if (listed.find(part) == std::string::npos) report(state, what, {"lists no " + part});
     if (!loads(bare, release)) continue;
     run(nft(release, {"flush", "ruleset"}));
     run(nft(release, {"-f", "-"}), listed);
@@ -82,8 +88,33 @@ void check_state(const std::filesystem::path& state, const std::vector<Release>&
   }
 }
 
+/// A Service with endpoints past the third range on each of the four ways, in both families: few states have rules that
+/// draw from more than one.
+void check_large_service(const std::vector<Release>& releases) {
+  const ServiceSpec service{.name = "large",
+                            .cluster_ips = {"10.96.0.10", "fd00:10:96::10"},
+                            .ports = {PortSpec{.node_port = 30080}, PortSpec{.name = "udp", .protocol = "UDP"}},
+                            .type = "NodePort",
+                            .external_policy = "Local",
+                            .external_ips = {"203.0.113.10", "2001:db8::10"}};
+  std::vector<std::string> addresses;
+  for (int i = 1; i <= 70; ++i)
+    for (const char* prefix : {"10.244.1.", "fd00:10:244:1::"}) addresses.push_back(fmt::format("{}{}", prefix, i));
+  const Manifests manifests;
+  manifests.put(service, ready(addresses));
+  manifests.write("config.yaml",
+                  "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+                  "clusterCIDR: 10.244.0.0/16,fd00:10:244::/56\n");
+  std::vector<std::string> parts;
+  for (const char* family : {"table ip kubenatd", "table ip6 kubenatd"}) parts.emplace_back(family);
+  for (const char* way : {"", "local-", "nodeport-", "nodeport-local-"})
+    parts.push_back(fmt::format("chain {}endpoints-udp-256 {{", way));
+  check_state(manifests.path(), releases, parts);
+}
+
 void check_states(const std::vector<Release>& releases) {
   if (releases.empty()) return;
+  check_large_service(releases);
   for (const auto& state : own_states()) check_state(state, releases);
   for (const auto& state : recorded_states()) check_state(state, releases);
 }
