@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,14 +51,7 @@ TEST_CASE("Nobody but the running agent changes its table, and kill -9 leaves it
   REQUIRE(kept.ask().by == "pod-a");
 
   must_run_in(lab.node, {"nft", "add", "table", "ip", "others"});
-  std::atomic<bool> stop{false};
-  std::atomic<int> asked{0};
-  std::vector<std::string> failed;
-  std::thread traffic([&] {
-    for (; !stop; ++asked)
-      if (const auto outcome = ask(lab.pod_b, Transport::kTcp, "10.96.0.10", 80); !outcome.answered())
-        failed.push_back((std::ostringstream() << outcome).str());
-  });
+  SteadyTraffic traffic({{lab.pod_b, Transport::kTcp, "10.96.0.10", 80}});
   must_run_in(lab.node, {"nft", "flush", "ruleset"});
   CHECK(tables_of(lab.node) == "table ip kubenatd\ntable ip6 kubenatd\n");
   for (const char* edit :
@@ -85,10 +76,8 @@ TEST_CASE("Nobody but the running agent changes its table, and kill -9 leaves it
   CHECK(eventually([&] { return owns_its_tables(next); }));
   CHECK(next.err().find("taken over from an owner that is gone") != std::string::npos);
   CHECK_FALSE(run_in(lab.node, {"nft", "delete", "table", "ip", "kubenatd"}).ok());
-  stop = true;
-  traffic.join();
-  CHECK(failed == std::vector<std::string>{});
-  CHECK(asked > 10);
+  CHECK(traffic.stop() == std::vector<std::string>{});
+  CHECK(traffic.asked() > 10);
   CHECK(kept.ask().by == "pod-a");
   CHECK(serves(lab));
 }
@@ -104,14 +93,7 @@ TEST_CASE("A table of an agent without ownership is taken over without a moment 
   const Agent owner(lab.node, manifests, kConfig);
   plain.apply();
   REQUIRE(serves(lab));
-  std::atomic<bool> stop{false};
-  std::atomic<int> asked{0};
-  std::vector<std::string> failed;
-  std::thread traffic([&] {
-    for (; !stop; ++asked)
-      if (const auto outcome = ask(lab.pod_b, Transport::kTcp, "10.96.0.10", 80); !outcome.answered())
-        failed.push_back((std::ostringstream() << outcome).str());
-  });
+  SteadyTraffic traffic({{lab.pod_b, Transport::kTcp, "10.96.0.10", 80}});
   for (int round = 0; round < 6; ++round) {
     {
       auto daemon = owner.start();
@@ -129,10 +111,8 @@ TEST_CASE("A table of an agent without ownership is taken over without a moment 
     }
     must_run_in(lab.node, {"nft", "-f", "-"}, text);
   }
-  stop = true;
-  traffic.join();
-  CHECK(failed == std::vector<std::string>{});
-  CHECK(asked > 10);
+  CHECK(traffic.stop() == std::vector<std::string>{});
+  CHECK(traffic.asked() > 10);
 }
 
 TEST_CASE("Commands work beside the owner of the table, and cleanup says who owns it", "[nftables]") {

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <cstdio>
@@ -122,18 +121,7 @@ TEST_CASE("kill -9 at any time fails no new connection", "[iptables]") {
   const Agent agent(lab.node, manifests);
   agent.apply();
 
-  std::atomic<bool> stop{false};
-  std::atomic<int> asked{0}, failed{0};
-  std::string first_failure;
-  std::thread traffic([&] {
-    while (!stop) {
-      const bool inside = asked.fetch_add(1) % 2 == 0;
-      const auto outcome =
-          inside ? ask(lab.pod_a, Transport::kTcp, "10.96.0.10", 80) : ask(lab.client, Transport::kTcp, kNode, 30080);
-      if (outcome.answered()) continue;
-      if (failed++ == 0) first_failure = Catch::Detail::stringify(outcome);
-    }
-  });
+  SteadyTraffic traffic({{lab.pod_a, Transport::kTcp, "10.96.0.10", 80}, {lab.client, Transport::kTcp, kNode, 30080}});
   for (int round = 0; round < 30; ++round) {
     auto daemon = agent.start();
     for (int i = 0; i < 40; i += 1 + round % 3) {
@@ -143,11 +131,8 @@ TEST_CASE("kill -9 at any time fails no new connection", "[iptables]") {
     daemon.signal(SIGKILL);
     REQUIRE(daemon.wait(std::chrono::seconds(10)));
   }
-  stop = true;
-  traffic.join();
-  INFO(asked << " connections; first failure: " << first_failure);
-  CHECK(failed == 0);
-  CHECK(asked > 30);
+  CHECK(traffic.stop() == std::vector<std::string>{});
+  CHECK(traffic.asked() > 30);
 
   // Whatever was left half done, one more run ends where a fresh node ends.
   agent.apply();

@@ -1,15 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstdio>
 #include <map>
-#include <sstream>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -93,30 +90,19 @@ TEST_CASE("No connection is lost while a Service grows past each range to draw f
   const auto answers = [&] { return ask(lab.client, Transport::kTcp, kNode, 30080).answered(); };
   REQUIRE(eventually(answers));
 
-  std::atomic<bool> done{false};
-  std::atomic<int> asked{0};
-  std::vector<std::string> failed;
-  std::thread traffic([&] {
-    for (; !done; ++asked)
-      for (const auto& [transport, address, port] :
-           {std::tuple(Transport::kTcp, "10.96.0.10", 80), std::tuple(Transport::kUdp, "10.96.0.10", 80),
-            std::tuple(Transport::kTcp, kNode, 30080)}) {
-        const auto outcome = ask(lab.client, transport, address, static_cast<std::uint16_t>(port));
-        if (!outcome.answered()) failed.push_back((std::ostringstream() << outcome).str());
-      }
-  });
+  SteadyTraffic traffic({{lab.client, Transport::kTcp, "10.96.0.10", 80},
+                         {lab.client, Transport::kUdp, "10.96.0.10", 80},
+                         {lab.client, Transport::kTcp, kNode, 30080}});
   for (const std::size_t count : {20U, 5U, 70U, 300U, 4U, 17U, 3U}) {
     manifests.put_endpoints(kWeb, pods(count));
     CHECK(eventually([&] {
       const auto same = agent.invoke(agent.command("diff"));
       return same.status == 0;
     }));
-    const int before = asked;
-    CHECK(eventually([&] { return asked > before + 20; }));
+    const int before = traffic.asked();
+    CHECK(eventually([&] { return traffic.asked() > before + 60; }));
   }
-  done = true;
-  traffic.join();
-  CHECK(failed == std::vector<std::string>{});
+  CHECK(traffic.stop() == std::vector<std::string>{});
 }
 
 TEST_CASE("A client with affinity stays with its endpoint on every way in") {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -24,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kUdpRepeat{400};
+/// Failures that SteadyTraffic tells: a port that refuses makes thousands.
+constexpr std::size_t kMostTold = 20;
 
 struct SocketAddress {
   sockaddr_storage storage{};
@@ -184,6 +187,39 @@ Outcome ask(const Namespace& from, Transport transport, const std::string& addre
 
 bool is_silent(const Namespace& from, Transport transport, const std::string& address, std::uint16_t port) {
   return ask(from, transport, address, port, kSilenceTime).dropped();
+}
+
+/// What crosses threads while it runs are the atomics alone.
+struct SteadyTraffic::Worker {
+  std::atomic<bool> stop{false};
+  std::atomic<int> asked{0};
+  std::vector<std::string> failed;
+  std::thread thread;
+};
+
+SteadyTraffic::SteadyTraffic(std::vector<Question> questions) : worker_(std::make_unique<Worker>()) {
+  worker_->thread = std::thread([worker = worker_.get(), questions = std::move(questions)] {
+    for (std::size_t next = 0; !worker->stop; next = (next + 1) % questions.size(), ++worker->asked) {
+      const Question& question = questions[next];
+      const Outcome outcome = ask(question.from, question.transport, question.address, question.port);
+      if (!outcome.answered() && worker->failed.size() < kMostTold)
+        worker->failed.push_back((std::ostringstream() << outcome).str());
+    }
+  });
+}
+
+SteadyTraffic::~SteadyTraffic() {
+  (void)stop();
+}
+
+int SteadyTraffic::asked() const {
+  return worker_->asked;
+}
+
+std::vector<std::string> SteadyTraffic::stop() {
+  worker_->stop = true;
+  if (worker_->thread.joinable()) worker_->thread.join();
+  return worker_->failed;
 }
 
 /// The thread of a server. `stop` is the only thing that crosses threads.

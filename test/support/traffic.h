@@ -69,6 +69,31 @@ class Conversation {
   std::optional<Outcome> failed_;  ///< connecting did not work
 };
 
+/// Asks one question after the other, each as ask() does, and again from the first, from a thread of its own until it
+/// is stopped. The namespaces must outlive it.
+class SteadyTraffic {
+ public:
+  struct Question {
+    const Namespace& from;
+    Transport transport;
+    std::string address;
+    std::uint16_t port;
+  };
+  explicit SteadyTraffic(std::vector<Question> questions);
+  SteadyTraffic(const SteadyTraffic&) = delete;
+  SteadyTraffic& operator=(const SteadyTraffic&) = delete;
+  ~SteadyTraffic();
+
+  /// Questions so far.
+  [[nodiscard]] int asked() const;
+  /// Ends it. What became of the questions that were not answered, the first 20 of them.
+  [[nodiscard]] std::vector<std::string> stop();
+
+ private:
+  struct Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
 /// Answers on TCP and UDP (and SCTP where the kernel has it) in a namespace, from a thread of its own. Listens before
 /// the constructor returns. Each question, and for stream protocols each new connection, is answered by
 /// "NAME PORT PEER-ADDRESS PEER-PORT".

@@ -34,7 +34,7 @@ rules::Status Ownership::find_out_support(NfSession& session, const std::optiona
 rules::Status Ownership::set_flags(NfSession& session, std::uint32_t flags) {
   netlink::Batch batch;
   netlink::nftables::add_nft_table(batch, family_, flags);
-  // Not guarded: only the flags of what stands there are concerned, whatever others write.
+  // Not guarded: only the table and its flags are concerned, whatever others write into it.
   if (const auto committed = session.commit(batch, false); !committed) return std::unexpected(committed.error().error);
   return {};
 }
