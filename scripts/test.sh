@@ -10,8 +10,9 @@
 #
 # The tests that need the kernel make their own network namespaces; without the rights for that they are skipped. With
 # CI=true a test that is skipped for want of rights fails the run; the reasons of all that are skipped are listed. The
-# last lines are a summary and the closing line of the main ctest run. A folder of conformance states (kube-proxy's own
-# iptables-save of given objects) is used when KUBENATD_CONFORMANCE names it or ../shared/conformance is there.
+# last lines are what the tests that failed have printed, a summary, and the closing line of the main ctest run. A
+# folder of conformance states (kube-proxy's own iptables-save of given objects) is used when KUBENATD_CONFORMANCE
+# names it or ../shared/conformance is there.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
@@ -65,6 +66,10 @@ step() {
   ((status == 0))
 }
 finish() {
+  if [[ -s $log.failed ]]; then
+    printf '\n== What failed\n'
+    cat "$log.failed"
+  fi
   printf '\n== Summary\n'
   printf '%s\n' "${summary[@]}"
   # The closing line of the main run, last, for whoever reads only the end.
@@ -100,6 +105,16 @@ if without_rights and sys.argv[2] == "true":
     sys.exit(f"CI: {without_rights} tests were skipped for want of rights")
 PYTHON
 }
+# Keeps what the tests that failed have printed, for the end.
+keep_failures() {
+  python3 - "$1" >>"$log.failed" <<'PYTHON'
+import sys, xml.etree.ElementTree as xml
+for case in xml.parse(sys.argv[1]).getroot().iter("testcase"):
+    if case.get("status") != "fail": continue
+    print(f"-- {case.get('name')}")
+    print("\n".join((case.findtext("system-out") or "").rstrip().splitlines()[-60:]))
+PYTHON
+}
 # The address space is laid out without chance for the sanitizers: gcc 12's thread sanitizer and clang 16's address sanitizer
 # do not start on kernels that shuffle it by more than 28 bits.
 fixed_layout=()
@@ -112,7 +127,10 @@ run_tests() {
   rm -f "$log.xml"
   "${layout[@]}" ctest --preset "$preset" --no-tests=error --test-output-size-passed 1000000 --output-junit "$log.xml" "$@" ||
     outcome=1
-  if [[ -s $log.xml ]]; then skipped "$log.xml" || outcome=1; fi
+  if [[ -s $log.xml ]]; then
+    skipped "$log.xml" || outcome=1
+    if ((outcome != 0)); then keep_failures "$log.xml"; fi
+  fi
   return "$outcome"
 }
 main_tests() {

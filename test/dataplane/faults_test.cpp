@@ -183,6 +183,27 @@ TEST_CASE("a family that fails does not keep the other from its changes", "[fake
   }
 }
 
+TEST_CASE("a table is replaced all the same where the one that stands in is refused, or its end is", "[fake]") {
+  for (const std::uint16_t refused : {NFT_MSG_NEWSET, NFT_MSG_DELTABLE}) {
+    FAKE_WORLD_ONLY("errors on order");
+    config::Config config = config_of(Mode::kNftables);
+    Agent(config).apply(objects());
+    world().fake()->refuse(
+        [refused](const kubenatd::test::FakeMessage& message) {
+          return message.table == "kubenatd-cover" && message.type == refused;
+        },
+        EBUSY);
+    config.own_table = config::Settings::OwnTable::kOn;
+    Agent agent(config);
+    CHECK(agent.try_sync(objects()).failed() == (refused == NFT_MSG_DELTABLE));
+    agent.sync();
+    CHECK(agent.model().dataplane(rules::Family::kIpv4).table_ownership().state ==
+          dataplane::TableOwnership::State::kOwned);
+    CHECK(must_run("nft list tables") == "table ip kubenatd\ntable ip6 kubenatd\n");
+    CHECK(difference(config, objects()) == "");
+  }
+}
+
 TEST_CASE("events that were lost lead to a look at everything, which heals", "[fake]") {
   for (const Mode mode : kModes) {
     FAKE_WORLD_ONLY("errors on order");

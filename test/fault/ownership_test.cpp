@@ -93,16 +93,19 @@ TEST_CASE("A table of an agent without ownership is taken over without a moment 
   const Agent owner(lab.node, manifests, kConfig);
   plain.apply();
   REQUIRE(serves(lab));
-  SteadyTraffic traffic({{lab.pod_b, Transport::kTcp, "10.96.0.10", 80}});
   for (int round = 0; round < 6; ++round) {
     {
+      SteadyTraffic traffic({{lab.pod_b, Transport::kTcp, "10.96.0.10", 80}});
       auto daemon = owner.start();
       CHECK(eventually([&] { return owns_its_tables(daemon); }));
       CHECK(daemon.err().find("made anew in place of one that could not be owned") != std::string::npos);
+      CHECK(traffic.stop() == std::vector<std::string>{});
+      CHECK(traffic.asked() > 0);
       daemon.signal(SIGTERM);
       CHECK(daemon.wait(std::chrono::seconds(10)));
     }
-    // In one step back to tables that cannot be owned.
+    CHECK(tables_of(lab.node) == "table ip kubenatd\ntable ip6 kubenatd\n");
+    // Back to tables that cannot be owned. nft does not bridge the moment at which it replaces them.
     std::string text;
     for (const char* family : {"ip", "ip6"}) {
       text += fmt::format("delete table {} kubenatd\n", family);
@@ -111,8 +114,6 @@ TEST_CASE("A table of an agent without ownership is taken over without a moment 
     }
     must_run_in(lab.node, {"nft", "-f", "-"}, text);
   }
-  CHECK(traffic.stop() == std::vector<std::string>{});
-  CHECK(traffic.asked() > 10);
 }
 
 TEST_CASE("Commands work beside the owner of the table, and cleanup says who owns it", "[nftables]") {

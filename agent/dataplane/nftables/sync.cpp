@@ -104,7 +104,8 @@ void NftablesSync::require_audit(Dataplane::Audit why, Time now) {
 }
 
 std::optional<Time> NftablesSync::due() const {
-  if (suspects_anything() || wanted_.elements.has_changes() || wanted_.host_ports.has_changes()) return Time{};
+  if (suspects_anything() || wanted_.elements.has_changes() || wanted_.host_ports.has_changes() || cover_.is_up())
+    return Time{};
   std::optional<Time> first;
   for (const std::optional<Time>& one : {drift_.due(), wanted_.refused_ports.due(), wanted_.refused_pods.due(),
                                          takeover_.due(), has_flowtable() ? devices_.due() : std::nullopt})
@@ -119,12 +120,14 @@ rules::Result<SyncReport> NftablesSync::run(NfSession& session, const NfSession:
   packing_ = BatchPlanWriter::Packing::kFull;
   take_due();
   auto done = CommitLoop().run(*this, session, others);
+  const auto uncovered = cover_.take_down(session);
   if (!done) {
     rules::Error error = std::move(done.error());
     if (not_taken_out_)
       if (const std::string missing = missing_feature(*not_taken_out_); !missing.empty()) error.cause += "; " + missing;
     return std::unexpected(std::move(error));
   }
+  if (!uncovered) return std::unexpected(uncovered.error());
   SyncReport report = std::move(*done);
   if (auto devices = sync_devices(session); !devices) return std::unexpected(devices.error());
   report.drift = drift_.take_report();
@@ -181,7 +184,7 @@ rules::Status NftablesSync::update_host_ports(NfSession& session, SyncReport& re
 }
 
 std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& session, netlink::Batch& batch,
-                                                                  const Stage& /*stage*/, SyncReport& report) {
+                                                                  const Stage& stage, SyncReport& report) {
   outdated_ = false;
   disputed_.clear();
   // First, as nobody else can change the table from then on. What is read of it later is what stays.
@@ -204,6 +207,7 @@ std::expected<void, netlink::CommitFailure> NftablesSync::prepare(NfSession& ses
   if (round.looked_at.audit || round.looked_at.structure || !plan->new_flowtables.empty()) devices_.look_again();
   round.table_drifted = plan->table_drifted;
   round.drifted = std::move(plan->drifted);
+  if (plan->delete_table) cover_.put_up(session, stage, *round.ruleset, wanted_.elements);
   if (!plan->empty()) {
     BatchPlanWriter writer(batch, family_, ownership_.flags(), packing_);
     rules::nftables::write(*plan, wanted_.elements, writer);

@@ -9,6 +9,7 @@
 #include "agent/dataplane/commit_loop.h"
 #include "agent/dataplane/drift.h"
 #include "agent/dataplane/foreign_host_ports.h"
+#include "agent/dataplane/nftables/cover.h"
 #include "agent/dataplane/nftables/flowtable_devices.h"
 #include "agent/dataplane/nftables/ownership.h"
 #include "agent/dataplane/nftables/plan_writer.h"
@@ -48,7 +49,7 @@ class NftablesSync final : public SyncSteps {
  public:
   /// `wanted` must outlive this.
   NftablesSync(rules::Family family, Wanted& wanted, config::Settings::OwnTable own_table)
-      : family_(family), wanted_(wanted), ownership_(family, own_table), devices_(family) {}
+      : family_(family), wanted_(wanted), ownership_(family, own_table), cover_(family), devices_(family) {}
 
   bool note(const netlink::TableEvent& event, Time now);
   void require_audit(Dataplane::Audit why, Time now);
@@ -119,6 +120,7 @@ class NftablesSync final : public SyncSteps {
   Drift drift_;
   Suspects suspects_;
   Ownership ownership_;
+  Cover cover_;
   FlowtableDevices devices_;
   bool suspect_host_ports_ = true;
   AllForeignHostPorts others_;  ///< as they were read last
