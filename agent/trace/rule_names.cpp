@@ -3,6 +3,7 @@
 #include <linux/netfilter.h>
 
 #include <algorithm>
+#include <optional>
 #include <variant>
 
 namespace kubenatd::agent::trace {
@@ -24,16 +25,14 @@ std::optional<TableFamily> table_family(std::uint8_t family) {
   }
 }
 
-const WalkChain* find_chain(const std::optional<Ruleset>& rules, std::uint8_t family, std::string_view table,
+const WalkChain* find_chain(const RuleNames::Rules& rules, std::uint8_t family, std::string_view table,
                             std::string_view chain) {
   const auto known = table_family(family);
   if (!rules || !known) return nullptr;
   const auto found = std::ranges::find_if(rules->tables(), [&](const rules::walk::WalkTable& one) {
     return one.family == *known && !one.legacy && one.name == table;
   });
-  if (found == rules->tables().end()) return nullptr;
-  const auto at = found->chains.find(chain);
-  return at == found->chains.end() ? nullptr : &at->second;
+  return found == rules->tables().end() ? nullptr : found->chain(chain);
 }
 
 }  // namespace

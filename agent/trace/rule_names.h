@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -13,12 +13,15 @@ namespace kubenatd::agent::trace {
 /// before and, where that does not have a handle, one from after: rules change meanwhile.
 ///
 /// Threading: one thread. Failure: what is not found is none; handles are never used twice in a table. Cost: a look-up
-/// is linear in the chain.
+/// is linear in the chain; in the later rules a chain may be read for it.
 class RuleNames {
  public:
-  RuleNames() = default;
-  explicit RuleNames(rules::walk::Ruleset rules) : before_(std::move(rules)) {}
-  void add_later(rules::walk::Ruleset rules) { after_ = std::move(rules); }
+  using Rules = std::shared_ptr<const rules::walk::Ruleset>;
+  /// None: from before there are none.
+  explicit RuleNames(Rules before = nullptr) : before_(std::move(before)) {}
+  void add_later(rules::walk::Ruleset rules) {
+    after_ = std::make_shared<const rules::walk::Ruleset>(std::move(rules));
+  }
 
   /// `family` is NFPROTO_*.
   [[nodiscard]] const rules::walk::WalkRule* rule(std::uint8_t family, std::string_view table, std::string_view chain,
@@ -26,10 +29,10 @@ class RuleNames {
   /// Where a base chain starts.
   [[nodiscard]] const rules::walk::Base* base(std::uint8_t family, std::string_view table,
                                               std::string_view chain) const;
-  [[nodiscard]] const rules::walk::Ruleset* before() const { return before_ ? &*before_ : nullptr; }
+  [[nodiscard]] const rules::walk::Ruleset* before() const { return before_.get(); }
 
  private:
-  std::optional<rules::walk::Ruleset> before_, after_;
+  Rules before_, after_;
 };
 
 /// "ip", "inet", ... of NFPROTO_*; a number that is not known in digits.

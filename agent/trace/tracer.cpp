@@ -1,6 +1,7 @@
 #include "agent/trace/tracer.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -31,14 +32,24 @@ constexpr std::size_t kMostSources = 400;
 /// What explain says, and to whom packets go that are asked about.
 class Predictor {
  public:
-  explicit Predictor(rules::Result<explain::ExplainContext> context) : context_(std::move(context)) {
-    if (!context_) return;
+  explicit Predictor(rules::Result<explain::ExplainContext> context) {
+    if (!context) {
+      error_ = std::move(context.error());
+      return;
+    }
+    context_ = std::make_shared<explain::ExplainContext>(std::move(*context));
     context_->flows = nullptr;             // the connections that are traced would be among them
     context_->rules.is_current = nullptr;  // the trace changes them itself, and they were read at once
   }
 
+  /// Those of the kernel; none: it asks others.
+  [[nodiscard]] RuleNames::Rules live_rules() const {
+    if (!context_ || context_->source != "live") return nullptr;
+    return {context_, &context_->rules};
+  }
+
   [[nodiscard]] rules::Result<Prediction> ask(const Question& question) const {
-    if (!context_) return std::unexpected(context_.error());
+    if (!context_) return std::unexpected(error_);
     const auto answer = explain::explain(*context_, question);
     if (!answer) return std::unexpected(answer.error());
     if (answer->packet.destination_port == 0)
@@ -56,14 +67,23 @@ class Predictor {
   }
 
  private:
-  rules::Result<explain::ExplainContext> context_;
+  std::shared_ptr<explain::ExplainContext> context_;  ///< none: it could not be had
+  rules::Error error_;
   std::optional<std::string> asked_;
 };
 
-rules::Result<rules::walk::Ruleset> read_rules() {
+rules::Result<rules::walk::Ruleset> read_rules(std::size_t at_once) {
   auto kernel = netlink::NfTables::open();
   if (!kernel) return std::unexpected(kernel.error());
-  return netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*kernel)));
+  return netlink::walk::read_ruleset(std::make_shared<netlink::NfTables>(std::move(*kernel)), at_once);
+}
+
+/// The rules as they are now, all of them: by the end of the trace some are gone.
+rules::Result<RuleNames::Rules> rules_before(const Predictor& predictor) {
+  if (auto rules = predictor.live_rules()) return rules;
+  auto rules = read_rules(netlink::walk::kAllAtOnce);
+  if (!rules) return std::unexpected(rules.error());
+  return std::make_shared<const rules::walk::Ruleset>(std::move(*rules));
 }
 
 /// Rules that packets met and that came after the rules were read.
@@ -127,8 +147,8 @@ std::expected<void, Failure> trace_packets(const Order& order, rules::Result<exp
   if (!from) return failed(from.error(), order.connect);
 
   RuleNames names;
-  if (auto rules = read_rules()) {
-    around.replies = translates(*rules, family);
+  if (auto rules = rules_before(predictor)) {
+    around.replies = translates(**rules, family);
     names = RuleNames(std::move(*rules));
   } else {
     base::log_info("rules are named by handle alone", {{"reason", rules.error().to_string()}});
@@ -163,7 +183,7 @@ std::expected<void, Failure> trace_packets(const Order& order, rules::Result<exp
   }
   journal.join();
   if (has_unnamed(journal, names))
-    if (auto rules = read_rules()) names.add_later(std::move(*rules));
+    if (auto rules = read_rules(rules::walk::kManyRules)) names.add_later(std::move(*rules));
 
   Question packet;
   packet.text = question.text;

@@ -3,11 +3,13 @@
 #
 #   moving.sh KUBENATD BIN [FROM/TO...]      (default: iptables/iptables nftables/nftables iptables/nftables nftables/iptables)
 #
-# FROM is kube-proxy's mode, TO kubenatd's. BIN has kube-apiserver, kube-proxy and kubectl; etcd is in PATH. Three nodes with a
+# FROM is kube-proxy's mode, TO kubenatd's. FROM may be ipvs, where the kernel has it, with ipvsadm and ipset. BIN has kube-apiserver, kube-proxy and kubectl; etcd is in PATH. Three nodes with a
 # pod each, a control plane and a client outside are network namespaces (moving-*) of this machine; nothing else is
 # touched. Each pod keeps a connection to a ClusterIP and the client one to each node's NodePort, and both make new
 # ones all the time. A kept connection must live from the first step of a way to the last. New ones must not fail either, but for the step
 # in which kube-proxy itself removes what is there before it writes its own: those are counted.
+# One that takes a second or more is slow: a packet of it was lost. KUBENATD_TEST_PATIENCE=N gives everything N times its time, for
+# slow machines, where some are slow anyway.
 set -euo pipefail
 export LC_ALL=C
 
@@ -19,7 +21,7 @@ kubenatd=$(realpath -- "$1") bin=$(realpath -- "$2")
 shift 2
 if (($# == 0)); then set -- iptables/iptables nftables/nftables iptables/nftables nftables/iptables; fi
 for way in "$@"; do
-  [[ $way =~ ^(iptables|nftables)/(iptables|nftables)$ ]] || {
+  [[ $way =~ ^(iptables|nftables|ipvs)/(iptables|nftables)$ ]] || {
     echo "moving: no way $way" >&2
     exit 2
   }
@@ -30,12 +32,25 @@ for tool in "$bin/kube-apiserver" "$bin/kube-proxy" "$bin/kubectl" etcd openssl 
     exit 0
   }
 done
+if [[ " $*" == *" ipvs/"* ]]; then
+  modprobe --all --quiet ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh || {
+    echo "SKIPPED: the kernel has no ip_vs"
+    exit 0
+  }
+  for tool in ipvsadm ipset; do
+    command -v "$tool" >/dev/null || {
+      echo "SKIPPED: $tool is not there"
+      exit 0
+    }
+  done
+fi
 ((EUID == 0)) || {
   echo "SKIPPED: no rights: network namespaces need root"
   exit 0
 }
 
 work=$(mktemp --directory)
+patience=${KUBENATD_TEST_PATIENCE:-1}
 nodes=(1 2 3)
 children=()
 clean_up() {
@@ -66,7 +81,7 @@ stop() {
 }
 become() {
   local try
-  for ((try = 0; try < 600; ++try)); do
+  for ((try = 0; try < 600 * patience; ++try)); do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
@@ -161,8 +176,13 @@ start_kubenatd() { # NODE MODE
   become in_space "node-$1" "$kubenatd" status "${settings[@]}"
   become has_rules "$1" "$2" kubenatd
 }
-has_rules() { # NODE MODE TABLE: there, and nothing of the other mode
+has_rules() { # NODE MODE TABLE
   local all
+  if [[ $2 == ipvs ]]; then
+    [[ $(in_space "node-$1" ipvsadm --list --numeric) == *"10.96.0.80:80"*"-> 10.245.$1.2:8080"* ]] &&
+      [[ $(in_space "node-$1" ip address show dev kube-ipvs0) == *"10.96.0.80/"* ]]
+    return
+  fi
   all=$(in_space "node-$1" nft list ruleset)
   if [[ $2 == iptables ]]; then
     [[ $all == *"chain KUBE-SERVICES"* && $all == *"10.96.0.80"* ]]
@@ -171,10 +191,11 @@ has_rules() { # NODE MODE TABLE: there, and nothing of the other mode
     [[ $all == *"10.96.0.80"* ]]
   fi
 }
-only_rules_of() { # NODE MODE TABLE
+only_rules_of() { # NODE MODE TABLE: nothing of the other mode
   local all
   all=$(in_space "node-$1" nft list ruleset)
   case $2 in
+    ipvs) [[ $all != *"table ip kubenatd "* ]] ;; # chains that nobody jumps to stay
     iptables) [[ $all != *"table ip kubenatd "* && $all != *"table ip kube-proxy "* ]] ;;
     nftables) [[ $all != *"10.96.0.80"*"chain KUBE-SVC"* && $all == *"table ip $3 "* ]] &&
       [[ $all != *"table ip $([[ $3 == kubenatd ]] && echo kube-proxy || echo kubenatd) "* ]] ;;
@@ -183,7 +204,7 @@ only_rules_of() { # NODE MODE TABLE
 
 # --- traffic
 cat >traffic.py <<'END'
-"""serve NAME | keep ADDRESS PORT LOG | connect ADDRESS PORT LOG: LOG gets a line for each failure, and for each hundred answers."""
+"""serve NAME | keep ADDRESS PORT LOG SECONDS | connect ADDRESS PORT LOG SECONDS: LOG gets a line for each question."""
 import datetime, socket, socketserver, sys, time
 
 class Echo(socketserver.StreamRequestHandler):
@@ -208,11 +229,12 @@ def main():
         socketserver.ThreadingTCPServer.allow_reuse_address = True
         socketserver.ThreadingTCPServer.daemon_threads = True
         socketserver.ThreadingTCPServer(("0.0.0.0", 8080), Echo).serve_forever()
-    place, log = (sys.argv[2], int(sys.argv[3])), open(sys.argv[4], "a", buffering=1)
-    kept = socket.create_connection(place, timeout=5) if sys.argv[1] == "keep" else None
+    place, log, patience = (sys.argv[2], int(sys.argv[3])), open(sys.argv[4], "a", buffering=1), float(sys.argv[5])
+    kept = socket.create_connection(place, timeout=patience + 2) if sys.argv[1] == "keep" else None
     pod, number = None, 0
     while True:
         number += 1
+        begin = time.monotonic()
         try:
             if kept:
                 now = ask(kept, number)
@@ -220,9 +242,10 @@ def main():
                     raise OSError("another pod answers")
                 pod = now
             else:
-                with socket.create_connection(place, timeout=3) as connection:
+                with socket.create_connection(place, timeout=patience) as connection:
                     ask(connection, number)
-            log.write("ok\n")
+            took = time.monotonic() - begin
+            log.write("ok\n" if took < 1 else "ok, slow: %.1f s\n" % took)
         except OSError as error:
             log.write("failed %s %s\n" % (datetime.datetime.now().isoformat(), error))
             if kept:
@@ -237,8 +260,8 @@ for n in "${nodes[@]}"; do start_kube_proxy "$n" "$first_mode"; done
 sleep 1
 kept=() made=()
 for n in "${nodes[@]}"; do
-  start "new-pod-$n" "pod-$n" python3 traffic.py connect 10.96.0.80 80 "$work/new-pod-$n.answers"
-  start "new-node-$n" client python3 traffic.py connect "172.31.0.1$n" 30080 "$work/new-node-$n.answers"
+  start "new-pod-$n" "pod-$n" python3 traffic.py connect 10.96.0.80 80 "$work/new-pod-$n.answers" $((3 * patience))
+  start "new-node-$n" client python3 traffic.py connect "172.31.0.1$n" 30080 "$work/new-node-$n.answers" $((3 * patience))
   kept+=("keep-pod-$n.answers" "keep-node-$n.answers")
   made+=("new-pod-$n.answers" "new-node-$n.answers")
 done
@@ -254,8 +277,8 @@ begin_kept() {
       answers=$((answers + $(count ok "keep-pod-$n.answers" "keep-node-$n.answers")))
       rm "keep-pod-$n.answers" "keep-node-$n.answers"
     fi
-    start "keep-pod-$n" "pod-$n" python3 traffic.py keep 10.96.0.80 80 "$work/keep-pod-$n.answers"
-    start "keep-node-$n" client python3 traffic.py keep "172.31.0.1$n" 30080 "$work/keep-node-$n.answers"
+    start "keep-pod-$n" "pod-$n" python3 traffic.py keep 10.96.0.80 80 "$work/keep-pod-$n.answers" $((3 * patience))
+    start "keep-node-$n" client python3 traffic.py keep "172.31.0.1$n" 30080 "$work/keep-node-$n.answers" $((3 * patience))
     become test -s "keep-pod-$n.answers"
     become test -s "keep-node-$n.answers"
   done
@@ -266,8 +289,8 @@ count() { { grep --no-filename --count "^$1" "${@:2}" || true; } | awk '{ sum +=
 before=0 total=0
 step() {
   local now
-  # A connection that is not answered fails after 3 s: it is counted where it began.
-  if [[ $2 != none ]]; then sleep 4; else sleep 1.5; fi
+  # A connection that is not answered fails after a while: it is counted where it began.
+  if [[ $2 != none ]]; then sleep $((4 * patience)); else sleep $((2 * patience)); fi
   if [[ $2 != own && $(count failed "${kept[@]}") != 0 ]]; then
     grep ^failed "${kept[@]}" >&2
     fail "$1: a kept connection broke"
@@ -307,11 +330,20 @@ for way in "$@"; do
   sleep 1
   slices "${nodes[@]}"
   step "endpoints change" none
+  if [[ $from == ipvs ]]; then
+    # What IPVS forwards ends with its virtual servers: what has begun since then goes on without them.
+    begin_kept
+    for n in "${nodes[@]}"; do
+      in_space "node-$n" ipvsadm --clear
+      in_space "node-$n" ip link delete kube-ipvs0
+    done
+    step "IPVS is cleared" none
+  fi
   for n in "${nodes[@]}"; do
     stop "proxy-$n"
     may=none
-    if [[ $to == nftables && $from == iptables ]]; then
-      # kube-proxy in iptables mode takes over chains, and knows nothing of the table.
+    if [[ $to == nftables && $from != nftables ]]; then
+      # kube-proxy in these modes takes over chains, and knows nothing of the table.
       in_space "node-$n" "$kubenatd" run --once "${settings[@]}" --hostname-override "node-$n" --proxy-mode iptables >>"proxy-$n.log" 2>&1
     elif [[ $to == iptables && $from == nftables ]]; then
       may=some # it removes the chains before it makes its table
@@ -326,4 +358,4 @@ for way in "$@"; do
 done
 sleep 3
 step "afterwards" none
-echo "moving: $((answers + $(count ok "${kept[@]}"))) answers on kept connections, $(count ok "${made[@]}") new connections, $total failed"
+echo "moving: $((answers + $(count ok "${kept[@]}"))) answers on kept connections, $(count ok "${made[@]}") new connections, $total failed, $(count 'ok, slow' "${made[@]}") slow"

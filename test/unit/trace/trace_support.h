@@ -170,7 +170,7 @@ inline trace::RuleNames names() {
   WalkTable& raw = rules.tables().emplace_back();
   raw.name = "raw";
   add(raw, "PREROUTING", base(Hook::kPrerouting, Base::Type::kFilter, -300), {rule(31, "-j DROP")});
-  return trace::RuleNames(std::move(rules));
+  return trace::RuleNames(std::make_shared<const Ruleset>(std::move(rules)));
 }
 
 inline trace::Prediction::End end(const std::string& kind, const std::string& destination = "10.244.2.7",
