@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the Debian package: the program, its licence, and what it depends on in Debian 12.
+# Makes the Debian package, for Debian 12 and 13: the program, its licence, and what it depends on.
 #
 #   scripts/package.sh [amd64|arm64...]      (default: this machine's architecture)
 #

@@ -28,6 +28,16 @@ set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_CURRENT_LIST_DIR}/start.cmake)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/finish.cmake)
 
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright DESTINATION share/doc/kubenatd)
+# Debian 13 has another libfmt, and a libcpprest with another Boost: of that the program has compiled in as much as libcpprest, and
+# both must be of one version.
+foreach(package_library libfmt9=fmt::fmt libcpprest2.10=cpprestsdk::cpprest)
+  string(REGEX REPLACE "=.*" "" package ${package_library})
+  string(REGEX REPLACE ".*=" "" library ${package_library})
+  get_target_property(file ${library} LOCATION)
+  list(APPEND CPACK_KUBENATD_BROUGHT ${package} ${file})
+  install(FILES $<TARGET_FILE:${library}> DESTINATION lib/kubenatd RENAME $<TARGET_SONAME_FILE_NAME:${library}>)
+  install(FILES ${CMAKE_SYSROOT}/usr/share/doc/${package}/copyright DESTINATION share/doc/kubenatd RENAME copyright.${package})
+endforeach()
 file(GLOB pages ${CMAKE_CURRENT_LIST_DIR}/pages/*.8)
 install(FILES ${pages} DESTINATION share/man/man8)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/pages/kubenatd.bash DESTINATION share/bash-completion/completions RENAME kubenatd)

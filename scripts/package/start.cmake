@@ -10,8 +10,12 @@ if(NOT DEFINED ENV{SOURCE_DATE_EPOCH})
   set(ENV{SOURCE_DATE_EPOCH} ${time})
 endif()
 
-execute_process(COMMAND ${CPACK_KUBENATD_SOURCE}/scripts/package/depends.sh ${CPACK_KUBENATD_PROGRAM}
-                        ${CPACK_DEBIAN_PACKAGE_ARCHITECTURE} ${CPACK_KUBENATD_SYSROOT}
+set(target)
+if(CPACK_KUBENATD_SYSROOT)
+  set(target --architecture ${CPACK_DEBIAN_PACKAGE_ARCHITECTURE} --sysroot ${CPACK_KUBENATD_SYSROOT})
+endif()
+execute_process(COMMAND ${CPACK_KUBENATD_SOURCE}/scripts/package/depends.sh ${target} ${CPACK_KUBENATD_PROGRAM}
+                        ${CPACK_KUBENATD_BROUGHT}
                 OUTPUT_VARIABLE CPACK_DEBIAN_PACKAGE_DEPENDS OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
 if(failed)
   message(FATAL_ERROR "the packages that kubenatd needs are not known")

@@ -37,11 +37,12 @@ void check_package(const std::string& build, const std::string& architecture) {
   CHECK(field(package, "Version") == KUBENATD_VERSION);
   CHECK(field(package, "Architecture") == architecture);
   const std::string depends = field(package, "Depends");
-  for (const char* name :
-       {"libc6 (>= ", "libcpprest2.10 (>= ", "libnftnl11 (>= ", "libnl-3-200 (>= ", "libssl3 (>= "}) {
+  for (const char* name : {"libc6 (>= ", "libbrotli1 (>= ", "libnftnl11 (>= ", "libnl-3-200 (>= ", "libssl3 (>= "}) {
     INFO(depends);
     CHECK(depends.find(name) != std::string::npos);
   }
+  // Those of Debian 13 are others, so it brings them.
+  for (const char* name : {"libfmt", "libcpprest"}) CHECK(depends.find(name) == std::string::npos);
 
   const std::string root = folder.path().string() + "/root";
   REQUIRE(run({"dpkg-deb", "--extract", package, root}).ok());
@@ -51,6 +52,11 @@ void check_package(const std::string& build, const std::string& architecture) {
     const bool executable = entry.is_directory() || entry.path() == root + "/usr/sbin/kubenatd";
     CHECK(entry.status().permissions() == static_cast<perms>(executable ? 0755 : 0644));
   }
+  const auto links = run({"readelf", "--wide", "--dynamic", root + "/usr/sbin/kubenatd"}).out;
+  CHECK(links.find("runpath: [/usr/lib/kubenatd]") != std::string::npos);
+  for (const char* brought : {"lib/kubenatd/libfmt.so.9", "lib/kubenatd/libcpprest.so.2.10",
+                              "share/doc/kubenatd/copyright.libfmt9", "share/doc/kubenatd/copyright.libcpprest2.10"})
+    CHECK(std::filesystem::file_size(root + "/usr/" + brought) > 0);
   const auto machine = run({"readelf", "--wide", "--file-header", root + "/usr/sbin/kubenatd"}).out;
   CHECK((machine.find("AArch64") != std::string::npos) == (architecture == "arm64"));
   CHECK(std::filesystem::exists(root + "/usr/share/doc/kubenatd/copyright"));
