@@ -16,6 +16,7 @@
 #include "netlink/iptables/writer.h"
 #include "netlink/nftables/codec.h"
 #include "test/kernel/netlink/raw_rules.h"
+#include "test/kernel/netlink/tables.h"
 #include "test/support/linux_release.h"
 #include "test/support/netns.h"
 
@@ -29,6 +30,7 @@ using netlink::Received;
 using netlink::Socket;
 using rules::Family;
 using rules::Table;
+using test::must_commit;
 
 namespace {
 
@@ -95,12 +97,6 @@ NfTables open_watched(Watch& watch) {
   auto socket = netlink::open_socket();
   if (!socket) FAIL(socket.error().to_string());
   return NfTables(std::make_unique<WatchedSocket>(std::move(*socket), watch));
-}
-
-netlink::CommitReport must_commit(NfTables& tables, Batch& batch, std::optional<std::uint32_t> generation = {}) {
-  auto report = tables.commit(batch, generation);
-  if (!report) FAIL(report.error().error.to_string());
-  return std::move(*report);
 }
 
 void add_rules(Batch& batch, int count, bool echo = false) {

@@ -1,16 +1,14 @@
 #include <fmt/format.h>
 
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "netlink/core/nf_tables.h"
 #include "netlink/iptables/reader.h"
 #include "netlink/iptables/writer.h"
 #include "test/kernel/netlink/raw_rules.h"
+#include "test/kernel/netlink/tables.h"
 #include "test/support/netns.h"
 
 using namespace kubenatd;
@@ -19,68 +17,18 @@ using netlink::NfTables;
 using netlink::iptables::Placement;
 using rules::Family;
 using rules::Table;
+using test::chain_names;
+using test::comments;
+using test::make_chains;
+using test::must_commit;
+using test::open_tables;
 
 namespace {
 
 constexpr Family kFamily = Family::kIpv4;
 constexpr Table kNat = Table::kNat;
 
-NfTables open_tables() {
-  auto tables = NfTables::open();
-  if (!tables) FAIL(tables.error().to_string());
-  return std::move(*tables);
-}
-
-netlink::CommitReport must_commit(NfTables& tables, Batch& batch, std::optional<std::uint32_t> generation = {}) {
-  auto report = tables.commit(batch, generation);
-  if (!report) FAIL(report.error().error.to_string());
-  return std::move(*report);
-}
-
-void make_chains(NfTables& tables, const std::vector<std::string>& chains) {
-  Batch batch;
-  netlink::iptables::add_table(batch, kFamily, kNat);
-  for (const std::string& chain : chains) netlink::iptables::add_chain(batch, kFamily, kNat, chain);
-  must_commit(tables, batch);
-}
-
-/// Comments of the chain's rules in order.
-std::vector<std::string> comments(NfTables& tables, const std::string& chain) {
-  std::vector<std::string> found;
-  const auto status = netlink::iptables::dump_rules(
-      tables, kFamily, kNat, chain,
-      [&](netlink::iptables::LiveRule& live) { found.emplace_back(rules::comment_of(live.rule)); },
-      [&] { found.clear(); });
-  if (!status) FAIL(status.error().to_string());
-  return found;
-}
-
-std::vector<std::string> chain_names(NfTables& tables, Table table) {
-  std::vector<std::string> found;
-  const auto status = netlink::iptables::dump_chains(
-      tables, kFamily, table, [&](const netlink::iptables::LiveChain& chain) { found.emplace_back(chain.name); },
-      [&] { found.clear(); });
-  if (!status) FAIL(status.error().to_string());
-  return found;
-}
-
 }  // namespace
-
-TEST_CASE("A namespace without tables dumps as empty") {
-  if (!test::enter_fresh_namespace()) return;
-  NfTables tables = open_tables();
-  CHECK(chain_names(tables, kNat).empty());
-  CHECK(comments(tables, "").empty());
-  CHECK(comments(tables, "KUBE-NONE").empty());
-  CHECK(tables.has_table(kFamily, kNat).value() == false);
-  CHECK(tables.has_chain(kFamily, kNat, "KUBE-A").value() == false);
-  make_chains(tables, {"KUBE-A"});
-  CHECK(tables.has_table(kFamily, kNat).value() == true);
-  CHECK(tables.has_table(Family::kIpv6, kNat).value() == false);
-  CHECK(tables.has_chain(kFamily, kNat, "KUBE-A").value() == true);
-  CHECK(tables.has_chain(kFamily, kNat, "KUBE-B").value() == false);
-  CHECK(comments(tables, "KUBE-NONE").empty());
-}
 
 TEST_CASE("Base chains are hooked where iptables hooks them") {
   if (!test::enter_fresh_namespace()) return;
@@ -344,59 +292,4 @@ TEST_CASE("Batches are appended to each other and errors still find their messag
   const auto refused = tables.commit(whole, std::nullopt);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().error.object == "ip nat KUBE-GONE");
-}
-
-TEST_CASE("A dump is whole in spite of a writer that never stops, or fails with EINTR") {
-  if (!test::enter_fresh_namespace()) return;
-  NfTables tables = open_tables();
-  constexpr int kRules = 5'000;
-  Batch batch;
-  netlink::iptables::add_table(batch, kFamily, kNat);
-  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-T");
-  netlink::iptables::add_chain(batch, kFamily, kNat, "KUBE-A");
-  netlink::iptables::add_chain(batch, kFamily, kNat, "FOREIGN");
-  for (int i = 0; i < kRules; ++i)
-    netlink::iptables::add_rule(batch, kFamily, kNat, "KUBE-A", test::jump_rule("KUBE-T", "x"));
-  must_commit(tables, batch);
-  std::atomic<bool> stop = false;
-  std::atomic<int> written = 0;
-  std::thread writer([&] {
-    auto other = NfTables::open();
-    Batch change;
-    netlink::iptables::add_rule(change, kFamily, kNat, "FOREIGN", test::jump_rule("KUBE-T", "y"));
-    netlink::iptables::flush_chain(change, kFamily, kNat, "FOREIGN");
-    while (!stop && other && other->commit(change, std::nullopt)) ++written;
-  });
-  // A table of this size is dumped chain by chain.
-  for (const std::string_view chain : {"KUBE-A", ""}) {
-    int restarts = 0, whole = 0, interrupted = 0;
-    std::size_t seen = 0;
-    const auto visit = [&](netlink::iptables::LiveRule& live) { seen += live.chain == "KUBE-A" ? 1 : 0; };
-    for (int i = 0; i < 20; ++i) {
-      seen = 0;
-      const auto status = netlink::iptables::dump_rules(tables, kFamily, kNat, chain, visit, [&] {
-        seen = 0;
-        ++restarts;
-      });
-      if (status) {
-        ++whole;
-        CHECK(seen == kRules);
-      } else {
-        ++interrupted;
-        CHECK(status.error().code == EINTR);
-      }
-    }
-    CHECK(restarts >= interrupted * 7);
-    CHECK(whole + interrupted == 20);
-  }
-  stop = true;
-  writer.join();
-  CHECK(written > 0);
-  // With the writer gone it is whole at once.
-  for (const std::string_view chain : {"KUBE-A", ""}) {
-    std::size_t seen = 0;
-    REQUIRE(netlink::iptables::dump_rules(
-        tables, kFamily, kNat, chain, [&](netlink::iptables::LiveRule&) { ++seen; }, [] { FAIL("restarted"); }));
-    CHECK(seen == kRules);
-  }
 }
