@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 
 #include "agent/node/connection_tracking.h"
 #include "agent/node/fast_path.h"
@@ -37,10 +38,11 @@ Report check_kernel(dataplane::Kernel& kernel, const Question& question) {
                                      .node = question.facts.node,
                                      .known_endpoints = question.facts.known_endpoints,
                                      .service_cidrs = question.facts.service_cidrs};
-    for (const rules::Family family : rules::kFamilies) {
-      if (family == rules::Family::kIpv6 && !question.facts.environment.ipv6) continue;
-      add(report, judge(try_mode(kernel, mode, family, facts), report.kernel));
-    }
+    const std::span families(rules::kFamilies);
+    static_assert(rules::kFamilies.front() == rules::Family::kIpv4 && rules::kFamilies.size() == 2);
+    for (const Trial& trial :
+         try_mode(kernel, mode, question.facts.environment.ipv6 ? families : families.first(1), facts))
+      add(report, judge(trial, report.kernel));
   }
   add(report, judge(read_connection_tracking(loaded_before)));
   return report;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <map>
 #include <set>
 #include <system_error>
@@ -240,15 +241,32 @@ Finding judge_whole(const Trial& trial, const rules::Error& error) {
 
 }  // namespace
 
-Trial try_mode(dataplane::Kernel& kernel, Config::Mode mode, rules::Family family, const dataplane::NodeFacts& facts) {
-  Trial trial{.mode = mode, .family = family, .answers = {}};
-  auto socket = kernel.connect();
-  if (!socket) {
-    trial.answers = std::unexpected(std::move(socket.error()));
-  } else {
-    trial.answers = netlink::try_out(**socket, dataplane::make_trial(mode, family, facts));
+std::vector<Trial> try_mode(dataplane::Kernel& kernel, Config::Mode mode, std::span<const rules::Family> families,
+                            const dataplane::NodeFacts& facts) {
+  netlink::Batch all;
+  std::vector<std::size_t> messages;
+  for (const rules::Family family : families) {
+    const netlink::Batch batch = dataplane::make_trial(mode, family, facts);
+    all.append(batch);
+    messages.push_back(batch.messages());
   }
-  return trial;
+  auto socket = kernel.connect();
+  auto answers = socket ? netlink::try_out(**socket, all)
+                        : rules::Result<std::vector<TriedMessage>>(std::unexpected(std::move(socket.error())));
+  std::vector<Trial> trials;
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < families.size(); ++i) {
+    Trial trial{.mode = mode, .family = families[i], .answers = {}};
+    if (answers) {
+      const auto begin = answers->begin() + static_cast<std::ptrdiff_t>(first);
+      trial.answers = std::vector<TriedMessage>(begin, begin + static_cast<std::ptrdiff_t>(messages[i]));
+      first += messages[i];
+    } else {
+      trial.answers = std::unexpected(answers.error());
+    }
+    trials.push_back(std::move(trial));
+  }
+  return trials;
 }
 
 Findings judge(const Trial& trial, std::string_view release) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,9 +19,11 @@ struct Trial {
   rules::Result<std::vector<netlink::TriedMessage>> answers;
 };
 
-/// Tries out what the mode writes in the family; nothing of it stays. Cost: one transaction of some 30 KB.
-[[nodiscard]] Trial try_mode(dataplane::Kernel& kernel, config::Config::Mode mode, rules::Family family,
-                             const dataplane::NodeFacts& facts);
+/// Tries out what the mode writes in each family; nothing of it stays. Cost: one transaction of some 30 KB a family,
+/// and once the grace period of RCU for which the kernel waits when it takes it back (nf_tables_abort, 6.18: 10 to 17
+/// ms).
+[[nodiscard]] std::vector<Trial> try_mode(dataplane::Kernel& kernel, config::Config::Mode mode,
+                                          std::span<const rules::Family> families, const dataplane::NodeFacts& facts);
 
 /// A finding for each part of the kernel. Parts that fail only because another one does are not told. `release` is the
 /// kernel's (uname -r), by which some distributions' own ways are known. Pure.

@@ -1,6 +1,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <map>
@@ -37,7 +38,7 @@ Findings findings_on(FakeKernel& kernel, Config::Mode mode, Family family = Fami
                      std::string_view release = "6.18.0") {
   Facts facts;
   facts.config.mode = mode;
-  return judge(try_mode(kernel, mode, family, facts.get()), release);
+  return judge(try_mode(kernel, mode, std::array{family}, facts.get()).front(), release);
 }
 
 /// By name, those that are not there.
@@ -85,7 +86,7 @@ TEST_CASE("every expression, match, target, set and chain that is tried out has 
         facts.config.rule_form = form;
         facts.environment.has_nfacct = true;
         facts.environment.fast_path = rules::nftables::FastPath::kTcpAndUdp;
-        const Trial trial = try_mode(kernel, mode, family, facts.get());
+        const Trial trial = try_mode(kernel, mode, std::array{family}, facts.get()).front();
         REQUIRE(trial.answers);
         for (const auto& message : *trial.answers) tried.insert(message.features.begin(), message.features.end());
       }
@@ -99,6 +100,25 @@ TEST_CASE("every expression, match, target, set and chain that is tried out has 
   for (const auto& feature : dataplane::kernel_features()) {
     INFO(feature.name);
     CHECK(tried.contains(std::string(feature.name)));
+  }
+}
+
+TEST_CASE("both families are tried out at once, and what one lacks the other is not told to lack") {
+  for (const auto mode : {Config::Mode::kIptables, Config::Mode::kNftables}) {
+    FakeKernel kernel;
+    kernel.refuse([](const test::FakeMessage& message) { return message.family == Family::kIpv6; }, EAFNOSUPPORT,
+                  kForever);
+    Facts facts;
+    facts.config.mode = mode;
+    const auto trials = try_mode(kernel, mode, rules::kFamilies, facts.get());
+    REQUIRE(trials.size() == 2);
+    for (const Trial& trial : trials) {
+      REQUIRE(trial.answers);
+      CHECK_FALSE(trial.answers->empty());
+      for (const auto& message : *trial.answers) CHECK(message.object.family == trial.family);
+    }
+    CHECK(verdict_on(mode, judge(trials[0], "6.18.0")) == State::kYes);
+    CHECK(verdict_on(mode, judge(trials[1], "6.18.0")) == State::kMissing);
   }
 }
 
