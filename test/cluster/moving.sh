@@ -205,7 +205,7 @@ only_rules_of() { # NODE MODE TABLE: nothing of the other mode
 # --- traffic
 cat >traffic.py <<'END'
 """serve NAME | keep ADDRESS PORT LOG SECONDS | connect ADDRESS PORT LOG SECONDS: LOG gets a line for each question."""
-import datetime, socket, socketserver, sys, time
+import datetime, os, socket, socketserver, sys, time
 
 class Echo(socketserver.StreamRequestHandler):
     def handle(self):
@@ -230,7 +230,10 @@ def main():
         socketserver.ThreadingTCPServer.daemon_threads = True
         socketserver.ThreadingTCPServer(("0.0.0.0", 8080), Echo).serve_forever()
     place, log, patience = (sys.argv[2], int(sys.argv[3])), open(sys.argv[4], "a", buffering=1), float(sys.argv[5])
-    kept = socket.create_connection(place, timeout=patience + 2) if sys.argv[1] == "keep" else None
+    # Below the ports that are chosen for new ones: an entry of IPVS that ends takes the conntrack entry of its ports along (6.1,
+    # ip_vs_conn_drop_conntrack), also where another connection has them by then.
+    own = ("", 10000 + os.getpid() % 20000)
+    kept = socket.create_connection(place, patience + 2, own) if sys.argv[1] == "keep" else None
     pod, number = None, 0
     while True:
         number += 1
