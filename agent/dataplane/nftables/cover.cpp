@@ -12,8 +12,7 @@ namespace {
 
 using namespace rules::nftables;
 
-/// Everything but the flowtable: a device that is in one already is refused by some kernels, and a connection that
-/// begins can do without for that moment.
+/// Everything but the flowtable: connections can do without it for that moment.
 Plan plan_of(const Ruleset& ruleset) {
   Plan plan;
   plan.everything = true;
