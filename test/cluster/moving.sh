@@ -322,6 +322,7 @@ for way in "$@"; do
   done
   first_mode=$from
   begin_kept
+  step "all nodes in $from mode" own
   for n in "${nodes[@]}"; do
     stop "proxy-$n"
     start_kubenatd "$n" "$to"
