@@ -79,8 +79,8 @@ fi
 if [[ -n $check ]]; then
   work=$(mktemp --directory)
   trap 'rm -rf "$work"' EXIT
-  # What was compiled for one folder is not compiled for the other otherwise.
-  export CCACHE_DISABLE=1
+  # Everything is compiled anew: what was compiled for one folder would be taken for the other.
+  export CCACHE_RECACHE=1
   for folder in one another/and-deeper; do
     git clone --quiet --no-hardlinks "$repo" "$work/$folder"
     git -C "$work/$folder" checkout --quiet --detach "$commit"
