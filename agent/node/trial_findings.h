@@ -20,7 +20,7 @@ struct Trial {
 };
 
 /// Tries out what the mode writes in each family; nothing of it stays. Cost: one transaction of some 30 KB a family,
-/// and once the grace period of RCU for which the kernel waits when it takes it back (nf_tables_abort, 6.18: 10 to 17
+/// and once the grace period of RCU for which the kernel waits when it takes it back (nf_tables_abort, 6.18: 9 to 17
 /// ms).
 [[nodiscard]] std::vector<Trial> try_mode(dataplane::Kernel& kernel, config::Config::Mode mode,
                                           std::span<const rules::Family> families, const dataplane::NodeFacts& facts);

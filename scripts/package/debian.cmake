@@ -30,9 +30,9 @@ set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/finish.cmake)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright DESTINATION share/doc/kubenatd)
 # Debian 13 has another libfmt, and a libcpprest with another Boost: of that the program has compiled in as much as libcpprest, and
 # both must be of one version.
-foreach(package_library libfmt9=fmt::fmt libcpprest2.10=cpprestsdk::cpprest)
-  string(REGEX REPLACE "=.*" "" package ${package_library})
-  string(REGEX REPLACE ".*=" "" library ${package_library})
+set(brought_packages libfmt9 libcpprest2.10)
+set(brought_libraries fmt::fmt cpprestsdk::cpprest)
+foreach(package library IN ZIP_LISTS brought_packages brought_libraries)
   get_target_property(file ${library} LOCATION)
   list(APPEND CPACK_KUBENATD_BROUGHT ${package} ${file})
   install(FILES $<TARGET_FILE:${library}> DESTINATION lib/kubenatd RENAME $<TARGET_SONAME_FILE_NAME:${library}>)

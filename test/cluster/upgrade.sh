@@ -5,8 +5,8 @@
 #
 # OLD and NEW are programs; the one of a release is built from its tag. A node, a pod and a client are network namespaces
 # (upgrade-*) of this machine; nothing else is touched. The client keeps a connection to a ClusterIP and one to a NodePort
-# and makes new ones without pause. None may break or fail, and each program must find nothing to write when it comes
-# back to what it left itself.
+# and makes new ones without pause. None may break or fail, and NEW must find nothing to write where it comes back to
+# what it left itself.
 set -euo pipefail
 export LC_ALL=C
 

@@ -30,12 +30,11 @@ using netlink::Received;
 using netlink::Socket;
 using rules::Family;
 using rules::Table;
+using test::kFamily;
+using test::kNat;
 using test::must_commit;
 
 namespace {
-
-constexpr Family kFamily = Family::kIpv4;
-constexpr Table kNat = Table::kNat;
 
 /// What a test does to the answers of the kernel.
 struct Watch {

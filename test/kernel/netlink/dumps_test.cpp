@@ -13,22 +13,10 @@
 // What the kernel dumps: nothing where nothing is, and all or none beside other writers.
 
 using namespace kubenatd;
+using namespace test;
 using netlink::Batch;
 using netlink::NfTables;
 using rules::Family;
-using rules::Table;
-using test::chain_names;
-using test::comments;
-using test::make_chains;
-using test::must_commit;
-using test::open_tables;
-
-namespace {
-
-constexpr Family kFamily = Family::kIpv4;
-constexpr Table kNat = Table::kNat;
-
-}  // namespace
 
 TEST_CASE("A namespace without tables dumps as empty") {
   if (!test::enter_fresh_namespace()) return;

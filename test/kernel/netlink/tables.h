@@ -12,6 +12,9 @@
 
 namespace kubenatd::test {
 
+inline constexpr rules::Family kFamily = rules::Family::kIpv4;
+inline constexpr rules::Table kNat = rules::Table::kNat;
+
 /// A conversation with the kernel of the test's own namespace; a test without one has failed.
 inline netlink::NfTables open_tables() {
   auto tables = netlink::NfTables::open();
@@ -26,32 +29,31 @@ inline netlink::CommitReport must_commit(netlink::NfTables& tables, netlink::Bat
   return std::move(*report);
 }
 
-/// IPv4, table nat.
+/// kFamily, kNat.
 inline void make_chains(netlink::NfTables& tables, const std::vector<std::string>& chains) {
   netlink::Batch batch;
-  netlink::iptables::add_table(batch, rules::Family::kIpv4, rules::Table::kNat);
-  for (const std::string& chain : chains)
-    netlink::iptables::add_chain(batch, rules::Family::kIpv4, rules::Table::kNat, chain);
+  netlink::iptables::add_table(batch, kFamily, kNat);
+  for (const std::string& chain : chains) netlink::iptables::add_chain(batch, kFamily, kNat, chain);
   must_commit(tables, batch);
 }
 
-/// Comments of the chain's rules in order. IPv4, table nat.
+/// Comments of the chain's rules in order. kFamily, kNat.
 inline std::vector<std::string> comments(netlink::NfTables& tables, const std::string& chain) {
   std::vector<std::string> found;
   const auto status = netlink::iptables::dump_rules(
-      tables, rules::Family::kIpv4, rules::Table::kNat, chain,
+      tables, kFamily, kNat, chain,
       [&](netlink::iptables::LiveRule& live) { found.emplace_back(rules::comment_of(live.rule)); },
       [&] { found.clear(); });
   if (!status) FAIL(status.error().to_string());
   return found;
 }
 
-/// IPv4.
+/// kFamily.
 inline std::vector<std::string> chain_names(netlink::NfTables& tables, rules::Table table) {
   std::vector<std::string> found;
   const auto status = netlink::iptables::dump_chains(
-      tables, rules::Family::kIpv4, table,
-      [&](const netlink::iptables::LiveChain& chain) { found.emplace_back(chain.name); }, [&] { found.clear(); });
+      tables, kFamily, table, [&](const netlink::iptables::LiveChain& chain) { found.emplace_back(chain.name); },
+      [&] { found.clear(); });
   if (!status) FAIL(status.error().to_string());
   return found;
 }

@@ -12,23 +12,12 @@
 #include "test/support/netns.h"
 
 using namespace kubenatd;
+using namespace test;
 using netlink::Batch;
 using netlink::NfTables;
 using netlink::iptables::Placement;
 using rules::Family;
 using rules::Table;
-using test::chain_names;
-using test::comments;
-using test::make_chains;
-using test::must_commit;
-using test::open_tables;
-
-namespace {
-
-constexpr Family kFamily = Family::kIpv4;
-constexpr Table kNat = Table::kNat;
-
-}  // namespace
 
 TEST_CASE("Base chains are hooked where iptables hooks them") {
   if (!test::enter_fresh_namespace()) return;
