@@ -213,7 +213,8 @@ void DesiredElements::emit_frontend(const PortEntry& entry, const Frontend& fron
   emit(input, visit);
 }
 
-void DesiredElements::count_larger(const ElementKey& key, int by) {
+void DesiredElements::count_use(const ElementKey& key, int by) {
+  if (key.set.id == SetId::kFirewalled) firewalled_ += static_cast<std::uint32_t>(by);
   const auto way = way_of(key.set.id, SetId::kLarger);
   if (!way) return;
   const auto size = std::ranges::find(kSizes, key.set.number) - kSizes.begin();
@@ -221,7 +222,7 @@ void DesiredElements::count_larger(const ElementKey& key, int by) {
 }
 
 void DesiredElements::retract(const ElementKey& key, const ElementValue& value) {
-  count_larger(key, -1);
+  count_use(key, -1);
   if (!follows_) return;
   const auto [change, fresh] = changes_.try_emplace(key);
   if (fresh) change->second.before = value;
@@ -230,7 +231,7 @@ void DesiredElements::retract(const ElementKey& key, const ElementValue& value) 
 }
 
 void DesiredElements::assert_element(const ElementKey& key, const ElementValue& value) {
-  count_larger(key, 1);
+  count_use(key, 1);
   if (!follows_) return;
   const auto [change, fresh] = changes_.try_emplace(key);
   change->second.after = value;
@@ -294,6 +295,7 @@ InUse DesiredElements::in_use() const {
   for (const auto& [timeout, users] : timeouts_) in_use.timeouts.push_back(timeout);
   for (std::size_t way = 0; way < kWayCount; ++way)
     while (in_use.sizes[way] < kAllSizes[way] && larger_[way][in_use.sizes[way] - 1] != 0) ++in_use.sizes[way];
+  in_use.source_ranges = firewalled_ != 0;
   return in_use;
 }
 

@@ -155,8 +155,8 @@ class DesiredElements {
   [[nodiscard]] std::uint32_t take_id(const PortEntry& entry, bool local);
   void node_port_addresses(int by);
   [[nodiscard]] InUse in_use() const;
-  /// Of the sets that say who has more endpoints than a range has numbers.
-  void count_larger(const ElementKey& key, int by);
+  /// Elements of the sets from which in_use() follows.
+  void count_use(const ElementKey& key, int by);
 
   RulesetOptions options_;
   Ports ports_;
@@ -166,6 +166,7 @@ class DesiredElements {
   std::map<std::uint32_t, std::uint32_t> timeouts_;       ///< service ports by affinity timeout
   /// Frontends by way and range that is not enough for them.
   std::array<std::array<std::uint32_t, kSizes.size()>, kWayCount> larger_{};
+  std::uint32_t firewalled_ = 0;  ///< frontends with source ranges
   std::unordered_map<ElementKey, Change> changes_;
   HostPortElements host_ports_;
   bool follows_ = false;  ///< changes are collected: before the first commit everything is one

@@ -226,12 +226,6 @@ class Compiler {
   }
 
   void checks() {
-    // Before meta l4proto in a set of ranges nft 1.0.6 puts a change of byte order, which Linux 6.12.117 refuses of a
-    // single byte: it would not load what it lists.
-    chain("firewall",
-          {rule(InSet{frontend(false), {SetId::kFirewalled}},
-                InSet{{kDestination, kFirstProtocol, kPort, kSource}, {SetId::kSourceRanges}, true}, Drop{})});
-    if (options_.node.family == Family::kIpv4) arrivals();
     chain("no-endpoints", {rule(InSet{frontend(false), {SetId::kNoEndpoints}}, Reject{}),
                            rule(InSet{frontend(false), {SetId::kNoLocalEndpoints}}, Drop{})});
     chain("nodeports-no-endpoints", {to_node_port(SetId::kNodePortsNoEndpoints, Reject{}),
@@ -242,35 +236,22 @@ class Compiler {
       if (cidr.address.family == options_.node.family)
         unused.push_back(commented("cluster IPs that no Service has", InPrefix{cidr, false, false}, Drop{}));
     chain("unused-cluster-ips", std::move(unused));
-    remember_clients();
+    // Where a new connection has come to: what the priority was used for has been done. What it was before is not
+    // kept: nothing is told of it once the packet is translated.
+    const NftRule forget = rule(IsTranslated{}, HasPriority{kOwnMask, kOwn}, FixPriority{0});
+    chain("arrived", {forget, rule(jump("nodeports-no-endpoints")), rule(go("no-endpoints"))});
+    chain("leaving", {forget, rule(jump("no-endpoints")), rule(go("unused-cluster-ips"))});
   }
 
-  /// route_localnet opens 127.0.0.0/8 to the neighbours (CVE-2020-8558); this closes it again. It comes before the
-  /// translation, unlike the guard of iptables mode: NodePorts on localhost are for the node alone. It is there always:
-  /// the setting may be left from another mode or another configuration, and host ports have it made for their pods.
-  void arrivals() {
+  /// route_localnet opens 127.0.0.0/8 to the neighbours (CVE-2020-8558); this closes it again. It is there always: the
+  /// setting may be left from another mode or another configuration, and host ports have it made for their pods.
+  [[nodiscard]] NftRule localhost_guard() const {
     NftRule guard = commented("nobody else reaches what is for localhost", InPrefix{kLoopback4, false, false},
                               FromInterface{"lo", false, true});
     // In a VRF localhost has another interface. With NodePorts there, a forged source must not come through either.
     if (!options_.node.localhost_node_ports) guard.statements.emplace_back(InPrefix{kLoopback4, true, true});
     guard.statements.emplace_back(Drop{});
-    chain("arrivals", {std::move(guard), rule(IsNew{}, go("firewall"))});
-  }
-
-  /// Behind the translation: what the priority was used for has been done, but for clients that are to be remembered:
-  /// those that have drawn an endpoint. What they were remembered for before has gone, if there was anything.
-  void remember_clients() {
-    std::vector<NftRule> remember;
-    if (!in_use_.timeouts.empty()) {
-      clients();
-      remember.push_back(rule(HasPriority{kDrawnMask, kDrawn}, jump("drawn-for")));
-    }
-    for (const std::uint32_t timeout : in_use_.timeouts)
-      remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{Remember::What::kNothing, 0},
-                              Remember{Remember::What::kEndpoint, timeout}, FixPriority{kDrawn}));
-    // What it was before is not kept: nothing is told of it once the packet is translated.
-    remember.push_back(rule(HasPriority{kOwnMask, kOwn}, FixPriority{0}));
-    chain("remember", std::move(remember));
+    return guard;
   }
 
   /// Which service port with affinity a drawn number was for. The port is told from the connection: that nft knows its
@@ -313,24 +294,54 @@ class Compiler {
          {rule(IsEstablished{}, IsTranslated{}, HasMorePackets{kPacketsBeforeFastPath}, jump("fast-path"))});
   }
 
+  /// The source ranges of load balancers: of all packets that have no answer yet, so that a range that is taken away
+  /// ends flows of UDP that nobody answers.
+  void firewall() {
+    // Before meta l4proto in a set of ranges nft 1.0.6 puts a change of byte order, which Linux 6.12.117 refuses of a
+    // single byte: it would not load what it lists.
+    chain("firewall",
+          {rule(InSet{frontend(false), {SetId::kFirewalled}},
+                InSet{{kDestination, kFirstProtocol, kPort, kSource}, {SetId::kSourceRanges}, true}, Drop{})});
+    const NftRule check = rule(IsNew{}, jump("firewall"));
+    base("filter-prerouting-pre-dnat", Hook::kPrerouting, false, kBeforeDnat, {check});
+    base("filter-output-pre-dnat", Hook::kOutput, false, kBeforeDnat, {check});
+  }
+
+  /// Behind the translation: clients that are to be remembered are those that have drawn an endpoint. What they were
+  /// remembered for before has gone, if there was anything.
+  void affinity() {
+    clients();
+    std::vector<NftRule> remember{rule(HasPriority{kDrawnMask, kDrawn}, jump("drawn-for"))};
+    for (const std::uint32_t timeout : in_use_.timeouts)
+      remember.push_back(rule(InSet{{kPriority}, {SetId::kTimeout, timeout}}, Remember{Remember::What::kNothing, 0},
+                              Remember{Remember::What::kEndpoint, timeout}, FixPriority{kDrawn}));
+    chain("remember", std::move(remember));
+    const NftRule translated = rule(IsNew{}, IsTranslated{}, jump("remember"));
+    base("filter-prerouting-post-dnat", Hook::kPrerouting, false, kAfterDnat, {translated});
+    base("filter-output-post-dnat", Hook::kOutput, false, kAfterDnat, {translated});
+  }
+
+  /// Each chain of type filter costs every packet of every connection, one of type nat first packets alone. So of those
+  /// there is one at a hook, with one rule, and the others come with what needs them.
   void base_chains() {
-    const NftRule firewall = rule(IsNew{}, jump("firewall"));
-    // Of what has a connection the guard is not to know more than its state.
-    const bool ipv4 = options_.node.family == Family::kIpv4;
-    const NftRule arrivals = ipv4 ? rule(IsNew{.strays = true}, jump("arrivals")) : firewall;
-    const NftRule no_endpoints = rule(IsNew{}, jump("no-endpoints"));
-    const NftRule unused = rule(IsNew{}, jump("unused-cluster-ips"));
-    const NftRule remember = rule(IsNew{}, IsTranslated{}, jump("remember"));
-    base("filter-prerouting-pre-dnat", Hook::kPrerouting, false, kBeforeDnat, {arrivals});
-    base("filter-output-pre-dnat", Hook::kOutput, false, kBeforeDnat, {firewall});
+    if (in_use_.source_ranges) firewall();
+    if (!in_use_.timeouts.empty()) affinity();
     const std::vector<NftRule> translate{rule(jump("services")), rule(IsLocal{false}, jump("hostports"))};
     base("nat-prerouting", Hook::kPrerouting, true, kDnat, translate);
     base("nat-output", Hook::kOutput, true, kDnat, translate);
-    base("filter-prerouting-post-dnat", Hook::kPrerouting, false, kAfterDnat, {remember});
-    base("filter-output-post-dnat", Hook::kOutput, false, kAfterDnat, {remember});
-    base("filter-input", Hook::kInput, false, kFilter, {rule(IsNew{}, jump("nodeports-no-endpoints")), no_endpoints});
-    base("filter-forward", Hook::kForward, false, kFilter, {no_endpoints, unused});
-    base("filter-output", Hook::kOutput, false, kFilter, {no_endpoints, unused});
+    if (options_.node.family == Family::kIpv4) {
+      // Before anybody's translation, unlike the guard of iptables mode: NodePorts on localhost are for the node alone.
+      base("nat-prerouting-guard", Hook::kPrerouting, true, kBeforeDnat, {localhost_guard()});
+      // What belongs to no connection is not shown to chains of type nat. Of what has one, no more than its state is
+      // looked at: others may translate to localhost.
+      chain("arrivals", {rule(IsNew{}, go("arrived")), localhost_guard()});
+      base("filter-input", Hook::kInput, false, kFilter, {rule(IsNew{.strays = true}, jump("arrivals"))});
+    } else {
+      base("filter-input", Hook::kInput, false, kFilter, {rule(IsNew{}, jump("arrived"))});
+    }
+    const std::vector<NftRule> leave{rule(IsNew{}, jump("leaving"))};
+    base("filter-forward", Hook::kForward, false, kFilter, leave);
+    base("filter-output", Hook::kOutput, false, kFilter, leave);
     base("nat-postrouting", Hook::kPostrouting, true, kSnat,
          {rule(HasMark{options_.node.masquerade_mark}, ChangeMark{options_.node.masquerade_mark, true}, Masquerade{}),
           commented("a pod that reaches itself, or localhost that reaches a hostPort", IsTranslated{},

@@ -14,7 +14,7 @@
 /// The ruleset of nftables mode as values: sets, maps, chains and their rules, in the words of nft.
 ///
 /// Services and endpoints are elements only (element.h): nothing here grows with their number. What varies are the
-/// options and, as InUse has it, affinity timeouts and the ranges that endpoints are drawn from.
+/// options and, as InUse has it, affinity timeouts, source ranges and the ranges that endpoints are drawn from.
 namespace kubenatd::rules::nftables {
 
 inline constexpr const char* kTable = "kubenatd";
@@ -288,6 +288,7 @@ struct InUse {
   std::vector<std::uint32_t> timeouts;  ///< of affinity, in seconds, ascending; a set and a rule each
   /// So many of kSizes, by way in the order of SetId; at least one each, and past the last one there is none.
   std::array<std::size_t, kWayCount> sizes{1, 1, 1, 1};
+  bool source_ranges = false;  ///< of load balancers
 
   bool operator==(const InUse&) const = default;
 };

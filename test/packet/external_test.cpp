@@ -218,6 +218,37 @@ TEST_CASE("Source ranges guard the LoadBalancer IP alone") {
   }
 }
 
+TEST_CASE("A source range that is taken away ends a flow that nobody answers") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Lab lab;
+  const Manifests manifests;
+  auto service = balanced_service();
+  service.ports = {PortSpec{.name = "udp", .protocol = "UDP"}};
+  const auto allow = [&](const std::string& range) {
+    service.source_ranges = {range};
+    manifests.put(service, ready({kPodA}));
+    Agent(lab.node, manifests).apply();
+  };
+  must_run_in(lab.pod_a, {"nft",
+                          "add table ip sink { chain in { type filter hook input priority 0; udp dport 8080 "
+                          "counter drop; }; }"});
+  const auto arrived = [&] {
+    const std::string text = must_run_in(lab.pod_a, {"nft", "list", "table", "ip", "sink"});
+    const auto at = text.find("packets ") + 8;
+    return text.substr(at, text.find(' ', at) - at);
+  };
+  allow("192.168.77.64/26");
+  Conversation flow(lab.client, Transport::kUdp, "203.0.113.10", 80);
+  CHECK_FALSE(flow.ask(kSilenceTime).answered());
+  REQUIRE(arrived() == "1");
+  allow("172.16.0.0/12");
+  CHECK_FALSE(flow.ask(kSilenceTime).answered());
+  CHECK(arrived() == "1");
+  allow("192.168.77.64/26");
+  CHECK_FALSE(flow.ask(kSilenceTime).answered());
+  CHECK(arrived() == "2");
+}
+
 TEST_CASE("externalIPs answer on the service port") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <utility>
 
@@ -123,6 +125,39 @@ TEST_CASE("In nftables mode a neighbour reaches neither what listens on the node
   set_sysctl(lab.node, "net/ipv4/conf/all/rp_filter", "0");
   (void)ask(lab.client, Transport::kUdp, "127.0.0.1", 30081, kSilenceTime);
   CHECK(must_run_in(lab.node, {"conntrack", "-L", "-p", "udp"}).find("src=127.0.0.2") == std::string::npos);
+}
+
+TEST_CASE("What belongs to no connection reaches localhost no more than what does", "[nftables]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const NeighbourOfLocalhost scene;
+  const auto& [lab, manifests, secret] = scene;
+  must_run_in(lab.node, {"nft",
+                         "add table ip theirs { chain raw { type filter hook prerouting priority raw; "
+                         "udp dport 7000 notrack; }; chain out { type filter hook output priority raw; "
+                         "udp sport 7000 notrack; }; }"});
+  REQUIRE(ask(lab.client, Transport::kUdp, "127.0.0.1", 7000).by == "secret");
+  const std::string mode = in_nftables_mode() ? "" : "mode: nftables\n";
+  const bool localhost = GENERATE(true, false);
+  Agent(lab.node, manifests, mode + (localhost ? "nodePortAddresses: [localhost]\n" : "")).apply();
+  CHECK(is_silent(lab.client, Transport::kUdp, "127.0.0.1", 7000));
+  CHECK(ask(lab.node, Transport::kUdp, "127.0.0.1", 7000).by == "secret");
+}
+
+TEST_CASE("Nobody's translation of localhost is reached by a neighbour", "[nftables]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const NeighbourOfLocalhost scene;
+  const auto& [lab, manifests, secret] = scene;
+  // As a portmap plugin serves a hostPort: in a chain of the same place that was there before.
+  must_run_in(lab.node, {"nft", fmt::format("add table ip theirs {{ chain nat {{ type nat hook prerouting priority "
+                                            "dstnat; ip daddr 127.0.0.1 tcp dport 7010 dnat to {}:8080; }}; }}",
+                                            kPodA)});
+  REQUIRE(ask(lab.client, Transport::kTcp, "127.0.0.1", 7010).by == "pod-a");
+  Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n").apply();
+  CHECK(is_silent(lab.client, Transport::kTcp, "127.0.0.1", 7010));
+  // What others translate to localhost is theirs.
+  must_run_in(lab.node,
+              {"nft", fmt::format("add rule ip theirs nat ip daddr {} tcp dport 7011 dnat to 127.0.0.1:7000", kNode)});
+  CHECK(ask(lab.client, Transport::kTcp, kNode, 7011).by == "secret");
 }
 
 TEST_CASE("NodePorts on localhost go on when the mode changes", "[iptables]") {

@@ -238,6 +238,46 @@ TEST_CASE("the ruleset does not grow with the number of service ports") {
   CHECK(desired.ruleset().sets.back().name == "affinity-10800s");
 }
 
+TEST_CASE("packets of known connections meet one chain of a hook, and more where Services need it") {
+  DesiredElements desired{{}};
+  const auto bases = [&] {
+    std::multiset<std::pair<Hook, std::int32_t>> places;
+    for (const Chain& chain : desired.ruleset().chains)
+      if (chain.hook != Hook::kNone && !chain.nat) {
+        CHECK(chain.rules.size() == 1);
+        places.emplace(chain.hook, chain.priority);
+      }
+    return places;
+  };
+  using Places = std::multiset<std::pair<Hook, std::int32_t>>;
+  const Places always{{Hook::kInput, 0}, {Hook::kForward, 0}, {Hook::kOutput, 0}};
+  ServicePortView web = view("demo/web", "10.96.0.1", {endpoint("10.244.1.1")});
+  web.load_balancer_ips = {ip("203.0.113.1")};
+  desired.upsert(web);
+  CHECK(bases() == always);
+  desired.committed();
+
+  web.source_ranges = {Prefix::parse("192.0.2.0/24").value()};
+  desired.upsert(web);
+  CHECK(desired.ruleset_changed());
+  Places guarded = always;
+  guarded.insert({{Hook::kPrerouting, -110}, {Hook::kOutput, -110}});
+  CHECK(bases() == guarded);
+  desired.committed();
+  desired.refuse({"demo/web", Protocol::kTcp});
+  CHECK(bases() == always);
+  desired.readmit({"demo/web", Protocol::kTcp});
+  CHECK_FALSE(desired.ruleset_changed());
+  web.source_ranges.clear();
+  web.affinity_seconds = 60;
+  desired.upsert(web);
+  Places sticky = always;
+  sticky.insert({{Hook::kPrerouting, -90}, {Hook::kOutput, -90}});
+  CHECK(bases() == sticky);
+  desired.erase({"demo/web", Protocol::kTcp});
+  CHECK(bases() == always);
+}
+
 TEST_CASE("with affinity an endpoint has an identity, too, which stays when its number changes") {
   DesiredElements desired{{}};
   ServicePortView sticky = view("demo/sticky", "10.96.0.1", {endpoint("10.244.1.1"), endpoint("10.244.1.2")});
