@@ -218,7 +218,7 @@ TEST_CASE("Source ranges guard the LoadBalancer IP alone") {
   }
 }
 
-TEST_CASE("A source range that is taken away ends a flow that nobody answers") {
+TEST_CASE("In nftables mode a source range that is taken away ends a flow that nobody answers", "[nftables]") {
   KUBENATD_NEEDS_NAMESPACES();
   const Lab lab;
   const Manifests manifests;
@@ -235,18 +235,19 @@ TEST_CASE("A source range that is taken away ends a flow that nobody answers") {
   const auto arrived = [&] {
     const std::string text = must_run_in(lab.pod_a, {"nft", "list", "table", "ip", "sink"});
     const auto at = text.find("packets ") + 8;
-    return text.substr(at, text.find(' ', at) - at);
+    return std::stoi(text.substr(at));
   };
   allow("192.168.77.64/26");
   Conversation flow(lab.client, Transport::kUdp, "203.0.113.10", 80);
   CHECK_FALSE(flow.ask(kSilenceTime).answered());
-  REQUIRE(arrived() == "1");
+  const int before = arrived();
+  REQUIRE(before > 0);
   allow("172.16.0.0/12");
   CHECK_FALSE(flow.ask(kSilenceTime).answered());
-  CHECK(arrived() == "1");
+  CHECK(arrived() == before);
   allow("192.168.77.64/26");
   CHECK_FALSE(flow.ask(kSilenceTime).answered());
-  CHECK(arrived() == "2");
+  CHECK(arrived() > before);
 }
 
 TEST_CASE("externalIPs answer on the service port") {

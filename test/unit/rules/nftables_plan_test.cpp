@@ -258,7 +258,7 @@ TEST_CASE("a chain that others fight over waits, and everything else is put righ
   Scene scene;
   scene.kernel.chains["theirs"] = {.name = "theirs", .hook = Hook::kNone, .nat = false, .priority = 0, .rules = {}};
   scene.kernel.chains["services"].rules.push_back(rule_of_others());
-  scene.kernel.chains["firewall"].rules.clear();
+  scene.kernel.chains["leaving"].rules.clear();
   scene.kernel.elements.erase(scene.kernel.elements.begin());
   scene.desired.upsert(service(1, {1, 9}));
   Plan plan = scene.look();
@@ -281,7 +281,7 @@ TEST_CASE("a set that others fight over waits, but not for its own changes") {
   const auto gone = std::ranges::find_if(scene.kernel.elements, in_endpoints);
   const ElementKey lost = gone->first;
   scene.kernel.elements.erase(gone);
-  scene.kernel.chains["firewall"].rules.clear();
+  scene.kernel.chains["leaving"].rules.clear();
   scene.desired.upsert(service(3, {7}));
   Plan plan = scene.look();
   CHECK(hold_back(plan, scene.desired, only("endpoints", "")) == Names{.sets = {"endpoints"}, .chains = {}});

@@ -226,13 +226,13 @@ TEST_CASE("the ruleset does not grow with the number of service ports") {
   sticky.name = "demo/sticky-too";
   sticky.cluster_ip = ip("10.96.1.2");
   desired.upsert(sticky);
-  CHECK(rules() == before + kOwners + 3);
-  CHECK(desired.ruleset().chains.size() == chains + 1);
+  CHECK(rules() == before + kOwners + 5);
+  CHECK(desired.ruleset().chains.size() == chains + 4);
   sticky.name = "demo/sticky-short";
   sticky.cluster_ip = ip("10.96.1.3");
   sticky.affinity_seconds = 100;
   desired.upsert(sticky);
-  CHECK(rules() == before + kOwners + 5);
+  CHECK(rules() == before + kOwners + 7);
   sticky.affinity_seconds = 10800;
   desired.upsert(sticky);
   CHECK(desired.ruleset().sets.back().name == "affinity-10800s");
@@ -349,7 +349,8 @@ TEST_CASE("rules read as nft prints them") {
         "1056964608 seed 0x6b756265 offset 1073741824 } meta priority set 7f00:0",
         "ip daddr 10.96.0.0/12 drop comment",
         "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport @nodeports goto nodeport",
-        "type filter hook prerouting priority dstnat - 10; policy accept;"}) {
+        "type filter hook prerouting priority dstnat + 10; policy accept;",
+        "type nat hook prerouting priority dstnat - 10; policy accept;"}) {
     INFO(line);
     CHECK(text.find(line) != std::string::npos);
   }
