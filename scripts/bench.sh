@@ -8,14 +8,15 @@
 #   scripts/bench.sh --quick     1 000 services, without iptables-restore
 #   scripts/bench.sh --nftables  nftables mode alone; may be followed by --quick
 #   scripts/bench.sh --peer DIR  beside kube-proxy with a real API server (both, v1.36, in DIR; etcd in PATH) instead of
-#                                all that; about an hour. --quick: small and soon; --nftables as above
+#                                all that; half an hour. --quick: small and soon; --nftables as above
+#   scripts/bench.sh --peer DIR --services N  with so many alone
 #   scripts/bench.sh --peer DIR --storm    both of them in a storm of changes
 #   scripts/bench.sh --peer DIR --packets  what the rules of both cost the packets that pass
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
-  sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 both=1
@@ -27,6 +28,11 @@ while (($#)); do
     --quick) quick=(--quick) ;;
     --nftables) both=0 ;;
     --storm | --packets) instead=("$1") ;;
+    --services)
+      if (($# < 2)) || [[ ! $2 =~ ^[1-9][0-9]{1,4}$ ]]; then usage; fi
+      instead=("$1" "$2")
+      shift
+      ;;
     --peer)
       if (($# < 2)); then usage; fi
       peer=$(realpath "$2")

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
@@ -22,17 +25,52 @@ constexpr std::uint16_t kPort = 6443;
 constexpr std::string_view kToken = "bench-token";
 constexpr std::string_view kSlices = "/apis/discovery.k8s.io/v1/namespaces/bench/endpointslices";
 
+struct Usage {
+  pid_t parent = 0;
+  double seconds = 0;  ///< with those of children that have ended
+};
+
+/// From /proc/PID/stat; none: the process is gone.
+std::optional<Usage> usage_of(const std::filesystem::path& stat) {
+  std::ifstream file(stat);
+  std::string text;
+  if (!std::getline(file, text)) return std::nullopt;
+  std::istringstream fields(text.substr(text.rfind(')') + 1));
+  std::string skipped;
+  Usage usage;
+  fields >> skipped >> usage.parent;
+  for (int field = 5; field < 14; ++field) fields >> skipped;
+  long user = 0, system = 0, user_of_children = 0, system_of_children = 0;
+  fields >> user >> system >> user_of_children >> system_of_children;
+  usage.seconds = static_cast<double>(user + system + user_of_children + system_of_children) /
+                  static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return usage;
+}
+
 }  // namespace
 
 double cpu_seconds_of(pid_t process) {
-  const std::string text = test::read_file(fmt::format("/proc/{}/stat", process));
-  std::istringstream fields(text.substr(text.rfind(')') + 1));
-  std::string skipped;
-  for (int field = 3; field < 14; ++field) fields >> skipped;
-  long user = 0, system = 0, user_of_children = 0, system_of_children = 0;
-  fields >> user >> system >> user_of_children >> system_of_children;
-  return static_cast<double>(user + system + user_of_children + system_of_children) /
-         static_cast<double>(::sysconf(_SC_CLK_TCK));
+  std::multimap<pid_t, pid_t> children;
+  std::map<pid_t, double> seconds;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto used = usage_of(entry.path() / "stat");
+    if (!used) continue;
+    const pid_t id = std::stoi(name);
+    children.emplace(used->parent, id);
+    seconds[id] = used->seconds;
+  }
+  double sum = 0;
+  std::vector<pid_t> open{process};
+  while (!open.empty()) {
+    const pid_t next = open.back();
+    open.pop_back();
+    sum += seconds[next];
+    const auto [first, last] = children.equal_range(next);
+    for (auto child = first; child != last; ++child) open.push_back(child->second);
+  }
+  return sum;
 }
 
 double memory_of(pid_t process, std::string_view field) {

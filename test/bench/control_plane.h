@@ -10,7 +10,7 @@
 
 namespace kubenatd::bench {
 
-/// CPU seconds of a process so far, with those of the programs that it ran and that have ended.
+/// CPU seconds of a process so far, with those of the programs that it runs and has run.
 [[nodiscard]] double cpu_seconds_of(pid_t process);
 /// A line of /proc/PID/status that counts kB ("VmRSS:", "VmHWM:"), in MB.
 [[nodiscard]] double memory_of(pid_t process, std::string_view field);

@@ -223,7 +223,7 @@ int repeat_changes(std::size_t services, std::size_t count) {
   return 0;
 }
 
-/// bench --peer KUBENATD FOLDER [--storm|--packets] [--quick] [--nftables].
+/// bench --peer KUBENATD FOLDER [--storm|--packets|--services N] [--quick] [--nftables].
 int compare_peers(const std::vector<std::string>& arguments) {
   PeerOptions options;
   for (std::size_t i = 2; i < arguments.size(); ++i) {
@@ -231,6 +231,7 @@ int compare_peers(const std::vector<std::string>& arguments) {
     if (arguments[i] == "--storm") options.storm = true;
     if (arguments[i] == "--packets") options.packets = true;
     if (arguments[i] == "--nftables") options.nftables = true;
+    if (arguments[i] == "--services" && i + 1 < arguments.size()) options.services = std::stoul(arguments[++i]);
   }
   try {
     measure_peers({.kubenatd = arguments[0], .peers = arguments[1]}, options);

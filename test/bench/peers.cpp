@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -35,16 +36,17 @@ std::size_t tried(std::size_t services, std::size_t number) {
   return number * (services - 1) / (kTried - 1);
 }
 
-/// Waits until each tried Service has answered.
-void wait_until_ready(PeerNode& node, std::size_t services) {
+/// Waits until each tried Service has answered. False: they do not within kReadyLimit.
+bool becomes_ready(PeerNode& node, std::size_t services) {
   const auto limit = Clock::now() + kReadyLimit;
   for (std::size_t i = 0; i < kTried; ++i) {
     while (!node.who_answers(cluster_ip(tried(services, i)), milliseconds(10))) {
       node.must_run();
-      if (Clock::now() > limit) throw std::runtime_error("the proxy does not become ready");
+      if (Clock::now() > limit) return false;
       std::this_thread::sleep_for(milliseconds(5));
     }
   }
+  return true;
 }
 
 /// From the API server's answer to a changed slice until a connection reaches the new endpoint.
@@ -69,14 +71,15 @@ struct Row {
   double idle = 0;  ///< share of a processor
 };
 
-Row measure(const ControlPlane& plane, const Proxy& proxy, const Programs& programs, std::size_t services,
-            std::size_t changes) {
+/// None: the proxy does not become ready.
+std::optional<Row> measure(const ControlPlane& plane, const Proxy& proxy, const Programs& programs,
+                           std::size_t services, std::size_t changes) {
   Row row;
   PeerNode node(plane, 0);
   const double api_cpu = plane.cpu();
   const auto start = Clock::now();
   node.start(proxy, programs);
-  wait_until_ready(node, services);
+  if (!becomes_ready(node, services)) return std::nullopt;
   row.ready = seconds_since(start);
   row.cpu = cpu_seconds_of(node.proxy());
   row.api_cpu = plane.cpu() - api_cpu;
@@ -103,7 +106,13 @@ Row measure(const ControlPlane& plane, const Proxy& proxy, const Programs& progr
   return row;
 }
 
-void print(std::size_t services, const Proxy& proxy, const Row& row) {
+void print(std::size_t services, const Proxy& proxy, const std::optional<Row>& measured) {
+  if (!measured) {
+    fmt::print("| {:>6} | {:<19} | not ready within {} s |\n", services, proxy.name(), kReadyLimit.count());
+    std::fflush(stdout);
+    return;
+  }
+  const Row& row = *measured;
   fmt::print(
       "| {:>6} | {:<19} | {:>6.2f} s | {:>7.2f} ms | {:>7.2f} ms | {:>5.1f} MB | {:>5.1f} MB | {:>6.2f} s | {:>6.2f} s "
       "| {:>6.2f} MB | {:>5.2f} % |\n",
@@ -116,14 +125,16 @@ struct Together {
   double ready = 0, api_cpu = 0, cpu = 0;
 };
 
-Together measure_together(const ControlPlane& plane, const Proxy& proxy, const Programs& programs,
-                          std::size_t services) {
+/// None: not all become ready.
+std::optional<Together> measure_together(const ControlPlane& plane, const Proxy& proxy, const Programs& programs,
+                                         std::size_t services) {
   std::vector<std::unique_ptr<PeerNode>> nodes;
   for (std::size_t i = 0; i < kTogether; ++i) nodes.push_back(std::make_unique<PeerNode>(plane, i));
   const double api_cpu = plane.cpu();
   const auto start = Clock::now();
   for (auto& node : nodes) node->start(proxy, programs);
-  for (auto& node : nodes) wait_until_ready(*node, services);
+  for (auto& node : nodes)
+    if (!becomes_ready(*node, services)) return std::nullopt;
   Together result{.ready = seconds_since(start), .api_cpu = plane.cpu() - api_cpu};
   for (auto& node : nodes) result.cpu += cpu_seconds_of(node->proxy());
   return result;
@@ -140,11 +151,11 @@ std::vector<Proxy> proxies_of(const PeerOptions& options) {
 }
 
 void print_tables(ControlPlane& plane, const Programs& programs, const PeerOptions& options) {
-  const auto sizes =
-      options.quick ? std::vector<std::size_t>{50, 200} : std::vector<std::size_t>{50, 1000, 5000, 10000};
+  auto sizes = options.quick ? std::vector<std::size_t>{50, 200} : std::vector<std::size_t>{50, 1000, 5000, 10000};
+  if (options.services != 0) sizes = {options.services};
   const std::size_t changes = options.quick ? 5 : 31;
   const auto proxies = proxies_of(options);
-  std::vector<std::vector<Row>> rows;
+  std::vector<std::vector<std::optional<Row>>> rows;
   fmt::print(
       "{} changes of one endpoint; CPU, the API server's CPU and bytes received are those until ready\n\n"
       "| N      | proxy               | ready    | change p50 | change p99 | RSS      | peak     | CPU      | API's    "
@@ -167,8 +178,9 @@ void print_tables(ControlPlane& plane, const Programs& programs, const PeerOptio
       "|--------|----------|--------|------------|------------|--------|--------|--------|----------|\n");
   for (std::size_t size = 0; size < sizes.size(); ++size) {
     for (std::size_t i = 0; i + 1 < proxies.size(); i += 2) {
-      const Row& own = rows[size][i];
-      const Row& peer = rows[size][i + 1];
+      if (!rows[size][i] || !rows[size][i + 1]) continue;
+      const Row& own = *rows[size][i];
+      const Row& peer = *rows[size][i + 1];
       fmt::print("| {:>6} | {:<8} | {:>6.2f} | {:>10.2f} | {:>10.2f} | {:>6.2f} | {:>6.2f} | {:>6.2f} | {:>8.2f} |\n",
                  sizes[size], proxies[i].mode, peer.ready / own.ready, peer.p50 / own.p50, peer.p99 / own.p99,
                  peer.steady / own.steady, peer.cpu / own.cpu, peer.api_cpu / own.api_cpu,
@@ -182,9 +194,12 @@ void print_tables(ControlPlane& plane, const Programs& programs, const PeerOptio
       kTogether, sizes.back());
   for (const Proxy& proxy : proxies) {
     if (proxy.mode != "nftables") continue;
-    const Together result = measure_together(plane, proxy, programs, sizes.back());
-    fmt::print("| {:<19} | {:>7.2f} s | {:>7.2f} s | {:>8.2f} s |\n", proxy.name(), result.ready, result.api_cpu,
-               result.cpu);
+    if (const auto result = measure_together(plane, proxy, programs, sizes.back())) {
+      fmt::print("| {:<19} | {:>7.2f} s | {:>7.2f} s | {:>8.2f} s |\n", proxy.name(), result->ready, result->api_cpu,
+                 result->cpu);
+    } else {
+      fmt::print("| {:<19} | not within {} s |\n", proxy.name(), kReadyLimit.count());
+    }
     std::fflush(stdout);
   }
 }
@@ -205,7 +220,10 @@ void print_storm(ControlPlane& plane, const Programs& programs, const PeerOption
   for (const Proxy& proxy : proxies_of(options)) {
     PeerNode node(plane, 0);
     node.start(proxy, programs);
-    wait_until_ready(node, storm.services);
+    if (!becomes_ready(node, storm.services)) {
+      fmt::print("| {:<19} | not ready within {} s |\n", proxy.name(), kReadyLimit.count());
+      continue;
+    }
     std::this_thread::sleep_for(std::chrono::seconds(3));
     const StormFigures figures = measure_storm(plane, node, storm);
     fmt::print(
