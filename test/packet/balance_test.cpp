@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -103,6 +104,39 @@ TEST_CASE("No connection is lost while a Service grows past each range to draw f
     CHECK(eventually([&] { return traffic.asked() > before + 60; }));
   }
   CHECK(traffic.stop() == std::vector<std::string>{});
+}
+
+TEST_CASE("No connection is lost while affinity and source ranges come into use and go again") {
+  KUBENATD_NEEDS_NAMESPACES();
+  const Lab lab;
+  const Manifests manifests;
+  manifests.put(kWeb, ready({kPodA, kPodB}));
+  const Agent agent(lab.node, manifests);
+  const auto daemon = agent.start();
+  REQUIRE(eventually([&] { return ask(lab.client, Transport::kTcp, kNode, 30080).answered(); }));
+
+  Conversation kept(lab.client, Transport::kTcp, "10.96.0.10", 80);
+  REQUIRE(kept.ask().answered());
+  SteadyTraffic traffic({{lab.client, Transport::kTcp, "10.96.0.10", 80},
+                         {lab.client, Transport::kUdp, "10.96.0.10", 80},
+                         {lab.client, Transport::kTcp, kNode, 30080}});
+  ServiceSpec other{.name = "other",
+                    .cluster_ips = {"10.96.0.77"},
+                    .ports = {PortSpec{.port = 81, .node_port = 30081}},
+                    .type = "LoadBalancer",
+                    .ingress = {{"203.0.113.77"}}};
+  for (int i = 0; i < 6; ++i) {
+    other.affinity_seconds = i % 3 == 1 ? std::optional(60) : std::nullopt;
+    other.source_ranges = i % 3 == 2 ? std::vector<std::string>{"192.0.2.0/24"} : std::vector<std::string>{};
+    manifests.put(other, ready({kPodC}));
+    CHECK(eventually([&] { return agent.invoke(agent.command("diff")).status == 0; }));
+    const bool served = other.source_ranges.empty();
+    CHECK(eventually([&] { return ask(lab.client, Transport::kTcp, "203.0.113.77", 81).answered() == served; }));
+    const int before = traffic.asked();
+    CHECK(eventually([&] { return traffic.asked() > before + 30; }));
+  }
+  CHECK(traffic.stop() == std::vector<std::string>{});
+  CHECK(kept.ask().answered());
 }
 
 TEST_CASE("A client with affinity stays with its endpoint on every way in") {
