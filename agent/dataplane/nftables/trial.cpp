@@ -13,8 +13,8 @@ namespace kubenatd::agent::dataplane::nftables {
 namespace codec = netlink::nftables;
 
 netlink::Batch make_trial(rules::Family family, const NodeFacts& facts) {
-  // Every statement that may come: those for affinity are there as soon as a timeout is in use, and from all ranges but
-  // the first is drawn alike.
+  // Every statement that may come: those for affinity and source ranges are there as soon as a Service has such, and
+  // from all ranges but the first is drawn alike.
   const rules::nftables::InUse in_use{.timeouts = {10800}, .sizes = {2, 2, 2, 2}, .source_ranges = true};
   const rules::nftables::Ruleset ruleset = rules::nftables::compile_ruleset(ruleset_options(facts, family), in_use);
   netlink::Batch table;
