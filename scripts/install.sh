@@ -16,7 +16,7 @@ readonly libraries=(
   catch2 libbenchmark-dev
 )
 readonly tools=(iproute2 iptables nftables procps python3 ca-certificates)
-readonly test_tools=(conntrack ipset strace iputils-ping)
+readonly test_tools=(conntrack ipset strace iputils-ping wireguard-tools)
 # ... and this machine has the rest.
 readonly build_tools=(cmake ninja-build pkg-config ccache dpkg-dev)
 readonly build_packages=(g++ "${build_tools[@]}" "${libraries[@]}" "${tools[@]}")
@@ -24,7 +24,7 @@ readonly cross_packages=(g++-12-aarch64-linux-gnu "${build_tools[@]}" mmdebstrap
 readonly lab_packages=(nginx-light openssl curl python3-yaml)
 # clang 16: older ones do not get through libstdc++ 12's <ranges>. clang-format stays at Debian 12's default.
 readonly test_packages=(
-  clang-16 libclang-rt-16-dev clang-tidy-16 clang-format buildah containernetworking-plugins "${test_tools[@]}"
+  clang-16 libclang-rt-16-dev lld-16 clang-tidy-16 clang-format buildah containernetworking-plugins "${test_tools[@]}"
   qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 )
 

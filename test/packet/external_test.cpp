@@ -227,7 +227,7 @@ TEST_CASE("In nftables mode a source range that is taken away ends a flow that n
   const auto allow = [&](const std::string& range) {
     service.source_ranges = {range};
     manifests.put(service, ready({kPodA}));
-    Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n").apply();
+    Agent(lab.node, manifests, nftables_mode()).apply();
   };
   must_run_in(lab.pod_a, {"nft",
                           "add table ip sink { chain in { type filter hook input priority 0; udp dport 8080 "

@@ -2,94 +2,14 @@
 
 #include <catch2/catch.hpp>
 #include <cstdio>
-#include <set>
-#include <sstream>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "test/support/cluster.h"
-#include "test/support/flowtables.h"
-#include "test/support/lab.h"
+#include "test/packet/fast_path.h"
 
 /// Connections that bypass the rules, on kernels with flowtables.
 namespace kubenatd::test {
 namespace {
-
-constexpr const char* kClusterIp = "10.96.0.10";
-constexpr const char* kClusterIp6 = "fd00:10:96::10";
-constexpr std::uint16_t kNodePort = 30080;
-/// A question and its answer are four packets; more than enough for 20.
-constexpr int kManyQuestions = 15;
-
-const ServiceSpec kWeb{
-    .name = "web",
-    .cluster_ips = {kClusterIp, kClusterIp6},
-    .ports = {PortSpec{.node_port = kNodePort}, PortSpec{.name = "udp", .protocol = "UDP"}},
-    .type = "NodePort",
-};
-
-std::vector<std::string> entries(const Namespace& node, const std::string& protocol, const std::string& family) {
-  return lines_of(must_run_in(node, {"conntrack", "-L", "-f", family, "-p", protocol}));
-}
-
-std::size_t offloaded(const Namespace& node, const std::string& protocol = "tcp") {
-  std::size_t count = 0;
-  for (const char* family : {"ipv4", "ipv6"})
-    for (const std::string& line : entries(node, protocol, family))
-      if (line.find("[OFFLOAD]") != std::string::npos) ++count;
-  return count;
-}
-
-/// With the devices sorted: the kernel has them in the order in which they came.
-std::string table_of(const Namespace& node) {
-  std::string text;
-  for (const char* family : {"ip", "ip6"}) {
-    const ProcessResult listed = run_in(node, {"nft", "list", "table", family, "kubenatd"});
-    if (listed.status != 0) continue;
-    for (const std::string& line : lines_of(listed.out)) {
-      const std::size_t open = line.find("devices = { ");
-      if (open == std::string::npos) {
-        text += line + "\n";
-        continue;
-      }
-      std::set<std::string> devices;
-      std::istringstream words(line.substr(open + 12));
-      for (std::string word; words >> word && word != "}";) {
-        if (word.ends_with(',')) word.pop_back();
-        devices.insert(word);
-      }
-      text += line.substr(0, open) + "devices =";
-      for (const std::string& device : devices) text += " " + device;
-      text += "\n";
-    }
-  }
-  return text;
-}
-
-/// Forwarded packets that rules still see.
-class Witness {
- public:
-  explicit Witness(const Namespace& node) : node_(node) {
-    must_run_in(node, {"nft", "-f", "-"},
-                "table inet witness {\n\tcounter seen { }\n"
-                "\tchain forward { type filter hook forward priority 0; counter name seen; }\n}\n");
-  }
-  [[nodiscard]] std::string seen() const {
-    return must_run_in(node_, {"nft", "list", "counter", "inet", "witness", "seen"});
-  }
-
- private:
-  const Namespace& node_;
-};
-
-/// An agent of nftables mode with these arguments besides.
-struct FastAgent : Agent {
-  FastAgent(const Lab& lab, const Manifests& manifests, std::vector<std::string> arguments)
-      : Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n") {
-    extra_arguments = std::move(arguments);
-  }
-};
 
 /// Starts it with no table there, and waits. One that is there may be made anew by the start, so that it can be owned,
 /// and connections leave the fast path for a while.
@@ -98,14 +18,6 @@ Child serve(const Agent& agent, const Lab& lab, const std::vector<const char*>& 
   for (const char* address : addresses)
     REQUIRE(eventually([&] { return ask(lab.pod_b, Transport::kTcp, address, 80, kSilenceTime).answered(); }));
   return daemon;
-}
-
-void ask_many(Conversation& conversation, const std::string& by, int questions = kManyQuestions) {
-  for (int i = 0; i < questions; ++i) {
-    const Outcome outcome = conversation.ask();
-    INFO(outcome);
-    REQUIRE(outcome.by == by);
-  }
 }
 
 TEST_CASE("Where there can be no fast path the log says so and Services are served", "[nftables]") {
@@ -272,55 +184,6 @@ TEST_CASE("A UDP flow on the fast path leaves an endpoint that is gone", "[nftab
   CHECK(eventually([&] { return six.ask(kSilenceTime).by == "pod-c"; }));
   ask_many(four, "pod-c");
   ask_many(six, "pod-c");
-}
-
-TEST_CASE("Devices of the fast path are followed, and what others do to it is healed", "[nftables][flowtable]") {
-  KUBENATD_NEEDS_NAMESPACES();
-  KUBENATD_NEEDS_FLOWTABLES();
-  const Lab lab;
-  const Manifests manifests;
-  manifests.put(kWeb, ready({kPodA}));
-  const FastAgent agent(lab, manifests, {"--fast-path", "auto", "--own-table", "off"});
-  agent.apply();
-  const std::string first = table_of(lab.node);
-  CHECK(first.find("devices = eth0 vetha vethb\n") != std::string::npos);
-  auto daemon = agent.start();
-  const auto has = [&](const std::string& text) { return table_of(lab.node).find(text) != std::string::npos; };
-  must_run_in(lab.node, {"ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1"});
-  must_run_in(lab.node, {"ip", "link", "set", "late0", "up"});
-  CHECK(eventually([&] { return has("late0"); }));
-  CHECK_FALSE(has("late1"));  // is down
-  // Ports of a bridge do not route; their bridge does.
-  must_run_in(lab.node, {"ip", "link", "add", "cni0", "type", "bridge"});
-  must_run_in(lab.node, {"ip", "link", "set", "cni0", "up"});
-  must_run_in(lab.node, {"ip", "link", "set", "late0", "master", "cni0"});
-  CHECK(eventually([&] { return has("cni0") && !has("late0"); }));
-  for (int i = 0; i < 5; ++i) {
-    must_run_in(lab.node, {"ip", "link", "del", "late0"});
-    must_run_in(lab.node, {"ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1"});
-    must_run_in(lab.node, {"ip", "link", "set", "late0", "up"});
-  }
-  CHECK(eventually([&] { return has("late0"); }));
-  must_run_in(lab.node, {"ip", "link", "del", "late0"});
-  must_run_in(lab.node, {"ip", "link", "del", "cni0"});
-  CHECK(eventually([&] { return table_of(lab.node) == first; }));
-
-  const auto damage = [&](const std::string& command) {
-    INFO("after: nft " << command);
-    must_run_in(lab.node, {"nft", "-f", "-"}, command + "\n");
-    CHECK(eventually([&] { return table_of(lab.node) == first; }));
-    CHECK(agent.invoke(agent.command("diff")).status == 0);
-  };
-  damage("delete flowtable ip kubenatd fast-path { hook ingress priority 0; devices = { vetha }; }");
-  damage("flush chain ip kubenatd fast-path\ndelete flowtable ip kubenatd fast-path");
-  damage("flush chain ip kubenatd filter-forward-fast-path");
-  damage("add flowtable ip kubenatd more { hook ingress priority 0; }");
-  damage("flush ruleset");
-  CHECK(daemon.running());
-
-  Conversation conversation(lab.pod_b, Transport::kTcp, kClusterIp, 80);
-  ask_many(conversation, "pod-a");
-  CHECK(offloaded(lab.node) == 1);
 }
 
 TEST_CASE("The fast path is switched on and off, and off leaves nothing of it", "[nftables][flowtable]") {

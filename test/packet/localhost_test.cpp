@@ -108,10 +108,9 @@ TEST_CASE("In nftables mode a neighbour reaches neither what listens on the node
   const NeighbourOfLocalhost scene;
   const auto& [lab, manifests, secret] = scene;
 
-  const std::string mode = in_nftables_mode() ? "" : "mode: nftables\n";
   // Also where NodePorts do not answer there: the setting may be left from before.
   const bool localhost = GENERATE(true, false);
-  Agent(lab.node, manifests, mode + (localhost ? "nodePortAddresses: [localhost]\n" : "")).apply();
+  Agent(lab.node, manifests, nftables_mode() + (localhost ? "nodePortAddresses: [localhost]\n" : "")).apply();
   CHECK(is_silent(lab.client, Transport::kTcp, "127.0.0.1", 7000));
   CHECK(is_silent(lab.client, Transport::kUdp, "127.0.0.1", 7000));
   CHECK(is_silent(lab.client, Transport::kTcp, "127.0.0.1", 30080));
@@ -136,9 +135,8 @@ TEST_CASE("What belongs to no connection reaches localhost no more than what doe
                          "udp dport 7000 notrack; }; chain out { type filter hook output priority raw; "
                          "udp sport 7000 notrack; }; }"});
   REQUIRE(ask(lab.client, Transport::kUdp, "127.0.0.1", 7000).by == "secret");
-  const std::string mode = in_nftables_mode() ? "" : "mode: nftables\n";
   const bool localhost = GENERATE(true, false);
-  Agent(lab.node, manifests, mode + (localhost ? "nodePortAddresses: [localhost]\n" : "")).apply();
+  Agent(lab.node, manifests, nftables_mode() + (localhost ? "nodePortAddresses: [localhost]\n" : "")).apply();
   CHECK(is_silent(lab.client, Transport::kUdp, "127.0.0.1", 7000));
   CHECK(ask(lab.node, Transport::kUdp, "127.0.0.1", 7000).by == "secret");
 }
@@ -152,7 +150,7 @@ TEST_CASE("Nobody's translation of localhost is reached by a neighbour", "[nftab
                                             "dstnat; ip daddr 127.0.0.1 tcp dport 7010 dnat to {}:8080; }}; }}",
                                             kPodA)});
   REQUIRE(ask(lab.client, Transport::kTcp, "127.0.0.1", 7010).by == "pod-a");
-  Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n").apply();
+  Agent(lab.node, manifests, nftables_mode()).apply();
   CHECK(is_silent(lab.client, Transport::kTcp, "127.0.0.1", 7010));
   // What others translate to localhost is theirs.
   must_run_in(lab.node,

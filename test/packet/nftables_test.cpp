@@ -48,7 +48,7 @@ TEST_CASE("Cluster IPs that no Service has are dropped where the range is known"
   const Lab lab;
   const Manifests manifests;
   manifests.put(kWeb, ready({kPodA}));
-  Agent agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n");
+  Agent agent(lab.node, manifests, nftables_mode());
   agent.extra_arguments = {"--service-cidr", "10.96.0.0/16"};
   // A router behind the node that would refuse what gets through to it.
   must_run_in(lab.node, {"ip", "route", "add", "unreachable", "10.97.0.0/16"});
@@ -73,7 +73,7 @@ TEST_CASE("Connections go to every one of seventeen endpoints, and evenly", "[nf
     must_run_in(lab.node, {"ip", "route", "add", endpoints.back() + "/32", "via", kPodA, "dev", "vetha", "onlink"});
   }
   manifests.put(kWeb, ready(endpoints));
-  Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n").apply();
+  Agent(lab.node, manifests, nftables_mode()).apply();
   std::map<std::string, int> counts;
   for (int i = 0; i < 850; ++i) REQUIRE(ask(lab.pod_b, Transport::kTcp, "10.96.0.10", 80).by == "pod-a");
   const std::string flows = must_run_in(lab.node, {"conntrack", "-L", "-p", "tcp", "-d", "10.96.0.10"});
@@ -96,7 +96,7 @@ TEST_CASE("Two first packets of one UDP socket go to one endpoint, in both famil
   ServiceSpec web = kWeb;
   web.cluster_ips = {"10.96.0.10", "fd00:10:96::10"};
   manifests.put(web, ready({kPodA, kPodB, kPodC, kPodA6, kPodB6, kPodC6}));
-  Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n").apply();
+  Agent(lab.node, manifests, nftables_mode()).apply();
   for (const auto& address : web.cluster_ips) {
     INFO(address);
     std::map<std::string, int> counts;
@@ -131,7 +131,7 @@ TEST_CASE("After nft has loaded its listing packets go the same ways", "[nftable
   idle.ports = {PortSpec{}};
   idle.type = "ClusterIP";
   manifests.put(idle, ready({}));
-  Agent(lab.node, manifests, in_nftables_mode() ? "" : "mode: nftables\n").apply();
+  Agent(lab.node, manifests, nftables_mode()).apply();
   const std::string kept = ask(lab.client, Transport::kTcp, "10.96.0.10", 80).by;
   const std::string kept6 = ask(lab.client, Transport::kTcp, "fd00:10:96::10", 80).by;
   const std::string listed = must_run_in(lab.node, {"nft", "list", "ruleset"});

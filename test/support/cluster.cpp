@@ -159,6 +159,10 @@ bool in_nftables_mode() {
   return mode != nullptr && std::string_view(mode) == "nftables";
 }
 
+std::string nftables_mode() {
+  return in_nftables_mode() ? "" : "mode: nftables\n";
+}
+
 namespace {
 
 /// The configuration's words for the mode under test; a section "iptables:" becomes that of the mode.

@@ -71,6 +71,9 @@ class Manifests {
 /// are about iptables' own words or ways are tagged [iptables] and are not run then.
 [[nodiscard]] bool in_nftables_mode();
 
+/// The configuration that gives an Agent nftables mode in every run.
+[[nodiscard]] std::string nftables_mode();
+
 /// The program under test on a node: its command lines, the configuration and the folder it reads.
 ///
 /// The configuration says clusterCIDR 10.244.0.0/16,fd00:10:244::/56 unless `detection` is false; `extra_config` is
