@@ -170,18 +170,43 @@ summary() {
     END { for (mode in modes) print mode, count[mode " passed"] + 0, count[mode " failed"] + 0, count[mode " skipped"] + 0, seconds[mode] }' \
     "$1" | sort
 }
-failed=0 tried=0 table=() closing=()
-for index in "${!names[@]}"; do
-  name=${names[index]} tree=${trees[index]} begin=$SECONDS
-  release=$(ls "$tree/lib/modules")
-  out=$cache/$name-$arch.out
+# run INDEX: boots that kernel's machine, which leaves its results.
+run() {
+  local out=$cache/${names[$1]}-$arch.out begin=$SECONDS status
   rm -rf "$out"
   mkdir -p "$out"
-  printf '\n== %s: Linux %s, %s\n' "$name" "$release" "$arch"
-  scripts/kernels/boot.sh "$tree" "$out" --arch "$arch" --root "$root" --seconds "$seconds" "${shares[@]}" -- \
+  scripts/kernels/boot.sh "${trees[$1]}" "$out" --arch "$arch" --root "$root" --seconds "$seconds" "${shares[@]}" -- \
     env "${variables[@]}" "$repo/scripts/kernels/inside.sh" "$build" /out "${modes[@]}" "${short[@]}" --slow "$slow"
   status=$?
   touch "$out/results"
+  echo $((SECONDS - begin)) >"$out/seconds"
+  return "$status"
+}
+# A machine keeps one processor busy, and not always: in the short form both run at once.
+running=()
+if ((${#short[@]} > 0)); then
+  trap 'for group in "${running[@]}"; do kill -- "-$group" 2>/dev/null; done' EXIT
+  set -m # a process group for each
+  for index in "${!names[@]}"; do
+    run "$index" >"$cache/${names[index]}-$arch.said" 2>&1 </dev/null &
+    running[index]=$!
+  done
+  set +m
+fi
+failed=0 tried=0 table=() closing=()
+for index in "${!names[@]}"; do
+  name=${names[index]}
+  release=$(ls "${trees[index]}/lib/modules")
+  out=$cache/$name-$arch.out
+  printf '\n== %s: Linux %s, %s\n' "$name" "$release" "$arch"
+  if [[ -n ${running[index]:-} ]]; then
+    wait "${running[index]}"
+    status=$?
+    cat "$cache/$name-$arch.said"
+  else
+    run "$index"
+    status=$?
+  fi
   if [[ -s $out/log ]]; then cat "$out/log"; fi
   while IFS=$'\t' read -r mode program case outcome _ word; do
     if [[ $outcome == skipped ]]; then printf 'skipped: %s %s: %s: %s\n' "$mode" "$program" "$case" "$word"; fi
@@ -207,7 +232,7 @@ for index in "${!names[@]}"; do
   else
     tried=$((tried + 1))
   fi
-  closing+=("kernels: $name: Linux $release: $passed passed, $bad failed, $skipped skipped in $((SECONDS - begin)) s$end")
+  closing+=("kernels: $name: Linux $release: $passed passed, $bad failed, $skipped skipped in $(<"$out/seconds") s$end")
 done
 for name in "${missing[@]}"; do
   closing+=("kernels: $name: could not be fetched")

@@ -134,7 +134,8 @@ run_tests() {
   return "$outcome"
 }
 main_tests() {
-  run_tests release -j "$jobs" "${only[@]}" 2>&1 | tee "$log"
+  # Many wait for something: one more than there are processors.
+  run_tests release -j "$((jobs + 1))" "${only[@]}" 2>&1 | tee "$log"
   return "${PIPESTATUS[0]}"
 }
 unit_tests() {
@@ -171,7 +172,7 @@ if ! $quick; then
   step "clang-tidy" scripts/tidy.sh build
   step "address, undefined behaviour" sanitized asan sanitized_tests 'unit|sanitized|threaded'
   # The same seed each time: whoever looks for new faults runs scripts/fuzz.sh, longer and by the clock.
-  step "fuzzing" env KUBENATD_FUZZ_SEED="${KUBENATD_FUZZ_SEED:-1}" scripts/fuzz.sh
+  step "fuzzing" env KUBENATD_FUZZ_SEED="${KUBENATD_FUZZ_SEED:-1}" scripts/fuzz.sh all 15
   step "threads" sanitized tsan threaded_tests 'threaded'
 fi
 finish

@@ -134,7 +134,7 @@ chmod 755 "$work/initrd/init"
 begin=$SECONDS
 for try in 1 2 3; do
   if ((try == 3)) && [[ ${accelerator[1]} == tcg ]]; then accelerator[1]=tcg,thread=single; fi
-  timeout --kill-after 10 "$seconds" "${qemu[@]}" "${accelerator[@]}" -smp 2 -m "$memory" -nographic -no-reboot -nodefaults \
+  timeout --foreground --kill-after 10 "$seconds" "${qemu[@]}" "${accelerator[@]}" -smp 2 -m "$memory" -nographic -no-reboot -nodefaults \
     -serial stdio -kernel "$kernel/vmlinuz" -initrd "$work/initrd.gz" \
     -append "console=$console quiet panic=-1 loglevel=3 mitigations=off" "${devices[@]}" </dev/null 2>&1 |
     tr -d '\r' | tee "$out/console" || true
