@@ -4,7 +4,7 @@
 #
 #   scripts/tidy.sh [BUILD_DIR] [FILE...]     (default: build, every source in its compile_commands.json)
 #
-# Without FILE the sources of a folder are looked at together (scripts/tidy_units.py), and again alone where something is found:
+# Without FILE the sources of a folder are looked at together (scripts/units.py), and again alone where something is found:
 # the first is quicker, the second is how they are compiled. What was clean is not looked at again until it, a
 # header or .clang-tidy changes.
 set -euo pipefail
@@ -27,7 +27,7 @@ if (($# > 0)); then
   files=("$@")
 else
   rm -rf "$units"
-  python3 scripts/tidy_units.py "$build" "$units"
+  python3 scripts/units.py tidy "$build" "$units"
   mapfile -t files <"$units/units"
 fi
 

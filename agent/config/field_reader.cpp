@@ -24,7 +24,7 @@ std::string named(const json& node) {
 }
 
 /// The value, when it is a whole number that fits.
-std::optional<std::int64_t> whole_number(const json& node) {
+std::optional<std::int64_t> integer_of(const json& node) {
   if (!node.is_number_integer()) return std::nullopt;
   if (node.is_number_unsigned() && node.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max())
     return std::nullopt;
@@ -144,7 +144,7 @@ bool FieldReader::read(std::string_view key, bool& value) {
 std::optional<std::int64_t> FieldReader::find_number(std::string_view key, std::int64_t least, std::int64_t most) {
   const json* node = find(key);
   if (node == nullptr) return std::nullopt;
-  std::optional<std::int64_t> number = whole_number(*node);
+  std::optional<std::int64_t> number = integer_of(*node);
   if (node->is_number() && !number) {
     const auto other = node->get<double>();
     if (std::trunc(other) != other) {

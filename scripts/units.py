@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Writes the translation units that scripts/tidy.sh gives to clang-tidy: the sources of a folder together, since most of
-clang-tidy's time goes to the headers that each unit includes.
+"""Tells which of the product's sources can be compiled together, since much of the time goes to the headers that each
+translation unit includes.
 
-usage: tidy_units.py BUILD_DIR OUTPUT_DIR
+usage: units.py tidy BUILD_DIR OUTPUT_DIR
+       units.py groups
 
-Sources that have the same name in their unnamed namespaces go to different units, and so does what is compiled with other
-options. OUTPUT_DIR gets the units, a compile_commands.json for them, and "units", their names, a line each.
+Sources of a folder go together unless they have the same name in their unnamed namespaces. "tidy" writes the translation
+units that scripts/tidy.sh gives to clang-tidy, and keeps apart what is compiled with other options. OUTPUT_DIR gets the
+units, a compile_commands.json for them, and "units", their names, a line each. "groups" prints for each source of the
+repository's folders its absolute path and its group, at most LARGEST in each, with a semicolon between: for CMakeLists.txt.
 """
 
 import collections
@@ -16,6 +19,7 @@ import shlex
 import sys
 
 FOLDERS = ("rules", "netlink", "agent")
+LARGEST = 8  # so that all processors have something to do until the end
 ALIAS = re.compile(r"(?:using|namespace) (\w+) = ")
 TYPE = re.compile(r"(?:struct|class|enum class|enum|concept) (\w+)")
 OTHER = re.compile(r"(\w+) *(\(.*|\{|=|\[|;)")
@@ -64,8 +68,17 @@ def together(sources):
     return [members for members, _ in units]
 
 
-def main():
-    build, output = sys.argv[1:]
+def groups():
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    for top in FOLDERS:
+        for folder, _, files in sorted(os.walk(top)):
+            sources = sorted(os.path.abspath(os.path.join(folder, file)) for file in files if file.endswith(".cpp"))
+            for number, members in enumerate(together(sources)):
+                for at, member in enumerate(members):
+                    print(f"{member};{folder.replace('/', '_')}_{number}_{at // LARGEST}")
+
+
+def tidy(build, output):
     os.makedirs(output, exist_ok=True)
     groups = collections.defaultdict(list)
     for entry in json.load(open(os.path.join(build, "compile_commands.json"))):
@@ -87,4 +100,9 @@ def main():
         file.writelines(command["file"] + "\n" for command in commands)
 
 
-main()
+if len(sys.argv) == 2 and sys.argv[1] == "groups":
+    groups()
+elif len(sys.argv) == 4 and sys.argv[1] == "tidy":
+    tidy(*sys.argv[2:])
+else:
+    sys.exit(__doc__)
