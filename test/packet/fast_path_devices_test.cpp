@@ -6,7 +6,7 @@
 
 #include "test/packet/fast_path.h"
 
-/// The devices of the fast path: those that come and go, and those that are none of Ethernet's.
+/// The devices of the fast path: tunnels, ports of a VRF, those that come and go.
 namespace kubenatd::test {
 namespace {
 
@@ -71,6 +71,59 @@ TEST_CASE("What a tunnel carries takes the fast path", "[nftables][flowtable]") 
   must_run_in(lab.node, {"ip", "link", "set", "tun0", "up"});
   agent.apply();
   ask_many(conversation, by);
+  CHECK(offloaded(lab.node) == 1);
+}
+
+/// Answers bytes one by one, then takes a megabyte and sends one.
+constexpr const char* kLargeServer = R"(
+import socket
+server = socket.create_server(('', 8099))
+print('listens', flush=True)
+peer, _ = server.accept()
+for _ in range(30): peer.sendall(peer.recv(1))
+left = 1000000
+while left > 0:
+    got = len(peer.recv(65536))
+    if got == 0: raise SystemExit('cut')
+    left -= got
+peer.sendall(bytes(1000000))
+peer.recv(1)
+)";
+constexpr const char* kLargeClient = R"(
+import socket, time
+peer = socket.create_connection(('10.96.0.10', 80), 30)
+for _ in range(30):
+    peer.sendall(b'x')
+    peer.recv(1)
+peer.sendall(bytes(1000000))
+left = 1000000
+while left > 0:
+    got = len(peer.recv(65536))
+    if got == 0: raise SystemExit('cut')
+    left -= got
+print('all', flush=True)
+time.sleep(60)
+)";
+
+TEST_CASE("On the fast path a sender is told what is too large for a tunnel", "[nftables][flowtable]") {
+  KUBENATD_NEEDS_NAMESPACES();
+  KUBENATD_NEEDS_FLOWTABLES();
+  const Lab lab;
+  const Manifests manifests;
+  const std::string kind = GENERATE("vxlan", "ipip", "wireguard");
+  INFO(kind);
+  lay_tunnel(lab, kind);
+  must_run_in(lab.client, {"ip", "route", "add", "10.244.1.0/24", "via", "10.99.0.1"});
+  ServiceSpec large = kWeb;
+  large.ports = {PortSpec{.target = 8099}};
+  manifests.put(large, ready({"10.99.0.2"}));
+  FastAgent(lab, manifests, {"--fast-path", "auto"}).apply();
+  Child server({"python3", "-c", kLargeServer}, {.namespace_fd = lab.client.fd(), .input = {}, .uid = {}});
+  REQUIRE(eventually([&] { return server.out().find("listens") != std::string::npos; }));
+  Child client({"python3", "-c", kLargeClient}, {.namespace_fd = lab.pod_b.fd(), .input = {}, .uid = {}});
+  const bool came = eventually([&] { return client.out().find("all") != std::string::npos; });
+  INFO(server.err() << client.err());
+  CHECK(came);
   CHECK(offloaded(lab.node) == 1);
 }
 
