@@ -202,6 +202,7 @@ for index in "${!names[@]}"; do
   if [[ -n ${running[index]:-} ]]; then
     wait "${running[index]}"
     status=$?
+    unset "running[index]"
     cat "$cache/$name-$arch.said"
   else
     run "$index"
