@@ -182,7 +182,7 @@ run() {
   echo $((SECONDS - begin)) >"$out/seconds"
   return "$status"
 }
-# A machine keeps one processor busy, and not always: in the short form both run at once.
+# In the short form both machines run at once, as neither keeps two processors busy while it boots or waits.
 running=()
 if ((${#short[@]} > 0)); then
   trap 'for group in "${running[@]}"; do kill -- "-$group" 2>/dev/null; done' EXIT
